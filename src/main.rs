@@ -1,0 +1,3 @@
+//! The `authloop` server binary.
+
+fn main() {}
