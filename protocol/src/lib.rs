@@ -1,1 +1,7 @@
-//! authloop protocol.
+//! The words that authloop's parts share on the wire, and the sealing that keeps them private.
+//!
+//! Pure: no sockets, no clock; randomness is passed in. The prose form is `docs/PROTOCOL.md`.
+
+#![forbid(unsafe_code)]
+
+pub mod input;

@@ -1,0 +1,341 @@
+//! What the viewer asks the host to do to the page: one JSON object per [`InputEvent`].
+//!
+//! Coordinates are fractions of the visible page, 0 at the left or top edge and 65,535 at the
+//! right or bottom one, so that they stay true while the viewport or the video is resized.
+
+use serde::{Deserialize, Serialize};
+
+/// The largest text an event may carry, in bytes of UTF-8.
+pub const MAX_TEXT: usize = 32 * 1024;
+/// The most simultaneous touch points an event may carry.
+pub const MAX_TOUCH_POINTS: usize = 5;
+
+/// One action of the user's, in the order in which it happened.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t", rename_all = "snake_case", deny_unknown_fields)]
+pub enum InputEvent {
+    /// A physical key went down or up (UI Events `KeyboardEvent`).
+    Key {
+        /// `true` for keydown, `false` for keyup.
+        down: bool,
+        /// `KeyboardEvent.code`, for example `KeyA` or `ShiftLeft`; empty when unknown.
+        code: String,
+        /// `KeyboardEvent.key`, for example `a`, `A`, `Enter` or `Dead`.
+        key: String,
+        /// Modifier keys held, see [`Modifiers`].
+        #[serde(default)]
+        mods: Modifiers,
+        /// `KeyboardEvent.repeat`.
+        #[serde(default)]
+        repeat: bool,
+    },
+    /// Text that was committed by a soft keyboard, an IME, a dead key or autofill.
+    Text {
+        /// The text, inserted at the caret.
+        text: String,
+    },
+    /// The IME's uncommitted text; an empty one cancels the composition.
+    Composition {
+        /// The composition so far.
+        text: String,
+        /// Start of the selection in it, in UTF-16 code units.
+        start: u32,
+        /// End of the selection in it, in UTF-16 code units.
+        end: u32,
+    },
+    /// Text pasted as one edit.
+    Paste {
+        /// The text.
+        text: String,
+    },
+    /// Deletes around the caret, as soft keyboards do without a key code.
+    Delete {
+        /// Code points to delete before the caret.
+        before: u16,
+        /// Code points to delete after the caret.
+        after: u16,
+    },
+    /// The whole value of the focused field is replaced (compose-and-send).
+    Replace {
+        /// The new value.
+        text: String,
+    },
+    /// A mouse or pen moved or its buttons changed.
+    Pointer {
+        /// What happened.
+        phase: PointerPhase,
+        /// Horizontal place, 0..=65535.
+        x: u16,
+        /// Vertical place, 0..=65535.
+        y: u16,
+        /// The button that changed; `None` for moves.
+        #[serde(default)]
+        button: Option<Button>,
+        /// Buttons held after the event, bits as in `MouseEvent.buttons`.
+        #[serde(default)]
+        buttons: u8,
+        /// Consecutive clicks at this place: 1, 2 or 3.
+        #[serde(default)]
+        clicks: u8,
+        /// Modifier keys held.
+        #[serde(default)]
+        mods: Modifiers,
+    },
+    /// The wheel turned, or a two-finger scroll.
+    Wheel {
+        /// Horizontal place, 0..=65535.
+        x: u16,
+        /// Vertical place, 0..=65535.
+        y: u16,
+        /// Horizontal distance, CSS pixels.
+        dx: i16,
+        /// Vertical distance, CSS pixels.
+        dy: i16,
+        /// Modifier keys held.
+        #[serde(default)]
+        mods: Modifiers,
+    },
+    /// Fingers on the glass changed (Touch Events).
+    Touch {
+        /// What happened.
+        phase: TouchPhase,
+        /// Points on the glass after the event; those that changed, for `end` and `cancel`, are gone.
+        points: Vec<TouchPoint>,
+    },
+    /// The viewer's place for the page changed size.
+    Viewport {
+        /// Width, CSS pixels.
+        width: u16,
+        /// Height, CSS pixels.
+        height: u16,
+        /// Device pixels per CSS pixel, in hundredths (200 is 2x).
+        scale: u16,
+        /// Whether the device is a touch-first one: the page is asked for its mobile layout.
+        mobile: bool,
+    },
+    /// The user's answer to a JavaScript dialog.
+    Dialog {
+        /// The dialog's number, as announced.
+        id: u32,
+        /// OK (true) or Cancel (false).
+        accept: bool,
+        /// The text entered in a prompt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    /// One of the browser's own buttons.
+    Navigate {
+        /// Which.
+        action: Navigation,
+    },
+    /// Everything held is let go: the viewer lost focus or is leaving.
+    ReleaseAll,
+    /// The user says that the sign-in is complete.
+    Done,
+    /// The user refuses.
+    Decline {
+        /// Why.
+        reason: DeclineReason,
+    },
+    /// The viewer wants a whole picture at once (its decoder lost the reference).
+    Refresh,
+}
+
+impl InputEvent {
+    /// Whether the event may carry what the user typed, so that it must be refused once the page
+    /// has moved to another origin.
+    #[must_use]
+    pub fn is_typed(&self) -> bool {
+        matches!(
+            self,
+            Self::Key { .. }
+                | Self::Text { .. }
+                | Self::Composition { .. }
+                | Self::Paste { .. }
+                | Self::Delete { .. }
+                | Self::Replace { .. }
+                | Self::Dialog { .. }
+        )
+    }
+
+    /// Whether the event acts on the page, so that it must be refused before the fingerprints are
+    /// confirmed and while input is locked.
+    #[must_use]
+    pub fn acts_on_page(&self) -> bool {
+        !matches!(
+            self,
+            Self::Viewport { .. }
+                | Self::ReleaseAll
+                | Self::Done
+                | Self::Decline { .. }
+                | Self::Refresh
+        )
+    }
+
+    /// Checks the bounds that the type alone does not hold.
+    ///
+    /// # Errors
+    /// [`InputError::TooLong`] and [`InputError::TooManyPoints`].
+    pub fn check(&self) -> Result<(), InputError> {
+        let text = match self {
+            Self::Text { text }
+            | Self::Composition { text, .. }
+            | Self::Paste { text }
+            | Self::Replace { text } => text.len(),
+            Self::Dialog { text, .. } => text.as_ref().map_or(0, String::len),
+            Self::Key { code, key, .. } => {
+                // The longest key value in UI Events is far below 64 bytes.
+                if code.len() > 64 || key.len() > 64 {
+                    return Err(InputError::TooLong);
+                }
+                0
+            }
+            Self::Touch { points, .. } if points.len() > MAX_TOUCH_POINTS => {
+                return Err(InputError::TooManyPoints);
+            }
+            _ => 0,
+        };
+        if text > MAX_TEXT {
+            return Err(InputError::TooLong);
+        }
+        Ok(())
+    }
+}
+
+/// Names the kind only: what was typed must never reach a log.
+impl std::fmt::Debug for InputEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Key { .. } => "Key",
+            Self::Text { .. } => "Text",
+            Self::Composition { .. } => "Composition",
+            Self::Paste { .. } => "Paste",
+            Self::Delete { .. } => "Delete",
+            Self::Replace { .. } => "Replace",
+            Self::Pointer { .. } => "Pointer",
+            Self::Wheel { .. } => "Wheel",
+            Self::Touch { .. } => "Touch",
+            Self::Viewport { .. } => "Viewport",
+            Self::Dialog { .. } => "Dialog",
+            Self::Navigate { .. } => "Navigate",
+            Self::ReleaseAll => "ReleaseAll",
+            Self::Done => "Done",
+            Self::Decline { .. } => "Decline",
+            Self::Refresh => "Refresh",
+        })
+    }
+}
+
+/// Modifier keys as a bit field, with CDP's bits: Alt 1, Control 2, Meta 4, Shift 8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Modifiers(pub u8);
+
+impl Modifiers {
+    /// Alt or Option.
+    pub const ALT: u8 = 1;
+    /// Control.
+    pub const CTRL: u8 = 2;
+    /// Command or the Windows key.
+    pub const META: u8 = 4;
+    /// Shift.
+    pub const SHIFT: u8 = 8;
+
+    /// Whether every bit of `mask` is set.
+    #[must_use]
+    pub fn has(self, mask: u8) -> bool {
+        self.0 & mask == mask
+    }
+}
+
+/// What a pointer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PointerPhase {
+    /// Moved, with or without buttons held.
+    Move,
+    /// A button went down.
+    Down,
+    /// A button went up.
+    Up,
+}
+
+/// A mouse button.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Button {
+    /// The primary button.
+    Left,
+    /// The wheel.
+    Middle,
+    /// The secondary button.
+    Right,
+    /// Browser back.
+    Back,
+    /// Browser forward.
+    Forward,
+}
+
+/// What the fingers did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TouchPhase {
+    /// A finger came down.
+    Start,
+    /// A finger moved.
+    Move,
+    /// A finger was lifted.
+    End,
+    /// The system took the touch away.
+    Cancel,
+}
+
+/// One finger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TouchPoint {
+    /// Tells the fingers apart while they are down.
+    pub id: u8,
+    /// Horizontal place, 0..=65535.
+    pub x: u16,
+    /// Vertical place, 0..=65535.
+    pub y: u16,
+}
+
+/// The browser's own buttons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Navigation {
+    /// One page back in history.
+    Back,
+    /// One page forward in history.
+    Forward,
+    /// The page again.
+    Reload,
+}
+
+/// Why the user refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeclineReason {
+    /// The user does not want to sign in.
+    Declined,
+    /// The user did not ask for this: the request may be an attack.
+    NotRequested,
+    /// The wall needs something that cannot cross, for example a device passkey.
+    CannotComplete,
+}
+
+/// An event that no honest viewer sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InputError {
+    /// The event is not one object of [`InputEvent`].
+    #[error("the input event is malformed")]
+    Malformed,
+    /// A text is longer than [`MAX_TEXT`].
+    #[error("the input event's text is too long")]
+    TooLong,
+    /// More than [`MAX_TOUCH_POINTS`] fingers.
+    #[error("the input event has too many touch points")]
+    TooManyPoints,
+}
