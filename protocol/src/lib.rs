@@ -4,4 +4,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod device;
+pub mod id;
 pub mod input;
+pub mod invitation;
+pub mod link;
+pub mod signal;

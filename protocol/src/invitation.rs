@@ -1,0 +1,168 @@
+//! The invitation: what the link's hash binds (`docs/PROTOCOL.md` section 1).
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    id::{Blob, SessionId},
+    link::InvitationHash,
+};
+
+/// The largest invitation, in bytes.
+pub const MAX_INVITATION: usize = 8 * 1024;
+const MAX_REQUESTER: usize = 120;
+const MAX_REASON: usize = 300;
+const MAX_ORIGINS: usize = 16;
+const MAX_ORIGIN: usize = 255;
+
+/// What the host asks of the user, and the keys it will answer with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Invitation {
+    /// The protocol's version, 1.
+    pub v: u8,
+    /// The session.
+    pub id: SessionId,
+    /// The host's HPKE public key, P-256, uncompressed SEC1, 65 bytes.
+    pub hpke: Blob,
+    /// The host's DTLS certificate.
+    pub fingerprint: Fingerprint,
+    /// Who asks.
+    pub requester: String,
+    /// Why.
+    pub reason: String,
+    /// The origins where the user is expected to sign in (RFC 6454); empty for any.
+    pub origins: Vec<String>,
+    /// When the session ends by itself, Unix seconds.
+    pub expires: u64,
+}
+
+impl Invitation {
+    /// The exact bytes that travel and are hashed.
+    ///
+    /// # Errors
+    /// [`InvitationError`] when a field is out of bounds.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, InvitationError> {
+        self.check()?;
+        let bytes = serde_json::to_vec(self).map_err(|_| InvitationError::Malformed)?;
+        if bytes.len() > MAX_INVITATION {
+            return Err(InvitationError::TooLong("invitation"));
+        }
+        Ok(bytes)
+    }
+
+    /// Parses exact bytes.
+    ///
+    /// # Errors
+    /// [`InvitationError`] when they are not one invitation within bounds.
+    pub fn parse(bytes: &[u8]) -> Result<Self, InvitationError> {
+        if bytes.len() > MAX_INVITATION {
+            return Err(InvitationError::TooLong("invitation"));
+        }
+        let parsed: Self = serde_json::from_slice(bytes).map_err(|_| InvitationError::Malformed)?;
+        parsed.check()?;
+        Ok(parsed)
+    }
+
+    fn check(&self) -> Result<(), InvitationError> {
+        if self.v != 1 {
+            return Err(InvitationError::Version(self.v));
+        }
+        if self.hpke.0.len() != 65 {
+            return Err(InvitationError::Malformed);
+        }
+        if self.requester.len() > MAX_REQUESTER {
+            return Err(InvitationError::TooLong("requester"));
+        }
+        if self.reason.len() > MAX_REASON {
+            return Err(InvitationError::TooLong("reason"));
+        }
+        if self.origins.len() > MAX_ORIGINS
+            || self.origins.iter().any(|origin| origin.len() > MAX_ORIGIN)
+        {
+            return Err(InvitationError::TooLong("origins"));
+        }
+        Ok(())
+    }
+}
+
+/// SHA-256 of the exact bytes.
+#[must_use]
+pub fn invitation_hash(bytes: &[u8]) -> InvitationHash {
+    InvitationHash(Sha256::digest(bytes).into())
+}
+
+/// A DTLS certificate's fingerprint in SDP's form: `sha-256 AA:BB:…`, upper case (RFC 8122).
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of a certificate in DER.
+    #[must_use]
+    pub fn of_certificate(der: &[u8]) -> Self {
+        Self(Sha256::digest(der).into())
+    }
+
+    /// Parses SDP's form in either case; `None` for another hash or a malformed one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (algorithm, hex) = text.split_once(' ')?;
+        if !algorithm.eq_ignore_ascii_case("sha-256") {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        let mut parts = hex.split(':');
+        for byte in &mut bytes {
+            let part = parts.next().filter(|part| {
+                part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit())
+            })?;
+            *byte = u8::from_str_radix(part, 16).ok()?;
+        }
+        parts.next().is_none().then_some(Self(bytes))
+    }
+}
+
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("sha-256 ")?;
+        for (index, byte) in self.0.iter().enumerate() {
+            let colon = if index == 0 { "" } else { ":" };
+            write!(f, "{colon}{byte:02X}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("expected a sha-256 fingerprint")
+    }
+}
+
+impl From<Fingerprint> for String {
+    fn from(fingerprint: Fingerprint) -> Self {
+        fingerprint.to_string()
+    }
+}
+
+/// An invitation that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvitationError {
+    /// The bytes are not an invitation's JSON.
+    #[error("the invitation is malformed")]
+    Malformed,
+    /// It speaks another protocol version.
+    #[error("the invitation has version {0}, this program speaks 1")]
+    Version(u8),
+    /// A part is over its limit.
+    #[error("the invitation's {0} is too long")]
+    TooLong(&'static str),
+}

@@ -1,0 +1,314 @@
+//! Signaling: the REST bodies and the WebSocket messages of `docs/PROTOCOL.md` sections 4 and 5.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Blob, SessionId};
+
+/// The largest WebSocket message either way, in bytes of JSON.
+pub const MAX_MESSAGE: usize = 16 * 1024;
+/// The largest sealed blob, in bytes before base64url.
+pub const MAX_SEALED: usize = 11 * 1024;
+/// How many blobs wait for an absent side, in each direction.
+pub const MAILBOX: usize = 16;
+
+/// `POST /v1/sessions`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateSession {
+    /// The session's id, chosen by the host.
+    pub id: SessionId,
+    /// The invitation's exact bytes.
+    pub invitation: Blob,
+    /// SHA-256 of the claim token, 32 bytes.
+    pub claim_hash: Blob,
+    /// The device that had claimed the session before the server forgot it, 65 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Blob>,
+}
+
+/// The answer to [`CreateSession`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionCreated {
+    /// What the host shows to attach and to end the session, 32 bytes.
+    pub host_token: Blob,
+    /// When the session ends by itself, Unix seconds.
+    pub expires_at: u64,
+}
+
+/// `GET /v1/sessions/{id}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionStatus {
+    /// Where the session stands.
+    pub state: SessionState,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// The invitation's exact bytes.
+    pub invitation: Blob,
+    /// When the session ends by itself, Unix seconds.
+    pub expires_at: u64,
+}
+
+/// Where a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// Registered; nobody has claimed it.
+    Created,
+    /// A device has claimed it.
+    Claimed,
+    /// Over.
+    Ended,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The user said Done and the host agreed.
+    Resolved,
+    /// The user refused.
+    Declined,
+    /// The agent withdrew it.
+    Cancelled,
+    /// Its time ran out.
+    Expired,
+    /// The browser or the host broke.
+    Failed,
+}
+
+impl Outcome {
+    /// The outcome's name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolved => "resolved",
+            Self::Declined => "declined",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The body of every HTTP error.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// A stable name, for programs.
+    pub code: String,
+    /// One sentence, for people.
+    pub message: String,
+    /// More, for programs.
+    #[serde(default)]
+    pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What the server says on either WebSocket.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ServerMessage {
+    /// First of all: what the client's signature must cover.
+    Challenge {
+        /// 32 random bytes.
+        nonce: Blob,
+    },
+    /// The client is accepted.
+    Welcome {
+        /// Where the session stands.
+        state: SessionState,
+        /// Whether the other side is attached.
+        peer: bool,
+        /// The device that claimed it, 65 bytes.
+        device: Option<Blob>,
+        /// When the session ends by itself, Unix seconds.
+        expires_at: u64,
+    },
+    /// The relay's leg for this side.
+    Ice(LegIce),
+    /// The other side attached or left.
+    Peer {
+        /// Whether it is attached.
+        present: bool,
+    },
+    /// To the host: someone won the claim.
+    Claimed {
+        /// The device, 65 bytes.
+        device: Blob,
+    },
+    /// Another device tried the link; nothing changed.
+    SecondClaim,
+    /// A blob of the other side's.
+    Sealed {
+        /// Opaque to the server.
+        data: Blob,
+    },
+    /// The session is over.
+    Ended {
+        /// How.
+        outcome: Outcome,
+    },
+    /// The client did something wrong; the socket closes.
+    Error {
+        /// A stable name, for programs.
+        code: SignalErrorCode,
+        /// One sentence, for people.
+        message: String,
+    },
+}
+
+/// The relay's ICE parameters for one leg (RFC 8445, RFC 8839).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LegIce {
+    /// Rises with every new set of credentials of this leg.
+    pub generation: u32,
+    /// The relay's username fragment.
+    pub ufrag: String,
+    /// The relay's password.
+    pub pwd: String,
+    /// The relay's addresses, literal `ip:port`.
+    pub candidates: Vec<std::net::SocketAddr>,
+}
+
+/// Leaves the password out.
+impl std::fmt::Debug for LegIce {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LegIce(generation {})", self.generation)
+    }
+}
+
+impl LegIce {
+    /// Whether both credentials are made of ice-chars and of a legal length, and there is a
+    /// candidate, so that nothing can inject a line into SDP (RFC 8839 section 5.4).
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        is_ice_string(&self.ufrag, 4)
+            && is_ice_string(&self.pwd, 22)
+            && !self.candidates.is_empty()
+            && self.candidates.len() <= 8
+    }
+}
+
+/// Whether `text` is `min`..=256 ice-chars (RFC 8839 section 5.4).
+#[must_use]
+pub fn is_ice_string(text: &str, min: usize) -> bool {
+    (min..=256).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
+}
+
+/// Why the server refuses a WebSocket client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalErrorCode {
+    /// The message is not one the server knows, or not now.
+    Malformed,
+    /// The token or the signature is wrong.
+    Unauthorized,
+    /// There is no such session.
+    NotFound,
+    /// Another device has claimed the session.
+    AlreadyClaimed,
+    /// The session is over.
+    Ended,
+    /// The message is too large.
+    TooLarge,
+    /// The first frame did not come in time, or the client reads too slowly.
+    Timeout,
+    /// Too many tries.
+    RateLimited,
+    /// A newer socket of the same side took over.
+    Replaced,
+    /// The server failed.
+    Internal,
+}
+
+impl SignalErrorCode {
+    /// The WebSocket close code that follows the error (RFC 6455 section 7.4.2, private use).
+    #[must_use]
+    pub fn close_code(self) -> u16 {
+        match self {
+            Self::Malformed => 4400,
+            Self::Unauthorized => 4401,
+            Self::NotFound => 4404,
+            Self::Timeout => 4408,
+            Self::AlreadyClaimed => 4409,
+            Self::Ended => 4410,
+            Self::TooLarge => 4413,
+            Self::RateLimited => 4429,
+            Self::Replaced => 4499,
+            Self::Internal => 4500,
+        }
+    }
+}
+
+/// What the host says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum HostMessage {
+    /// First: who it is.
+    Attach {
+        /// From [`SessionCreated`].
+        host_token: Blob,
+    },
+    /// A blob for the viewer.
+    Sealed {
+        /// Opaque to the server.
+        data: Blob,
+    },
+    /// The host's own ICE credentials.
+    IceLocal {
+        /// Its username fragment.
+        ufrag: String,
+        /// Its password.
+        pwd: String,
+    },
+    /// New credentials for the host's leg, please.
+    Restart,
+    /// The session is over.
+    End {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// What the viewer says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ViewerMessage {
+    /// First: this device takes the session.
+    Claim {
+        /// The claim token T, 32 bytes.
+        token: Blob,
+        /// The device's public key D, 65 bytes.
+        device: Blob,
+        /// D's signature over the challenge, 64 bytes.
+        signature: Blob,
+    },
+    /// First: this device comes back.
+    Resume {
+        /// D's signature over the challenge, 64 bytes.
+        signature: Blob,
+    },
+    /// A blob for the host.
+    Sealed {
+        /// Opaque to the server.
+        data: Blob,
+    },
+    /// The viewer's own ICE credentials.
+    IceLocal {
+        /// Its username fragment.
+        ufrag: String,
+        /// Its password.
+        pwd: String,
+    },
+    /// New credentials for the viewer's leg, please.
+    Restart,
+}
