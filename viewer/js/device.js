@@ -1,0 +1,138 @@
+// This device's key and what it remembers of a session, in IndexedDB (PROTOCOL section 3).
+
+import { b64u, concat, sha256, utf8 } from "./bytes.js";
+
+/** @typedef {import("./bytes.js").Bytes} Bytes */
+/**
+ * What a reload of the page needs. The key pair cannot leave the browser; the token is dropped
+ * once it is spent; all of it is deleted when the session ends.
+ * @typedef {object} SessionRecord
+ * @property {string} id b64u
+ * @property {Bytes} psk K
+ * @property {Bytes | null} token T, until the claim is accepted
+ * @property {Bytes} invitationHash
+ * @property {CryptoKeyPair} keys
+ * @property {Bytes} device D's public form, SEC1 uncompressed
+ * @property {boolean} attempted a claim was sent; its answer may have been lost
+ * @property {boolean} claimed
+ * @property {number} expires unix seconds
+ */
+
+const ECDSA = { name: "ECDSA", namedCurve: "P-256" };
+const SIGN = { name: "ECDSA", hash: "SHA-256" };
+
+/** @returns {Promise<{keys: CryptoKeyPair, device: Bytes}>} */
+export async function newDevice() {
+  const keys = await crypto.subtle.generateKey(ECDSA, false, ["sign", "verify"]);
+  return { keys, device: new Uint8Array(await crypto.subtle.exportKey("raw", keys.publicKey)) };
+}
+
+/**
+ * @param {CryptoKey} key
+ * @param {...Uint8Array} parts
+ * @returns {Promise<Bytes>} 64 bytes, r || s (IEEE P1363)
+ */
+async function sign(key, ...parts) {
+  return new Uint8Array(await crypto.subtle.sign(SIGN, key, concat(...parts)));
+}
+
+/**
+ * @param {CryptoKey} key
+ * @param {Bytes} id
+ * @param {Bytes} challenge
+ * @param {Bytes} token
+ */
+export async function signClaim(key, id, challenge, token) {
+  return sign(key, utf8("authloop/1 claim"), id, challenge, await sha256(token));
+}
+
+/**
+ * @param {CryptoKey} key
+ * @param {Bytes} id
+ * @param {Bytes} challenge
+ */
+export async function signResume(key, id, challenge) {
+  return sign(key, utf8("authloop/1 resume"), id, challenge);
+}
+
+/**
+ * @param {CryptoKey} key
+ * @param {Bytes} id
+ * @param {Bytes} enc
+ * @param {Bytes} nonce
+ * @param {string} fingerprint
+ */
+export async function signHello(key, id, enc, nonce, fingerprint) {
+  return sign(key, utf8("authloop/1 hello"), id, enc, nonce, utf8(fingerprint));
+}
+
+/** Session records, kept by the browser or, where it refuses, for the life of the page. */
+export class SessionStore {
+  /** @type {Map<string, SessionRecord>} */
+  #memory = new Map();
+  /** @type {IDBDatabase | null} */
+  #db = null;
+
+  /** @param {number} now unix seconds */
+  async open(now) {
+    try {
+      this.#db = await opened();
+      for (const r of /** @type {SessionRecord[]} */ (await this.#run("readonly", (s) => s.getAll()))) {
+        if (r.expires < now) await this.delete(r.id);
+      }
+    } catch {
+      this.#db = null; // private windows of some browsers; a reload will then need the link again
+    }
+  }
+
+  /** @param {Bytes} id @returns {Promise<SessionRecord | null>} */
+  async get(id) {
+    const key = b64u(id);
+    if (!this.#db) return this.#memory.get(key) ?? null;
+    return /** @type {SessionRecord | undefined} */ (await this.#run("readonly", (s) => s.get(key))) ?? null;
+  }
+
+  /** @param {SessionRecord} record */
+  async put(record) {
+    this.#memory.set(record.id, record);
+    try {
+      if (this.#db) await this.#run("readwrite", (s) => s.put(record));
+    } catch {
+      this.#db = null;
+    }
+  }
+
+  /** @param {string} id b64u */
+  async delete(id) {
+    this.#memory.delete(id);
+    try {
+      if (this.#db) await this.#run("readwrite", (s) => s.delete(id));
+    } catch {
+      // The record dies by its expiry at the latest.
+    }
+  }
+
+  /**
+   * @param {IDBTransactionMode} mode
+   * @param {(store: IDBObjectStore) => IDBRequest} work
+   */
+  #run(mode, work) {
+    return new Promise((resolve, reject) => {
+      if (!this.#db) return reject(new Error("no database"));
+      const tx = this.#db.transaction("sessions", mode);
+      const request = work(tx.objectStore("sessions"));
+      tx.oncomplete = () => resolve(request.result);
+      tx.onerror = tx.onabort = () => reject(tx.error ?? request.error);
+    });
+  }
+}
+
+/** @returns {Promise<IDBDatabase>} */
+function opened() {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open("authloop", 1);
+    request.onupgradeneeded = () => request.result.createObjectStore("sessions", { keyPath: "id" });
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = request.onblocked = () => reject(request.error ?? new Error("blocked"));
+  });
+}

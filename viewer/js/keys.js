@@ -1,0 +1,47 @@
+// Keys from the link's secret and the transcript both ends compare (PROTOCOL sections 2 and 8).
+
+import { concat, sha256, u32, utf8 } from "./bytes.js";
+
+/** @typedef {import("./bytes.js").Bytes} Bytes */
+
+/**
+ * @param {Bytes} secret S, 32 bytes
+ * @param {string} origin the public signaling origin, ASCII serialised (RFC 6454 section 6.2)
+ * @param {Bytes} id 16 bytes
+ * @returns {Promise<{token: Bytes, psk: Bytes}>} T and K
+ */
+export async function deriveKeys(secret, origin, id) {
+  const name = utf8(origin);
+  const salt = concat(utf8("authloop/1 salt"), u32(name.length), name, id);
+  const key = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveBits"]);
+  const expand = async (/** @type {string} */ label) =>
+    new Uint8Array(
+      await crypto.subtle.deriveBits({ name: "HKDF", hash: "SHA-256", salt, info: utf8(label) }, key, 256),
+    );
+  return { token: await expand("authloop/1 claim"), psk: await expand("authloop/1 psk") };
+}
+
+/**
+ * @param {object} of
+ * @param {Bytes} of.id
+ * @param {Bytes} of.helloHash H(hello blob)
+ * @param {string} of.offer the SDP as it travelled sealed
+ * @param {string} of.answer the SDP as it travelled sealed
+ * @param {string} of.hostFingerprint `sha-256 AA:…`, of the certificate DTLS really presented
+ * @param {string} of.viewerFingerprint this page's own
+ * @returns {Promise<Bytes>}
+ */
+export async function transcript({ id, helloHash, offer, answer, hostFingerprint, viewerFingerprint }) {
+  return sha256(
+    concat(
+      utf8("authloop/1 transcript"),
+      id,
+      helloHash,
+      await sha256(utf8(offer)),
+      await sha256(utf8(answer)),
+      utf8(hostFingerprint),
+      new Uint8Array(1),
+      utf8(viewerFingerprint),
+    ),
+  );
+}

@@ -1,0 +1,42 @@
+// The session link's fragment (PROTOCOL section 1). Pure.
+
+import { b64u, unb64u } from "./bytes.js";
+
+/** @typedef {import("./bytes.js").Bytes} Bytes */
+/**
+ * What the address bar held when the page was opened.
+ * @typedef {{kind: "link", id: Bytes, secret: Bytes, invitationHash: Bytes}
+ *   | {kind: "known", id: Bytes}
+ *   | {kind: "none"}
+ *   | {kind: "incomplete"}} Fragment
+ */
+
+const VERSION = 1;
+const ID_LENGTH = 16;
+const LINK_LENGTH = 1 + ID_LENGTH + 32 + 32;
+
+/**
+ * @param {string} hash `location.hash`, with or without its `#`
+ * @returns {Fragment}
+ */
+export function parseFragment(hash) {
+  const value = hash.startsWith("#") ? hash.slice(1) : hash;
+  if (value === "") return { kind: "none" };
+  const bytes = unb64u(value);
+  if (bytes?.length === ID_LENGTH) return { kind: "known", id: bytes };
+  if (bytes?.length !== LINK_LENGTH || bytes[0] !== VERSION) return { kind: "incomplete" };
+  return {
+    kind: "link",
+    id: bytes.slice(1, 17),
+    secret: bytes.slice(17, 49),
+    invitationHash: bytes.slice(49, 81),
+  };
+}
+
+/**
+ * What may stay in the address bar: the id, which is no secret, or nothing.
+ * @param {Fragment} fragment
+ */
+export function publicFragment(fragment) {
+  return "id" in fragment ? `#${b64u(fragment.id)}` : "";
+}
