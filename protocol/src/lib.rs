@@ -5,8 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod device;
+pub mod frame;
 pub mod id;
 pub mod input;
 pub mod invitation;
 pub mod link;
+pub mod output;
+pub mod seal;
+pub mod sequence;
 pub mod signal;

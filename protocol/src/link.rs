@@ -117,7 +117,7 @@ impl LinkKeys {
     /// What the server keeps of T.
     #[must_use]
     pub fn claim_hash(&self) -> [u8; 32] {
-        Sha256::digest(&*self.claim_token).into()
+        Sha256::digest(self.claim_token.as_slice()).into()
     }
 }
 

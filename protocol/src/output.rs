@@ -1,0 +1,147 @@
+//! What the host tells the viewer over the data channel (`docs/PROTOCOL.md` section 8).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{id::Blob, signal::Outcome};
+
+/// One message of the host's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t", rename_all = "snake_case")]
+pub enum OutputMessage {
+    /// First: what the host saw of the handshake, and where the input sequence stands.
+    Confirm {
+        /// SHA-256 of the transcript, 32 bytes.
+        transcript: Blob,
+        /// The last sequence applied of this hello's stream.
+        applied: u64,
+    },
+    /// Input up to this sequence has been applied or refused.
+    Ack {
+        /// The last sequence.
+        applied: u64,
+    },
+    /// A message was not applied, and will not be.
+    Refused {
+        /// The sequence of its last frame.
+        sequence: u64,
+        /// Why.
+        reason: RefusedReason,
+    },
+    /// Answers a ping.
+    Pong {
+        /// The ping's number.
+        n: u32,
+    },
+    /// Where the browser is.
+    Page(Page),
+    /// Which field has focus; `None` when none that takes text.
+    Field {
+        /// The field.
+        field: Option<Field>,
+    },
+    /// The size of the picture, in pixels of video.
+    Video {
+        /// Its width.
+        width: u32,
+        /// Its height.
+        height: u32,
+    },
+    /// The page asks something by a JavaScript dialog.
+    Dialog {
+        /// The dialog's number.
+        id: u32,
+        /// Which dialog.
+        kind: DialogKind,
+        /// What the page says.
+        message: String,
+        /// What a prompt starts with.
+        default: String,
+    },
+    /// The dialog is gone.
+    DialogClosed {
+        /// The dialog's number.
+        id: u32,
+    },
+    /// Something the user should know.
+    Notice {
+        /// A stable name, for programs and catalogs.
+        code: String,
+        /// One sentence, in English.
+        message: String,
+    },
+    /// The handoff is over.
+    Outcome {
+        /// How.
+        outcome: Outcome,
+        /// One sentence, in English.
+        message: String,
+    },
+}
+
+/// Why input was not applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusedReason {
+    /// It was meant for the page of another origin.
+    Epoch,
+    /// Input is locked: not confirmed yet, or over.
+    Locked,
+    /// It is not an input event within bounds.
+    Malformed,
+    /// The host cannot do it now.
+    Unsupported,
+}
+
+/// Where the browser is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Page {
+    /// The true origin of the top frame, from the browser process (RFC 6454).
+    pub origin: String,
+    /// The page's title; the page chooses it, so it proves nothing.
+    pub title: String,
+    /// Whether the connection to the site is secure.
+    pub secure: bool,
+    /// Whether the origin is among the invitation's.
+    pub expected: bool,
+    /// Rises when the origin changes.
+    pub epoch: u32,
+    /// Whether the page is still loading.
+    pub loading: bool,
+    /// Whether there is a page to go back to.
+    pub can_go_back: bool,
+}
+
+/// The field that has focus. Its value is never told, only its length.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// The element's type: an `input` type, `textarea` or `contenteditable`.
+    pub kind: String,
+    /// Its `inputmode`.
+    pub inputmode: String,
+    /// Its `autocomplete`.
+    pub autocomplete: String,
+    /// Its `enterkeyhint`.
+    pub enterkeyhint: String,
+    /// Whether what is typed must be hidden, in its timing too.
+    pub secret: bool,
+    /// Whether Enter makes a new line.
+    pub multiline: bool,
+    /// How many UTF-16 code units it holds.
+    pub length: u32,
+    /// Left, top, width, height; 0..=65535 of the visible page.
+    pub rect: [u16; 4],
+}
+
+/// Which JavaScript dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DialogKind {
+    /// `alert()`.
+    Alert,
+    /// `confirm()`.
+    Confirm,
+    /// `prompt()`.
+    Prompt,
+    /// The page wants to keep the user from leaving.
+    Beforeunload,
+}
