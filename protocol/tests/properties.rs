@@ -1,6 +1,8 @@
 //! Properties of the pure parts: round trips, and refusal of everything that is not the next
 //! honest message.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use authloop_protocol::{
     device::DeviceKey,
     frame::{BODY, FRAME, Frame, FrameOpener, FrameSealer},
