@@ -1,0 +1,74 @@
+// The vocabulary of the data channel, as types: `protocol/src/input.rs` and PROTOCOL section 8.
+
+/**
+ * @typedef {{id: number, x: number, y: number}} TouchPoint
+ * @typedef {"declined" | "not_requested" | "cannot_complete"} DeclineReason
+ * @typedef {"left" | "middle" | "right" | "back" | "forward"} Button
+ * @typedef {{t: "key", down: boolean, code: string, key: string, mods: number, repeat: boolean}
+ *   | {t: "text", text: string}
+ *   | {t: "composition", text: string, start: number, end: number}
+ *   | {t: "paste", text: string}
+ *   | {t: "delete", before: number, after: number}
+ *   | {t: "replace", text: string}
+ *   | {t: "pointer", phase: "move" | "down" | "up", x: number, y: number, button: Button | null,
+ *      buttons: number, clicks: number, mods: number}
+ *   | {t: "wheel", x: number, y: number, dx: number, dy: number, mods: number}
+ *   | {t: "touch", phase: "start" | "move" | "end" | "cancel", points: TouchPoint[]}
+ *   | {t: "viewport", width: number, height: number, scale: number, mobile: boolean}
+ *   | {t: "dialog", id: number, accept: boolean, text?: string}
+ *   | {t: "navigate", action: "back" | "forward" | "reload"}
+ *   | {t: "release_all"}
+ *   | {t: "done"}
+ *   | {t: "decline", reason: DeclineReason}
+ *   | {t: "refresh"}} InputEvent
+ *
+ * @typedef {object} Page what the browser process says of the page, shown outside the video
+ * @property {string} origin
+ * @property {string} title
+ * @property {boolean} secure
+ * @property {boolean} expected
+ * @property {number} epoch
+ * @property {boolean} loading
+ * @property {boolean} can_go_back
+ *
+ * @typedef {object} Field the focused remote field
+ * @property {string} kind
+ * @property {string} inputmode
+ * @property {string} autocomplete
+ * @property {string} enterkeyhint
+ * @property {boolean} secret
+ * @property {boolean} multiline
+ * @property {number} length
+ * @property {[number, number, number, number]} rect x, y, w, h in 0..=65535
+ *
+ * @typedef {"resolved" | "declined" | "expired" | "cancelled" | "failed"} Outcome
+ *
+ * @typedef {{t: "confirm", transcript: string, applied: number}
+ *   | {t: "ack", applied: number}
+ *   | {t: "refused", sequence: number, reason: "epoch" | "locked" | "malformed" | "unsupported"}
+ *   | {t: "pong", n: number}
+ *   | {t: "page"} & Page
+ *   | {t: "field", field: Field | null}
+ *   | {t: "video", width: number, height: number}
+ *   | {t: "dialog", id: number, kind: "alert" | "confirm" | "prompt" | "beforeunload", message: string, default: string}
+ *   | {t: "dialog_closed", id: number}
+ *   | {t: "notice", code: string, message: string}
+ *   | {t: "outcome", outcome: Outcome, message: string}} Output
+ */
+
+export const OUTCOMES = /** @type {const} */ (["resolved", "declined", "expired", "cancelled", "failed"]);
+
+const TYPED = new Set(["key", "text", "composition", "paste", "delete", "replace", "dialog"]);
+const FREE = new Set(["viewport", "release_all", "done", "decline", "refresh"]);
+
+/**
+ * Whether the event may carry what the user typed.
+ * @param {InputEvent} event
+ */
+export const isTyped = (event) => TYPED.has(event.t);
+
+/**
+ * Whether the event acts on the page, and so waits for the fingerprints to be confirmed.
+ * @param {InputEvent} event
+ */
+export const actsOnPage = (event) => !FREE.has(event.t);

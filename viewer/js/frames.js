@@ -1,0 +1,166 @@
+// Input messages as fixed-size frames, in order, exactly once (PROTOCOL section 8). Pure.
+
+import { utf8 } from "./bytes.js";
+import { PLAINTEXT_LENGTH } from "./seal.js";
+
+/** @typedef {import("./bytes.js").Bytes} Bytes */
+/** @typedef {import("./events.js").InputEvent} InputEvent */
+/** @typedef {{sequence: number, epoch: number, flags: number, body: Bytes}} Frame */
+
+export const MORE = 1;
+export const FILLER = 2;
+export const CONTROL = 4;
+
+const HEADER = 8 + 4 + 1 + 2;
+/** What one frame carries of a message, in bytes. */
+export const BODY_LENGTH = PLAINTEXT_LENGTH - HEADER;
+/** The longest text an event may carry, in bytes of UTF-8. */
+export const MAX_TEXT = 32 * 1024;
+const MAX_MESSAGE = 40 * 1024;
+// Bounds what is kept for a host that is away: about 1 MiB of frames.
+const MAX_WAITING = 512;
+const MAX_UNACKED = 4096;
+
+/** @param {Frame} frame @returns {Bytes} */
+export function encodeFrame({ sequence, epoch, flags, body }) {
+  const out = new Uint8Array(PLAINTEXT_LENGTH);
+  const view = new DataView(out.buffer);
+  view.setBigUint64(0, BigInt(sequence));
+  view.setUint32(8, epoch);
+  view.setUint8(12, flags);
+  view.setUint16(13, body.length);
+  out.set(body, HEADER);
+  return out;
+}
+
+/** A frame that says nothing, but that something could have been said. */
+export const filler = () => encodeFrame({ sequence: 0, epoch: 0, flags: FILLER, body: new Uint8Array(0) });
+
+/** The messages on their way to the host, kept until it has applied them. */
+export class InputQueue {
+  /** @type {Bytes[]} connection-scoped, so they go first and are never re-sent */
+  #control = [];
+  /** @type {{event: InputEvent, epoch: number}[]} not framed yet: these may still be coalesced */
+  #waiting = [];
+  /** @type {Frame[]} framed and not yet applied */
+  #unacked = [];
+  /** How many of the unacked frames this connection has sent. */
+  #sent = 0;
+  #lastSequence = 0;
+  /** The highest sequence the host has applied. */
+  applied = 0;
+
+  /**
+   * @param {InputEvent} event
+   * @param {number} epoch of the page the user was looking at
+   * @returns {"ok" | "too_long" | "full"}
+   */
+  push(event, epoch) {
+    if ("text" in event && event.text !== undefined && utf8(event.text).length > MAX_TEXT) return "too_long";
+    const last = this.#waiting.at(-1);
+    if (last?.epoch === epoch) {
+      const merged = coalesce(last.event, event);
+      if (merged) {
+        last.event = merged;
+        return "ok";
+      }
+    }
+    if (this.#waiting.length >= MAX_WAITING || this.#unacked.length >= MAX_UNACKED) return "full";
+    if ("text" in event && utf8(JSON.stringify(event)).length > MAX_MESSAGE) return "too_long";
+    this.#waiting.push({ event, epoch });
+    return "ok";
+  }
+
+  /** @param {object} json */
+  pushControl(json) {
+    this.#control.push(utf8(JSON.stringify(json)));
+  }
+
+  /** Whether sequenced frames are sent and not yet acknowledged. */
+  get outstanding() {
+    return this.#sent > 0;
+  }
+
+  /** The next frame's plaintext, or null when there is nothing to say. */
+  next() {
+    const control = this.#control.shift();
+    if (control) return encodeFrame({ sequence: 0, epoch: 0, flags: CONTROL, body: control });
+    if (this.#sent === this.#unacked.length) this.#frameOne();
+    const frame = this.#unacked[this.#sent];
+    if (!frame) return null;
+    this.#sent += 1;
+    return encodeFrame(frame);
+  }
+
+  /** Only control frames; for the time before the host has said what it has applied. */
+  nextControl() {
+    const control = this.#control.shift();
+    return control ? encodeFrame({ sequence: 0, epoch: 0, flags: CONTROL, body: control }) : null;
+  }
+
+  /**
+   * The host has applied everything up to here.
+   * @param {number} applied
+   */
+  ack(applied) {
+    let n = 0;
+    while ((this.#unacked[n]?.sequence ?? Infinity) <= applied) n += 1;
+    this.#unacked.splice(0, n);
+    this.#sent = Math.max(0, this.#sent - n);
+    this.applied = Math.max(this.applied, applied);
+  }
+
+  /**
+   * A new connection: what the host has not applied is sent again, in the same frames.
+   * @param {number} applied
+   */
+  rewind(applied) {
+    this.ack(applied);
+    this.#sent = 0;
+  }
+
+  /** Forgets what was never sent: input meant for a page that is gone. */
+  clearWaiting() {
+    this.#waiting.length = 0;
+  }
+
+  /** Control messages belong to one connection. */
+  clearControl() {
+    this.#control.length = 0;
+  }
+
+  #frameOne() {
+    const message = this.#waiting.shift();
+    if (!message) return;
+    const bytes = utf8(JSON.stringify(message.event));
+    for (let at = 0; at < bytes.length; at += BODY_LENGTH) {
+      const body = bytes.slice(at, at + BODY_LENGTH);
+      const flags = at + BODY_LENGTH < bytes.length ? MORE : 0;
+      this.#unacked.push({ sequence: ++this.#lastSequence, epoch: message.epoch, flags, body });
+    }
+  }
+}
+
+/**
+ * One event in the place of two, when the first is only a place on the way: so a flood of moves
+ * never stands before a click. Only neighbours merge, so the order of everything else stays.
+ * @param {InputEvent} a
+ * @param {InputEvent} b
+ * @returns {InputEvent | null}
+ */
+export function coalesce(a, b) {
+  if (a.t === "pointer" && b.t === "pointer") {
+    return a.phase === "move" && b.phase === "move" && a.buttons === b.buttons && a.mods === b.mods ? b : null;
+  }
+  if (a.t === "touch" && b.t === "touch") {
+    const ids = (/** @type {{points: {id: number}[]}} */ e) => e.points.map((p) => p.id).join();
+    return a.phase === "move" && b.phase === "move" && ids(a) === ids(b) ? b : null;
+  }
+  if (a.t === "wheel" && b.t === "wheel" && a.mods === b.mods) {
+    const dx = a.dx + b.dx;
+    const dy = a.dy + b.dy;
+    return Math.abs(dx) < 32768 && Math.abs(dy) < 32768 ? { ...b, dx, dy } : null;
+  }
+  if (a.t === "viewport" && b.t === "viewport") return b;
+  return null;
+}

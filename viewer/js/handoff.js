@@ -1,0 +1,391 @@
+// One handoff from the claim to its end: signaling, the peer connection, and what to do when
+// either is lost. Knows nothing of the DOM beyond "visible" and "online".
+
+import { b64u, random, unb64u } from "./bytes.js";
+import { signClaim, signResume } from "./device.js";
+import { actsOnPage, isTyped, OUTCOMES } from "./events.js";
+import { InputQueue } from "./frames.js";
+import { newCertificate, Peer } from "./peer.js";
+import { parseIce } from "./sdp.js";
+import { fetchSession, Signaling, socketUrl, verdict } from "./signaling.js";
+
+/** @typedef {import("./events.js").InputEvent} InputEvent */
+/** @typedef {import("./events.js").Outcome} Outcome */
+/** @typedef {import("./events.js").Output} Output */
+/**
+ * @typedef {object} HandoffEvents
+ * @property {(step: "server" | "host" | "offer" | "path" | "verify") => void} step
+ * @property {(verified: boolean) => void} verified
+ * @property {(stream: MediaStream) => void} video
+ * @property {(output: Output) => void} output
+ * @property {(trouble: boolean) => void} trouble the connection is lost, or is back
+ * @property {(present: boolean) => void} peer the host is attached to signaling
+ * @property {() => void} secondClaim another device tried the link
+ * @property {(applied: number) => void} applied
+ * @property {(outcome: Outcome, message: string) => void} ended
+ * @property {(code: string, message?: string) => void} fatal
+ */
+
+const WATCH_MS = 1000;
+const PING_MS = 5000;
+const SILENCE_MS = 4000;
+const RESTART_MS = [1000, 3000, 5000, 8000];
+const GIVE_UP_PATH_MS = 20_000;
+const OFFER_MS = 12_000;
+const CONNECT_MS = 25_000;
+const MAX_TEXT_WHILE_AWAY = 256;
+
+export class Handoff {
+  /** @type {Peer | null} */
+  #peer = null;
+  /** @type {import("./sdp.js").Ice | null} */
+  #ice = null;
+  #queue = new InputQueue();
+  #stream = random(16);
+  /** @type {{certificate: RTCCertificate, fingerprint: string} | null} */
+  #own = null;
+  #probing = false;
+  #hostPresent = false;
+  #trouble = false;
+  #troubleSince = 0;
+  #restarts = 0;
+  #restartAt = 0;
+  #helloAt = 0;
+  #pingAt = 0;
+  #pings = 0;
+  #away = 0;
+  #hellos = 0;
+  #tick = false;
+  #over = false;
+  /** @type {import("./events.js").DeclineReason | null} */
+  #declining = null;
+  /** @type {ReturnType<typeof setInterval> | null} */
+  #watch = null;
+  /** @type {Signaling} */
+  #signaling;
+  epoch = 0;
+
+  /**
+   * @param {object} of
+   * @param {import("./invitation.js").Invitation} of.invitation
+   * @param {import("./device.js").SessionRecord} of.record
+   * @param {import("./device.js").SessionStore} of.store
+   * @param {string} of.origin the signaling origin
+   * @param {HandoffEvents} on
+   */
+  constructor({ invitation, record, store, origin }, on) {
+    this.invitation = invitation;
+    this.record = record;
+    this.store = store;
+    this.origin = origin;
+    this.on = on;
+    this.#signaling = new Signaling(socketUrl(origin, invitation.id), {
+      authenticate: (challenge) => this.#authenticate(challenge),
+      message: (m) => this.#message(m),
+      closed: (code, awayFor) => this.#closed(code, awayFor),
+      fatal: (code) => void this.#fatalClose(code),
+      up: (up) => this.#up(up),
+    });
+  }
+
+  /** @param {import("./events.js").DeclineReason} [declining] claim only to say no */
+  async start(declining) {
+    this.#declining = declining ?? null;
+    this.on.step("server");
+    this.#own = await newCertificate();
+    this.#signaling.connect();
+    this.#watch = setInterval(() => this.#check(), WATCH_MS);
+    document.addEventListener("visibilitychange", this.#wake);
+    addEventListener("online", this.#wake);
+  }
+
+  get verified() {
+    return this.#peer?.verified ?? false;
+  }
+
+  /**
+   * What the user did. Before the fingerprints are confirmed nothing that acts on the page is
+   * taken. During an outage of a confirmed connection text is kept and sent, in order; a click
+   * on a frozen picture is not.
+   * @param {InputEvent} event
+   * @returns {"ok" | "too_long" | "full" | "locked"}
+   */
+  send(event) {
+    if (this.#over) return "locked";
+    if (actsOnPage(event) && !this.verified) return "locked";
+    if (this.#trouble) {
+      if (!isTyped(event) && actsOnPage(event)) return "locked";
+      if (++this.#away > MAX_TEXT_WHILE_AWAY) return "full";
+    }
+    const result = this.#queue.push(event, this.epoch);
+    this.#peer?.channel?.pump();
+    return result;
+  }
+
+  /** @param {boolean} on a secret field has focus */
+  setTick(on) {
+    this.#tick = on;
+    this.#peer?.channel?.setTick(on);
+  }
+
+  /**
+   * Refusal by the sealed records, which works without a peer connection.
+   * @param {import("./events.js").DeclineReason} reason
+   */
+  async decline(reason) {
+    if (this.verified && !this.#trouble) this.send({ t: "decline", reason });
+    else {
+      this.#declining = reason;
+      await this.#peer?.decline(reason);
+    }
+  }
+
+  /** Leaves without ending anything. */
+  stop() {
+    this.#over = true;
+    if (this.#watch !== null) clearInterval(this.#watch);
+    document.removeEventListener("visibilitychange", this.#wake);
+    removeEventListener("online", this.#wake);
+    this.#signaling.stop();
+    this.#peer?.close();
+  }
+
+  /** @param {import("./bytes.js").Bytes} challenge */
+  async #authenticate(challenge) {
+    const { record } = this;
+    const key = record.keys.privateKey;
+    const { id } = this.invitation;
+    if (record.token && !this.#probing) {
+      const message = {
+        type: "claim",
+        token: b64u(record.token),
+        device: b64u(record.device),
+        signature: b64u(await signClaim(key, id, challenge, record.token)),
+      };
+      record.attempted = true;
+      await this.store.put(record);
+      return message;
+    }
+    return { type: "resume", signature: b64u(await signResume(key, id, challenge)) };
+  }
+
+  /** @param {any} m */
+  async #message(m) {
+    switch (m.type) {
+      case "welcome":
+        this.#hostPresent = m.peer === true;
+        this.on.peer(this.#hostPresent);
+        this.record.claimed = true;
+        this.record.token = null;
+        await this.store.put(this.record);
+        if (!this.#peer) this.on.step("host");
+        return;
+      case "ice":
+        return this.#onIce(parseIce(m));
+      case "peer":
+        this.#hostPresent = m.present === true;
+        return this.on.peer(this.#hostPresent);
+      case "second_claim":
+        return this.on.secondClaim();
+      case "sealed": {
+        const blob = unb64u(m.data);
+        if (blob) await this.#peer?.sealed(blob);
+        return;
+      }
+      case "ended":
+        return this.#end(OUTCOMES.includes(m.outcome) ? m.outcome : "failed", "");
+      default: // errors are told by the close code that follows
+    }
+  }
+
+  /** @param {import("./sdp.js").Ice} ice */
+  async #onIce(ice) {
+    const old = this.#ice;
+    this.#ice = ice;
+    if (!this.#peer) return this.#newPeer();
+    const same = old?.ufrag === ice.ufrag && old.pwd === ice.pwd && old.candidates.join() === ice.candidates.join();
+    if (same) {
+      // The socket was renewed, the leg is the one in use.
+      if (this.#trouble) this.#askRestart();
+      return;
+    }
+    await this.#peer.restart(ice);
+  }
+
+  async #newPeer() {
+    if (!this.#own || !this.#ice || this.#over) return;
+    this.#peer?.close();
+    this.on.verified(false);
+    this.#helloAt = performance.now();
+    this.#hellos += 1;
+    const { record, invitation } = this;
+    const peer = new Peer(
+      {
+        id: invitation.id,
+        psk: record.psk,
+        invitationHash: record.invitationHash,
+        invitation,
+        deviceKeys: record.keys,
+        device: record.device,
+        stream: this.#stream,
+        ...this.#own,
+      },
+      this.#queue,
+      this.#ice,
+      {
+        signal: (m) => this.#signaling.send(m),
+        step: (s) => this.#peer === peer && this.on.step(s),
+        verified: () => this.#onVerified(),
+        video: (s) => this.on.video(s),
+        output: (o) => this.#onOutput(o),
+        ice: (s) => this.#onIceState(s),
+        fatal: (code, message) => this.#fatal(code, message),
+        broken: () => this.#setTrouble(true),
+      },
+    );
+    this.#peer = peer;
+    await peer.hello();
+    if (this.#declining) await peer.decline(this.#declining);
+  }
+
+  #onVerified() {
+    this.#hellos = 0;
+    this.#setTrouble(false);
+    this.#peer?.channel?.setTick(this.#tick);
+    this.on.applied(this.#queue.applied);
+    this.on.verified(true);
+    if (this.#declining) this.send({ t: "decline", reason: this.#declining });
+  }
+
+  /** @param {Output} output */
+  #onOutput(output) {
+    if (this.#peer?.iceState !== "failed") this.#setTrouble(false);
+    if (output.t === "ack") return this.on.applied(this.#queue.applied);
+    if (output.t === "page") this.epoch = output.epoch;
+    if (output.t === "outcome") {
+      return this.#end(OUTCOMES.includes(output.outcome) ? output.outcome : "failed", output.message);
+    }
+    this.on.output(output);
+  }
+
+  /** @param {RTCIceConnectionState} state */
+  #onIceState(state) {
+    if (state === "disconnected" || state === "failed") this.#setTrouble(true);
+    if (state === "connected" || state === "completed") this.#ping();
+  }
+
+  /** @param {boolean} trouble */
+  #setTrouble(trouble) {
+    if (this.#over || trouble === this.#trouble) return;
+    this.#trouble = trouble;
+    this.#restarts = 0;
+    this.#away = 0;
+    if (trouble) {
+      this.#troubleSince = performance.now();
+      this.#restartAt = 0;
+      this.#askRestart();
+    } else if (this.verified) {
+      this.send({ t: "refresh" });
+    }
+    this.on.trouble(trouble);
+  }
+
+  #askRestart() {
+    const now = performance.now();
+    if (now < this.#restartAt || !this.#peer?.negotiated) return;
+    if (this.#signaling.send({ type: "restart" })) {
+      this.#restartAt = now + (RESTART_MS[Math.min(this.#restarts++, RESTART_MS.length - 1)] ?? 8000);
+    }
+  }
+
+  /** Once a second: is the host still there, and if not, what next? */
+  #check() {
+    const now = performance.now();
+    const peer = this.#peer;
+    if (this.#over || !peer) return;
+    if (peer.verified) {
+      if (!this.#trouble && now - this.#pingAt > PING_MS && document.visibilityState === "visible") this.#ping();
+      if ((peer.channel?.silence(now) ?? 0) > SILENCE_MS) this.#setTrouble(true);
+    }
+    if (this.#trouble) {
+      this.#askRestart();
+      if (now - this.#troubleSince > GIVE_UP_PATH_MS) this.#retryPeer(now);
+      return;
+    }
+    // Never verified so far: a lost blob, a host that came late, a path that does not open.
+    if (!peer.verified && now - this.#helloAt > (peer.negotiated ? CONNECT_MS : OFFER_MS)) this.#retryPeer(now);
+  }
+
+  /** @param {number} now */
+  #retryPeer(now) {
+    const wait = Math.min(60_000, (this.#peer?.negotiated ? CONNECT_MS : OFFER_MS) * 2 ** Math.max(0, this.#hellos - 1));
+    if (!this.#signaling.up || !this.#hostPresent || now - this.#helloAt < wait) return;
+    this.#troubleSince = now;
+    void this.#newPeer();
+  }
+
+  #ping() {
+    if (!this.#peer?.verified) return;
+    this.#pingAt = performance.now();
+    this.#queue.pushControl({ t: "ping", n: ++this.#pings });
+    this.#peer.channel?.pump();
+  }
+
+  /** Back from another app, or from no network: find out at once instead of by time-out. */
+  #wake = () => {
+    if (document.visibilityState === "visible" && this.#peer?.verified) this.#ping();
+    if (this.#trouble) this.#askRestart();
+  };
+
+  /** @param {boolean} up */
+  #up(up) {
+    if (up && this.#trouble) this.#askRestart();
+  }
+
+  /**
+   * @param {number} code
+   * @param {number} awayFor
+   */
+  #closed(code, awayFor) {
+    const { record } = this;
+    if (code === 4409 && record.attempted && !record.claimed && !this.#probing) {
+      // It may have been our own claim that won, with its answer lost on the way.
+      this.#probing = true;
+      return { retry: /** @type {const} */ (true), after: 0 };
+    }
+    return verdict(code, { claimed: record.claimed, probing: this.#probing, awayFor });
+  }
+
+  /** @param {string} code */
+  async #fatalClose(code) {
+    if (code === "ended") {
+      const session = await fetchSession(this.origin, this.invitation.id).catch(() => null);
+      const outcome = OUTCOMES.find((o) => o === session?.outcome);
+      if (outcome) return this.#end(outcome, "");
+    }
+    this.#fatal(code);
+  }
+
+  /**
+   * @param {string} code
+   * @param {string} [message]
+   */
+  #fatal(code, message) {
+    if (this.#over) return;
+    this.stop();
+    this.on.verified(false);
+    if (["ended", "not_found", "already_claimed", "unauthorized"].includes(code)) void this.store.delete(this.record.id);
+    this.on.fatal(code, message);
+  }
+
+  /**
+   * @param {Outcome} outcome
+   * @param {string} message
+   */
+  #end(outcome, message) {
+    if (this.#over) return;
+    this.stop();
+    void this.store.delete(this.record.id);
+    this.on.ended(outcome, message);
+  }
+}

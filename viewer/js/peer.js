@@ -1,0 +1,285 @@
+// One hello's peer connection: own certificate, sealed descriptions, the certificate check and
+// confirm, ICE restarts on this side's leg (PROTOCOL sections 6 to 8).
+
+import { b64u, equal, random, sha256, unb64u } from "./bytes.js";
+import { Channel } from "./channel.js";
+import { transcript } from "./keys.js";
+import { RecordBox, sealHello } from "./seal.js";
+import { checkFingerprint, fingerprintOf, formatFingerprint, localIce, munge, restartAnswer } from "./sdp.js";
+
+/** @typedef {import("./bytes.js").Bytes} Bytes */
+/** @typedef {import("./events.js").Output} Output */
+/** @typedef {import("./sdp.js").Ice} Ice */
+/**
+ * @typedef {object} Identity what stays the same over all hellos of a page life
+ * @property {Bytes} id
+ * @property {Bytes} psk
+ * @property {Bytes} invitationHash
+ * @property {import("./invitation.js").Invitation} invitation
+ * @property {CryptoKeyPair} deviceKeys
+ * @property {Bytes} device
+ * @property {Bytes} stream
+ * @property {RTCCertificate} certificate
+ * @property {string} fingerprint
+ *
+ * @typedef {object} PeerEvents
+ * @property {(message: object) => void} signal to the server
+ * @property {(step: "offer" | "path" | "verify") => void} step
+ * @property {() => void} verified both confirms match
+ * @property {(stream: MediaStream) => void} video
+ * @property {(output: Output) => void} output
+ * @property {(state: RTCIceConnectionState) => void} ice
+ * @property {(code: string, message?: string) => void} fatal somebody is lying: stop
+ * @property {(error: unknown) => void} broken this connection is of no more use
+ */
+
+/** A certificate of this page's own, and how SDP names it. */
+export async function newCertificate() {
+  const algorithm = /** @type {EcKeyGenParams} */ ({ name: "ECDSA", namedCurve: "P-256" });
+  const certificate = await RTCPeerConnection.generateCertificate(algorithm);
+  const listed = certificate.getFingerprints?.().find((f) => f.algorithm === "sha-256")?.value;
+  if (listed) return { certificate, fingerprint: `sha-256 ${listed.toUpperCase()}` };
+  // Firefox does not list them, but writes them into its offers.
+  const pc = new RTCPeerConnection({ certificates: [certificate] });
+  pc.createDataChannel("x");
+  const { sdp } = await pc.createOffer();
+  pc.close();
+  return { certificate, fingerprint: fingerprintOf(sdp ?? "") };
+}
+
+export class Peer {
+  /** @type {RTCPeerConnection} */
+  #pc;
+  /** @type {RTCDataChannel} */
+  #dc;
+  /** @type {RecordBox | null} */
+  #box = null;
+  /** @type {Channel | null} */
+  channel = null;
+  /** @type {import("./seal.js").SessionKeys | null} */
+  #keys = null;
+  #helloHash = new Uint8Array(32);
+  #offer = "";
+  #answer = "";
+  /** @type {Bytes | null} */
+  #transcript = null;
+  /** @type {unknown[]} the host's first records, while its certificate is being checked */
+  #early = [];
+  #confirmed = false;
+  #closed = false;
+  /** @type {Promise<void>} descriptions are set one after another */
+  #negotiating = Promise.resolve();
+
+  /**
+   * @param {Identity} identity
+   * @param {import("./frames.js").InputQueue} queue
+   * @param {Ice} ice
+   * @param {PeerEvents} on
+   */
+  constructor(identity, queue, ice, on) {
+    this.identity = identity;
+    this.queue = queue;
+    this.ice = ice;
+    this.on = on;
+    this.#pc = new RTCPeerConnection({
+      certificates: [identity.certificate],
+      bundlePolicy: "max-bundle",
+      rtcpMuxPolicy: "require",
+      iceServers: [],
+    });
+    this.#dc = this.#pc.createDataChannel("authloop", { negotiated: true, id: 0, ordered: true });
+    this.#pc.ontrack = (e) => {
+      // A remote control wants the newest picture, not a smooth one.
+      if ("jitterBufferTarget" in e.receiver) e.receiver.jitterBufferTarget = 0;
+      on.video(e.streams[0] ?? new MediaStream([e.track]));
+    };
+    this.#pc.oniceconnectionstatechange = () => !this.#closed && on.ice(this.#pc.iceConnectionState);
+    this.#pc.onconnectionstatechange = () => {
+      // ICE failures are mended by a restart; what is left is a failed DTLS association.
+      if (this.#pc.connectionState === "failed" && this.#pc.iceConnectionState !== "failed") {
+        this.#break(new Error("the encrypted connection failed"));
+      }
+    };
+    this.#dc.binaryType = "arraybuffer";
+    this.#dc.onmessage = (e) => this.#early.push(e.data);
+    this.#dc.onopen = () => this.#guard(this.#opened());
+    this.#dc.onclose = () => this.#break(new Error("the data channel closed"));
+  }
+
+  get verified() {
+    return this.#confirmed;
+  }
+
+  get negotiated() {
+    return this.#answer !== "";
+  }
+
+  get iceState() {
+    return this.#pc.iceConnectionState;
+  }
+
+  /** The sealed hello, to the host. */
+  async hello() {
+    const { id, psk, invitationHash, invitation, deviceKeys, device, stream, fingerprint } = this.identity;
+    const { blob, hash, keys } = await sealHello({
+      id,
+      psk,
+      invitationHash,
+      hostKey: invitation.hpke,
+      fingerprint,
+      deviceKey: deviceKeys.privateKey,
+      device,
+      nonce: random(32),
+      stream,
+    });
+    if (this.#closed) return;
+    this.#helloHash = hash;
+    this.#keys = keys;
+    this.#box = new RecordBox(hash, keys.signalV2h, keys.signalH2v);
+    this.on.signal({ type: "sealed", data: b64u(blob) });
+    this.on.step("offer");
+  }
+
+  /**
+   * A blob from the host. Those of an older hello are passed over.
+   * @param {Bytes} blob
+   */
+  async sealed(blob) {
+    let record;
+    try {
+      record = await this.#box?.open(blob);
+    } catch {
+      // Forged, replayed or cut by who carries it: it has no effect, and the true one may still come.
+      return;
+    }
+    if (!record || this.#closed) return;
+    if (record.t === "offer" && typeof record.sdp === "string") await this.#serial(() => this.#accept(record.sdp));
+    if (record.t === "refuse") this.on.fatal("refused", typeof record.message === "string" ? record.message : "");
+  }
+
+  /** @param {import("./events.js").DeclineReason} reason */
+  async decline(reason) {
+    if (!this.#box) return;
+    this.on.signal({ type: "sealed", data: b64u(await this.#box.seal({ t: "decline", reason })) });
+  }
+
+  /**
+   * New credentials for this side's leg. The DTLS and SCTP associations go on.
+   * @param {Ice} ice
+   */
+  async restart(ice) {
+    this.ice = ice;
+    await this.#serial(async () => {
+      if (!this.negotiated || this.#closed) return; // the offer will be answered with the new ones
+      const offer = await this.#pc.createOffer({ iceRestart: true });
+      await this.#pc.setLocalDescription(offer);
+      await this.#pc.setRemoteDescription({ type: "answer", sdp: restartAnswer(this.#offer, this.ice) });
+      this.#sendLocalIce();
+    });
+  }
+
+  close() {
+    this.#closed = true;
+    this.channel?.close();
+    this.#pc.close();
+  }
+
+  /** @param {string} sdp the host's offer */
+  async #accept(sdp) {
+    if (this.negotiated) return;
+    try {
+      checkFingerprint(sdp, this.identity.invitation.fingerprint);
+    } catch {
+      return this.on.fatal("fingerprint");
+    }
+    this.#offer = sdp;
+    await this.#pc.setRemoteDescription({ type: "offer", sdp: munge(sdp, this.ice) });
+    const answer = await this.#pc.createAnswer();
+    await this.#pc.setLocalDescription(answer);
+    if (this.#closed || !this.#box) return;
+    this.#answer = answer.sdp ?? "";
+    if (fingerprintOf(this.#answer) !== this.identity.fingerprint) return this.on.fatal("fingerprint");
+    this.on.signal({ type: "sealed", data: b64u(await this.#box.seal({ t: "answer", sdp: this.#answer })) });
+    this.#sendLocalIce();
+    this.on.step("path");
+  }
+
+  #sendLocalIce() {
+    const sdp = this.#pc.localDescription?.sdp;
+    if (sdp) this.on.signal({ type: "ice_local", ...localIce(sdp) });
+  }
+
+  /** The channel opened: who is really at its other end? */
+  async #opened() {
+    if (!this.#keys) throw new Error("the channel opened before the hello");
+    this.on.step("verify");
+    const hostFingerprint = await this.#remoteFingerprint();
+    if (hostFingerprint !== this.identity.invitation.fingerprint) return this.on.fatal("fingerprint");
+    this.#transcript = await transcript({
+      id: this.identity.id,
+      helloHash: this.#helloHash,
+      offer: this.#offer,
+      answer: this.#answer,
+      hostFingerprint,
+      viewerFingerprint: this.identity.fingerprint,
+    });
+    if (this.#closed) return;
+    this.queue.clearControl();
+    this.queue.pushControl({ t: "confirm", transcript: b64u(this.#transcript) });
+    this.channel = new Channel(this.#dc, this.queue, this.#keys, {
+      onOutput: (output) => this.#output(output),
+      onBroken: (error) => this.#break(error),
+    });
+    for (const data of this.#early.splice(0)) this.#dc.onmessage?.(new MessageEvent("message", { data }));
+    this.channel.start();
+  }
+
+  /**
+   * The certificate DTLS really presented. Where a browser does not show it (Firefox), its own
+   * check stands in: it refuses a certificate other than the one in the description (RFC 8827
+   * section 5.1), and that one was compared with the invited one before it was set.
+   */
+  async #remoteFingerprint() {
+    const dtls = /** @type {any} */ (this.#pc.sctp?.transport);
+    const [der] = dtls?.getRemoteCertificates?.() ?? [];
+    if (der) return formatFingerprint(await sha256(new Uint8Array(der)));
+    if (typeof dtls?.getRemoteCertificates === "function") throw new Error("no remote certificate");
+    return fingerprintOf(this.#pc.currentRemoteDescription?.sdp ?? "");
+  }
+
+  /** @param {Output} output */
+  #output(output) {
+    if (!this.#confirmed) {
+      const theirs = output.t === "confirm" ? unb64u(output.transcript) : null;
+      if (output.t !== "confirm" || !theirs || !this.#transcript || !equal(theirs, this.#transcript)) {
+        return this.on.fatal("confirm");
+      }
+      this.#confirmed = true;
+      this.channel?.release(output.applied);
+      return this.on.verified();
+    }
+    this.on.output(output);
+  }
+
+  /** @param {() => Promise<void>} work */
+  #serial(work) {
+    this.#negotiating = this.#negotiating.then(() => this.#guard(work()));
+    return this.#negotiating;
+  }
+
+  /** @param {Promise<unknown>} work */
+  async #guard(work) {
+    try {
+      await work;
+    } catch (error) {
+      this.#break(error);
+    }
+  }
+
+  /** @param {unknown} error */
+  #break(error) {
+    if (this.#closed) return;
+    this.close();
+    this.on.broken(error);
+  }
+}
