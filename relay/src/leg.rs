@@ -1,0 +1,261 @@
+//! One ICE-lite leg: its credentials, its paths, and which of them is used.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use smallvec::SmallVec;
+
+use crate::path::{Path, Tick};
+use crate::pending::Pending;
+use crate::stun::TransactionId;
+use crate::{LegCredentials, LocalPwd, LocalUfrag, PathAddr, RemoteCredentials};
+
+/// A phone has a handful of interfaces; an attacker with the password gets no more than it.
+const MAX_PATHS: usize = 4;
+/// Checks remembered against replay: some twenty seconds of them on a quiet path.
+const REMEMBERED: usize = 8;
+
+/// One side's transport at the relay.
+#[derive(Debug)]
+pub(crate) struct LegState {
+    current: LegCredentials,
+    /// Still valid until `current` is used: an ICE restart takes a while to arrive.
+    previous: Option<Box<LegCredentials>>,
+    /// Counts restarts, so that paths of the newest credentials win.
+    generation: u8,
+    remote: Option<RemoteCredentials>,
+    paths: SmallVec<[Path; 1]>,
+    active: Option<u8>,
+    nominated: Option<u8>,
+    seen: Seen,
+    /// What came from this leg while the other could not take it.
+    pub(crate) pending: Pending,
+}
+
+/// A leg has no room for one more path.
+#[derive(Debug)]
+pub(crate) struct TooManyPaths;
+
+/// The last few transactions and where each came from.
+///
+/// ICE checks carry no nonce. Whoever overhears one can send it again from elsewhere, but cannot
+/// make another: a transaction that comes from a second address is a replay.
+#[derive(Debug, Default)]
+struct Seen {
+    ring: [(u32, u32); REMEMBERED],
+    next: u8,
+}
+
+impl LegState {
+    pub(crate) fn new(credentials: LegCredentials) -> Self {
+        Self {
+            current: credentials,
+            previous: None,
+            generation: 0,
+            remote: None,
+            paths: SmallVec::new(),
+            active: None,
+            nominated: None,
+            seen: Seen::default(),
+            pending: Pending::default(),
+        }
+    }
+
+    pub(crate) fn ufrag(&self) -> LocalUfrag {
+        self.current.ufrag
+    }
+
+    pub(crate) fn remote(&self) -> Option<&RemoteCredentials> {
+        self.remote.as_ref()
+    }
+
+    pub(crate) fn set_remote(&mut self, remote: RemoteCredentials) {
+        self.remote = Some(remote);
+    }
+
+    /// Every ufrag that is valid now.
+    pub(crate) fn ufrags(&self) -> impl Iterator<Item = LocalUfrag> {
+        let previous = self.previous.as_ref().map(|old| old.ufrag);
+        std::iter::once(self.current.ufrag).chain(previous)
+    }
+
+    pub(crate) fn pwd_of(&self, ufrag: LocalUfrag) -> Option<&LocalPwd> {
+        if self.current.ufrag == ufrag {
+            return Some(&self.current.pwd);
+        }
+        let previous = self.previous.as_ref()?;
+        (previous.ufrag == ufrag).then_some(&previous.pwd)
+    }
+
+    /// Takes new credentials and returns the ufrag that is no longer valid, if any.
+    ///
+    /// Credentials that were never used give way before those in use do.
+    pub(crate) fn restart(&mut self, credentials: LegCredentials) -> Option<LocalUfrag> {
+        self.generation = self.generation.wrapping_add(1);
+        let replaced = std::mem::replace(&mut self.current, credentials);
+        if self.previous.is_some() {
+            return Some(replaced.ufrag);
+        }
+        self.previous = Some(Box::new(replaced));
+        None
+    }
+
+    /// Notes that `ufrag` was used and returns the one that this ends, if any.
+    pub(crate) fn used(&mut self, ufrag: LocalUfrag) -> Option<LocalUfrag> {
+        if self.current.ufrag != ufrag {
+            return None;
+        }
+        let previous = self.previous.take()?;
+        self.nominated = None;
+        Some(previous.ufrag)
+    }
+
+    /// Whether this transaction was seen before, from another address.
+    pub(crate) fn is_replay(
+        &mut self,
+        hasher: &FixedState,
+        id: TransactionId,
+        from: PathAddr,
+    ) -> bool {
+        let entry = (hasher.hash_one(id) as u32, hasher.hash_one(from) as u32);
+        match self.seen.ring.iter().find(|(id, _)| *id == entry.0) {
+            Some((_, source)) => *source != entry.1,
+            None => {
+                let slot = usize::from(self.seen.next) % REMEMBERED;
+                self.seen.ring[slot] = entry;
+                self.seen.next = self.seen.next.wrapping_add(1);
+                false
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn path_at(&mut self, addr: PathAddr) -> Option<(usize, &mut Path)> {
+        let mut paths = self.paths.iter_mut().enumerate();
+        paths.find(|(_, path)| path.addr == addr)
+    }
+
+    #[inline]
+    pub(crate) fn active(&mut self) -> Option<&mut Path> {
+        self.paths.get_mut(usize::from(self.active?))
+    }
+
+    pub(crate) fn paths(&self) -> &[Path] {
+        &self.paths
+    }
+
+    /// The endpoint's credentials beside one path to change.
+    pub(crate) fn remote_and_path(
+        &mut self,
+        addr: PathAddr,
+    ) -> (Option<&RemoteCredentials>, Option<&mut Path>) {
+        let path = self.paths.iter_mut().find(|path| path.addr == addr);
+        (self.remote.as_ref(), path)
+    }
+
+    pub(crate) fn path_mut(&mut self, at: usize) -> Option<&mut Path> {
+        self.paths.get_mut(at)
+    }
+
+    /// Adds a path, and returns the address that had to go for it, if any.
+    pub(crate) fn add(
+        &mut self,
+        now: Tick,
+        addr: PathAddr,
+    ) -> Result<Option<PathAddr>, TooManyPaths> {
+        let evicted = match self.paths.len() < MAX_PATHS {
+            true => None,
+            false => Some(self.evict(now)?),
+        };
+        self.paths.push(Path::new(now, addr, self.generation));
+        Ok(evicted)
+    }
+
+    /// Notes an authenticated check on a path.
+    pub(crate) fn checked(&mut self, now: Tick, at: usize, ufrag: LocalUfrag, nominate: bool) {
+        let older = self.current.ufrag != ufrag;
+        let generation = self.generation.wrapping_sub(u8::from(older));
+        if let Some(path) = self.paths.get_mut(at) {
+            path.consent(now, generation);
+        }
+        if nominate && !older {
+            self.nominated = Some(at as u8);
+        }
+    }
+
+    /// Moves to path `at` if it is the better one now; says whether the leg moved.
+    pub(crate) fn consider(&mut self, now: Tick, at: usize) -> bool {
+        let Some(active) = self.active.map(usize::from) else {
+            self.active = Some(at as u8);
+            return false;
+        };
+        let (Some(old), Some(new)) = (self.paths.get(active), self.paths.get(at)) else {
+            return false;
+        };
+        if active == at {
+            return false;
+        }
+        // An ICE restart replaces every earlier path. Nobody can have overheard its credentials'
+        // use before, so the first path that knows them needs no proof to be tried.
+        let restarted = new.generation == self.generation && old.generation != self.generation;
+        // Before a nomination the last validated path is used, after it the nominated one. An old
+        // path that fell quiet gives way to any.
+        let preferred = self
+            .nominated
+            .is_none_or(|nominated| usize::from(nominated) == at);
+        let wanted = preferred || old.is_quiet(now);
+        // A replayed check must not take traffic away from a path that proved itself.
+        let trusted = new.is_proven() || !old.is_proven();
+        if restarted || (wanted && trusted) {
+            self.active = Some(at as u8);
+            return true;
+        }
+        false
+    }
+
+    /// Drops the paths without consent, and moves off the active one if it was among them.
+    pub(crate) fn expire(&mut self, now: Tick, mut dropped: impl FnMut(PathAddr)) {
+        let mut at = 0;
+        while let Some(path) = self.paths.get(at) {
+            if path.has_consent(now) {
+                at += 1;
+            } else {
+                dropped(path.addr);
+                self.remove(at);
+            }
+        }
+    }
+
+    /// Takes an address away, because another leg proved that it has it now.
+    pub(crate) fn forget(&mut self, addr: PathAddr) {
+        if let Some((at, _)) = self.path_at(addr) {
+            self.remove(at);
+        }
+    }
+
+    fn evict(&mut self, now: Tick) -> Result<PathAddr, TooManyPaths> {
+        let spare = |at: &usize| self.active.map(usize::from) != Some(*at);
+        let victim = (0..self.paths.len())
+            .filter(spare)
+            .filter(|&at| !self.paths[at].is_proven() || self.paths[at].is_quiet(now))
+            .min_by_key(|&at| (self.paths[at].is_proven(), self.paths[at].last_consent()))
+            .ok_or(TooManyPaths)?;
+        let addr = self.paths[victim].addr;
+        self.remove(victim);
+        Ok(addr)
+    }
+
+    fn remove(&mut self, at: usize) {
+        self.paths.remove(at);
+        let shift = |index: Option<u8>| match index.map(usize::from) {
+            Some(index) if index == at => None,
+            Some(index) if index > at => Some(index as u8 - 1),
+            _ => index,
+        };
+        self.nominated = shift(self.nominated);
+        self.active = shift(self.active).or_else(|| {
+            let best = |at: &usize| (self.paths[*at].is_proven(), self.paths[*at].last_consent());
+            (0..self.paths.len()).max_by_key(best).map(|at| at as u8)
+        });
+    }
+}

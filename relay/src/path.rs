@@ -1,0 +1,197 @@
+//! One validated address of a leg, and what is known of it.
+
+use std::time::{Duration, Instant};
+
+use crate::PathAddr;
+use crate::stun::TransactionId;
+
+/// RFC 7675 §5.1: consent lasts this long after the last authenticated check.
+const CONSENT_MS: u64 = 30_000;
+/// After this long without a packet a path counts as quiet. Checks come every 2 to 2.5 s.
+const QUIET_MS: u64 = 3_000;
+/// An address that another leg claims stays with its owner while that one checks this often.
+const OWNED_MS: u64 = 10_000;
+/// The shortest time between two of the relay's own checks on one path.
+const PROBE_MS: u64 = 100;
+/// RFC 9000 §8.1's bound on what an unproven address may be sent, times what came from it.
+const AMPLIFICATION: u32 = 3;
+
+/// Milliseconds since the relay began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(pub(crate) u64);
+
+/// One address that proved itself with the leg's password.
+#[derive(Debug)]
+pub(crate) struct Path {
+    pub(crate) addr: PathAddr,
+    /// Which of the leg's credentials the last check used.
+    pub(crate) generation: u8,
+    proof: Proof,
+    consented: Tick,
+    heard: Tick,
+}
+
+/// Whether what is sent to an address arrives at the one who sends from it.
+#[derive(Debug)]
+enum Proof {
+    /// An answer to the relay's own check came back.
+    Proven,
+    /// Bytes from and to the address so far, and the check that is under way.
+    Unproven {
+        received: u32,
+        sent: u32,
+        probe: Option<(TransactionId, Tick)>,
+    },
+}
+
+impl Tick {
+    pub(crate) fn new(epoch: Instant, now: Instant) -> Self {
+        Self(now.saturating_duration_since(epoch).as_millis() as u64)
+    }
+
+    pub(crate) fn instant(self, epoch: Instant) -> Instant {
+        epoch + Duration::from_millis(self.0)
+    }
+
+    #[inline]
+    fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Path {
+    pub(crate) fn new(now: Tick, addr: PathAddr, generation: u8) -> Self {
+        let proof = Proof::Unproven {
+            received: 0,
+            sent: 0,
+            probe: None,
+        };
+        Self {
+            addr,
+            generation,
+            proof,
+            consented: now,
+            heard: now,
+        }
+    }
+
+    /// Notes an authenticated message.
+    pub(crate) fn consent(&mut self, now: Tick, generation: u8) {
+        self.consented = now;
+        self.generation = generation;
+    }
+
+    /// Notes any packet at all.
+    #[inline]
+    pub(crate) fn hear(&mut self, now: Tick, bytes: usize) {
+        self.heard = now;
+        if let Proof::Unproven { received, .. } = &mut self.proof {
+            *received = received.saturating_add(bytes as u32);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn has_consent(&self, now: Tick) -> bool {
+        now.since(self.consented) < CONSENT_MS
+    }
+
+    pub(crate) fn is_quiet(&self, now: Tick) -> bool {
+        now.since(self.heard) >= QUIET_MS
+    }
+
+    pub(crate) fn is_owned(&self, now: Tick) -> bool {
+        now.since(self.consented) < OWNED_MS
+    }
+
+    pub(crate) fn last_consent(&self) -> Tick {
+        self.consented
+    }
+
+    pub(crate) fn is_proven(&self) -> bool {
+        matches!(self.proof, Proof::Proven)
+    }
+
+    /// Books `bytes` towards the address, or refuses: too much for an unproven one.
+    #[inline]
+    pub(crate) fn may_send(&mut self, bytes: usize) -> bool {
+        match &mut self.proof {
+            Proof::Proven => true,
+            Proof::Unproven { received, sent, .. } => {
+                let after = sent.saturating_add(bytes as u32);
+                let fits = after <= received.saturating_mul(AMPLIFICATION);
+                if fits {
+                    *sent = after;
+                }
+                fits
+            }
+        }
+    }
+
+    /// Whether the relay should ask the address to prove itself now.
+    pub(crate) fn wants_probe(&self, now: Tick) -> bool {
+        match &self.proof {
+            Proof::Proven => false,
+            Proof::Unproven { probe: None, .. } => true,
+            Proof::Unproven {
+                probe: Some((_, at)),
+                ..
+            } => now.since(*at) >= PROBE_MS,
+        }
+    }
+
+    /// Notes the check that was sent; an answer to an earlier one no longer counts.
+    pub(crate) fn probed(&mut self, now: Tick, id: TransactionId) {
+        if let Proof::Unproven { probe, .. } = &mut self.proof {
+            *probe = Some((id, now));
+        }
+    }
+
+    pub(crate) fn expects(&self, id: TransactionId) -> bool {
+        matches!(&self.proof, Proof::Unproven { probe: Some((sent, _)), .. } if *sent == id)
+    }
+
+    pub(crate) fn prove(&mut self, now: Tick) {
+        self.proof = Proof::Proven;
+        self.consented = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path() -> Path {
+        Path::new(Tick(0), PathAddr::from_v4([192, 0, 2, 1], 9), 0)
+    }
+
+    #[test]
+    fn an_unproven_address_gets_three_times_what_came_from_it() {
+        let mut path = path();
+        path.hear(Tick(0), 100);
+
+        let answers = [200, 101, 100, 1].map(|bytes| path.may_send(bytes));
+
+        assert_eq!(answers, [true, false, true, false]);
+        path.prove(Tick(1));
+        assert!(path.may_send(1 << 20));
+    }
+
+    #[test]
+    fn consent_ends_after_thirty_seconds() {
+        let path = path();
+
+        assert!(path.has_consent(Tick(29_999)) && !path.has_consent(Tick(30_000)));
+    }
+
+    #[test]
+    fn only_the_answer_to_the_last_probe_is_expected() {
+        let (old, new) = (TransactionId([1; 12]), TransactionId([2; 12]));
+        let mut path = path();
+
+        path.probed(Tick(0), old);
+        assert!(!path.wants_probe(Tick(99)) && path.wants_probe(Tick(100)));
+        path.probed(Tick(100), new);
+
+        assert!(path.expects(new) && !path.expects(old));
+    }
+}

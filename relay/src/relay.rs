@@ -1,0 +1,392 @@
+//! The state machine: sessions in, datagrams in, datagrams out.
+
+mod stun;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use foldhash::fast::FixedState;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use slab::Slab;
+
+use crate::demux::Kind;
+use crate::leg::LegState;
+use crate::output::Output;
+use crate::path::Tick;
+use crate::pending::Budget;
+use crate::routes::{LegRef, Routes};
+use crate::{
+    Counters, DropReason, Leg, LegCredentials, Legs, PathAddr, RemoteCredentials, SessionId,
+    Transmit,
+};
+
+/// Every session is looked at once a second, an eighth of them at a time.
+const SWEEP_MS: u64 = 125;
+const SWEEP_PARTS: usize = 8;
+
+/// The blind relay of one shard.
+#[derive(Debug)]
+pub struct Relay {
+    epoch: Instant,
+    sessions: Slab<Session>,
+    routes: Routes,
+    hasher: FixedState,
+    random: ChaCha12Rng,
+    output: Output,
+    events: VecDeque<Event>,
+    room: Budget,
+    counters: Counters,
+    connected: usize,
+    sweep: Sweep,
+}
+
+/// What a session's owner wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A leg has a validated path.
+    LegConnected {
+        /// The session.
+        session: SessionId,
+        /// The side.
+        leg: Leg,
+    },
+    /// A leg has none any more: consent ended, or its address went to another leg.
+    LegLost {
+        /// The session.
+        session: SessionId,
+        /// The side.
+        leg: Leg,
+    },
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RelayError {
+    /// The id is in use.
+    #[error("the session is open already")]
+    SessionExists,
+    /// The id is not in use.
+    #[error("no such session")]
+    UnknownSession,
+    /// Another leg has this ufrag; with 96 random bits this is a mistake of the caller's.
+    #[error("the ufrag is in use")]
+    UfragTaken,
+}
+
+#[derive(Debug)]
+struct Session {
+    id: SessionId,
+    legs: Legs<LegState>,
+}
+
+#[derive(Debug)]
+struct Sweep {
+    next: Tick,
+    cursor: usize,
+    /// One past the highest slot ever used.
+    end: usize,
+}
+
+impl Relay {
+    /// A relay without sessions; `seed` must come from the operating system's generator.
+    #[must_use]
+    pub fn new(epoch: Instant, seed: [u8; 32]) -> Self {
+        let mut random = ChaCha12Rng::from_seed(seed);
+        Self {
+            epoch,
+            sessions: Slab::new(),
+            routes: Routes::new(random.next_u64()),
+            hasher: FixedState::with_seed(random.next_u64()),
+            random,
+            output: Output::new(),
+            events: VecDeque::new(),
+            room: Budget::new(),
+            counters: Counters::default(),
+            connected: 0,
+            sweep: Sweep {
+                next: Tick(0),
+                cursor: 0,
+                end: 0,
+            },
+        }
+    }
+
+    /// Opens a session with one set of credentials a leg.
+    ///
+    /// # Errors
+    /// When the id or a ufrag is in use.
+    pub fn open_session(
+        &mut self,
+        id: SessionId,
+        credentials: Legs<LegCredentials>,
+    ) -> Result<(), RelayError> {
+        if self.routes.by_id.contains_key(&id) {
+            return Err(RelayError::SessionExists);
+        }
+        let ufrags = [credentials.host.ufrag, credentials.viewer.ufrag];
+        let taken = ufrags.iter().any(|u| self.routes.by_ufrag.contains_key(u));
+        if taken || ufrags[0] == ufrags[1] {
+            return Err(RelayError::UfragTaken);
+        }
+        let legs = Legs {
+            host: LegState::new(credentials.host),
+            viewer: LegState::new(credentials.viewer),
+        };
+        let slot = self.sessions.insert(Session { id, legs });
+        self.sweep.end = self.sweep.end.max(slot + 1);
+        self.routes.by_id.insert(id, slot as u32);
+        for (ufrag, leg) in ufrags.into_iter().zip([Leg::Host, Leg::Viewer]) {
+            self.routes.by_ufrag.insert(ufrag, LegRef::new(slot, leg));
+        }
+        Ok(())
+    }
+
+    /// Gives a leg new credentials: its endpoint restarts ICE.
+    ///
+    /// The old ones stay valid until the new ones are used, and media flows all the while.
+    ///
+    /// # Errors
+    /// When there is no such session, or the ufrag is in use.
+    pub fn restart_leg(
+        &mut self,
+        id: SessionId,
+        leg: Leg,
+        credentials: LegCredentials,
+    ) -> Result<(), RelayError> {
+        let slot = self.slot(id)?;
+        if self.routes.by_ufrag.contains_key(&credentials.ufrag) {
+            return Err(RelayError::UfragTaken);
+        }
+        let state = self.sessions[slot].legs.get_mut(leg);
+        let ufrag = credentials.ufrag;
+        if let Some(ended) = state.restart(credentials) {
+            self.routes.by_ufrag.remove(&ended);
+        }
+        self.routes.by_ufrag.insert(ufrag, LegRef::new(slot, leg));
+        Ok(())
+    }
+
+    /// Tells the relay the endpoint's own credentials, with which it checks the return path.
+    ///
+    /// Until then an address gets no more than three times what came from it.
+    ///
+    /// # Errors
+    /// When there is no such session.
+    pub fn set_remote_credentials(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        leg: Leg,
+        remote: RemoteCredentials,
+    ) -> Result<(), RelayError> {
+        let now = Tick::new(self.epoch, now);
+        let slot = self.slot(id)?;
+        let state = self.sessions[slot].legs.get_mut(leg);
+        state.set_remote(remote);
+        let addrs: Vec<PathAddr> = state.paths().iter().map(|path| path.addr).collect();
+        for addr in addrs {
+            self.probe(now, LegRef::new(slot, leg), addr);
+        }
+        Ok(())
+    }
+
+    /// Forgets a session; no event follows.
+    ///
+    /// # Errors
+    /// When there is no such session.
+    pub fn close_session(&mut self, id: SessionId) -> Result<(), RelayError> {
+        let slot = self.slot(id)?;
+        let mut session = self.sessions.remove(slot);
+        self.routes.by_id.remove(&id);
+        for leg in [Leg::Host, Leg::Viewer] {
+            let state = session.legs.get_mut(leg);
+            for ufrag in state.ufrags() {
+                self.routes.by_ufrag.remove(&ufrag);
+            }
+            for path in state.paths() {
+                self.routes.by_addr.remove(&path.addr);
+            }
+            self.connected -= usize::from(!state.paths().is_empty());
+            state.pending.clear(&mut self.room);
+        }
+        Ok(())
+    }
+
+    /// Takes one datagram in; `Some` is where to pass it on, as it is.
+    ///
+    /// Whatever the relay itself has to say waits in [`Relay::poll_output`].
+    #[inline]
+    pub fn handle_input(
+        &mut self,
+        now: Instant,
+        src: PathAddr,
+        datagram: &[u8],
+    ) -> Option<PathAddr> {
+        let now = Tick::new(self.epoch, now);
+        match Kind::of(datagram) {
+            Kind::Stun => {
+                let outcome = self.handle_stun(now, src, datagram);
+                self.counters.count_stun(outcome);
+                None
+            }
+            kind @ (Kind::Dtls | Kind::Srtp) => match self.forward(now, src, datagram, kind) {
+                Ok(to) => to,
+                Err(reason) => {
+                    self.counters.drop_packet(reason);
+                    None
+                }
+            },
+            Kind::Unknown => {
+                self.counters.drop_packet(DropReason::FirstByte);
+                None
+            }
+        }
+    }
+
+    /// Ends the consent of paths that fell silent.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = Tick::new(self.epoch, now);
+        if now < self.sweep.next {
+            return;
+        }
+        self.sweep.next = Tick(now.0 + SWEEP_MS);
+        let part = self.sweep.end.div_ceil(SWEEP_PARTS);
+        let slots = self.sweep.cursor..(self.sweep.cursor + part).min(self.sweep.end);
+        self.sweep.cursor = match slots.end {
+            end if end == self.sweep.end => 0,
+            end => end,
+        };
+        for slot in slots {
+            for leg in [Leg::Host, Leg::Viewer] {
+                self.expire(now, LegRef::new(slot, leg));
+            }
+        }
+    }
+
+    /// The next datagram that the relay itself wants sent.
+    pub fn poll_output(&mut self) -> Option<Transmit<'_>> {
+        self.output.pop()
+    }
+
+    /// When to call [`Relay::handle_timeout`] next, if ever.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        (!self.routes.by_addr.is_empty()).then(|| self.sweep.next.instant(self.epoch))
+    }
+
+    /// The next thing that happened to a leg.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Totals so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Open sessions.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Legs with a validated path.
+    #[must_use]
+    pub fn connected_legs(&self) -> usize {
+        self.connected
+    }
+
+    fn slot(&self, id: SessionId) -> Result<usize, RelayError> {
+        let slot = self.routes.by_id.get(&id);
+        slot.map(|slot| *slot as usize)
+            .ok_or(RelayError::UnknownSession)
+    }
+
+    #[inline]
+    fn forward(
+        &mut self,
+        now: Tick,
+        src: PathAddr,
+        datagram: &[u8],
+        kind: Kind,
+    ) -> Result<Option<PathAddr>, DropReason> {
+        let from = *self
+            .routes
+            .by_addr
+            .get(&src)
+            .ok_or(DropReason::UnknownSource)?;
+        let session = self.sessions.get_mut(from.slot());
+        let session = session.ok_or(DropReason::UnknownSource)?;
+        let (near, far) = session.legs.split(from.leg());
+        let (_, path) = near.path_at(src).ok_or(DropReason::UnknownSource)?;
+        if !path.has_consent(now) {
+            return Err(DropReason::ConsentExpired);
+        }
+        path.hear(now, datagram.len());
+        let Some(path) = far.active() else {
+            return self.keep(from, datagram, kind, DropReason::PeerNotReady);
+        };
+        if !path.has_consent(now) {
+            return Err(DropReason::ConsentExpired);
+        }
+        if near.pending.is_empty() && path.may_send(datagram.len()) {
+            self.counters.forward(datagram.len());
+            return Ok(Some(path.addr));
+        }
+        let to = path.addr;
+        self.probe(now, from.opposite(), to);
+        self.keep(from, datagram, kind, DropReason::Amplification)
+    }
+
+    /// Keeps a handshake packet until the other leg can take it; media is never kept.
+    #[cold]
+    fn keep(
+        &mut self,
+        from: LegRef,
+        datagram: &[u8],
+        kind: Kind,
+        refusal: DropReason,
+    ) -> Result<Option<PathAddr>, DropReason> {
+        if kind != Kind::Dtls {
+            return Err(refusal);
+        }
+        let session = self.sessions.get_mut(from.slot()).ok_or(refusal)?;
+        let pending = &mut session.legs.get_mut(from.leg()).pending;
+        match pending.keep(&mut self.room, datagram) {
+            true => Ok(None),
+            false => Err(DropReason::BufferFull),
+        }
+    }
+
+    fn expire(&mut self, now: Tick, at: LegRef) {
+        let Some(session) = self.sessions.get_mut(at.slot()) else {
+            return;
+        };
+        let state = session.legs.get_mut(at.leg());
+        if state.paths().is_empty() {
+            return;
+        }
+        state.expire(now, |addr| {
+            self.routes.by_addr.remove(&addr);
+        });
+        self.note_loss(at);
+    }
+
+    /// Says so if a leg that had a path has none any more.
+    fn note_loss(&mut self, at: LegRef) {
+        let Some(session) = self.sessions.get_mut(at.slot()) else {
+            return;
+        };
+        let state = session.legs.get_mut(at.leg());
+        if state.paths().is_empty() {
+            state.pending.clear(&mut self.room);
+            self.connected -= 1;
+            self.events.push_back(Event::LegLost {
+                session: session.id,
+                leg: at.leg(),
+            });
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! What the relay does about STUN: answer, learn, prove.
+
+use rand_chacha::rand_core::Rng;
+
+use super::{Event, Relay};
+use crate::path::Tick;
+use crate::routes::LegRef;
+use crate::stun::{
+    BindingRequest, Class, MAX_BINDING, Message, ParseError, TransactionId, write_binding_success,
+};
+use crate::{DropReason, LocalUfrag, PathAddr, StunOutcome};
+
+/// RFC 8445 §5.1.2.1: a host candidate's type preference, the highest there is.
+const PRIORITY: u32 = 126 << 24 | 65_535 << 8 | 255;
+
+impl Relay {
+    pub(super) fn handle_stun(&mut self, now: Tick, src: PathAddr, datagram: &[u8]) -> StunOutcome {
+        let message = match Message::parse(datagram) {
+            Ok(message) => message,
+            Err(ParseError::Malformed) => return StunOutcome::Malformed,
+            Err(ParseError::Method) => return StunOutcome::Ignored,
+            Err(ParseError::UnknownAttribute) => return StunOutcome::UnknownAttribute,
+        };
+        let outcome = match message.class() {
+            Class::Request => self.handle_check(now, src, &message, datagram.len()),
+            Class::Success => self.handle_answer(now, src, &message),
+            Class::Indication | Class::Error => Err(StunOutcome::Ignored),
+        };
+        outcome.unwrap_or_else(|refusal| refusal)
+    }
+
+    /// Nothing is learnt and nothing is sent before MESSAGE-INTEGRITY holds.
+    fn handle_check(
+        &mut self,
+        now: Tick,
+        src: PathAddr,
+        message: &Message<'_>,
+        length: usize,
+    ) -> Result<StunOutcome, StunOutcome> {
+        let ufrag = addressee(message).ok_or(StunOutcome::UnknownUfrag)?;
+        let leg = self.routes.by_ufrag.get(&ufrag);
+        let leg = *leg.ok_or(StunOutcome::UnknownUfrag)?;
+        if !message.fingerprint_holds() {
+            return Err(StunOutcome::Fingerprint);
+        }
+        let session = self.sessions.get_mut(leg.slot());
+        let state = session
+            .ok_or(StunOutcome::UnknownUfrag)?
+            .legs
+            .get_mut(leg.leg());
+        let pwd = state.pwd_of(ufrag).ok_or(StunOutcome::UnknownUfrag)?;
+        if !message.integrity_holds(pwd.as_bytes()) {
+            return Err(StunOutcome::Integrity);
+        }
+        let pwd = pwd.clone();
+        let id = message.transaction_id();
+        if state.is_replay(&self.hasher, id, src) {
+            return Err(StunOutcome::Replayed);
+        }
+        self.admit(now, leg, src)?;
+        self.learn(now, leg, src, ufrag, message.use_candidate(), length);
+
+        let fingerprint = message.has_fingerprint();
+        let write =
+            |out: &mut Vec<u8>| write_binding_success(out, id, src, pwd.as_bytes(), fingerprint);
+        match self.output.push(src, MAX_BINDING, write) {
+            Some(bytes) => self.book(leg, src, bytes),
+            None => self.counters.drop_packet(DropReason::OutputFull),
+        }
+        self.probe(now, leg, src);
+        self.flush_towards(leg);
+        Ok(StunOutcome::Answered)
+    }
+
+    /// The answer to a check of the relay's own proves that the address receives.
+    fn handle_answer(
+        &mut self,
+        now: Tick,
+        src: PathAddr,
+        message: &Message<'_>,
+    ) -> Result<StunOutcome, StunOutcome> {
+        let leg = self.routes.by_addr.get(&src);
+        let leg = *leg.ok_or(StunOutcome::Unsolicited)?;
+        let state = self.leg_mut(leg).ok_or(StunOutcome::Unsolicited)?;
+        let (at, path) = state.path_at(src).ok_or(StunOutcome::Unsolicited)?;
+        if !path.expects(message.transaction_id()) {
+            return Err(StunOutcome::Unsolicited);
+        }
+        if !message.fingerprint_holds() {
+            return Err(StunOutcome::Fingerprint);
+        }
+        let remote = state.remote().ok_or(StunOutcome::Unsolicited)?;
+        if !message.integrity_holds(remote.pwd()) {
+            return Err(StunOutcome::Integrity);
+        }
+        if let Some(path) = state.path_mut(at) {
+            path.prove(now);
+        }
+        let moved = state.consider(now, at);
+        self.counters.migrations += u64::from(moved);
+        self.flush_towards(leg);
+        Ok(StunOutcome::Proven)
+    }
+
+    /// Makes sure that `src` is a path of `leg` and of no other.
+    fn admit(&mut self, now: Tick, leg: LegRef, src: PathAddr) -> Result<(), StunOutcome> {
+        match self.routes.by_addr.get(&src).copied() {
+            Some(owner) if owner == leg => return Ok(()),
+            Some(owner) => self.take_over(now, owner, src)?,
+            None => {}
+        }
+        let state = self.leg_mut(leg).ok_or(StunOutcome::UnknownUfrag)?;
+        let first = state.paths().is_empty();
+        let evicted = state.add(now, src).map_err(|_| StunOutcome::TooManyPaths)?;
+        if let Some(evicted) = evicted {
+            self.routes.by_addr.remove(&evicted);
+        }
+        self.routes.by_addr.insert(src, leg);
+        if first {
+            self.connected += 1;
+            let session = self.sessions[leg.slot()].id;
+            let leg = leg.leg();
+            self.events.push_back(Event::LegConnected { session, leg });
+        }
+        Ok(())
+    }
+
+    /// A NAT may give a port to someone else, but not while the earlier owner still checks.
+    fn take_over(&mut self, now: Tick, owner: LegRef, src: PathAddr) -> Result<(), StunOutcome> {
+        let Some(state) = self.leg_mut(owner) else {
+            return Ok(());
+        };
+        if state
+            .path_at(src)
+            .is_some_and(|(_, path)| path.is_owned(now))
+        {
+            return Err(StunOutcome::AddressTaken);
+        }
+        state.forget(src);
+        self.routes.by_addr.remove(&src);
+        self.note_loss(owner);
+        Ok(())
+    }
+
+    fn learn(
+        &mut self,
+        now: Tick,
+        leg: LegRef,
+        src: PathAddr,
+        ufrag: LocalUfrag,
+        nominate: bool,
+        length: usize,
+    ) {
+        let Some(state) = self.leg_mut(leg) else {
+            return;
+        };
+        let ended = state.used(ufrag);
+        let Some((at, path)) = state.path_at(src) else {
+            return;
+        };
+        path.hear(now, length);
+        state.checked(now, at, ufrag, nominate);
+        let moved = state.consider(now, at);
+        self.counters.migrations += u64::from(moved);
+        if let Some(ended) = ended {
+            self.routes.by_ufrag.remove(&ended);
+        }
+    }
+
+    /// Asks a path that is not proven yet to show that it receives what is sent to it.
+    ///
+    /// The check counts against what an unproven address may be sent.
+    pub(super) fn probe(&mut self, now: Tick, leg: LegRef, addr: PathAddr) {
+        let session = self.sessions.get_mut(leg.slot());
+        let Some(state) = session.map(|session| session.legs.get_mut(leg.leg())) else {
+            return;
+        };
+        let (from_ufrag, (remote, path)) = (state.ufrag(), state.remote_and_path(addr));
+        let (Some(remote), Some(path)) = (remote, path) else {
+            return;
+        };
+        if !path.wants_probe(now) {
+            return;
+        }
+        let mut id = TransactionId([0; 12]);
+        self.random.fill_bytes(&mut id.0);
+        let check = BindingRequest {
+            transaction_id: id,
+            to_ufrag: remote.ufrag(),
+            from_ufrag: from_ufrag.as_bytes(),
+            pwd: remote.pwd(),
+            priority: PRIORITY,
+            controlling: None,
+            use_candidate: false,
+        };
+        if !path.may_send(check.len()) {
+            return;
+        }
+        match self.output.push(addr, MAX_BINDING, |out| check.write(out)) {
+            Some(_) => path.probed(now, id),
+            None => self.counters.drop_packet(DropReason::OutputFull),
+        }
+    }
+
+    /// Sends what the other leg said while `leg` could not take it, as far as it may have it.
+    fn flush_towards(&mut self, leg: LegRef) {
+        let Some(session) = self.sessions.get_mut(leg.slot()) else {
+            return;
+        };
+        let (near, far) = session.legs.split(leg.leg());
+        if far.pending.is_empty() {
+            return;
+        }
+        let Some(path) = near.active() else {
+            return;
+        };
+        let to = path.addr;
+        let fits = |packet: &[u8]| path.may_send(packet.len());
+        for packet in far.pending.take_while(&mut self.room, fits) {
+            let write = |out: &mut Vec<u8>| {
+                out.extend_from_slice(&packet);
+                packet.len()
+            };
+            match self.output.push(to, packet.len(), write) {
+                Some(bytes) => self.counters.forward(bytes),
+                None => self.counters.drop_packet(DropReason::OutputFull),
+            }
+        }
+    }
+
+    fn book(&mut self, leg: LegRef, addr: PathAddr, bytes: usize) {
+        if let Some((_, path)) = self.leg_mut(leg).and_then(|state| state.path_at(addr)) {
+            path.may_send(bytes);
+        }
+    }
+
+    fn leg_mut(&mut self, leg: LegRef) -> Option<&mut crate::leg::LegState> {
+        let session = self.sessions.get_mut(leg.slot())?;
+        Some(session.legs.get_mut(leg.leg()))
+    }
+}
+
+/// The leg that a check names: only the receiver's half of USERNAME counts.
+fn addressee(message: &Message<'_>) -> Option<LocalUfrag> {
+    let (ufrag, rest) = message.username()?.split_at_checked(LocalUfrag::LEN)?;
+    rest.starts_with(b":")
+        .then(|| LocalUfrag::from_bytes(ufrag))?
+}

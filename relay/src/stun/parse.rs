@@ -1,0 +1,197 @@
+//! Reading a message without copying any of it.
+
+use hmac::Mac;
+
+use super::{
+    FINGERPRINT_XOR, HEADER, INTEGRITY, MAGIC_COOKIE, METHOD_BINDING, TransactionId, attr,
+    integrity,
+};
+
+/// RFC 8489 §5: the two class bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Wants an answer.
+    Request,
+    /// Wants none.
+    Indication,
+    /// Answers a request kindly.
+    Success,
+    /// Answers a request unkindly.
+    Error,
+}
+
+/// Why a datagram is not a message that the relay acts upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// Header, cookie or lengths do not add up.
+    #[error("malformed STUN message")]
+    Malformed,
+    /// Well formed, but not Binding.
+    #[error("STUN method is not Binding")]
+    Method,
+    /// RFC 8489 §6.3.1: a comprehension-required attribute that is unknown here.
+    #[error("unknown comprehension-required STUN attribute")]
+    UnknownAttribute,
+}
+
+/// A Binding message, borrowed from its datagram.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    bytes: &'a [u8],
+    class: Class,
+    username: Option<&'a [u8]>,
+    use_candidate: bool,
+    integrity_at: Option<usize>,
+    fingerprint_at: Option<usize>,
+}
+
+impl<'a> Message<'a> {
+    /// Parses a whole datagram.
+    ///
+    /// # Errors
+    /// When it is no well-formed Binding message that can be understood.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let header = bytes.first_chunk::<HEADER>().ok_or(ParseError::Malformed)?;
+        let [t0, t1, l0, l1, ..] = *header;
+        let kind = u16::from_be_bytes([t0, t1]);
+        let length = usize::from(u16::from_be_bytes([l0, l1]));
+        if kind & 0xc000 != 0
+            || header[4..8] != MAGIC_COOKIE
+            || length % 4 != 0
+            || bytes.len() != HEADER + length
+        {
+            return Err(ParseError::Malformed);
+        }
+        // RFC 8489 §5: class bits C1 and C0 sit at 0x100 and 0x010, the method around them.
+        let method = (kind & 0x000f) | ((kind & 0x00e0) >> 1) | ((kind & 0x3e00) >> 2);
+        if method != METHOD_BINDING {
+            return Err(ParseError::Method);
+        }
+        let class = match kind & 0x0110 {
+            0x0000 => Class::Request,
+            0x0010 => Class::Indication,
+            0x0100 => Class::Success,
+            _ => Class::Error,
+        };
+        let mut message = Self {
+            bytes,
+            class,
+            username: None,
+            use_candidate: false,
+            integrity_at: None,
+            fingerprint_at: None,
+        };
+        message.read_attributes()?;
+        Ok(message)
+    }
+
+    /// Request, indication, success or error.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// Which exchange the message belongs to.
+    #[must_use]
+    pub fn transaction_id(&self) -> TransactionId {
+        let id = self.bytes.get(8..HEADER).and_then(|id| id.try_into().ok());
+        TransactionId(id.unwrap_or_default())
+    }
+
+    /// USERNAME as it came: `receiver:sender` in a check.
+    #[must_use]
+    pub fn username(&self) -> Option<&'a [u8]> {
+        self.username
+    }
+
+    /// Whether the sender nominates this path (RFC 8445 §7.1.2).
+    #[must_use]
+    pub fn use_candidate(&self) -> bool {
+        self.use_candidate
+    }
+
+    /// Whether a FINGERPRINT came, so that the answer carries one too.
+    #[must_use]
+    pub fn has_fingerprint(&self) -> bool {
+        self.fingerprint_at.is_some()
+    }
+
+    /// Whether FINGERPRINT is right, or absent.
+    #[must_use]
+    pub fn fingerprint_holds(&self) -> bool {
+        let Some(at) = self.fingerprint_at else {
+            return true;
+        };
+        let (Some(covered), Some(value)) = (self.bytes.get(..at), self.bytes.get(at + 4..at + 8))
+        else {
+            return false;
+        };
+        value == (crc32fast::hash(covered) ^ FINGERPRINT_XOR).to_be_bytes()
+    }
+
+    /// Whether MESSAGE-INTEGRITY came and was made with `key`, compared in constant time.
+    #[must_use]
+    pub fn integrity_holds(&self, key: &[u8]) -> bool {
+        let Some(at) = self.integrity_at else {
+            return false;
+        };
+        let tag = self.bytes.get(at + 4..at + 4 + INTEGRITY);
+        match (integrity(self.bytes, at, key), tag) {
+            (Some(mac), Some(tag)) => mac.verify_slice(tag).is_ok(),
+            _ => false,
+        }
+    }
+
+    fn read_attributes(&mut self) -> Result<(), ParseError> {
+        let mut at = HEADER;
+        while at < self.bytes.len() {
+            // FINGERPRINT is the last attribute (RFC 8489 §14.7).
+            if self.fingerprint_at.is_some() {
+                return Err(ParseError::Malformed);
+            }
+            let head = self.bytes.get(at..at + 4).ok_or(ParseError::Malformed)?;
+            let kind = u16::from_be_bytes([head[0], head[1]]);
+            let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+            let value = self.bytes.get(at + 4..at + 4 + length);
+            let value = value.ok_or(ParseError::Malformed)?;
+            self.read_attribute(at, kind, value)?;
+            // The padded end may not lie beyond the datagram, whose length is a multiple of four.
+            at += 4 + length.next_multiple_of(4);
+        }
+        Ok(())
+    }
+
+    fn read_attribute(&mut self, at: usize, kind: u16, value: &'a [u8]) -> Result<(), ParseError> {
+        // After MESSAGE-INTEGRITY only FINGERPRINT counts: nothing else there is authenticated.
+        if self.integrity_at.is_some() && kind != attr::FINGERPRINT {
+            return Ok(());
+        }
+        match (kind, value.len()) {
+            (attr::USERNAME, _) => {
+                // RFC 8489 §14: only the first of a kind counts.
+                self.username.get_or_insert(value);
+            }
+            (attr::USE_CANDIDATE, 0) => self.use_candidate = true,
+            (attr::MESSAGE_INTEGRITY, INTEGRITY) => self.integrity_at = Some(at),
+            (attr::FINGERPRINT, 4) => self.fingerprint_at = Some(at),
+            (attr::PRIORITY, 4) | (attr::XOR_MAPPED_ADDRESS, 8 | 20) => {}
+            (attr::ICE_CONTROLLED | attr::ICE_CONTROLLING, 8) => {}
+            (
+                attr::USE_CANDIDATE
+                | attr::MESSAGE_INTEGRITY
+                | attr::FINGERPRINT
+                | attr::PRIORITY
+                | attr::XOR_MAPPED_ADDRESS
+                | attr::ICE_CONTROLLED
+                | attr::ICE_CONTROLLING,
+                _,
+            ) => return Err(ParseError::Malformed),
+            // Answers may carry MAPPED-ADDRESS, ERROR-CODE and friends: none of them is read.
+            (..0x8000, _) if self.class == Class::Request => {
+                return Err(ParseError::UnknownAttribute);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! An endpoint's ICE agent, just clever enough to talk to the relay.
+
+use authloop_relay::stun::{self, BindingRequest, Class, Message, TransactionId};
+use authloop_relay::{LegCredentials, PathAddr, RemoteCredentials};
+
+/// The controlling agent on one side of a session.
+pub struct Agent {
+    pub addr: PathAddr,
+    pub relay: LegCredentials,
+    pub ufrag: String,
+    pub pwd: String,
+    transactions: u64,
+}
+
+impl Agent {
+    pub fn new(addr: PathAddr, relay: LegCredentials, name: &str) -> Self {
+        Self {
+            addr,
+            relay,
+            ufrag: format!("u{name}"),
+            pwd: format!("{name:0>22}"),
+            transactions: 0,
+        }
+    }
+
+    pub fn remote(&self) -> RemoteCredentials {
+        RemoteCredentials::parse(&self.ufrag, &self.pwd).unwrap()
+    }
+
+    /// A fresh check, as it goes on the wire.
+    pub fn check(&mut self, nominate: bool) -> Vec<u8> {
+        self.transactions += 1;
+        let mut id = [0; 12];
+        id[..8].copy_from_slice(&self.transactions.to_be_bytes());
+        id[8..].copy_from_slice(&self.pwd.as_bytes()[18..]);
+        let mut out = Vec::new();
+        BindingRequest {
+            transaction_id: TransactionId(id),
+            to_ufrag: self.relay.ufrag.as_str().as_bytes(),
+            from_ufrag: self.ufrag.as_bytes(),
+            pwd: self.relay.pwd.as_str().as_bytes(),
+            priority: 1,
+            controlling: Some(7),
+            use_candidate: nominate,
+        }
+        .write(&mut out);
+        out
+    }
+
+    /// The answer to a check of the relay's, if it is one that this agent would answer.
+    pub fn answer(&self, datagram: &[u8], relay: PathAddr) -> Option<Vec<u8>> {
+        let message = Message::parse(datagram).ok()?;
+        let mine =
+            message.class() == Class::Request && message.integrity_holds(self.pwd.as_bytes());
+        let mut out = Vec::new();
+        let id = message.transaction_id();
+        mine.then(|| stun::write_binding_success(&mut out, id, relay, self.pwd.as_bytes(), true))?;
+        Some(out)
+    }
+}
