@@ -1,1 +1,108 @@
-//! authloop signaling.
+//! Signaling for authloop: the sessions API, the two WebSockets of a session and the viewer page.
+//!
+//! `docs/PROTOCOL.md` sections 3 to 5 are what it speaks. The server stores the hash of a claim
+//! token and forwards sealed blobs; nothing here can open them. The relay, the metrics and the
+//! process are the root package's: it implements [`Relay`] and [`Observer`] and serves
+//! [`Signaling::router`].
+
+#![forbid(unsafe_code)]
+
+pub mod api_keys;
+pub mod observer;
+pub mod origin;
+pub mod page;
+pub mod relay;
+pub mod settings;
+
+mod api;
+mod error;
+mod limits;
+mod outbox;
+mod registry;
+mod seat;
+mod secret;
+mod session;
+mod socket;
+
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use api_keys::ApiKeys;
+pub use observer::{Event, Observer};
+pub use page::Viewer;
+pub use registry::{Counts, Registry};
+pub use relay::{LegEvent, LegParameters, Relay, RelayError, Side};
+pub use settings::Settings;
+
+use limits::Limits;
+
+/// One server's signaling; clones share it.
+#[derive(Clone)]
+pub struct Signaling {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    registry: Registry,
+    limits: Limits,
+    viewer: Viewer,
+    observer: Arc<dyn Observer>,
+    draining: CancellationToken,
+    sockets: TaskTracker,
+    socket_places: Arc<Semaphore>,
+}
+
+impl Signaling {
+    /// Starts the registry's timer; call it inside a tokio runtime.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        viewer: Viewer,
+        relay: Arc<dyn Relay>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let registry = Registry::start(settings.registry.clone(), relay, observer.clone());
+        Self {
+            inner: Arc::new(Inner {
+                limits: Limits::new(&settings.rates),
+                socket_places: Arc::new(Semaphore::new(settings.sockets.max_sockets)),
+                settings,
+                registry,
+                viewer,
+                observer,
+                draining: CancellationToken::new(),
+                sockets: TaskTracker::new(),
+            }),
+        }
+    }
+
+    /// The sessions API, the WebSockets and the viewer page. It wants the peer's address
+    /// (`into_make_service_with_connect_info::<SocketAddr>`) for its rate limits.
+    pub fn router(&self) -> Router {
+        api::router(self.clone()).merge(page::router(&self.inner.settings, &self.inner.viewer))
+    }
+
+    /// The sessions.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    /// Whether [`Self::drain`] was called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.is_cancelled()
+    }
+
+    /// Closes every WebSocket with 1012 (service restart), refuses new ones and waits until the
+    /// last has gone. axum's own graceful shutdown does not see upgraded connections.
+    pub async fn drain(&self) {
+        self.inner.draining.cancel();
+        self.inner.sockets.close();
+        self.inner.sockets.wait().await;
+    }
+}

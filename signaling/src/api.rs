@@ -1,0 +1,393 @@
+//! The sessions API (`docs/PROTOCOL.md` section 4).
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use authloop_protocol::{
+    device::DeviceKey,
+    id::{Blob, SessionId},
+    invitation::{Invitation, MAX_INVITATION},
+    signal::{CreateSession, SessionCreated, SessionStatus},
+};
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{
+        Path, State, WebSocketUpgrade, rejection::BytesRejection,
+        ws::rejection::WebSocketUpgradeRejection,
+    },
+    http::{
+        Extensions, HeaderMap, HeaderValue, StatusCode,
+        header::{
+            ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+            HOST, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
+        },
+    },
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use tokio::time::Instant;
+use tower_http::{limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
+
+use crate::{
+    Signaling,
+    api_keys::bearer,
+    error::{ApiError, Kind, RefusalCode},
+    limits::ClientAddr,
+    observer::Event,
+    registry::{CancelError, RegisterError},
+    relay::Side,
+    secret::{SecretHash, random, take_hash},
+    session::Registration,
+    socket,
+};
+
+/// An invitation in base64url, and room for the rest of the body.
+const MAX_BODY: usize = MAX_INVITATION * 4 / 3 + 1024;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(crate) fn router(signaling: Signaling) -> Router {
+    let rest = Router::new()
+        .route("/v1/sessions", post(create))
+        .route("/v1/sessions/{id}", get(status).delete(cancel))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            REQUEST_TIMEOUT,
+        ));
+    let sockets = Router::new()
+        .route("/v1/sessions/{id}/host", get(host_socket))
+        .route("/v1/sessions/{id}/viewer", get(viewer_socket));
+    rest.merge(sockets)
+        .method_not_allowed_fallback(async || {
+            ApiError::new(Kind::Method, "this address does not take that method")
+        })
+        .layer(middleware::from_fn_with_state(signaling.clone(), finish))
+        .with_state(signaling)
+}
+
+async fn create(
+    State(signaling): State<Signaling>,
+    extensions: Extensions,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<SessionCreated>), ApiError> {
+    let settings = &signaling.inner.settings;
+    let client = ClientAddr::of(&extensions, &headers, &settings.trusted_proxies);
+    signaling
+        .inner
+        .limits
+        .create(client)
+        .map_err(|retry_after| {
+            ApiError::new(
+                Kind::RateLimited { retry_after },
+                "too many sessions were registered from this address; try again later",
+            )
+        })?;
+    if signaling.is_draining() {
+        return Err(draining());
+    }
+    if let Some(keys) = &settings.api_keys
+        && !keys.allow(&headers)
+    {
+        return Err(ApiError::new(
+            Kind::Unauthorized,
+            "registering a session needs `Authorization: Bearer <API key>` with a key this server knows",
+        ));
+    }
+    let request = parse_create(&headers, body)?;
+    let unix_now = unix_now();
+    let host_token: [u8; 32] = random().map_err(|_| {
+        ApiError::new(
+            Kind::Unavailable,
+            "the operating system gave no random bytes",
+        )
+    })?;
+    let registration = validate(
+        request,
+        unix_now,
+        settings.registry.max_life,
+        SecretHash::of(&host_token),
+    )?;
+    let (id, expires_at) = (registration.id, registration.expires_at);
+    signaling
+        .registry()
+        .register(registration, unix_now)
+        .map_err(|error| match error {
+            RegisterError::Known => ApiError::new(
+                Kind::Conflict,
+                "a session with this id is already registered",
+            ),
+            RegisterError::Full => ApiError::new(
+                Kind::Unavailable,
+                "this server holds as many sessions as it may; try again later",
+            ),
+        })?;
+    tracing::info!(session = %id, "session registered");
+    let created = SessionCreated {
+        host_token: Blob::from(host_token),
+        expires_at,
+    };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+async fn status(
+    State(signaling): State<Signaling>,
+    Path(id): Path<String>,
+) -> Result<Json<SessionStatus>, ApiError> {
+    SessionId::parse(&id)
+        .and_then(|id| signaling.registry().status(id))
+        .map(Json)
+        .ok_or_else(unknown)
+}
+
+async fn cancel(
+    State(signaling): State<Signaling>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    let id = SessionId::parse(&id).ok_or_else(unknown)?;
+    let unauthorized = || {
+        ApiError::new(
+            Kind::Unauthorized,
+            "ending a session needs its own host token",
+        )
+    };
+    let token = bearer(&headers)
+        .and_then(authloop_protocol::id::from_b64u)
+        .map(|token| take_hash(Blob(token)))
+        .ok_or_else(unauthorized)?;
+    match signaling.registry().cancel(id, &token) {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(CancelError::Unknown) => Err(unknown()),
+        Err(CancelError::Unauthorized) => Err(unauthorized()),
+        Err(CancelError::Ended(outcome)) => {
+            Err(ApiError::new(Kind::Gone, "the session had already ended")
+                .with("outcome", outcome.as_str()))
+        }
+    }
+}
+
+async fn host_socket(
+    state: State<Signaling>,
+    id: Path<String>,
+    extensions: Extensions,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    if headers.contains_key(ORIGIN) {
+        return Err(ApiError::new(
+            Kind::Unauthorized,
+            "a host is not a web page: it must send no Origin",
+        ));
+    }
+    upgrade_socket(Side::Host, state, id, &extensions, &headers, upgrade)
+}
+
+async fn viewer_socket(
+    state: State<Signaling>,
+    id: Path<String>,
+    extensions: Extensions,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    if let Some(origin) = headers.get(ORIGIN)
+        && !state.is_viewer_origin(origin, headers.get(HOST))
+    {
+        return Err(ApiError::new(
+            Kind::Unauthorized,
+            "pages of this origin may not act as viewers of this server",
+        ));
+    }
+    upgrade_socket(Side::Viewer, state, id, &extensions, &headers, upgrade)
+}
+
+/// Browsers cannot see why an upgrade failed, so all that concerns the session is said on the
+/// socket.
+fn upgrade_socket(
+    side: Side,
+    State(signaling): State<Signaling>,
+    Path(id): Path<String>,
+    extensions: &Extensions,
+    headers: &HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let upgrade = upgrade
+        .map_err(|_| ApiError::new(Kind::BadRequest, "this address speaks WebSocket (RFC 6455)"))?;
+    if signaling.is_draining() {
+        return Err(draining());
+    }
+    let place = signaling
+        .inner
+        .socket_places
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| {
+            ApiError::new(
+                Kind::Unavailable,
+                "this server holds as many WebSockets as it may; try again later",
+            )
+        })?;
+    let client = ClientAddr::of(
+        extensions,
+        headers,
+        &signaling.inner.settings.trusted_proxies,
+    );
+    let id = SessionId::parse(&id);
+    let tracker = signaling.inner.sockets.clone();
+    Ok(socket::configure(upgrade).on_upgrade(move |web_socket| {
+        tracker.track_future(async move {
+            socket::serve(&signaling, side, id, client, web_socket).await;
+            drop(place);
+        })
+    }))
+}
+
+impl Signaling {
+    /// Same origin (by the name the client used, or by the public one), or on the list.
+    fn is_viewer_origin(&self, origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+        let settings = &self.inner.settings;
+        let Some(origin) = origin.to_str().ok() else {
+            return false;
+        };
+        let same = host
+            .and_then(|host| host.to_str().ok())
+            .is_some_and(|host| {
+                let scheme = if settings.public_origin.is_secure() {
+                    "https"
+                } else {
+                    "http"
+                };
+                origin == format!("{scheme}://{host}")
+            });
+        same || origin == settings.public_origin.as_str()
+            || settings
+                .viewer_origins
+                .iter()
+                .any(|allowed| origin == allowed.as_str())
+    }
+}
+
+/// Counts refusals and adds what every answer of the API carries. Pages on the list may read it.
+async fn finish(
+    State(signaling): State<Signaling>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    let origin = request.headers().get(ORIGIN).cloned();
+    let mut response = next.run(request).await;
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE
+        && response.extensions().get::<RefusalCode>().is_none()
+    {
+        response = too_large().into_response();
+    }
+    if let Some(RefusalCode(code)) = response.extensions().get() {
+        signaling.inner.observer.observe(Event::HttpRejected(code));
+    }
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    );
+    headers.insert(VARY, HeaderValue::from_static("origin"));
+    let listed = origin.filter(|origin| {
+        let allowed = &signaling.inner.settings.viewer_origins;
+        allowed.iter().any(|allowed| origin == allowed.as_str())
+    });
+    if let Some(origin) = listed {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+    response
+}
+
+fn parse_create(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<CreateSession, ApiError> {
+    let is_json = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            let kind = value.split(';').next().unwrap_or_default();
+            kind.trim().eq_ignore_ascii_case("application/json")
+        });
+    if !is_json {
+        return Err(bad_request("the body must be application/json"));
+    }
+    let body = body.map_err(|error| {
+        if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            too_large()
+        } else {
+            bad_request("the body did not arrive whole")
+        }
+    })?;
+    serde_json::from_slice(&body)
+        .map_err(|error| bad_request(format!("the body is not a session: {error}")))
+}
+
+/// Turns a request into a session that can be registered.
+fn validate(
+    request: CreateSession,
+    unix_now: u64,
+    max_life: Duration,
+    host_token: SecretHash,
+) -> Result<Registration, ApiError> {
+    let invitation =
+        Invitation::parse(&request.invitation.0).map_err(|error| bad_request(error.to_string()))?;
+    if invitation.id != request.id {
+        return Err(bad_request("`id` is not the invitation's id"));
+    }
+    let life = Duration::from_secs(invitation.expires.saturating_sub(unix_now)).min(max_life);
+    if life.is_zero() {
+        return Err(bad_request("the invitation has already expired"));
+    }
+    let claim_hash = request
+        .claim_hash
+        .array()
+        .map(SecretHash::from_bytes)
+        .ok_or_else(|| bad_request("`claim_hash` must be 32 bytes"))?;
+    let device = request
+        .device
+        .map(|device| {
+            DeviceKey::parse(&device.0)
+                .ok_or_else(|| bad_request("`device` must be a P-256 point of 65 bytes"))
+        })
+        .transpose()?;
+    Ok(Registration {
+        id: request.id,
+        invitation: Arc::from(request.invitation.0),
+        claim_hash,
+        host_token,
+        device,
+        expires_at: unix_now + life.as_secs(),
+        deadline: Instant::now() + life,
+    })
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+fn bad_request(message: impl Into<String>) -> ApiError {
+    ApiError::new(Kind::BadRequest, message)
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(Kind::TooLarge, "the body is larger than a session may be")
+        .with("limit", MAX_BODY)
+}
+
+fn unknown() -> ApiError {
+    ApiError::new(Kind::NotFound, "there is no such session")
+}
+
+fn draining() -> ApiError {
+    ApiError::new(Kind::Unavailable, "this server is going down; try again")
+}

@@ -1,0 +1,163 @@
+//! Rates per client address, and who the client is when proxies stand between.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use axum::{
+    extract::ConnectInfo,
+    http::{Extensions, HeaderMap},
+};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
+
+use crate::settings::Rates;
+
+/// How many checks lie between two sweeps of addresses that are at rest.
+const SWEEP_AT: usize = 4096;
+
+/// A client's address as far as rates care: IPv4 whole, IPv6 by its /64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ClientAddr(IpAddr);
+
+pub(crate) struct Limits {
+    create: DefaultKeyedRateLimiter<ClientAddr>,
+    claim: DefaultKeyedRateLimiter<ClientAddr>,
+}
+
+impl Limits {
+    pub(crate) fn new(rates: &Rates) -> Self {
+        let limiter = |per_second, burst| {
+            RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst))
+        };
+        Self {
+            create: limiter(rates.create_per_second, rates.create_burst),
+            claim: limiter(rates.claim_per_second, rates.claim_burst),
+        }
+    }
+
+    /// Takes one registration; else says how long to wait.
+    pub(crate) fn create(&self, client: ClientAddr) -> Result<(), Duration> {
+        check(&self.create, client)
+    }
+
+    /// Takes one claim or resume; else says how long to wait.
+    pub(crate) fn claim(&self, client: ClientAddr) -> Result<(), Duration> {
+        check(&self.claim, client)
+    }
+}
+
+impl ClientAddr {
+    /// The nearest address that is not a trusted proxy's.
+    pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap, proxies: &[IpAddr]) -> Self {
+        let peer = extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+        Self::behind(peer.to_canonical(), headers, proxies)
+    }
+
+    fn behind(peer: IpAddr, headers: &HeaderMap, proxies: &[IpAddr]) -> Self {
+        if !proxies.contains(&peer) {
+            return Self::whole(peer);
+        }
+        let mut nearest = peer;
+        let forwarded: Vec<&str> = headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .collect();
+        for hop in forwarded.iter().rev() {
+            let Ok(address) = hop.trim().parse::<IpAddr>() else {
+                break;
+            };
+            nearest = address.to_canonical();
+            if !proxies.contains(&nearest) {
+                break;
+            }
+        }
+        Self::whole(nearest)
+    }
+
+    fn whole(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self(address),
+            IpAddr::V6(address) => {
+                let network = u128::from(address) & !u128::from(u64::MAX);
+                Self(IpAddr::V6(Ipv6Addr::from(network)))
+            }
+        }
+    }
+}
+
+fn check(
+    limiter: &DefaultKeyedRateLimiter<ClientAddr>,
+    client: ClientAddr,
+) -> Result<(), Duration> {
+    if limiter.len() >= SWEEP_AT {
+        limiter.retain_recent();
+    }
+    limiter
+        .check_key(&client)
+        .map_err(|not_until| not_until.wait_time_from(limiter.clock().now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn forwarded(value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", HeaderValue::from_str(value).unwrap());
+        headers
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn believes_only_trusted_proxies() {
+        let headers = forwarded("6.6.6.6, 203.0.113.7, 10.0.0.2");
+        let proxies = [ip("10.0.0.1"), ip("10.0.0.2")];
+        let client = ClientAddr::behind(ip("10.0.0.1"), &headers, &proxies);
+        assert_eq!(client, ClientAddr(ip("203.0.113.7")));
+        let direct = ClientAddr::behind(ip("198.51.100.1"), &headers, &proxies);
+        assert_eq!(direct, ClientAddr(ip("198.51.100.1")));
+        let broken = ClientAddr::behind(ip("10.0.0.1"), &forwarded("unknown"), &proxies);
+        assert_eq!(broken, ClientAddr(ip("10.0.0.1")));
+    }
+
+    #[test]
+    fn an_ipv6_client_is_its_network() {
+        let client = |text| ClientAddr::behind(ip(text), &HeaderMap::new(), &[]);
+        assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:1"));
+        assert_ne!(client("2001:db8::1"), client("2001:db8:0:1::1"));
+    }
+
+    #[test]
+    fn one_address_does_not_spend_the_others_rate() {
+        let rates = Rates {
+            claim_burst: 2.try_into().unwrap(),
+            ..Rates::default()
+        };
+        let limits = Limits::new(&rates);
+        let (one, other) = (ClientAddr(ip("192.0.2.1")), ClientAddr(ip("192.0.2.2")));
+        assert!(limits.claim(one).is_ok());
+        assert!(limits.claim(one).is_ok());
+        assert!(limits.claim(one).unwrap_err() > Duration::ZERO);
+        assert!(limits.claim(other).is_ok());
+        assert!(limits.create(one).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(value in "[ -~]*") {
+            let peer = ip("10.0.0.1");
+            let _ = ClientAddr::behind(peer, &forwarded(&value), &[peer]);
+        }
+    }
+}

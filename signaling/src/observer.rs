@@ -1,0 +1,63 @@
+//! What signaling reports about itself; the root package counts it.
+
+use std::time::Duration;
+
+use authloop_protocol::signal::{Outcome, SignalErrorCode};
+
+use crate::relay::Side;
+
+/// Something worth counting. It never carries an id, an address or an origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A host registered a session.
+    Registered,
+    /// A device won a session, so long after its registration.
+    Claimed {
+        /// From registration to claim.
+        after: Duration,
+    },
+    /// Another device tried a claimed session's link.
+    SecondClaim,
+    /// A session ended, so long after its registration.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// From registration to end.
+        after: Duration,
+    },
+    /// A WebSocket opened.
+    SocketOpened(Side),
+    /// A WebSocket closed.
+    SocketClosed(Side),
+    /// A WebSocket was refused or cut.
+    SocketRejected {
+        /// Which side's.
+        side: Side,
+        /// Why.
+        code: SignalErrorCode,
+    },
+    /// An HTTP request was refused, with the code of its error body.
+    HttpRejected(&'static str),
+    /// A sealed blob was passed on or put into the mailbox of this side.
+    Forwarded(Side),
+    /// The oldest blob for this side was dropped: its mailbox was full.
+    MailboxDropped(Side),
+    /// This side asked for new ICE credentials.
+    Restarted(Side),
+    /// The relay failed to open or restart legs.
+    RelayFailed,
+}
+
+/// Receives [`Event`]s; called under locks, so it must return at once.
+pub trait Observer: Send + Sync + 'static {
+    /// Takes one event.
+    fn observe(&self, event: Event);
+}
+
+/// Discards everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn observe(&self, _: Event) {}
+}

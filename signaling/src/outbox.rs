@@ -1,0 +1,180 @@
+//! What waits to be written to one WebSocket: bounded, so that a slow reader never holds up the
+//! one who writes to it.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
+
+use authloop_protocol::signal::{ServerMessage, SignalErrorCode};
+use axum::extract::ws::Utf8Bytes;
+use tokio::sync::{Notify, mpsc};
+
+/// How a socket ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// The session ended: 1000 after what is queued.
+    Normal,
+    /// The server stops: 1012 (IANA's WebSocket close codes, "service restart").
+    Restart,
+    /// The client did something wrong, or was replaced.
+    Error(SignalErrorCode, &'static str),
+}
+
+/// What the socket's task takes from its queue.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    Text(Utf8Bytes),
+    Close(Closing),
+}
+
+/// The writing end; clones write to the same socket.
+#[derive(Clone)]
+pub(crate) struct Outbox {
+    id: u64,
+    queue: mpsc::Sender<Outgoing>,
+    cut: Arc<Cut>,
+}
+
+/// The socket's end.
+pub(crate) struct Outgoings {
+    queue: mpsc::Receiver<Outgoing>,
+    cut: Arc<Cut>,
+}
+
+/// Ends a socket at once, over the head of its queue.
+#[derive(Default)]
+struct Cut {
+    closing: OnceLock<Closing>,
+    notify: Notify,
+}
+
+/// The queue was full: the client reads too slowly, and its socket is being cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slow;
+
+pub(crate) fn channel(capacity: usize) -> (Outbox, Outgoings) {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let (sender, receiver) = mpsc::channel(capacity);
+    let cut = Arc::new(Cut::default());
+    let outbox = Outbox {
+        id: NEXT.fetch_add(1, Ordering::Relaxed),
+        queue: sender,
+        cut: cut.clone(),
+    };
+    let outgoings = Outgoings {
+        queue: receiver,
+        cut,
+    };
+    (outbox, outgoings)
+}
+
+impl Outbox {
+    /// Tells this socket's outbox from any other.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Queues a message; never waits. A socket that has gone takes it silently.
+    pub(crate) fn send(&self, message: &ServerMessage) -> Result<(), Slow> {
+        match serde_json::to_string(message) {
+            Ok(text) => self.push(Outgoing::Text(text.into())),
+            Err(_) => {
+                self.cut(Closing::Error(
+                    SignalErrorCode::Internal,
+                    "a message could not be written",
+                ));
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the socket after what is queued, or at once if the queue is full.
+    pub(crate) fn close(&self, closing: Closing) {
+        if self.queue.try_send(Outgoing::Close(closing)).is_err() {
+            self.cut(closing);
+        }
+    }
+
+    fn push(&self, outgoing: Outgoing) -> Result<(), Slow> {
+        match self.queue.try_send(outgoing) {
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.cut(Closing::Error(
+                    SignalErrorCode::Timeout,
+                    "the client reads too slowly",
+                ));
+                Err(Slow)
+            }
+        }
+    }
+
+    fn cut(&self, closing: Closing) {
+        let _ = self.cut.closing.set(closing);
+        self.cut.notify.notify_one();
+    }
+}
+
+impl Outgoings {
+    /// The next thing to write. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Outgoing {
+        tokio::select! {
+            biased;
+            closing = self.cut.wait() => Outgoing::Close(closing),
+            outgoing = self.queue.recv() => {
+                outgoing.unwrap_or(Outgoing::Close(Closing::Normal))
+            }
+        }
+    }
+
+    /// Resolves only when the socket must be cut at once. Cancel safe.
+    pub(crate) async fn cut(&self) -> Closing {
+        self.cut.wait().await
+    }
+}
+
+impl Cut {
+    async fn wait(&self) -> Closing {
+        loop {
+            if let Some(closing) = self.closing.get() {
+                return *closing;
+            }
+            self.notify.notified().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn keeps_order_and_closes_after_the_queue() {
+        let (outbox, mut outgoings) = channel(4);
+        outbox.send(&ServerMessage::Peer { present: true }).unwrap();
+        outbox.close(Closing::Normal);
+        assert!(matches!(outgoings.next().await, Outgoing::Text(_)));
+        assert!(matches!(
+            outgoings.next().await,
+            Outgoing::Close(Closing::Normal)
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_cuts_the_reader_and_returns_at_once() {
+        let (outbox, mut outgoings) = channel(1);
+        outbox.send(&ServerMessage::SecondClaim).unwrap();
+        assert_eq!(outbox.send(&ServerMessage::SecondClaim), Err(Slow));
+        assert!(matches!(
+            outgoings.next().await,
+            Outgoing::Close(Closing::Error(SignalErrorCode::Timeout, _))
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_closed_socket_takes_messages_silently() {
+        let (outbox, outgoings) = channel(1);
+        drop(outgoings);
+        assert_eq!(outbox.send(&ServerMessage::SecondClaim), Ok(()));
+    }
+}

@@ -1,0 +1,245 @@
+//! The viewer page: the same bytes for everyone, under a strict policy.
+
+use std::{borrow::Cow, path::PathBuf, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+            REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+        },
+    },
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use rust_embed::RustEmbed;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    error::{ApiError, Kind},
+    settings::Settings,
+};
+
+/// Clipboard access is for paste; the rest of what a browser may grant, the page does without.
+const PERMISSIONS: &str = "clipboard-read=(self), clipboard-write=(self), accelerometer=(), \
+    camera=(), display-capture=(), encrypted-media=(), geolocation=(), gyroscope=(), hid=(), \
+    idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=(), payment=(), \
+    picture-in-picture=(), publickey-credentials-create=(), publickey-credentials-get=(), \
+    serial=(), storage-access=(), usb=(), xr-spatial-tracking=()";
+
+const FOLDERS: [&str; 5] = ["js", "css", "vendor", "locales", "img"];
+
+#[derive(RustEmbed)]
+#[folder = "../viewer"]
+#[include = "index.html"]
+#[include = "js/*"]
+#[include = "css/*"]
+#[include = "vendor/*"]
+#[include = "locales/*"]
+#[include = "img/*"]
+#[allow_missing = true]
+struct Embedded;
+
+/// Where the page's files come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Viewer {
+    /// From the binary.
+    #[default]
+    Embedded,
+    /// From a folder, read anew for every request: for development.
+    Directory(PathBuf),
+}
+
+impl Viewer {
+    /// The paths of the files in the binary, for example `js/main.js`.
+    pub fn embedded_paths() -> impl Iterator<Item = Cow<'static, str>> {
+        Embedded::iter().filter(|path| content_type(path).is_some())
+    }
+
+    /// One file and its SHA-256; `None` for a path that is not the page's.
+    async fn file(&self, path: &str) -> Option<(Cow<'static, [u8]>, [u8; 32])> {
+        match self {
+            Self::Embedded => {
+                let file = Embedded::get(path)?;
+                Some((file.data, file.metadata.sha256_hash()))
+            }
+            Self::Directory(root) => {
+                let bytes = tokio::fs::read(root.join(path)).await.ok()?;
+                let hash = Sha256::digest(&bytes).into();
+                Some((bytes.into(), hash))
+            }
+        }
+    }
+}
+
+struct Page {
+    viewer: Viewer,
+    headers: HeaderMap,
+}
+
+pub(crate) fn router(settings: &Settings, viewer: &Viewer) -> Router {
+    let page = Page {
+        viewer: viewer.clone(),
+        headers: page_headers(settings),
+    };
+    Router::new().fallback_service(get(serve).with_state(Arc::new(page)))
+}
+
+async fn serve(State(page): State<Arc<Page>>, request: Request) -> Response {
+    let path = match request.uri().path() {
+        "/" => "index.html",
+        path => path.trim_start_matches('/'),
+    };
+    let not_found = || ApiError::new(Kind::NotFound, "there is no such page").into_response();
+    let mut response = match content_type(path) {
+        None => not_found(),
+        Some(content_type) => match page.viewer.file(path).await {
+            None => not_found(),
+            Some((bytes, hash)) => file_response(request.headers(), content_type, bytes, hash),
+        },
+    };
+    response.headers_mut().extend(page.headers.clone());
+    response
+}
+
+fn file_response(
+    request: &HeaderMap,
+    content_type: &'static str,
+    bytes: Cow<'static, [u8]>,
+    hash: [u8; 32],
+) -> Response {
+    let etag = format!("\"{}\"", hex::encode(hash));
+    let unchanged = request
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| tag.trim().trim_start_matches("W/") == etag);
+    let headers = [
+        (CONTENT_TYPE, content_type.to_owned()),
+        (ETAG, etag),
+        (CACHE_CONTROL, "no-cache".to_owned()),
+    ];
+    if unchanged {
+        (StatusCode::NOT_MODIFIED, headers).into_response()
+    } else {
+        (headers, bytes.into_owned()).into_response()
+    }
+}
+
+/// The content type of a path that may be the page's; `None` for any other, so that neither a
+/// folder's tests nor anything outside it can be asked for.
+fn content_type(path: &str) -> Option<&'static str> {
+    let plain = path.split('/').all(|part| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    });
+    let public = match path.split_once('/') {
+        None => path == "index.html",
+        Some((folder, _)) => FOLDERS.contains(&folder),
+    };
+    if !plain || !public || path.contains(".test.") {
+        return None;
+    }
+    match path.rsplit_once('.')?.1 {
+        "html" => Some("text/html; charset=utf-8"),
+        "js" => Some("text/javascript; charset=utf-8"),
+        "css" => Some("text/css; charset=utf-8"),
+        "json" => Some("application/json"),
+        "svg" => Some("image/svg+xml"),
+        "png" => Some("image/png"),
+        "webmanifest" => Some("application/manifest+json"),
+        _ => None,
+    }
+}
+
+fn page_headers(settings: &Settings) -> HeaderMap {
+    let policy = content_security_policy(settings);
+    let fixed = [
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+        (HeaderName::from_static("permissions-policy"), PERMISSIONS),
+    ];
+    let mut headers: HeaderMap = fixed
+        .into_iter()
+        .map(|(name, value)| (name, HeaderValue::from_static(value)))
+        .collect();
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    if settings.public_origin.is_secure() {
+        let two_years = HeaderValue::from_static("max-age=63072000");
+        headers.insert(STRICT_TRANSPORT_SECURITY, two_years);
+    }
+    headers
+}
+
+fn content_security_policy(settings: &Settings) -> String {
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+         media-src 'self' blob: mediastream:; connect-src 'self' {}; font-src 'self'; \
+         manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'",
+        settings.public_origin.web_socket()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_the_pages_own_files_have_a_type() {
+        for path in [
+            "index.html",
+            "js/main.js",
+            "js/ui/bar.js",
+            "css/a.css",
+            "img/icon.svg",
+        ] {
+            assert!(content_type(path).is_some(), "{path}");
+        }
+        for path in [
+            "package.json",
+            "tests/a.js",
+            "js/a.test.js",
+            "js/../package.json",
+            "js//a.js",
+            "js/.a.js",
+            "js/a.ts",
+            "node_modules/a.js",
+            "js/a%2e.js",
+            "",
+            "js",
+            "other.html",
+        ] {
+            assert_eq!(content_type(path), None, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_leaves_the_folders(path in "[a-z./%\\\\-]{0,40}") {
+            if content_type(&path).is_some() {
+                prop_assert!(!path.contains("..") || !path.split('/').any(|part| part == ".."));
+                prop_assert!(!path.starts_with('/'));
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The sessions of one server, in memory.
+//!
+//! Everything outside speaks to it in whole operations (register, attach, claim, forward, end), so
+//! that a registry shared by several servers can take its place. A session is changed under its own
+//! lock; the map is never touched while one is held.
+
+mod shared;
+
+use std::sync::{Arc, Mutex, atomic::Ordering};
+
+use authloop_protocol::{
+    device::DeviceKey,
+    id::{Blob, SessionId},
+    signal::{Outcome, SessionStatus, SignalErrorCode},
+};
+use dashmap::Entry as MapEntry;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    observer::{Event, Observer},
+    outbox::Outbox,
+    relay::{LegEvent, Relay, Side},
+    seat::Delivery,
+    secret::SecretHash,
+    session::{Claim, Registration, Session},
+    settings::RegistrySettings,
+};
+
+use shared::{Shared, SharedSession, lock, run_timers};
+
+/// The sessions of one server; clones share them.
+#[derive(Clone)]
+pub struct Registry {
+    shared: Arc<Shared>,
+    _timer: Arc<DropGuard>,
+}
+
+/// How many sessions are in each state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Registered and not claimed.
+    pub created: usize,
+    /// Claimed and not over.
+    pub claimed: usize,
+    /// Over and still remembered.
+    pub ended: usize,
+}
+
+/// Why a session was not registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RegisterError {
+    Known,
+    Full,
+}
+
+/// Why a session was not ended over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CancelError {
+    Unknown,
+    Unauthorized,
+    Ended(Outcome),
+}
+
+/// A side's hold on its session; dropping it leaves the seat.
+pub(crate) struct Attachment {
+    shared: Arc<Shared>,
+    session: SharedSession,
+    id: SessionId,
+    side: Side,
+    outbox_id: u64,
+}
+
+impl Registry {
+    pub(crate) fn start(
+        settings: RegistrySettings,
+        relay: Arc<dyn Relay>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let shared = Arc::new(Shared::new(settings, relay, observer));
+        let stop = CancellationToken::new();
+        tokio::spawn(
+            stop.clone()
+                .run_until_cancelled_owned(run_timers(shared.clone())),
+        );
+        Self {
+            shared,
+            _timer: Arc::new(stop.drop_guard()),
+        }
+    }
+
+    /// How many sessions are in each state.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            created: self.shared.created.load(Ordering::Relaxed),
+            claimed: self.shared.claimed.load(Ordering::Relaxed),
+            ended: self.shared.ended.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Takes the relay's word of a leg: one that was lost gets new credentials at once, which its
+    /// side learns from the `ice` message that brings them.
+    pub fn leg_event(&self, id: SessionId, side: Side, event: LegEvent) {
+        if let Some(session) = self.shared.find(id)
+            && lock(&session).leg_event(side, event)
+        {
+            tokio::spawn(self.shared.clone().restart_leg(session, id, side));
+        }
+    }
+
+    pub(crate) fn register(
+        &self,
+        registration: Registration,
+        unix_now: u64,
+    ) -> Result<(), RegisterError> {
+        let shared = &self.shared;
+        let (id, claimed) = (registration.id, registration.device.is_some());
+        let now = Instant::now();
+        let generation = u32::try_from(unix_now).unwrap_or(0);
+        let deadline = registration.deadline;
+        match shared.sessions.entry(id) {
+            MapEntry::Occupied(_) => return Err(RegisterError::Known),
+            MapEntry::Vacant(place) => {
+                if !shared.take_room() {
+                    return Err(RegisterError::Full);
+                }
+                let session = Session::new(registration, generation, now);
+                place.insert(Arc::new(Mutex::new(session)));
+            }
+        }
+        let state = if claimed {
+            &shared.claimed
+        } else {
+            &shared.created
+        };
+        state.fetch_add(1, Ordering::Relaxed);
+        shared.wake_at(deadline, id);
+        shared.observer.observe(Event::Registered);
+        Ok(())
+    }
+
+    pub(crate) fn status(&self, id: SessionId) -> Option<SessionStatus> {
+        let session = self.shared.find(id)?;
+        let status = lock(&session).status();
+        Some(status)
+    }
+
+    pub(crate) fn cancel(&self, id: SessionId, token: &SecretHash) -> Result<(), CancelError> {
+        let session = self.shared.find(id).ok_or(CancelError::Unknown)?;
+        if !lock(&session).host_token_matches(token) {
+            return Err(CancelError::Unauthorized);
+        }
+        self.shared.end(&session, Outcome::Cancelled);
+        match lock(&session).outcome() {
+            None | Some(Outcome::Cancelled) => Ok(()),
+            Some(outcome) => Err(CancelError::Ended(outcome)),
+        }
+    }
+
+    /// Whether there is such a session, and it has not ended.
+    pub(crate) fn check_open(&self, id: SessionId) -> Result<(), SignalErrorCode> {
+        let session = self.shared.find(id).ok_or(SignalErrorCode::NotFound)?;
+        match lock(&session).outcome() {
+            None => Ok(()),
+            Some(_) => Err(SignalErrorCode::Ended),
+        }
+    }
+
+    pub(crate) fn attach_host(
+        &self,
+        id: SessionId,
+        token: &SecretHash,
+        outbox: Outbox,
+    ) -> Result<Attachment, SignalErrorCode> {
+        let session = self.shared.find(id).ok_or(SignalErrorCode::NotFound)?;
+        let outbox_id = outbox.id();
+        lock(&session).attach_host(token, outbox)?;
+        Ok(self.attachment(session, id, Side::Host, outbox_id))
+    }
+
+    /// Claims for `device`; `signed` checks its signature, and is asked only once the token is
+    /// right, because it is the dearer of the two.
+    pub(crate) fn claim(
+        &self,
+        id: SessionId,
+        token: &SecretHash,
+        device: DeviceKey,
+        signed: impl FnOnce(&DeviceKey) -> bool,
+        outbox: Outbox,
+    ) -> Result<Attachment, SignalErrorCode> {
+        let session = self.shared.find(id).ok_or(SignalErrorCode::NotFound)?;
+        if !lock(&session).claim_hash_matches(token) || !signed(&device) {
+            return Err(SignalErrorCode::Unauthorized);
+        }
+        let outbox_id = outbox.id();
+        let claim = {
+            let mut session = lock(&session);
+            let claim = session.claim(token, device, outbox, Instant::now());
+            if let Ok(Claim::Won(_)) = claim {
+                self.shared.created.fetch_sub(1, Ordering::Relaxed);
+                self.shared.claimed.fetch_add(1, Ordering::Relaxed);
+            }
+            claim
+        };
+        match claim {
+            Ok(Claim::Won(after)) => self.shared.observer.observe(Event::Claimed { after }),
+            Ok(Claim::Again) => {}
+            Err(SignalErrorCode::AlreadyClaimed) => {
+                self.shared.observer.observe(Event::SecondClaim);
+                return Err(SignalErrorCode::AlreadyClaimed);
+            }
+            Err(code) => return Err(code),
+        }
+        Ok(self.attachment(session, id, Side::Viewer, outbox_id))
+    }
+
+    pub(crate) fn resume(
+        &self,
+        id: SessionId,
+        signed: impl FnOnce(&DeviceKey) -> bool,
+        outbox: Outbox,
+    ) -> Result<Attachment, SignalErrorCode> {
+        let session = self.shared.find(id).ok_or(SignalErrorCode::NotFound)?;
+        self.check_open(id)?;
+        let device = lock(&session).device().cloned();
+        let device = device
+            .filter(|device| signed(device))
+            .ok_or(SignalErrorCode::Unauthorized)?;
+        let outbox_id = outbox.id();
+        lock(&session).resume(&device, outbox)?;
+        Ok(self.attachment(session, id, Side::Viewer, outbox_id))
+    }
+
+    fn attachment(
+        &self,
+        session: SharedSession,
+        id: SessionId,
+        side: Side,
+        outbox_id: u64,
+    ) -> Attachment {
+        self.shared.open_legs(&session, id);
+        Attachment {
+            shared: self.shared.clone(),
+            session,
+            id,
+            side,
+            outbox_id,
+        }
+    }
+}
+
+impl Attachment {
+    pub(crate) fn forward(&self, data: Blob) {
+        let receiver = self.side.other();
+        match lock(&self.session).forward(self.side, data) {
+            None => {}
+            Some(Delivery::Kept) => self.shared.observer.observe(Event::Forwarded(receiver)),
+            Some(Delivery::KeptForOldest) => {
+                self.shared.observer.observe(Event::Forwarded(receiver));
+                self.shared
+                    .observer
+                    .observe(Event::MailboxDropped(receiver));
+            }
+        }
+    }
+
+    pub(crate) async fn set_remote(&self, ufrag: String, pwd: String) {
+        self.shared
+            .relay
+            .set_remote(self.id, self.side, ufrag, pwd)
+            .await;
+    }
+
+    pub(crate) fn restart(&self) {
+        let begins = lock(&self.session).begin_restart(self.side);
+        if begins {
+            self.shared.observer.observe(Event::Restarted(self.side));
+            let (session, id, side) = (self.session.clone(), self.id, self.side);
+            tokio::spawn(self.shared.clone().restart_leg(session, id, side));
+        }
+    }
+
+    pub(crate) fn end(&self, outcome: Outcome) {
+        self.shared.end(&self.session, outcome);
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        lock(&self.session).detach(self.side, self.outbox_id);
+    }
+}

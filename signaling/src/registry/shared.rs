@@ -1,0 +1,232 @@
+//! What a registry's handles share: the map, the counters and the timers.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use authloop_protocol::{
+    id::SessionId,
+    signal::{Outcome, SessionState},
+};
+use dashmap::DashMap;
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{
+    observer::{Event, Observer},
+    relay::{Relay, RelayError, Side},
+    session::{Session, Timeout},
+    settings::RegistrySettings,
+};
+
+pub(super) type SharedSession = Arc<Mutex<Session>>;
+
+pub(super) struct Shared {
+    pub(super) settings: RegistrySettings,
+    pub(super) relay: Arc<dyn Relay>,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) sessions: DashMap<SessionId, SharedSession>,
+    pub(super) created: AtomicUsize,
+    pub(super) claimed: AtomicUsize,
+    pub(super) ended: AtomicUsize,
+    pub(super) live: AtomicUsize,
+    /// Ended sessions, the oldest first.
+    pub(super) ended_order: Mutex<VecDeque<SessionId>>,
+    pub(super) timers: Mutex<BinaryHeap<Reverse<(Instant, SessionId)>>>,
+    pub(super) timers_changed: Notify,
+}
+
+impl Shared {
+    pub(super) fn new(
+        settings: RegistrySettings,
+        relay: Arc<dyn Relay>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self {
+            settings,
+            relay,
+            observer,
+            sessions: DashMap::new(),
+            created: AtomicUsize::new(0),
+            claimed: AtomicUsize::new(0),
+            ended: AtomicUsize::new(0),
+            live: AtomicUsize::new(0),
+            ended_order: Mutex::default(),
+            timers: Mutex::default(),
+            timers_changed: Notify::new(),
+        }
+    }
+
+    pub(super) fn find(&self, id: SessionId) -> Option<SharedSession> {
+        self.sessions
+            .get(&id)
+            .map(|session| session.value().clone())
+    }
+
+    pub(super) fn take_room(&self) -> bool {
+        let max = self.settings.max_sessions;
+        self.live
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| {
+                (live < max).then_some(live + 1)
+            })
+            .is_ok()
+    }
+
+    pub(super) fn wake_at(&self, deadline: Instant, id: SessionId) {
+        lock(&self.timers).push(Reverse((deadline, id)));
+        self.timers_changed.notify_one();
+    }
+
+    /// Asks the relay for a claimed session's legs, unless it has them or is being asked.
+    pub(super) fn open_legs(self: &Arc<Self>, session: &SharedSession, id: SessionId) {
+        if !lock(session).begin_opening() {
+            return;
+        }
+        let (shared, session) = (self.clone(), session.clone());
+        tokio::spawn(async move {
+            match shared.relay.open(id).await {
+                Ok(legs) => {
+                    let wanted = lock(&session).legs_opened(legs);
+                    if !wanted {
+                        shared.relay.close(id).await;
+                    }
+                }
+                Err(error) => shared.relay_failed(&session, id, &error),
+            }
+        });
+    }
+
+    pub(super) async fn restart_leg(
+        self: Arc<Self>,
+        session: SharedSession,
+        id: SessionId,
+        side: Side,
+    ) {
+        match self.relay.restart(id, side).await {
+            Ok(leg) => lock(&session).restarted(side, Some(leg)),
+            Err(RelayError::Unknown) => {
+                lock(&session).legs_forgotten();
+                self.open_legs(&session, id);
+            }
+            Err(error) => self.relay_failed(&session, id, &error),
+        }
+    }
+
+    fn relay_failed(&self, session: &SharedSession, id: SessionId, error: &RelayError) {
+        tracing::warn!(session = %id, %error, "the relay failed");
+        self.observer.observe(Event::RelayFailed);
+        lock(session).legs_failed();
+    }
+
+    pub(super) fn end(self: &Arc<Self>, session: &SharedSession, outcome: Outcome) {
+        let now = Instant::now();
+        let forget_at = now + self.settings.remember;
+        let (id, after, relay_held) = {
+            let mut session = lock(session);
+            let counter = match session.state() {
+                SessionState::Created => &self.created,
+                SessionState::Claimed => &self.claimed,
+                SessionState::Ended => return,
+            };
+            let Some(relay_held) = session.end(outcome, forget_at) else {
+                return;
+            };
+            counter.fetch_sub(1, Ordering::Relaxed);
+            self.ended.fetch_add(1, Ordering::Relaxed);
+            self.live.fetch_sub(1, Ordering::Relaxed);
+            (session.id(), session.age(now), relay_held)
+        };
+        self.observer.observe(Event::Ended { outcome, after });
+        tracing::info!(session = %id, outcome = outcome.as_str(), "session ended");
+        if relay_held {
+            let relay = self.relay.clone();
+            tokio::spawn(async move { relay.close(id).await });
+        }
+        self.wake_at(forget_at, id);
+        let too_old = {
+            let mut order = lock(&self.ended_order);
+            order.push_back(id);
+            if order.len() > self.settings.max_ended {
+                order.pop_front()
+            } else {
+                None
+            }
+        };
+        if let Some(id) = too_old {
+            self.forget(id);
+        }
+    }
+
+    fn forget(&self, id: SessionId) {
+        let removed = self
+            .sessions
+            .remove_if(&id, |_, session| lock(session).outcome().is_some());
+        if removed.is_some() {
+            self.ended.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn trim_ended_order(&self) {
+        let mut order = lock(&self.ended_order);
+        while order
+            .front()
+            .is_some_and(|id| !self.sessions.contains_key(id))
+        {
+            order.pop_front();
+        }
+    }
+
+    fn fire(self: &Arc<Self>, id: SessionId, now: Instant) {
+        let Some(session) = self.find(id) else {
+            return;
+        };
+        let timeout = lock(&session).timeout(now);
+        match timeout {
+            Timeout::Nothing => {}
+            Timeout::Expire => self.end(&session, Outcome::Expired),
+            Timeout::Forget => {
+                self.forget(id);
+                self.trim_ended_order();
+            }
+        }
+    }
+}
+
+pub(super) async fn run_timers(shared: Arc<Shared>) {
+    loop {
+        let now = Instant::now();
+        let next = loop {
+            let mut timers = lock(&shared.timers);
+            match timers.peek() {
+                Some(Reverse((deadline, _))) if *deadline <= now => {
+                    let due = timers.pop();
+                    drop(timers);
+                    if let Some(Reverse((_, id))) = due {
+                        shared.fire(id, now);
+                    }
+                }
+                Some(Reverse((deadline, _))) => break Some(*deadline),
+                None => break None,
+            }
+        };
+        let changed = shared.timers_changed.notified();
+        match next {
+            Some(deadline) => {
+                tokio::select! {
+                    () = tokio::time::sleep_until(deadline) => {}
+                    () = changed => {}
+                }
+            }
+            None => changed.await,
+        }
+    }
+}
+
+/// A panic while a lock was held left at worst one session half changed; the others go on.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,362 @@
+//! One session's state machine. It is driven under its registry's lock, does no I/O of its own and
+//! never waits: messages go into bounded queues.
+
+use std::{sync::Arc, time::Duration};
+
+use authloop_protocol::{
+    device::DeviceKey,
+    id::{Blob, SessionId},
+    signal::{Outcome, ServerMessage, SessionState, SessionStatus, SignalErrorCode},
+};
+use tokio::time::Instant;
+
+use crate::{
+    outbox::{Closing, Outbox},
+    relay::{LegEvent, Legs, Side},
+    seat::{Delivery, Seat},
+    secret::SecretHash,
+};
+
+/// Notices of a second claim are at least this far apart, so that someone who has the link cannot
+/// fill the queue of the one who won it.
+const SECOND_CLAIM_NOTICE: Duration = Duration::from_secs(1);
+
+/// What a host registers.
+pub(crate) struct Registration {
+    pub(crate) id: SessionId,
+    pub(crate) invitation: Arc<[u8]>,
+    pub(crate) claim_hash: SecretHash,
+    pub(crate) host_token: SecretHash,
+    pub(crate) device: Option<DeviceKey>,
+    /// Unix seconds.
+    pub(crate) expires_at: u64,
+    pub(crate) deadline: Instant,
+}
+
+pub(crate) struct Session {
+    registration: Registration,
+    registered: Instant,
+    phase: Phase,
+    host: Seat,
+    viewer: Seat,
+}
+
+enum Phase {
+    Created,
+    Claimed {
+        device: DeviceKey,
+        relay: RelayState,
+        second_claim_told: Option<Instant>,
+    },
+    Ended {
+        outcome: Outcome,
+        forget_at: Instant,
+    },
+}
+
+/// Whether the relay holds this session's legs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RelayState {
+    Closed,
+    Opening,
+    Open,
+}
+
+/// How a claim went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// This device won it just now, so long after the registration.
+    Won(Duration),
+    /// This device had won it before.
+    Again,
+}
+
+/// What the registry must do when a session's timer fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timeout {
+    Nothing,
+    Expire,
+    Forget,
+}
+
+impl Session {
+    pub(crate) fn new(mut registration: Registration, generation: u32, now: Instant) -> Self {
+        let phase = match registration.device.take() {
+            None => Phase::Created,
+            Some(device) => Phase::Claimed {
+                device,
+                relay: RelayState::Closed,
+                second_claim_told: None,
+            },
+        };
+        Self {
+            registration,
+            registered: now,
+            phase,
+            host: Seat::new(generation),
+            viewer: Seat::new(generation),
+        }
+    }
+
+    pub(crate) fn id(&self) -> SessionId {
+        self.registration.id
+    }
+
+    pub(crate) fn state(&self) -> SessionState {
+        match self.phase {
+            Phase::Created => SessionState::Created,
+            Phase::Claimed { .. } => SessionState::Claimed,
+            Phase::Ended { .. } => SessionState::Ended,
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        match self.phase {
+            Phase::Created | Phase::Claimed { .. } => None,
+            Phase::Ended { outcome, .. } => Some(outcome),
+        }
+    }
+
+    pub(crate) fn device(&self) -> Option<&DeviceKey> {
+        match &self.phase {
+            Phase::Claimed { device, .. } => Some(device),
+            Phase::Created | Phase::Ended { .. } => None,
+        }
+    }
+
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.registered)
+    }
+
+    pub(crate) fn status(&self) -> SessionStatus {
+        SessionStatus {
+            state: self.state(),
+            outcome: self.outcome(),
+            invitation: Blob::from(&self.registration.invitation),
+            expires_at: self.registration.expires_at,
+        }
+    }
+
+    pub(crate) fn host_token_matches(&self, token: &SecretHash) -> bool {
+        self.registration.host_token.matches(token)
+    }
+
+    pub(crate) fn claim_hash_matches(&self, token: &SecretHash) -> bool {
+        self.registration.claim_hash.matches(token)
+    }
+
+    pub(crate) fn attach_host(
+        &mut self,
+        token: &SecretHash,
+        outbox: Outbox,
+    ) -> Result<(), SignalErrorCode> {
+        if !self.host_token_matches(token) {
+            return Err(SignalErrorCode::Unauthorized);
+        }
+        self.seat_down(Side::Host, outbox)
+    }
+
+    /// Takes the session for `device`, whose signature the caller has checked. Exactly one device
+    /// ever wins; a try by another changes nothing but is told to both sides.
+    pub(crate) fn claim(
+        &mut self,
+        token: &SecretHash,
+        device: DeviceKey,
+        outbox: Outbox,
+        now: Instant,
+    ) -> Result<Claim, SignalErrorCode> {
+        if !self.claim_hash_matches(token) {
+            return Err(SignalErrorCode::Unauthorized);
+        }
+        match &mut self.phase {
+            Phase::Ended { .. } => Err(SignalErrorCode::Ended),
+            Phase::Claimed { device: winner, .. } if *winner == device => {
+                self.seat_down(Side::Viewer, outbox)?;
+                Ok(Claim::Again)
+            }
+            Phase::Claimed {
+                second_claim_told, ..
+            } => {
+                let due = second_claim_told
+                    .is_none_or(|told| now.saturating_duration_since(told) >= SECOND_CLAIM_NOTICE);
+                if due {
+                    *second_claim_told = Some(now);
+                    self.host.tell(&ServerMessage::SecondClaim);
+                    self.viewer.tell(&ServerMessage::SecondClaim);
+                }
+                Err(SignalErrorCode::AlreadyClaimed)
+            }
+            Phase::Created => {
+                let claimed = ServerMessage::Claimed {
+                    device: Blob::from(device.as_bytes()),
+                };
+                self.phase = Phase::Claimed {
+                    device,
+                    relay: RelayState::Closed,
+                    second_claim_told: None,
+                };
+                self.host.tell(&claimed);
+                self.seat_down(Side::Viewer, outbox)?;
+                Ok(Claim::Won(self.age(now)))
+            }
+        }
+    }
+
+    /// Seats a viewer whose signature by the claimed device the caller has checked.
+    pub(crate) fn resume(
+        &mut self,
+        device: &DeviceKey,
+        outbox: Outbox,
+    ) -> Result<(), SignalErrorCode> {
+        match &self.phase {
+            Phase::Ended { .. } => Err(SignalErrorCode::Ended),
+            Phase::Claimed { device: winner, .. } if winner == device => {
+                self.seat_down(Side::Viewer, outbox)
+            }
+            Phase::Claimed { .. } | Phase::Created => Err(SignalErrorCode::Unauthorized),
+        }
+    }
+
+    pub(crate) fn detach(&mut self, side: Side, outbox_id: u64) {
+        if self.seat(side).leave(outbox_id) {
+            self.seat(side.other())
+                .tell(&ServerMessage::Peer { present: false });
+        }
+    }
+
+    /// Passes a blob on from `side`; `None` once the session is over.
+    pub(crate) fn forward(&mut self, side: Side, data: Blob) -> Option<Delivery> {
+        if self.outcome().is_some() {
+            return None;
+        }
+        let receiver = side.other();
+        let was_there = self.seat(receiver).is_taken();
+        let delivery = self.seat(receiver).deliver(data);
+        if was_there && !self.seat(receiver).is_taken() {
+            self.seat(side)
+                .tell(&ServerMessage::Peer { present: false });
+        }
+        Some(delivery)
+    }
+
+    /// Whether the caller must now ask the relay for legs; it must then call
+    /// [`Self::legs_opened`] or [`Self::legs_failed`].
+    pub(crate) fn begin_opening(&mut self) -> bool {
+        match &mut self.phase {
+            Phase::Claimed { relay, .. } if *relay == RelayState::Closed => {
+                *relay = RelayState::Opening;
+                true
+            }
+            Phase::Claimed { .. } | Phase::Created | Phase::Ended { .. } => false,
+        }
+    }
+
+    /// Takes the relay's legs; `false` when the session ended meanwhile and they must be closed.
+    pub(crate) fn legs_opened(&mut self, legs: Legs) -> bool {
+        match &mut self.phase {
+            Phase::Claimed { relay, .. } => {
+                *relay = RelayState::Open;
+                self.host.set_ice(legs.host);
+                self.viewer.set_ice(legs.viewer);
+                true
+            }
+            Phase::Created | Phase::Ended { .. } => false,
+        }
+    }
+
+    /// The relay forgot the legs; [`Self::begin_opening`] may follow.
+    pub(crate) fn legs_forgotten(&mut self) {
+        if let Phase::Claimed { relay, .. } = &mut self.phase
+            && *relay == RelayState::Open
+        {
+            *relay = RelayState::Closed;
+            self.host.forget_ice();
+            self.viewer.forget_ice();
+        }
+    }
+
+    /// The relay has no room for this session: both sides are cut, and come back for new ones.
+    pub(crate) fn legs_failed(&mut self) {
+        if let Phase::Claimed { relay, .. } = &mut self.phase {
+            *relay = RelayState::Closed;
+            let closing = Closing::Error(SignalErrorCode::Internal, "the relay is not available");
+            for side in [Side::Host, Side::Viewer] {
+                self.seat(side).forget_ice();
+                self.seat(side).cut(closing);
+            }
+        }
+    }
+
+    /// Whether the caller must now ask the relay to restart this leg.
+    pub(crate) fn begin_restart(&mut self, side: Side) -> bool {
+        self.seat(side).begin_restart()
+    }
+
+    pub(crate) fn restarted(&mut self, side: Side, leg: Option<crate::relay::LegParameters>) {
+        match (leg, &self.phase) {
+            (Some(leg), Phase::Claimed { .. }) => self.seat(side).set_ice(leg),
+            _ => self.seat(side).restart_failed(),
+        }
+    }
+
+    /// Whether the relay's word of a leg calls for new credentials at once: the side is there to
+    /// take them, so it need not notice by itself, which takes a browser 6 to 18 seconds.
+    pub(crate) fn leg_event(&mut self, side: Side, event: LegEvent) -> bool {
+        match event {
+            LegEvent::Connected => false,
+            LegEvent::Lost => self.seat(side).is_taken() && self.begin_restart(side),
+        }
+    }
+
+    /// Ends the session; `None` if it had ended before, else whether the relay holds legs.
+    pub(crate) fn end(&mut self, outcome: Outcome, forget_at: Instant) -> Option<bool> {
+        let held = match &self.phase {
+            Phase::Ended { .. } => return None,
+            Phase::Created => false,
+            Phase::Claimed { relay, .. } => *relay == RelayState::Open,
+        };
+        self.phase = Phase::Ended { outcome, forget_at };
+        for side in [Side::Host, Side::Viewer] {
+            let seat = self.seat(side);
+            seat.tell(&ServerMessage::Ended { outcome });
+            seat.clear(Closing::Normal);
+        }
+        Some(held)
+    }
+
+    pub(crate) fn timeout(&self, now: Instant) -> Timeout {
+        match self.phase {
+            Phase::Ended { forget_at, .. } if now >= forget_at => Timeout::Forget,
+            Phase::Created | Phase::Claimed { .. } if now >= self.registration.deadline => {
+                Timeout::Expire
+            }
+            Phase::Created | Phase::Claimed { .. } | Phase::Ended { .. } => Timeout::Nothing,
+        }
+    }
+
+    fn seat_down(&mut self, side: Side, outbox: Outbox) -> Result<(), SignalErrorCode> {
+        if self.outcome().is_some() {
+            return Err(SignalErrorCode::Ended);
+        }
+        let welcome = ServerMessage::Welcome {
+            state: self.state(),
+            peer: self.seat(side.other()).is_taken(),
+            device: self.device().map(|device| Blob::from(device.as_bytes())),
+            expires_at: self.registration.expires_at,
+        };
+        let is_new = !self.seat(side).is_taken();
+        self.seat(side).sit(outbox, &welcome);
+        if is_new {
+            self.seat(side.other())
+                .tell(&ServerMessage::Peer { present: true });
+        }
+        Ok(())
+    }
+
+    fn seat(&mut self, side: Side) -> &mut Seat {
+        match side {
+            Side::Host => &mut self.host,
+            Side::Viewer => &mut self.viewer,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What signaling can be told; the root package fills it from flags, environment and file.
+
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
+
+use crate::{api_keys::ApiKeys, origin::Origin};
+
+/// All of signaling's settings, already validated.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The origin that the world sees; links and the page's policy name it.
+    pub public_origin: Origin,
+    /// Other origins whose pages may act as viewers.
+    pub viewer_origins: Vec<Origin>,
+    /// Who may register sessions; `None` lets anyone.
+    pub api_keys: Option<ApiKeys>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The registry's bounds.
+    pub registry: RegistrySettings,
+    /// The WebSockets' bounds.
+    pub sockets: SocketSettings,
+    /// Rates per client address.
+    pub rates: Rates,
+}
+
+impl Settings {
+    /// Defaults for a server at this origin, without API keys.
+    #[must_use]
+    pub fn new(public_origin: Origin) -> Self {
+        Self {
+            public_origin,
+            viewer_origins: Vec::new(),
+            api_keys: None,
+            trusted_proxies: Vec::new(),
+            registry: RegistrySettings::default(),
+            sockets: SocketSettings::default(),
+            rates: Rates::default(),
+        }
+    }
+}
+
+/// Bounds of the registry.
+#[derive(Clone, Debug)]
+pub struct RegistrySettings {
+    /// Sessions that may be open at once.
+    pub max_sessions: usize,
+    /// Ended sessions that are remembered at once; the oldest is forgotten first.
+    pub max_ended: usize,
+    /// How long an ended session is remembered, so that late comers hear how it ended.
+    pub remember: Duration,
+    /// The longest life of a session.
+    pub max_life: Duration,
+}
+
+impl Default for RegistrySettings {
+    fn default() -> Self {
+        Self {
+            max_sessions: 20_000,
+            max_ended: 20_000,
+            remember: Duration::from_secs(15 * 60),
+            max_life: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+/// Bounds of the WebSockets.
+#[derive(Clone, Debug)]
+pub struct SocketSettings {
+    /// Sockets that may be open at once.
+    pub max_sockets: usize,
+    /// How soon a client must say who it is.
+    pub first_frame: Duration,
+    /// How often the server pings; a client silent for twice as long is dropped.
+    pub ping_every: Duration,
+    /// How long one message may take to be written before the client counts as slow.
+    pub write: Duration,
+    /// How long the server waits for the client's half of the closing handshake.
+    pub close: Duration,
+    /// Messages that may wait for one client. At least the mailbox and a few more.
+    pub queue: usize,
+    /// Messages a second from one client, in the long run.
+    pub messages_per_second: NonZeroU32,
+    /// Messages at once from one client.
+    pub message_burst: NonZeroU32,
+}
+
+impl Default for SocketSettings {
+    fn default() -> Self {
+        Self {
+            max_sockets: 60_000,
+            first_frame: Duration::from_secs(5),
+            ping_every: Duration::from_secs(20),
+            write: Duration::from_secs(10),
+            close: Duration::from_secs(2),
+            queue: 48,
+            messages_per_second: per(20),
+            message_burst: per(200),
+        }
+    }
+}
+
+/// Rates per client address (an IPv6 client is its /64).
+#[derive(Clone, Debug)]
+pub struct Rates {
+    /// Registrations a second, in the long run.
+    pub create_per_second: NonZeroU32,
+    /// Registrations at once.
+    pub create_burst: NonZeroU32,
+    /// Claim and resume attempts a second, in the long run.
+    pub claim_per_second: NonZeroU32,
+    /// Claim and resume attempts at once.
+    pub claim_burst: NonZeroU32,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            create_per_second: per(20),
+            create_burst: per(500),
+            claim_per_second: per(5),
+            claim_burst: per(100),
+        }
+    }
+}
+
+const fn per(count: u32) -> NonZeroU32 {
+    match NonZeroU32::new(count) {
+        Some(count) => count,
+        None => NonZeroU32::MIN,
+    }
+}

@@ -1,0 +1,461 @@
+//! One WebSocket, from the challenge to the close (`docs/PROTOCOL.md` section 5).
+
+use authloop_protocol::{
+    device::DeviceKey,
+    id::{Blob, SessionId},
+    signal::{
+        HostMessage, MAX_MESSAGE, MAX_SEALED, Outcome, ServerMessage, SignalErrorCode,
+        ViewerMessage, is_ice_string,
+    },
+};
+use axum::extract::{
+    WebSocketUpgrade,
+    ws::{CloseFrame, Message, Utf8Bytes, WebSocket},
+};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, interval_at, timeout};
+
+use crate::{
+    Signaling,
+    limits::ClientAddr,
+    observer::{Event, Observer},
+    outbox::{self, Closing, Outbox, Outgoing, Outgoings},
+    registry::Attachment,
+    relay::Side,
+    secret::{random, take_hash},
+    settings::SocketSettings,
+};
+
+/// Past this the library refuses a message; up to it the message is read and refused politely.
+const MAX_READ: usize = 4 * MAX_MESSAGE;
+/// The library's default of 128 KiB for each socket would be most of its memory.
+const BUFFER: usize = 4 * 1024;
+
+type Refusal = (SignalErrorCode, &'static str);
+
+/// How a socket's conversation ended.
+enum End {
+    /// The server closes it.
+    Close(Closing),
+    /// The client closed it, or has gone.
+    Gone,
+}
+
+pub(crate) fn configure(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(MAX_READ)
+        .max_frame_size(MAX_READ)
+}
+
+/// Serves one socket until it has closed.
+pub(crate) async fn serve(
+    signaling: &Signaling,
+    side: Side,
+    id: Option<SessionId>,
+    client: ClientAddr,
+    web_socket: WebSocket,
+) {
+    let _open = OpenSocket::new(signaling, side);
+    let mut socket = Socket {
+        signaling,
+        settings: &signaling.inner.settings.sockets,
+        side,
+        web_socket,
+        broken: false,
+    };
+    let end = match socket.identify(id, client).await {
+        Ok(identified) => socket.converse(identified).await,
+        Err(end) => end,
+    };
+    socket.finish(end).await;
+}
+
+struct Socket<'a> {
+    signaling: &'a Signaling,
+    settings: &'a SocketSettings,
+    side: Side,
+    web_socket: WebSocket,
+    /// The library will not read on after an error of its own.
+    broken: bool,
+}
+
+struct Identified {
+    attachment: Attachment,
+    outgoings: Outgoings,
+}
+
+impl Socket<'_> {
+    /// Challenges the client and lets it prove who it is.
+    async fn identify(
+        &mut self,
+        id: Option<SessionId>,
+        client: ClientAddr,
+    ) -> Result<Identified, End> {
+        let registry = self.signaling.registry();
+        let id = id.ok_or_else(|| refuse(SignalErrorCode::NotFound))?;
+        registry.check_open(id).map_err(refuse)?;
+        let challenge: [u8; 32] = random().map_err(|_| refuse(SignalErrorCode::Internal))?;
+        let nonce = ServerMessage::Challenge {
+            nonce: Blob::from(challenge),
+        };
+        let first_frame = self.settings.first_frame;
+        let draining = self.signaling.inner.draining.clone();
+        let first = async {
+            self.write(text(&nonce)?).await?;
+            self.read().await
+        };
+        let first = tokio::select! {
+            () = draining.cancelled() => return Err(End::Close(Closing::Restart)),
+            first = timeout(first_frame, first) => first.unwrap_or_else(|_| {
+                Err(refusal((SignalErrorCode::Timeout, "the first message did not come in time")))
+            })?,
+        };
+        let (outbox, outgoings) = outbox::channel(self.settings.queue);
+        let attachment = match self.side {
+            Side::Host => self.attach(id, parse(&first)?, outbox),
+            Side::Viewer => self.claim_or_resume(id, client, &challenge, parse(&first)?, outbox),
+        }
+        .map_err(refusal)?;
+        Ok(Identified {
+            attachment,
+            outgoings,
+        })
+    }
+
+    fn attach(
+        &self,
+        id: SessionId,
+        first: HostMessage,
+        outbox: Outbox,
+    ) -> Result<Attachment, Refusal> {
+        let HostMessage::Attach { host_token } = first else {
+            return Err((
+                SignalErrorCode::Malformed,
+                "the first message must be `attach`",
+            ));
+        };
+        let token = take_hash(host_token);
+        let attached = self.signaling.registry().attach_host(id, &token, outbox);
+        attached.map_err(explain)
+    }
+
+    fn claim_or_resume(
+        &self,
+        id: SessionId,
+        client: ClientAddr,
+        challenge: &[u8; 32],
+        first: ViewerMessage,
+        outbox: Outbox,
+    ) -> Result<Attachment, Refusal> {
+        if self.signaling.inner.limits.claim(client).is_err() {
+            return Err(explain(SignalErrorCode::RateLimited));
+        }
+        let registry = self.signaling.registry();
+        match first {
+            ViewerMessage::Claim {
+                token,
+                device,
+                signature,
+            } => {
+                let device = DeviceKey::parse(&device.0)
+                    .ok_or((SignalErrorCode::Malformed, "`device` is not a P-256 point"))?;
+                let token_bytes = zeroize::Zeroizing::new(token.0);
+                let hash = crate::secret::SecretHash::of(&token_bytes);
+                let signed = |device: &DeviceKey| {
+                    device.verify_claim(id, challenge, &token_bytes, &signature.0)
+                };
+                registry
+                    .claim(id, &hash, device, signed, outbox)
+                    .map_err(explain)
+            }
+            ViewerMessage::Resume { signature } => {
+                let signed = |device: &DeviceKey| device.verify_resume(id, challenge, &signature.0);
+                registry.resume(id, signed, outbox).map_err(explain)
+            }
+            ViewerMessage::Sealed { .. }
+            | ViewerMessage::IceLocal { .. }
+            | ViewerMessage::Restart => Err((
+                SignalErrorCode::Malformed,
+                "the first message must be `claim` or `resume`",
+            )),
+        }
+    }
+
+    /// Passes messages both ways until one end closes.
+    async fn converse(&mut self, identified: Identified) -> End {
+        let Identified {
+            attachment,
+            mut outgoings,
+        } = identified;
+        let draining = self.signaling.inner.draining.clone();
+        let every = self.settings.ping_every;
+        let mut ping = interval_at(Instant::now() + every, every);
+        let mut heard = Instant::now();
+        let rate = Quota::per_second(self.settings.messages_per_second)
+            .allow_burst(self.settings.message_burst);
+        let rate: DefaultDirectRateLimiter = RateLimiter::direct(rate);
+        loop {
+            let step = tokio::select! {
+                () = draining.cancelled() => Err(End::Close(Closing::Restart)),
+                outgoing = outgoings.next() => match outgoing {
+                    Outgoing::Text(text) => self.write_unless_cut(Message::Text(text), &outgoings).await,
+                    Outgoing::Close(closing) => Err(End::Close(closing)),
+                },
+                frame = self.web_socket.recv() => {
+                    heard = Instant::now();
+                    match self.accept(frame) {
+                        Ok(None) => Ok(()),
+                        Ok(Some(_)) if rate.check().is_err() => {
+                            Err(refuse(SignalErrorCode::RateLimited))
+                        }
+                        Ok(Some(text)) => obey(self.side, &attachment, &text).await.map_err(refusal),
+                        Err(end) => Err(end),
+                    }
+                },
+                _ = ping.tick() => {
+                    if heard.elapsed() > every * 2 {
+                        Err(End::Gone)
+                    } else {
+                        self.write_unless_cut(Message::Ping(Default::default()), &outgoings).await
+                    }
+                }
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// The next text, passing over pings.
+    async fn read(&mut self) -> Result<Utf8Bytes, End> {
+        loop {
+            let frame = self.web_socket.recv().await;
+            if let Some(text) = self.accept(frame)? {
+                return Ok(text);
+            }
+        }
+    }
+
+    fn accept(
+        &mut self,
+        frame: Option<Result<Message, axum::Error>>,
+    ) -> Result<Option<Utf8Bytes>, End> {
+        match frame {
+            None | Some(Ok(Message::Close(_))) => Err(End::Gone),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
+            Some(Ok(Message::Text(text))) if text.len() > MAX_MESSAGE => {
+                Err(refuse(SignalErrorCode::TooLarge))
+            }
+            Some(Ok(Message::Text(text))) => Ok(Some(text)),
+            Some(Ok(Message::Binary(_))) => Err(refusal((
+                SignalErrorCode::Malformed,
+                "messages are text, not binary",
+            ))),
+            Some(Err(error)) => {
+                self.broken = true;
+                Err(library_error(error))
+            }
+        }
+    }
+
+    async fn write(&mut self, message: Message) -> Result<(), End> {
+        match timeout(self.settings.write, self.web_socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(refusal((
+                SignalErrorCode::Timeout,
+                "the client reads too slowly",
+            ))),
+        }
+    }
+
+    async fn write_unless_cut(
+        &mut self,
+        message: Message,
+        outgoings: &Outgoings,
+    ) -> Result<(), End> {
+        tokio::select! {
+            biased;
+            closing = outgoings.cut() => Err(End::Close(closing)),
+            written = self.write(message) => written,
+        }
+    }
+
+    /// Says why, closes, and waits a little for the client's half of the handshake: closing a TCP
+    /// connection over unread bytes resets it, and the client would never hear why.
+    async fn finish(mut self, end: End) {
+        let (frame, error) = match end {
+            End::Gone => (None, None),
+            End::Close(Closing::Normal) => (Some(close_frame(1000, "ended")), None),
+            End::Close(Closing::Restart) => (
+                Some(close_frame(1012, "the server is going down; connect again")),
+                None,
+            ),
+            End::Close(Closing::Error(code, message)) => {
+                let observer = &self.signaling.inner.observer;
+                observer.observe(Event::SocketRejected {
+                    side: self.side,
+                    code,
+                });
+                let error = ServerMessage::Error {
+                    code,
+                    message: message.to_owned(),
+                };
+                (
+                    Some(close_frame(code.close_code(), message)),
+                    text(&error).ok(),
+                )
+            }
+        };
+        let lingers = self.broken && frame.is_some();
+        let wait = self.settings.close;
+        let handshake = async {
+            for message in error
+                .into_iter()
+                .chain(frame.map(|frame| Message::Close(Some(frame))))
+            {
+                if self.web_socket.send(message).await.is_err() {
+                    return;
+                }
+            }
+            while let Some(Ok(_)) = self.web_socket.recv().await {}
+            if lingers {
+                tokio::time::sleep(wait).await;
+            }
+        };
+        let _ = timeout(wait, handshake).await;
+    }
+}
+
+async fn obey(side: Side, attachment: &Attachment, text: &str) -> Result<(), Refusal> {
+    match side {
+        Side::Host => match parse_message(text)? {
+            HostMessage::Sealed { data } => forward(attachment, data),
+            HostMessage::IceLocal { ufrag, pwd } => set_remote(attachment, ufrag, pwd).await,
+            HostMessage::Restart => {
+                attachment.restart();
+                Ok(())
+            }
+            HostMessage::End {
+                outcome: Outcome::Expired,
+            } => Err((SignalErrorCode::Malformed, "a host cannot say `expired`")),
+            HostMessage::End { outcome } => {
+                attachment.end(outcome);
+                Ok(())
+            }
+            HostMessage::Attach { .. } => Err((
+                SignalErrorCode::Malformed,
+                "this socket is attached already",
+            )),
+        },
+        Side::Viewer => match parse_message(text)? {
+            ViewerMessage::Sealed { data } => forward(attachment, data),
+            ViewerMessage::IceLocal { ufrag, pwd } => set_remote(attachment, ufrag, pwd).await,
+            ViewerMessage::Restart => {
+                attachment.restart();
+                Ok(())
+            }
+            ViewerMessage::Claim { .. } | ViewerMessage::Resume { .. } => Err((
+                SignalErrorCode::Malformed,
+                "this socket is attached already",
+            )),
+        },
+    }
+}
+
+fn forward(attachment: &Attachment, data: Blob) -> Result<(), Refusal> {
+    if data.0.len() > MAX_SEALED {
+        return Err((SignalErrorCode::TooLarge, "the sealed blob is too large"));
+    }
+    attachment.forward(data);
+    Ok(())
+}
+
+async fn set_remote(attachment: &Attachment, ufrag: String, pwd: String) -> Result<(), Refusal> {
+    if !is_ice_string(&ufrag, 4) || !is_ice_string(&pwd, 22) {
+        return Err((
+            SignalErrorCode::Malformed,
+            "these are not ICE credentials (RFC 8839 section 5.4)",
+        ));
+    }
+    attachment.set_remote(ufrag, pwd).await;
+    Ok(())
+}
+
+fn parse<M: DeserializeOwned>(text: &str) -> Result<M, End> {
+    parse_message(text).map_err(refusal)
+}
+
+/// What is wrong with a message stays unsaid: the library's words may quote it, tokens and all.
+fn parse_message<M: DeserializeOwned>(text: &str) -> Result<M, Refusal> {
+    serde_json::from_str(text).map_err(|_| explain(SignalErrorCode::Malformed))
+}
+
+fn text(message: &ServerMessage) -> Result<Message, End> {
+    serde_json::to_string(message)
+        .map(|text| Message::Text(text.into()))
+        .map_err(|_| refuse(SignalErrorCode::Internal))
+}
+
+fn close_frame(code: u16, reason: &'static str) -> CloseFrame {
+    CloseFrame {
+        code,
+        reason: reason.into(),
+    }
+}
+
+fn library_error(error: axum::Error) -> End {
+    use tungstenite::Error;
+    match error.into_inner().downcast_ref::<Error>() {
+        Some(Error::Capacity(_)) => refuse(SignalErrorCode::TooLarge),
+        Some(Error::Protocol(_) | Error::Utf8(_)) => refuse(SignalErrorCode::Malformed),
+        _ => End::Gone,
+    }
+}
+
+fn refuse(code: SignalErrorCode) -> End {
+    refusal(explain(code))
+}
+
+fn refusal((code, message): Refusal) -> End {
+    End::Close(Closing::Error(code, message))
+}
+
+fn explain(code: SignalErrorCode) -> Refusal {
+    let message = match code {
+        SignalErrorCode::Malformed => "this is not a message that the server knows",
+        SignalErrorCode::Unauthorized => "the token or the signature is wrong",
+        SignalErrorCode::NotFound => "there is no such session",
+        SignalErrorCode::AlreadyClaimed => "another device has claimed this session",
+        SignalErrorCode::Ended => "the session is over",
+        SignalErrorCode::TooLarge => "the message is larger than 16 KiB",
+        SignalErrorCode::Timeout => "the client is too slow",
+        SignalErrorCode::RateLimited => "too many messages or tries; wait a little",
+        SignalErrorCode::Replaced => "a newer connection of this side took over",
+        SignalErrorCode::Internal => "the server failed; connect again",
+    };
+    (code, message)
+}
+
+/// Reports a socket as open for as long as it lives.
+struct OpenSocket {
+    observer: std::sync::Arc<dyn Observer>,
+    side: Side,
+}
+
+impl OpenSocket {
+    fn new(signaling: &Signaling, side: Side) -> Self {
+        let observer = signaling.inner.observer.clone();
+        observer.observe(Event::SocketOpened(side));
+        Self { observer, side }
+    }
+}
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        self.observer.observe(Event::SocketClosed(self.side));
+    }
+}
