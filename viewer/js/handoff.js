@@ -56,6 +56,8 @@ export class Handoff {
   #away = 0;
   #hellos = 0;
   #tick = false;
+  /** The peer connection is beyond mending by an ICE restart. */
+  #dead = false;
   #over = false;
   /** @type {import("./events.js").DeclineReason | null} */
   #declining = null;
@@ -215,6 +217,7 @@ export class Handoff {
   async #newPeer() {
     if (!this.#own || !this.#ice || this.#over) return;
     this.#peer?.close();
+    this.#dead = false;
     this.on.verified(false);
     this.#helloAt = performance.now();
     this.#hellos += 1;
@@ -240,12 +243,19 @@ export class Handoff {
         output: (o) => this.#onOutput(o),
         ice: (s) => this.#onIceState(s),
         fatal: (code, message) => this.#fatal(code, message),
-        broken: () => this.#setTrouble(true),
+        broken: () => this.#onBroken(peer),
       },
     );
     this.#peer = peer;
     await peer.hello();
     if (this.#declining) await peer.decline(this.#declining);
+  }
+
+  /** @param {Peer} peer */
+  #onBroken(peer) {
+    if (peer !== this.#peer) return;
+    this.#dead = true;
+    this.#setTrouble(true);
   }
 
   #onVerified() {
@@ -292,7 +302,7 @@ export class Handoff {
 
   #askRestart() {
     const now = performance.now();
-    if (now < this.#restartAt || !this.#peer?.negotiated) return;
+    if (now < this.#restartAt || this.#dead || !this.#peer?.negotiated) return;
     if (this.#signaling.send({ type: "restart" })) {
       this.#restartAt = now + (RESTART_MS[Math.min(this.#restarts++, RESTART_MS.length - 1)] ?? 8000);
     }
@@ -306,6 +316,10 @@ export class Handoff {
     if (peer.verified) {
       if (!this.#trouble && now - this.#pingAt > PING_MS && document.visibilityState === "visible") this.#ping();
       if ((peer.channel?.silence(now) ?? 0) > SILENCE_MS) this.#setTrouble(true);
+    }
+    if (this.#dead) {
+      if (this.#signaling.up && now - this.#helloAt > Math.min(30_000, 1000 * 2 ** this.#hellos)) void this.#newPeer();
+      return;
     }
     if (this.#trouble) {
       this.#askRestart();

@@ -1,0 +1,71 @@
+// Which local input stands for a focused remote field. Pure.
+
+/** @typedef {import("./events.js").Field} Field */
+/**
+ * @typedef {object} PadAttributes
+ * @property {boolean} multiline
+ * @property {"text" | "password" | "tel" | "search"} type
+ * @property {string} inputmode
+ * @property {string} autocomplete
+ * @property {string} enterkeyhint
+ * @property {string} autocapitalize
+ * @property {boolean} assist spelling and autocorrection
+ */
+
+const INPUTMODES = new Set(["none", "text", "decimal", "numeric", "tel", "search", "email", "url"]);
+const ENTERKEYS = new Set(["enter", "done", "go", "next", "previous", "search", "send"]);
+const COMPLETE = new Set(
+  ("one-time-code current-password username email tel tel-national name given-name family-name " +
+    "additional-name organization street-address address-line1 address-line2 address-level1 address-level2 " +
+    "postal-code country country-name bday url").split(" "),
+);
+
+/**
+ * - Only types with a readable selection are used: `email` and `number` hide the caret from
+ *   scripts and refuse half-written values, so they become `text` with the right `inputmode`.
+ * - A secret is `type=password`, because that is what stops keyboards from learning it, spelling
+ *   services from seeing it and people from reading it over a shoulder. The price would be the
+ *   browser's offer to save it under the viewer's origin, where it does not belong. That offer
+ *   needs a form that is submitted with, or a page that is left with, a password in it: there is
+ *   no form here, the value is taken out of the input after every single event (see keyboard.js),
+ *   and the input never leaves the document. What remains is what the user asks for: a manager
+ *   fills `current-password`, and its whole value goes to the host as one replacement.
+ * - `new-password` becomes `off`, or the browser would suggest a password and store it for the
+ *   viewer's origin at once. Card fields are `off` for the same reason.
+ * - A one-time code keeps `one-time-code`, so that the phone offers the code from the SMS.
+ * @param {Field} field
+ * @returns {PadAttributes}
+ */
+export function padAttributes(field) {
+  const { kind, secret } = field;
+  const complete = field.autocomplete.toLowerCase().split(/\s+/).at(-1) ?? "";
+  const autocomplete = COMPLETE.has(complete) ? complete : "off";
+  const byKind = { email: "email", url: "url", tel: "tel", number: "decimal", search: "search" };
+  const asked = field.inputmode.toLowerCase();
+  const inputmode = INPUTMODES.has(asked) ? asked : (byKind[/** @type {keyof typeof byKind} */ (kind)] ?? "text");
+  const plain = !secret && (kind === "text" || kind === "textarea" || kind === "contenteditable" || kind === "search");
+  const assist = plain && autocomplete === "off" && (inputmode === "text" || inputmode === "search");
+  return {
+    multiline: field.multiline && !secret,
+    type: secret ? "password" : kind === "tel" ? "tel" : kind === "search" ? "search" : "text",
+    inputmode,
+    autocomplete,
+    enterkeyhint: ENTERKEYS.has(field.enterkeyhint) ? field.enterkeyhint : "",
+    autocapitalize: assist && field.multiline ? "sentences" : "none",
+    assist,
+  };
+}
+
+/**
+ * Whether two messages tell of one field: fields carry no name on the wire, so a field that
+ * moved sideways or changed its kind is another one, and one that only scrolled is the same.
+ * @param {Field | null} a
+ * @param {Field | null} b
+ */
+export function sameField(a, b) {
+  if (!a || !b) return a === b;
+  const alike = /** @type {const} */ (["kind", "inputmode", "autocomplete", "enterkeyhint", "secret", "multiline"]);
+  // A tolerance of half a percent: rectangles are rounded on their way.
+  const near = (/** @type {number} */ p, /** @type {number} */ q) => Math.abs(p - q) < 330;
+  return alike.every((k) => a[k] === b[k]) && near(a.rect[0], b.rect[0]) && near(a.rect[2], b.rect[2]);
+}

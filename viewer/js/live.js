@@ -1,0 +1,252 @@
+// The live screen: joins picture, pointer, keyboard and toolbar to a handoff.
+
+import { button, byId, el, input } from "./dom.js";
+import { Keyboard } from "./keyboard.js";
+import { Pointer } from "./pointer.js";
+import { closeAllSheets, Compose, openDecline, PageDialog, wireDecline } from "./sheets.js";
+import { announce, notice, showPage, showSeal, showState, showUnexpected } from "./ui.js";
+import { t } from "./i18n.js";
+import { coarse, View } from "./view.js";
+
+/** @typedef {import("./events.js").InputEvent} InputEvent */
+/** @typedef {import("./events.js").Output} Output */
+/** @typedef {import("./events.js").Field} Field */
+/** @typedef {import("./handoff.js").Handoff} Handoff */
+
+export class Live {
+  #verified = false;
+  #trouble = false;
+  #frame = false;
+  #lastOrigin = "";
+  /** The user chose to type on these unexpected origins. @type {Set<string>} */
+  #accepted = new Set();
+  /** @type {import("./events.js").Page | null} */
+  #page = null;
+  /** @type {Field | null} */
+  #field = null;
+
+  /** @param {Handoff} handoff */
+  constructor(handoff) {
+    this.handoff = handoff;
+    this.video = byId("video", HTMLVideoElement);
+    const send = (/** @type {InputEvent} */ e) => this.#send(e);
+    this.view = new View(
+      { app: el("app"), stage: el("stage"), page: el("page"), video: this.video },
+      { send, typing: () => this.keyboard.focused, layout: () => this.#layout() },
+    );
+    this.keyboard = new Keyboard(input("pad"), byId("pad-multi", HTMLTextAreaElement), {
+      send,
+      paste: (text) => this.#paste(text),
+      leave: () => button("done").focus(),
+      focus: () => this.#layout(),
+    });
+    this.pointer = new Pointer(el("page"), this.view, {
+      send,
+      enabled: () => this.enabled && !this.#trouble,
+      before: () => this.keyboard.flush(),
+      tap: (x, y, touch) => this.#tap(x, y, touch),
+    });
+    this.compose = new Compose((e) => this.#send(e));
+    this.dialogs = new PageDialog((e) => this.#send(e));
+    this.#wire();
+    this.#seal();
+  }
+
+  /** Whether what the user types now is taken. */
+  get enabled() {
+    return this.#verified && !this.#locked;
+  }
+
+  /** An unexpected site takes nothing before the user says so. */
+  get #locked() {
+    const page = this.#page;
+    return page !== null && !page.expected && page.origin !== "" && !this.#accepted.has(page.origin);
+  }
+
+  /** @param {boolean} verified */
+  setVerified(verified) {
+    this.#verified = verified;
+    this.#seal();
+    if (!verified) return;
+    this.view.announce(true);
+    announce(t("live.keyboard_on"));
+    this.#show();
+  }
+
+  /** @param {boolean} trouble */
+  setTrouble(trouble) {
+    this.#trouble = trouble;
+    if (trouble) this.pointer.release();
+    this.#seal();
+    this.#show();
+  }
+
+  /** @param {MediaStream} stream */
+  setVideo(stream) {
+    this.video.srcObject = stream;
+    void this.video.play().catch(() => {}); // autoplay of muted video; the poster of a refusal is a tap away
+    const seen = () => {
+      this.#frame = true;
+      document.documentElement.dataset.firstFrame = String(Math.round(performance.now()));
+      this.#show();
+    };
+    if (this.#frame) return;
+    if ("requestVideoFrameCallback" in this.video) this.video.requestVideoFrameCallback(seen);
+    else /** @type {HTMLVideoElement} */ (this.video).addEventListener("loadeddata", seen, { once: true });
+  }
+
+  /** @param {Output} output */
+  output(output) {
+    switch (output.t) {
+      case "page":
+        return this.#onPage(output);
+      case "field":
+        return this.#onField(output.field);
+      case "video":
+        return this.#layout();
+      case "dialog":
+        return this.dialogs.open(output, this.#page?.origin || t("live.title"));
+      case "dialog_closed":
+        return this.dialogs.closed(output.id);
+      case "notice":
+        return notice(output.code, output.message);
+      case "refused":
+        return notice(["epoch", "locked"].includes(output.reason) ? `refused_${output.reason}` : "refused_other");
+      default:
+    }
+  }
+
+  end() {
+    this.#verified = false;
+    this.keyboard.setEnabled(false);
+    closeAllSheets();
+    this.video.srcObject = null;
+  }
+
+  /** The live screen shows once there is something to see; before that, the steps. */
+  #show() {
+    const { state } = document.documentElement.dataset;
+    const shown = state === "live" || state === "reconnecting";
+    if (!shown && !(this.#verified && this.#frame)) return;
+    showState(this.#trouble || !this.#verified ? "reconnecting" : "live");
+    el("overlay-text").textContent = t(this.#verified ? "reconnecting.text" : "reconnecting.new");
+    if (!shown && !coarse()) this.keyboard.focus();
+    if (this.#trouble) announce(t("live.reconnecting"));
+  }
+
+  #seal() {
+    showSeal({ verified: this.#verified, trouble: this.#trouble, locked: this.#locked });
+    this.keyboard.setEnabled(this.enabled);
+    if (this.#page) button("back").disabled = !this.#verified || !this.#page.can_go_back;
+    el("page").dataset.enabled = String(this.enabled && !this.#trouble);
+  }
+
+  /** @param {import("./events.js").Page} page */
+  #onPage(page) {
+    this.#page = page;
+    if (page.origin !== this.#lastOrigin) {
+      this.#lastOrigin = page.origin;
+      announce(page.origin);
+    }
+    showPage(page);
+    showUnexpected(this.#locked ? page.origin : null);
+    this.#seal();
+  }
+
+  /** @param {Field | null} field */
+  #onField(field) {
+    this.#field = field;
+    this.handoff.setTick(field?.secret === true);
+    this.keyboard.setField(field, coarse());
+    this.view.setField(field);
+    // Android opens the keyboard while the tap is still fresh; iOS only within it, and gets a
+    // button over the field instead.
+    if (field && coarse() && navigator.userActivation?.isActive) this.keyboard.focus();
+    this.#layout();
+  }
+
+  /**
+   * @param {number} x
+   * @param {number} y
+   * @param {boolean} touch
+   */
+  #tap(x, y, touch) {
+    if (!touch) return this.keyboard.focus();
+    if (!this.#field) return;
+    const at = this.view.toPage(x, y);
+    const [left, top, width, height] = this.#field.rect;
+    if (at.x >= left && at.x <= left + width && at.y >= top && at.y <= top + height) this.keyboard.focus();
+  }
+
+  /** Local inputs lie over the remote field. */
+  #layout() {
+    const chip = button("type-here");
+    const field = this.#field;
+    const typing = this.keyboard.focused;
+    el("stage").dataset.typing = String(typing);
+    chip.hidden = !field || !this.enabled || !coarse() || typing;
+    if (!field) return;
+    const r = this.view.fieldRect(field);
+    for (const target of [this.keyboard.pad, chip]) {
+      target.style.left = `${r.left}px`;
+      target.style.top = `${r.top}px`;
+      target.style.width = `${Math.max(r.width, 44)}px`;
+      target.style.height = `${Math.max(r.height, 24)}px`;
+    }
+  }
+
+  /** @param {InputEvent} event */
+  #send(event) {
+    const result = this.handoff.send(event);
+    if (result === "too_long" || result === "full") notice(result);
+    return result;
+  }
+
+  /** @param {string} text */
+  #paste(text) {
+    if (text === "") return notice("paste_empty");
+    this.keyboard.flush();
+    this.#send({ t: "paste", text });
+  }
+
+  async #pasteButton() {
+    try {
+      this.#paste(await navigator.clipboard.readText());
+      if (!coarse()) this.keyboard.focus();
+    } catch {
+      // Not allowed, or not there: the user pastes by hand.
+      this.compose.open(this.#field?.secret === true, "paste");
+    }
+  }
+
+  #wire() {
+    const on = (/** @type {string} */ id, /** @type {() => void} */ work) => button(id).addEventListener("click", work);
+    const decline = (/** @type {import("./events.js").DeclineReason} */ reason) => void this.handoff.decline(reason);
+    wireDecline(decline);
+    on("decline", openDecline);
+    on("unexpected-decline", openDecline);
+    on("unexpected-continue", () => {
+      this.#accepted.add(this.#lastOrigin);
+      showUnexpected(null);
+      this.#seal();
+      if (!coarse()) this.keyboard.focus();
+    });
+    on("done", () => {
+      this.keyboard.flush();
+      if (this.#send({ t: "done" }) === "ok") announce(t("live.finishing"));
+    });
+    on("back", () => this.#send({ t: "navigate", action: "back" }));
+    on("reload", () => this.#send({ t: "navigate", action: "reload" }));
+    on("paste", () => void this.#pasteButton());
+    on("compose", () => this.compose.open(this.#field?.secret === true, this.#field ? "replace" : "paste"));
+    on("type-here", () => this.keyboard.focus());
+    // A press must not take the focus (and the soft keyboard) away before the click decides.
+    button("keyboard").addEventListener("pointerdown", (e) => e.preventDefault());
+    button("keyboard").addEventListener("mousedown", (e) => e.preventDefault());
+    on("keyboard", () => {
+      if (this.keyboard.focused && coarse()) this.keyboard.blur();
+      else if (!this.#field && coarse()) notice("no_field");
+      else this.keyboard.focus();
+    });
+  }
+}

@@ -1,0 +1,189 @@
+// From the link to the live screen. boot.js has taken the secret out of the address bar.
+
+import { fragment } from "./boot.js";
+import { b64u, equal } from "./bytes.js";
+import { newDevice, SessionStore } from "./device.js";
+import { button } from "./dom.js";
+import { Handoff } from "./handoff.js";
+import { loadLocale, t, translatePage } from "./i18n.js";
+import { InvitationError, openInvitation } from "./invitation.js";
+import { deriveKeys } from "./keys.js";
+import { Live } from "./live.js";
+import { openDecline, wireDecline, wireSheets } from "./sheets.js";
+import { backoff, fetchSession } from "./signaling.js";
+import {
+  announce,
+  connectingNote,
+  notice,
+  showEnded,
+  showError,
+  showInvitation,
+  showState,
+  showStep,
+} from "./ui.js";
+import { OUTCOMES } from "./events.js";
+
+/** @typedef {import("./device.js").SessionRecord} SessionRecord */
+/** @typedef {import("./invitation.js").Invitation} Invitation */
+
+const origin = location.origin;
+const store = new SessionStore();
+/** @type {Handoff | null} */
+let handoff = null;
+/** @type {Live | null} */
+let live = null;
+
+async function main() {
+  await loadLocale(navigator.languages);
+  translatePage();
+  wireSheets();
+  if (!isSecureContext || !crypto.subtle) return showError("insecure_context");
+  if (typeof RTCPeerConnection !== "function" || !("generateCertificate" in RTCPeerConnection)) return showError("no_webrtc");
+  if (fragment.kind === "none") return showError("no_link");
+  if (fragment.kind === "incomplete") return showError("link_incomplete");
+  const now = Math.floor(Date.now() / 1000);
+  await store.open(now);
+  const record = await recordFor(fragment);
+  if (!record) return showError("unknown_session");
+  await begin(record, fragment.id);
+}
+
+/**
+ * What this device knows of the session; a link makes it known, before any gesture, so that a
+ * reload of the invitation does not lose it.
+ * @param {Extract<import("./link.js").Fragment, {id: Uint8Array}>} from
+ * @returns {Promise<SessionRecord | null>}
+ */
+async function recordFor(from) {
+  const known = await store.get(from.id);
+  if (from.kind === "known") return known;
+  const { token, psk } = await deriveKeys(from.secret, origin, from.id);
+  from.secret.fill(0);
+  if (known && equal(known.psk, psk) && equal(known.invitationHash, from.invitationHash)) return known;
+  const { keys, device } = await newDevice();
+  /** @type {SessionRecord} */
+  const record = {
+    id: b64u(from.id),
+    psk,
+    token,
+    invitationHash: from.invitationHash,
+    keys,
+    device,
+    attempted: false,
+    claimed: false,
+    expires: Math.floor(Date.now() / 1000) + 86_400,
+  };
+  await store.put(record);
+  return record;
+}
+
+/**
+ * @param {SessionRecord} record
+ * @param {import("./bytes.js").Bytes} id
+ */
+async function begin(record, id) {
+  const session = await reachable(() => fetchSession(origin, id));
+  if (!session) {
+    await store.delete(record.id);
+    return showError("not_found");
+  }
+  /** @type {Invitation} */
+  let invitation;
+  try {
+    invitation = await openInvitation(session.invitation, record.invitationHash, id);
+  } catch (error) {
+    return showError(error instanceof InvitationError ? "invitation_mismatch" : "internal");
+  }
+  record.expires = invitation.expires;
+  await store.put(record);
+  if (session.state === "ended") return over(record, session.outcome);
+  if (session.state === "claimed" && !record.claimed && !record.attempted) {
+    await store.delete(record.id);
+    return showError("already_claimed");
+  }
+  if (record.claimed) return connect(invitation, record);
+  // The claim needs a gesture, so that the bots that preview links cannot spend it.
+  button("open").addEventListener("click", () => connect(invitation, record), { once: true });
+  button("decline-start").addEventListener("click", () => connect(invitation, record, "not_requested"), { once: true });
+  showInvitation(invitation);
+}
+
+/**
+ * @param {SessionRecord} record
+ * @param {string | null} outcome
+ */
+async function over(record, outcome) {
+  await store.delete(record.id);
+  const known = OUTCOMES.find((o) => o === outcome);
+  if (record.claimed && known) return showEnded(known, "");
+  showError(outcome === "expired" ? "expired" : "ended");
+}
+
+/**
+ * @param {Invitation} invitation
+ * @param {SessionRecord} record
+ * @param {import("./events.js").DeclineReason} [declining]
+ */
+function connect(invitation, record, declining) {
+  showState("connecting");
+  handoff = new Handoff(
+    { invitation, record, store, origin },
+    {
+      step: (step) => showStep(step),
+      verified: (verified) => {
+        if (verified) showStep("picture");
+        live?.setVerified(verified);
+      },
+      video: (stream) => live?.setVideo(stream),
+      output: (output) => live?.output(output),
+      trouble: (trouble) => live?.setTrouble(trouble),
+      peer: (present) => {
+        connectingNote(present ? null : t("connecting.host_away"));
+        if (!present) notice("host_away");
+      },
+      secondClaim: () => notice("second_claim"),
+      applied: (applied) => (document.documentElement.dataset.applied = String(applied)),
+      ended: (outcome, message) => {
+        live?.end();
+        showEnded(outcome, message);
+      },
+      fatal: (code, message) => {
+        live?.end();
+        showError(code, message, code === "replaced");
+      },
+    },
+  );
+  live = new Live(handoff);
+  button("decline-connecting").addEventListener("click", openDecline);
+  wireDecline(() => connectingNote(t("live.finishing")));
+  void handoff.start(declining).catch(() => showError("no_webrtc"));
+}
+
+/**
+ * Tries until the server answers, and says so meanwhile.
+ * @template T
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+async function reachable(work) {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const result = await work();
+      if (attempt > 0) showState("connecting");
+      return result;
+    } catch {
+      if (attempt === 0) showError("unreachable");
+      await new Promise((resolve) => {
+        const timer = setTimeout(resolve, backoff(attempt, Math.random()));
+        addEventListener("online", () => (clearTimeout(timer), resolve(null)), { once: true });
+      });
+    }
+  }
+}
+
+button("retry").addEventListener("click", () => location.reload());
+addEventListener("hashchange", () => location.reload()); // another link was opened in this tab
+main().catch(() => {
+  announce("");
+  showError("internal");
+});

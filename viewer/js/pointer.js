@@ -1,0 +1,230 @@
+// Mouse, pen, wheel and fingers over the picture.
+
+/** @typedef {import("./events.js").InputEvent} InputEvent */
+/** @typedef {import("./view.js").View} View */
+
+const BUTTONS = /** @type {const} */ (["left", "middle", "right", "back", "forward"]);
+const CLICK_MS = 500;
+const CLICK_SLOP = 5;
+const MAX_FINGERS = 5;
+const LINE = 40;
+
+/**
+ * CDP's bits: Alt 1, Control 2, Meta 4, Shift 8. Pure.
+ * @param {{altKey: boolean, ctrlKey: boolean, metaKey: boolean, shiftKey: boolean}} e
+ */
+export const modifiers = (e) =>
+  (e.altKey ? 1 : 0) | (e.ctrlKey ? 2 : 0) | (e.metaKey ? 4 : 0) | (e.shiftKey ? 8 : 0);
+
+/** Counts clicks, as pointer events do not. Pure. */
+export class ClickCounter {
+  #count = 0;
+  #last = { time: -Infinity, x: 0, y: 0, button: -1 };
+
+  /**
+   * @param {number} time ms
+   * @param {number} x
+   * @param {number} y
+   * @param {number} button
+   */
+  down(time, x, y, button) {
+    const l = this.#last;
+    const again =
+      time - l.time < CLICK_MS && button === l.button && Math.hypot(x - l.x, y - l.y) <= CLICK_SLOP && this.#count < 3;
+    this.#count = again ? this.#count + 1 : 1;
+    this.#last = { time, x, y, button };
+    return this.#count;
+  }
+
+  get count() {
+    return this.#count;
+  }
+}
+
+export class Pointer {
+  #clicks = new ClickCounter();
+  /** @type {Map<number, {id: number, x: number, y: number, startX: number, startY: number}>} by pointerId */
+  #fingers = new Map();
+  /** @type {"none" | "page" | "view"} who has the fingers */
+  #touchFor = "none";
+  #buttons = 0;
+
+  /**
+   * @param {HTMLElement} page
+   * @param {View} view
+   * @param {object} on
+   * @param {(event: InputEvent) => string} on.send
+   * @param {() => boolean} on.enabled
+   * @param {() => void} on.before a press: text that is still composing is committed first
+   * @param {(x: number, y: number, touch: boolean) => void} on.tap within the user's gesture
+   */
+  constructor(page, view, on) {
+    this.page = page;
+    this.view = view;
+    this.on = on;
+    page.addEventListener("pointerdown", (e) => this.#down(e));
+    page.addEventListener("pointermove", (e) => this.#move(e));
+    page.addEventListener("pointerup", (e) => this.#up(e));
+    page.addEventListener("pointercancel", (e) => this.#cancel(e));
+    page.addEventListener("wheel", (e) => this.#wheel(e), { passive: false });
+    // The press must not move the focus away from the local input, nor start a drag or a menu.
+    for (const type of ["mousedown", "contextmenu", "dragstart", "selectstart"]) {
+      page.addEventListener(type, (e) => !ownButton(e) && e.preventDefault());
+    }
+    // iOS would zoom on a double tap and pan with two fingers whatever touch-action says.
+    for (const type of ["touchstart", "touchmove", "gesturestart"]) {
+      page.addEventListener(type, (e) => !ownButton(e) && e.cancelable && e.preventDefault(), { passive: false });
+    }
+  }
+
+  /** Everything held is let go. */
+  release() {
+    this.#fingers.clear();
+    this.#touchFor = "none";
+    this.#buttons = 0;
+  }
+
+  /** @param {PointerEvent} e */
+  #down(e) {
+    if (ownButton(e) || !this.on.enabled()) return;
+    if (e.pointerType === "touch") return this.#fingerDown(e);
+    const at = this.view.toPage(e.clientX, e.clientY);
+    if (!at.inside) return;
+    this.page.setPointerCapture(e.pointerId);
+    this.on.before();
+    const clicks = this.#clicks.down(e.timeStamp, e.clientX, e.clientY, e.button);
+    this.#pointer("down", e, clicks);
+    this.on.tap(e.clientX, e.clientY, false);
+  }
+
+  /** @param {PointerEvent} e */
+  #move(e) {
+    if (!this.on.enabled()) return;
+    if (e.pointerType === "touch") return this.#fingerMove(e);
+    // A second button that changes while one is held comes as a move.
+    if (e.button >= 0 && e.buttons !== this.#buttons) {
+      const pressed = (e.buttons & ~this.#buttons) !== 0;
+      this.#pointer(pressed ? "down" : "up", e, 1);
+      return;
+    }
+    if (this.#buttons === 0 && !this.view.toPage(e.clientX, e.clientY).inside) return;
+    this.#pointer("move", e, 0);
+  }
+
+  /** @param {PointerEvent} e */
+  #up(e) {
+    if (e.pointerType === "touch") return this.#fingerUp(e, "end");
+    if (this.#buttons === 0) return; // its press was not the page's
+    this.#pointer("up", e, this.#clicks.count);
+  }
+
+  /** @param {PointerEvent} e */
+  #cancel(e) {
+    if (e.pointerType === "touch") return this.#fingerUp(e, "cancel");
+    if (this.#buttons !== 0) this.on.send({ t: "release_all" });
+    this.#buttons = 0;
+  }
+
+  /**
+   * @param {"move" | "down" | "up"} phase
+   * @param {PointerEvent} e
+   * @param {number} clicks
+   */
+  #pointer(phase, e, clicks) {
+    const { x, y } = this.view.toPage(e.clientX, e.clientY);
+    this.#buttons = e.buttons & 31;
+    const button = phase === "move" ? null : (BUTTONS[e.button] ?? "left");
+    this.on.send({ t: "pointer", phase, x, y, button, buttons: this.#buttons, clicks, mods: modifiers(e) });
+  }
+
+  /** @param {WheelEvent} e */
+  #wheel(e) {
+    if (!this.on.enabled()) return;
+    e.preventDefault();
+    const unit = e.deltaMode === 1 ? LINE : e.deltaMode === 2 ? this.page.clientHeight : 1;
+    if (e.ctrlKey) return this.view.zoomBy(Math.exp(-e.deltaY * unit * 0.01), e.clientX, e.clientY); // a trackpad's pinch
+    const at = this.view.toPage(e.clientX, e.clientY);
+    if (!at.inside) return;
+    const clamp = (/** @type {number} */ d) => Math.round(Math.min(32767, Math.max(-32767, d * unit)));
+    const sideways = e.shiftKey && e.deltaX === 0;
+    const dx = clamp(sideways ? e.deltaY : e.deltaX);
+    const dy = clamp(sideways ? 0 : e.deltaY);
+    if (dx !== 0 || dy !== 0) this.on.send({ t: "wheel", x: at.x, y: at.y, dx, dy, mods: modifiers(e) });
+  }
+
+  // One finger is the page's: tap, long press, drag, and scrolling with the page's own momentum.
+  // Two fingers are the view's: pinch and pan.
+
+  /** @param {PointerEvent} e */
+  #fingerDown(e) {
+    if (this.#fingers.size === 0) {
+      if (!this.view.toPage(e.clientX, e.clientY).inside) return;
+      this.#touchFor = "page";
+    }
+    if (this.#fingers.size >= MAX_FINGERS) return;
+    const used = new Set([...this.#fingers.values()].map((f) => f.id));
+    let id = 0;
+    while (used.has(id)) id += 1;
+    this.page.setPointerCapture(e.pointerId);
+    const { clientX: x, clientY: y } = e;
+    this.#fingers.set(e.pointerId, { id, x, y, startX: x, startY: y });
+    if (this.#fingers.size === 2 && this.#touchFor === "page") {
+      this.#touchFor = "view";
+      this.on.send({ t: "touch", phase: "cancel", points: [] });
+    }
+    if (this.#touchFor === "page") {
+      this.on.before();
+      this.on.send({ t: "touch", phase: "start", points: this.#points() });
+    }
+  }
+
+  /** @param {PointerEvent} e */
+  #fingerMove(e) {
+    const finger = this.#fingers.get(e.pointerId);
+    if (!finger) return;
+    const before = pinch([...this.#fingers.values()]);
+    finger.x = e.clientX;
+    finger.y = e.clientY;
+    if (this.#touchFor === "page") {
+      this.on.send({ t: "touch", phase: "move", points: this.#points() });
+    } else if (this.#fingers.size >= 2) {
+      const after = pinch([...this.#fingers.values()]);
+      this.view.zoomBy(after.span / before.span, after.x, after.y, after.x - before.x, after.y - before.y);
+    }
+  }
+
+  /**
+   * @param {PointerEvent} e
+   * @param {"end" | "cancel"} phase
+   */
+  #fingerUp(e, phase) {
+    const finger = this.#fingers.get(e.pointerId);
+    if (!finger) return;
+    this.#fingers.delete(e.pointerId);
+    if (this.#touchFor === "page") {
+      this.on.send({ t: "touch", phase, points: this.#points() });
+      const still = Math.hypot(finger.x - finger.startX, finger.y - finger.startY) < 10;
+      if (phase === "end" && still) this.on.tap(finger.x, finger.y, true);
+    }
+    if (this.#fingers.size === 0) this.#touchFor = "none";
+  }
+
+  #points() {
+    return [...this.#fingers.values()].map(({ id, x, y }) => {
+      const at = this.view.toPage(x, y);
+      return { id, x: at.x, y: at.y };
+    });
+  }
+}
+
+/** @param {Event} e a button of the viewer's own that lies over the picture */
+const ownButton = (e) => e.target instanceof Element && e.target.closest("button") !== null;
+
+/**
+ * Centre and span of the first two fingers.
+ * @param {{x: number, y: number}[]} fingers
+ */
+function pinch([a, b]) {
+  if (!a || !b) return { x: a?.x ?? 0, y: a?.y ?? 0, span: 1 };
+  return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, span: Math.max(20, Math.hypot(a.x - b.x, a.y - b.y)) };
+}

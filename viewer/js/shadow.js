@@ -1,0 +1,186 @@
+// What the local input says and what the remote field has been told, kept equal. Pure.
+//
+// Soft keyboards, IMEs, autocorrection, dictation and autofill do not tell keys: they change a
+// value. The local input starts with a few invisible characters, so that there is something to
+// delete; the difference between its value and what was told before becomes deletions,
+// insertions and compositions. Nothing is told twice, whatever order events come in.
+
+/** @typedef {import("./events.js").InputEvent} InputEvent */
+
+export const SENTINEL = "\u200b";
+const MAX_ARROWS = 200;
+
+export class Shadow {
+  /** What the remote field has of this input, without a composition. */
+  #committed = "";
+  /** Where its caret is, in UTF-16 code units of that. */
+  #caret = 0;
+  /** The composition the remote shows at its caret. @type {string | null} */
+  #composing = null;
+
+  /** @param {number} padding how many sentinels the input starts with */
+  constructor(padding = 8) {
+    this.padding = padding;
+  }
+
+  /** The value of a fresh input. */
+  get blank() {
+    return SENTINEL.repeat(this.padding);
+  }
+
+  /** Whether the input holds nothing beyond its padding. */
+  get empty() {
+    return this.#committed === "" && this.#composing === null;
+  }
+
+  reset() {
+    this.#committed = "";
+    this.#caret = 0;
+    this.#composing = null;
+  }
+
+  /**
+   * @param {string} value of the local input, now
+   * @param {{text: string, end: number} | null} composition and where it ends in the value
+   * @returns {InputEvent[]}
+   */
+  update(value, composition = null) {
+    let left = 0;
+    while (left < this.padding && value[left] === SENTINEL) left += 1;
+    const body = value.slice(left).replaceAll(SENTINEL, "");
+    if (left === 0 && this.padding > 0 && (body !== "" || this.padding > 1) && !composition) return this.#replaced(body);
+    const events = composition
+      ? this.#compose(body, composition.text, composition.end - left)
+      : this.#commit(body);
+    if (left < this.padding) {
+      // Deleted beyond what was typed here, into what the field held before.
+      events.push(...this.#moveTo(0), { t: "delete", before: this.padding - left, after: 0 });
+    }
+    return events;
+  }
+
+  /** Commits what is composing, as a click elsewhere does. @returns {InputEvent[]} */
+  flush() {
+    if (this.#composing === null) return [];
+    const text = this.#composing;
+    this.#composing = null;
+    this.#committed = this.#committed.slice(0, this.#caret) + text + this.#committed.slice(this.#caret);
+    this.#caret += text.length;
+    return [text === "" ? { t: "composition", text: "", start: 0, end: 0 } : { t: "text", text }];
+  }
+
+  /** The whole value was replaced: by autofill, a manager, or select-all. @param {string} body */
+  #replaced(body) {
+    const events = this.#cancel();
+    this.#committed = body;
+    this.#caret = body.length;
+    return [...events, /** @type {InputEvent} */ ({ t: "replace", text: body })];
+  }
+
+  /** @returns {InputEvent[]} */
+  #cancel() {
+    if (this.#composing === null) return [];
+    this.#composing = null;
+    return [{ t: "composition", text: "", start: 0, end: 0 }];
+  }
+
+  /**
+   * @param {string} body
+   * @param {string} text of the composition
+   * @param {number} end of the composition in the body
+   * @returns {InputEvent[]}
+   */
+  #compose(body, text, end) {
+    let start = end - text.length;
+    if (body.slice(start, end) !== text) start = Math.max(0, body.lastIndexOf(text));
+    const committed = body.slice(0, start) + body.slice(start + text.length);
+    /** @type {InputEvent[]} */
+    const events = [];
+    if (committed !== this.#committed || (this.#composing !== null && start !== this.#caret)) {
+      events.push(...this.#cancel(), ...this.#edit(committed));
+    }
+    if (this.#composing === null) events.push(...this.#moveTo(start));
+    if (this.#composing !== text) events.push({ t: "composition", text, start: text.length, end: text.length });
+    this.#composing = text;
+    return events;
+  }
+
+  /** @param {string} body @returns {InputEvent[]} */
+  #commit(body) {
+    if (this.#composing === null) return this.#edit(body);
+    const head = this.#committed.slice(0, this.#caret);
+    const tail = this.#committed.slice(this.#caret);
+    if (body.length >= head.length + tail.length && body.startsWith(head) && body.endsWith(tail)) {
+      // Inserting text ends the composition at the remote side too, in its place.
+      this.#composing = body.slice(head.length, body.length - tail.length);
+      return this.flush();
+    }
+    return [...this.#cancel(), ...this.#edit(body)];
+  }
+
+  /** @param {string} next @returns {InputEvent[]} */
+  #edit(next) {
+    const old = this.#committed;
+    if (next === old) return [];
+    let head = 0;
+    while (head < old.length && head < next.length && old[head] === next[head]) head += 1;
+    if (splitsPair(old, head) || splitsPair(next, head)) head -= 1;
+    let tail = 0;
+    while (tail < old.length - head && tail < next.length - head && old.at(-1 - tail) === next.at(-1 - tail)) tail += 1;
+    if (splitsPair(old, old.length - tail) || splitsPair(next, next.length - tail)) tail -= 1;
+    const removed = old.slice(head, old.length - tail);
+    const inserted = next.slice(head, next.length - tail);
+    const events = this.#moveTo(old.length - tail);
+    if (removed !== "") events.push({ t: "delete", before: [...removed].length, after: 0 });
+    if (inserted !== "") events.push({ t: "text", text: inserted });
+    this.#committed = next;
+    this.#caret = head + inserted.length;
+    return events;
+  }
+
+  /**
+   * The remote caret follows an edit in the middle, by arrow keys.
+   * @param {number} place
+   * @returns {InputEvent[]}
+   */
+  #moveTo(place) {
+    if (place === this.#caret) return [];
+    const between = this.#committed.slice(Math.min(place, this.#caret), Math.max(place, this.#caret));
+    const key = place < this.#caret ? "ArrowLeft" : "ArrowRight";
+    this.#caret = place;
+    const steps = Math.min(MAX_ARROWS, graphemes(between));
+    return Array.from({ length: steps }, () => keyPress(key)).flat();
+  }
+}
+
+/**
+ * @param {string} key a named key whose code has the same name
+ * @param {number} mods
+ * @returns {InputEvent[]}
+ */
+export function keyPress(key, mods = 0) {
+  const event = { t: /** @type {const} */ ("key"), code: key, key, mods, repeat: false };
+  return [
+    { ...event, down: true },
+    { ...event, down: false },
+  ];
+}
+
+/** @param {string} s @param {number} at */
+function splitsPair(s, at) {
+  const before = s.charCodeAt(at - 1);
+  const after = s.charCodeAt(at);
+  return before >= 0xd800 && before < 0xdc00 && after >= 0xdc00 && after < 0xe000;
+}
+
+/** An arrow key passes over what a reader calls one character. @param {string} s */
+function graphemes(s) {
+  if (typeof Intl.Segmenter !== "function") return [...s].length;
+  return [...new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(s)].length;
+}
+
+/**
+ * Whether a composition is only a Latin word on its way, as Gboard makes of every word.
+ * @param {string} text
+ */
+export const isLatin = (text) => /^[\p{Script=Latin}\p{Script=Common}\p{Script=Inherited}]*$/u.test(text);

@@ -1,0 +1,195 @@
+// The screens, and what the live screen says besides the picture.
+
+import { byId, button, el, setIcon } from "./dom.js";
+import { has, relative, t } from "./i18n.js";
+import { splitOrigin } from "./origin.js";
+
+/** @typedef {import("./events.js").Outcome} Outcome */
+/** @typedef {"invitation" | "connecting" | "live" | "reconnecting" | "ended" | "error"} State */
+
+const root = document.documentElement;
+const SCREENS = ["invitation", "connecting", "live", "ended", "error"];
+const STEPS = ["server", "host", "path", "verify", "picture"];
+const NOTICE_MS = 8000;
+const MAX_NOTICES = 3;
+
+/** @param {State} state */
+export function showState(state) {
+  root.dataset.state = state;
+  const screen = state === "reconnecting" ? "live" : state;
+  // While connecting, the live screen lies invisible below: the place for the picture has its size.
+  const below = screen === "connecting" ? "live" : "";
+  for (const name of SCREENS) el(`screen-${name}`).hidden = name !== screen && name !== below;
+  el("screen-live").inert = screen !== "live";
+  el("overlay").hidden = state !== "reconnecting";
+}
+
+/**
+ * Says something to those who do not see the screen change.
+ * @param {string} text
+ */
+export function announce(text) {
+  el("status").textContent = text;
+}
+
+/** @param {import("./invitation.js").Invitation} invitation */
+export function showInvitation(invitation) {
+  el("requester").textContent = invitation.requester;
+  el("reason").textContent = invitation.reason;
+  document.title = t("title", { requester: invitation.requester });
+  const sites = invitation.origins.map((origin) => {
+    const li = document.createElement("li");
+    li.append(...originNodes(origin));
+    return li;
+  });
+  if (sites.length === 0) {
+    const li = document.createElement("li");
+    li.textContent = t("invitation.any_site");
+    sites.push(li);
+  }
+  el("sites").replaceChildren(...sites);
+  const time = byId("expires", HTMLTimeElement);
+  time.dateTime = new Date(invitation.expires * 1000).toISOString();
+  time.textContent = relative(invitation.expires - Date.now() / 1000);
+  showState("invitation");
+}
+
+/** @param {string} origin */
+function originNodes(origin) {
+  const { before, name, after } = splitOrigin(origin);
+  const strong = document.createElement("strong");
+  strong.textContent = name;
+  const bdi = document.createElement("bdi");
+  bdi.dir = "ltr";
+  bdi.append(before, strong, after);
+  return [bdi];
+}
+
+/**
+ * @param {string} step
+ */
+export function showStep(step) {
+  const at = STEPS.indexOf(step === "offer" ? "host" : step);
+  if (at < 0) return;
+  for (const li of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#steps li"))) {
+    const i = STEPS.indexOf(li.dataset.step ?? "");
+    li.dataset.done = String(i < at);
+    if (i === at) li.setAttribute("aria-current", "step");
+    else li.removeAttribute("aria-current");
+  }
+  announce(t(`connecting.${STEPS[at]}`));
+}
+
+/** @param {string | null} note */
+export function connectingNote(note) {
+  el("connecting-note").hidden = note === null;
+  el("connecting-note").textContent = note ?? "";
+}
+
+/** @param {import("./events.js").Page} page */
+export function showPage(page) {
+  const nodes = page.origin ? originNodes(page.origin) : [t("live.no_origin")];
+  el("origin").replaceChildren(...nodes);
+  el("origin").title = page.title;
+  setIcon("lock", page.secure ? "i-lock" : "i-unlock");
+  el("origin-line").dataset.secure = String(page.secure);
+  el("lock-text").textContent = t(page.secure ? "live.secure" : "live.insecure");
+  el("loading").hidden = !page.loading;
+  button("back").disabled = !page.can_go_back;
+}
+
+/** @param {{verified: boolean, trouble: boolean, locked: boolean}} of */
+export function showSeal({ verified, trouble, locked }) {
+  const key = trouble ? "reconnecting" : !verified ? "unverified" : locked ? "locked" : "verified";
+  el("seal-line").dataset.seal = key;
+  el("seal-text").textContent = t(`live.${key}`);
+  const enabled = verified && !locked;
+  root.dataset.verified = String(verified);
+  root.dataset.keyboard = enabled ? "enabled" : "disabled";
+  for (const id of ["keyboard", "paste", "compose", "reload", "done"]) button(id).disabled = !verified || (locked && id !== "reload" && id !== "done");
+  if (!verified) button("back").disabled = true;
+}
+
+/** @param {string | null} origin the unexpected one */
+export function showUnexpected(origin) {
+  const banner = el("unexpected");
+  el("unexpected-text").textContent = origin === null ? "" : t("unexpected.text", { origin });
+  banner.hidden = origin === null;
+}
+
+/**
+ * A short message over the picture. The same one is not shown twice at once.
+ * @param {string} code of a text in the catalog
+ * @param {string} [message] shown when the catalog has none
+ */
+export function notice(code, message = "") {
+  const key = `notice.${code}`;
+  const text = has(key) ? t(key) : message;
+  if (!text) return;
+  const list = el("notices");
+  for (const li of list.children) if (/** @type {HTMLElement} */ (li).dataset.code === code) li.remove();
+  while (list.children.length >= MAX_NOTICES) list.firstElementChild?.remove();
+  const li = document.createElement("li");
+  li.dataset.code = code;
+  const bdi = document.createElement("bdi");
+  bdi.textContent = text;
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "icon";
+  close.setAttribute("aria-label", t("notice.dismiss"));
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(document.createElementNS("http://www.w3.org/2000/svg", "use"));
+  svg.firstElementChild?.setAttribute("href", "#i-close");
+  close.append(svg);
+  close.addEventListener("click", () => li.remove());
+  li.append(bdi, close);
+  list.append(li);
+  if (code !== "passkey_required") setTimeout(() => li.remove(), NOTICE_MS);
+}
+
+/**
+ * @param {Outcome} outcome
+ * @param {string} message from the host
+ */
+export function showEnded(outcome, message) {
+  root.dataset.outcome = outcome;
+  root.dataset.keyboard = "disabled";
+  setIcon("ended-icon", outcome === "resolved" ? "i-check" : outcome === "failed" ? "i-warn" : "i-close");
+  el("screen-ended").dataset.outcome = outcome;
+  el("ended-title").textContent = t(`ended.${outcome}`);
+  el("ended-text").textContent = t(`ended.${outcome}_text`);
+  showMessage("ended-message", message);
+  showState("ended");
+  announce(`${t(`ended.${outcome}`)}. ${t(`ended.${outcome}_text`)}`);
+  el("ended-title").focus();
+}
+
+/**
+ * @param {string} code
+ * @param {string} [message] from the other side
+ * @param {boolean} [retry] offer to try again
+ */
+export function showError(code, message = "", retry = false) {
+  const known = has(`error.${code}`) ? code : "internal";
+  root.dataset.keyboard = "disabled";
+  el("error-title").textContent = t(`error.${known}`);
+  el("error-text").textContent = t(`error.${known}_text`);
+  el("error-code").textContent = code;
+  el("error-actions").hidden = !retry;
+  showMessage("error-message", message);
+  showState("error");
+  announce(`${t(`error.${known}`)}. ${t(`error.${known}_text`)}`);
+  el("error-title").focus();
+}
+
+/**
+ * @param {string} id
+ * @param {string} message
+ */
+function showMessage(id, message) {
+  const p = el(id);
+  const bdi = p.querySelector("bdi");
+  if (bdi) bdi.textContent = message;
+  p.hidden = message === "";
+}
