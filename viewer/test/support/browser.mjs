@@ -1,0 +1,47 @@
+// Chromium, a stub server and a fake host for one test file.
+import { chromium } from "playwright-core";
+import { Stub } from "./stub.mjs";
+
+export const FLAGS = [
+  "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--allow-loopback-in-peer-connection", "--disable-dev-shm-usage",
+];
+
+export async function bench() {
+  const stub = await new Stub().start();
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+  return {
+    stub,
+    browser,
+    /** A session with its host page. */
+    async session(invitation = {}, lie = null) {
+      const context = await browser.newContext();
+      const host = await context.newPage();
+      await host.goto(`${stub.origin}/test/support/host.html`);
+      await host.waitForFunction("window.fake?.create");
+      const made = await host.evaluate(([i, l]) => { fake.lie = l; return fake.create(i); }, [invitation, lie]);
+      return { host, ...made, closeHost: () => context.close() };
+    },
+    /** A viewer page. */
+    async viewer(options = {}) {
+      const context = await browser.newContext(options);
+      const page = await context.newPage();
+      page.setDefaultTimeout(15_000);
+      const errors = [];
+      page.on("pageerror", (e) => errors.push(String(e)));
+      page.on("console", (m) => m.type() === "error" && errors.push(m.text()));
+      return { page, context, errors };
+    },
+    async stop() {
+      await browser.close();
+      await stub.stop();
+    },
+  };
+}
+
+/** @param {import("playwright-core").Page} page @param {string} state */
+export const inState = (page, state, timeout = 15_000) =>
+  page.waitForFunction((s) => document.documentElement.dataset.state === s, state, { timeout });
+
+export const enabled = (page) =>
+  page.waitForFunction(() => document.documentElement.dataset.keyboard === "enabled" && document.documentElement.dataset.state === "live");
