@@ -1,6 +1,6 @@
 // Input messages as fixed-size frames, in order, exactly once (PROTOCOL section 8). Pure.
 
-import { utf8 } from "./bytes.js";
+import { text, utf8 } from "./bytes.js";
 import { PLAINTEXT_LENGTH } from "./seal.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
@@ -56,7 +56,11 @@ export class InputQueue {
    * @returns {"ok" | "too_long" | "full"}
    */
   push(event, epoch) {
-    if ("text" in event && event.text !== undefined && utf8(event.text).length > MAX_TEXT) return "too_long";
+    if ("text" in event && event.text !== undefined) {
+      // A lone surrogate has no UTF-8 form; as an escape in JSON it would be refused.
+      event.text = text(utf8(event.text));
+      if (utf8(event.text).length > MAX_TEXT) return "too_long";
+    }
     const last = this.#waiting.at(-1);
     if (last?.epoch === epoch) {
       const merged = coalesce(last.event, event);

@@ -1,0 +1,142 @@
+// The shared vectors of protocol/vectors, written by the Rust side.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { b64u, concat, sha256, unb64u } from "../js/bytes.js";
+import { signClaim, signResume } from "../js/device.js";
+import { encodeFrame } from "../js/frames.js";
+import { openInvitation } from "../js/invitation.js";
+import { deriveKeys, transcript } from "../js/keys.js";
+import { parseFragment } from "../js/link.js";
+import { openFrame, openHello, openOutput, RecordBox, sealFrame, sealHello, sealOutput } from "../js/seal.js";
+
+const load = (name) => JSON.parse(readFileSync(new URL(`../../protocol/vectors/${name}.json`, import.meta.url), "utf8"));
+const link = load("link");
+const hello = load("hello");
+const device = load("device");
+const frames = load("frames");
+const id = unb64u(link.id);
+
+const aes = (key) => crypto.subtle.importKey("raw", unb64u(key), "AES-GCM", false, ["encrypt", "decrypt"]);
+const verifier = (raw) => crypto.subtle.importKey("raw", unb64u(raw), { name: "ECDSA", namedCurve: "P-256" }, true, ["verify"]);
+const verify = async (raw, signature, message) =>
+  crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, await verifier(raw), unb64u(signature), message);
+
+async function hostKeys() {
+  const point = unb64u(hello.host_public);
+  const jwk = { kty: "EC", crv: "P-256", d: hello.host_private, x: b64u(point.slice(1, 33)), y: b64u(point.slice(33)) };
+  const privateKey = await crypto.subtle.importKey("jwk", jwk, { name: "ECDH", namedCurve: "P-256" }, true, ["deriveBits"]);
+  const publicKey = await crypto.subtle.importKey("raw", point, { name: "ECDH", namedCurve: "P-256" }, true, []);
+  return { privateKey, publicKey };
+}
+
+test("link and keys", async () => {
+  const f = parseFragment(`#${link.fragment}`);
+  assert.equal(f.kind, "link");
+  assert.equal(b64u(f.id), link.id);
+  assert.equal(b64u(f.secret), link.secret);
+  assert.equal(b64u(f.invitationHash), link.invitation_hash);
+  const { token, psk } = await deriveKeys(f.secret, link.origin, f.id);
+  assert.equal(b64u(token), link.claim_token);
+  assert.equal(b64u(psk), link.psk);
+  assert.equal(b64u(await sha256(token)), link.claim_hash);
+  const invitation = await openInvitation(unb64u(link.invitation), f.invitationHash, f.id);
+  assert.deepEqual(invitation.origins, ["https://login.example"]);
+});
+
+test("device signatures", async () => {
+  assert.ok(await verify(device.device, device.claim_signature, unb64u(device.claim_message)));
+  assert.ok(await verify(device.device, device.resume_signature, unb64u(device.resume_message)));
+  // Ours are over the same bytes.
+  const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"]);
+  const own = b64u(new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey)));
+  const challenge = unb64u(device.challenge);
+  const claim = await signClaim(pair.privateKey, id, challenge, unb64u(link.claim_token));
+  assert.ok(await verify(own, b64u(claim), unb64u(device.claim_message)));
+  const resume = await signResume(pair.privateKey, id, challenge);
+  assert.ok(await verify(own, b64u(resume), unb64u(device.resume_message)));
+});
+
+test("hello, records and transcript", async () => {
+  const of = { blob: unb64u(hello.blob), id, psk: unb64u(link.psk), invitationHash: unb64u(link.invitation_hash), hostKeys: await hostKeys() };
+  const opened = await openHello(of);
+  assert.equal(b64u(opened.hash), hello.hello_hash);
+  for (const k of ["device", "nonce", "stream"]) assert.equal(opened.json[k], hello[k]);
+  assert.equal(opened.json.fingerprint, hello.viewer_fingerprint);
+  const enc = of.blob.slice(1, 66);
+  const signed = concat(new TextEncoder().encode("authloop/1 hello"), id, enc, unb64u(hello.nonce), new TextEncoder().encode(hello.viewer_fingerprint));
+  assert.ok(await verify(hello.device, opened.json.signature, signed));
+
+  const viewer = new RecordBox(opened.hash, opened.keys.signalV2h, opened.keys.signalH2v);
+  const host = new RecordBox(opened.hash, opened.keys.signalH2v, opened.keys.signalV2h);
+  for (const r of hello.offer_records) assert.deepEqual(await viewer.open(unb64u(r)), { t: "offer", sdp: hello.offer });
+  for (const r of hello.answer_records) assert.deepEqual(await host.open(unb64u(r)), { t: "answer", sdp: hello.answer });
+  // Sealing is deterministic: fresh boxes make the same blobs.
+  const again = new RecordBox(opened.hash, opened.keys.signalV2h, opened.keys.signalH2v);
+  for (const r of hello.answer_records) assert.equal(b64u(await again.seal({ t: "answer", sdp: hello.answer })), r);
+
+  const h = await transcript({ id, helloHash: opened.hash, offer: hello.offer, answer: hello.answer, hostFingerprint: hello.host_fingerprint, viewerFingerprint: hello.viewer_fingerprint });
+  assert.equal(b64u(h), hello.transcript);
+
+  // The exported data keys are those of the vector: what one seals the other opens.
+  const mine = await sealOutput(opened.keys.dataH2v, 0, { t: "pong", n: 1 });
+  assert.deepEqual(await openOutput(await aes(hello.data_h2v), 0, mine), { t: "pong", n: 1 });
+  const frame = await sealFrame(opened.keys.dataV2h, 0, new Uint8Array(232));
+  assert.equal((await openFrame(await aes(hello.data_v2h), 0, frame)).length, 232);
+});
+
+test("our own hello opens, and only with the right link", async () => {
+  const keys = await hostKeys();
+  const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"]);
+  const common = { id, psk: unb64u(link.psk), invitationHash: unb64u(link.invitation_hash) };
+  const sealed = await sealHello({
+    ...common, hostKey: unb64u(hello.host_public), fingerprint: hello.viewer_fingerprint, deviceKey: pair.privateKey,
+    device: unb64u(hello.device), nonce: unb64u(hello.nonce), stream: unb64u(hello.stream),
+  });
+  const opened = await openHello({ ...common, blob: sealed.blob, hostKeys: keys });
+  assert.deepEqual(opened.hash, sealed.hash);
+  const record = await new RecordBox(sealed.hash, sealed.keys.signalV2h, sealed.keys.signalH2v).seal({ t: "decline", reason: "declined" });
+  assert.deepEqual(await new RecordBox(opened.hash, opened.keys.signalH2v, opened.keys.signalV2h).open(record), { t: "decline", reason: "declined" });
+  const psk = common.psk.slice();
+  psk[0] ^= 1;
+  await assert.rejects(openHello({ ...common, psk, blob: sealed.blob, hostKeys: keys }));
+  const bent = sealed.blob.slice();
+  bent[100] ^= 1;
+  await assert.rejects(openHello({ ...common, blob: bent, hostKeys: keys }));
+});
+
+test("records refuse replay, forgery and other hellos", async () => {
+  const key = await aes(link.psk);
+  const hash = new Uint8Array(32);
+  const a = new RecordBox(hash, key, key);
+  const b = new RecordBox(hash, key, key);
+  const first = await a.seal({ n: 0 });
+  const second = await a.seal({ n: 1 });
+  assert.deepEqual(await b.open(second), { n: 1 });
+  await assert.rejects(b.open(first), /replayed/);
+  await assert.rejects(b.open(second), /replayed/);
+  const third = await a.seal({ n: 2 });
+  const bent = third.slice();
+  bent[20] ^= 1;
+  await assert.rejects(b.open(bent));
+  assert.deepEqual(await b.open(third), { n: 2 }, "a forgery does not spend the counter");
+  const other = third.slice();
+  other[1] ^= 1;
+  assert.equal(await b.open(other), null);
+  await assert.rejects(b.open(new Uint8Array(5)));
+});
+
+test("input frames and host records", async () => {
+  const v2h = await aes(frames.data_v2h);
+  const h2v = await aes(frames.data_h2v);
+  for (const [counter, f] of frames.frames.entries()) {
+    const plaintext = encodeFrame({ sequence: f.sequence, epoch: f.epoch, flags: f.flags, body: unb64u(f.body) });
+    assert.equal(b64u(await sealFrame(v2h, counter, plaintext)), f.sealed);
+    assert.deepEqual(await openFrame(v2h, counter, unb64u(f.sealed)), plaintext);
+    await assert.rejects(openFrame(v2h, counter + 1, unb64u(f.sealed)));
+  }
+  for (const [counter, r] of frames.records.entries()) {
+    assert.deepEqual(await openOutput(h2v, counter, unb64u(r.sealed)), r.message);
+    await assert.rejects(openOutput(h2v, counter + 1, unb64u(r.sealed)));
+  }
+});
