@@ -1,0 +1,101 @@
+// Every screen, light and dark, phone and laptop: clean for axe-core, nothing cut off.
+// SHOTS=dir node --test test/browser/screens.test.mjs also writes pictures to look at.
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { bench, enabled, inState } from "../support/browser.mjs";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const shots = process.env.SHOTS;
+const only = process.env.ONLY;
+if (shots) mkdirSync(shots, { recursive: true });
+
+const DEVICES = {
+  phone: { viewport: { width: 390, height: 760 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
+  desktop: { viewport: { width: 1200, height: 800 } },
+};
+
+let b;
+before(async () => { b = await bench(); });
+after(async () => { await b?.stop(); });
+
+async function check(page, name) {
+  await page.waitForTimeout(150);
+  if (shots) await page.screenshot({ path: `${shots}/${name}.png` });
+  await page.evaluate(axe);
+  const result = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  assert.deepEqual(result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join(" | ")}`), [], name);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+  assert.equal(wide, false, `${name} scrolls sideways`);
+  const small = await page.evaluate(() =>
+    [...document.querySelectorAll("button, [role=button]")].filter((x) => x.checkVisibility({ visibilityProperty: true }) && (x.offsetHeight < 44 || x.offsetWidth < 44)).map((x) => x.id));
+  assert.deepEqual(small, [], `${name}: targets below 44 px`);
+}
+
+const LOCALES = (process.env.LOCALES ?? "en-US").split(",");
+for (const locale of LOCALES) for (const scheme of ["light", "dark"]) for (const [device, options] of Object.entries(DEVICES)) {
+  const tag = `${locale}-${scheme}-${device}`;
+  if (only && !tag.includes(only)) continue;
+  test(tag, async (t) => {
+    const opened = [];
+    const open = async () => {
+      const v = await b.viewer({ ...options, colorScheme: scheme, locale });
+      opened.push(v.context);
+      return v;
+    };
+    t.after(() => Promise.all(opened.map((c) => c.close())));
+    const s = await b.session();
+    const { page, errors } = await open();
+    await page.goto(s.link);
+    await inState(page, "invitation");
+    await check(page, `${tag}-1-invitation`);
+
+    b.stub.tamper = (m) => (m.type === "ice" ? null : m);
+    await page.click("#open");
+    await page.waitForFunction(() => document.querySelector("[aria-current=step]")?.dataset.step === "host");
+    await check(page, `${tag}-2-connecting`);
+    b.stub.tamper = null;
+    b.stub.cut(s.id);
+    await enabled(page);
+    await page.waitForFunction(() => document.documentElement.dataset.firstFrame);
+    await page.waitForTimeout(800);
+    await check(page, `${tag}-3-live`);
+
+    const w = 65535;
+    await s.host.evaluate((f) => fake.output(f), { t: "field", field: { kind: "email", inputmode: "", autocomplete: "username", enterkeyhint: "next", secret: false, multiline: false, length: 0, rect: [w * 0.2, w * 0.27, w * 0.6, w * 0.07].map(Math.round) } });
+    await page.waitForTimeout(200);
+    await check(page, `${tag}-4-field`);
+    await s.host.evaluate(() => fake.setPage({ origin: "https://accounts.xn--pple-43d.com", expected: false, epoch: 2, loading: true }));
+    await page.waitForSelector("#unexpected:not([hidden])");
+    await check(page, `${tag}-5-unexpected`);
+    await page.click("#unexpected-continue");
+    await s.host.evaluate(() => fake.output({ t: "dialog", id: 1, kind: "prompt", message: "Enter the name of this device:", default: "My phone" }));
+    await page.waitForSelector("#page-dialog[open]");
+    await check(page, `${tag}-6-dialog`);
+    await page.click("#page-dialog-ok");
+    await page.click("#decline");
+    await check(page, `${tag}-7-decline`);
+    await page.click("#sheet-decline [data-close]");
+    await page.click("#compose");
+    await check(page, `${tag}-8-compose`);
+    await page.click("#sheet-compose [data-close]");
+    await s.host.evaluate(() => fake.output({ t: "notice", code: "passkey_required", message: "" }));
+    await page.waitForSelector("#notices li");
+    b.stub.relay.dead = true;
+    await inState(page, "reconnecting");
+    await check(page, `${tag}-9-reconnecting`);
+    b.stub.relay.dead = false;
+    await inState(page, "live", 30_000);
+    await page.click("#done");
+    await inState(page, "ended");
+    await check(page, `${tag}-a-ended`);
+    await page.goto("about:blank");
+    await page.goto(`${b.stub.origin}/#abc`);
+    await inState(page, "error");
+    assert.equal(await page.textContent("#error-code"), "link_incomplete");
+    await check(page, `${tag}-b-error`);
+    assert.deepEqual(errors, []);
+    await s.closeHost();
+  });
+}
