@@ -24,6 +24,8 @@ use crate::{
 /// Every session is looked at once a second, an eighth of them at a time.
 const SWEEP_MS: u64 = 125;
 const SWEEP_PARTS: usize = 8;
+/// Events that may wait for their reader: beyond it, the oldest are lost and counted.
+const MAX_EVENTS: usize = 65_536;
 
 /// The blind relay of one shard.
 #[derive(Debug)]
@@ -383,10 +385,16 @@ impl Relay {
         if state.paths().is_empty() {
             state.pending.clear(&mut self.room);
             self.connected -= 1;
-            self.events.push_back(Event::LegLost {
-                session: session.id,
-                leg: at.leg(),
-            });
+            let (session, leg) = (session.id, at.leg());
+            self.announce(Event::LegLost { session, leg });
         }
+    }
+
+    fn announce(&mut self, event: Event) {
+        if self.events.len() == MAX_EVENTS {
+            self.events.pop_front();
+            self.counters.lost_events += 1;
+        }
+        self.events.push_back(event);
     }
 }

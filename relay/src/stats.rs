@@ -123,6 +123,8 @@ pub struct Counters {
     pub forwarded_bytes: u64,
     /// Times that a leg moved from one path to another.
     pub migrations: u64,
+    /// Events that nobody came for in time.
+    pub lost_events: u64,
     drops: [u64; DropReason::ALL.len()],
     stun: [u64; StunOutcome::ALL.len()],
 }
@@ -146,6 +148,7 @@ impl Counters {
         self.forwarded_packets += other.forwarded_packets;
         self.forwarded_bytes += other.forwarded_bytes;
         self.migrations += other.migrations;
+        self.lost_events += other.lost_events;
         for (sum, more) in self.drops.iter_mut().zip(&other.drops) {
             *sum += more;
         }

@@ -120,7 +120,7 @@ impl Relay {
             self.connected += 1;
             let session = self.sessions[leg.slot()].id;
             let leg = leg.leg();
-            self.events.push_back(Event::LegConnected { session, leg });
+            self.announce(Event::LegConnected { session, leg });
         }
         Ok(())
     }

@@ -1,0 +1,86 @@
+//! What the kernel reads beside a payload: an address, and the size of its segments.
+
+use std::mem;
+
+use authloop_relay::PathAddr;
+
+/// One `UDP_SEGMENT` control message, with its header and padding.
+const CONTROL: usize = 24;
+
+/// Room for either family's address; the kernel reads as much as the length says.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) union Name {
+    v4: libc::sockaddr_in,
+    v6: libc::sockaddr_in6,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+pub(super) struct Control([u8; CONTROL]);
+
+impl Name {
+    // SAFETY: all zeroes is a valid value of every field.
+    pub(super) const EMPTY: Self = unsafe { mem::zeroed() };
+
+    #[inline]
+    pub(super) fn addr(&self) -> PathAddr {
+        // SAFETY: both variants begin with the family, and all bytes are always initialised.
+        unsafe {
+            match libc::c_int::from(self.v4.sin_family) {
+                libc::AF_INET => {
+                    let octets = self.v4.sin_addr.s_addr.to_ne_bytes();
+                    PathAddr::from_v4(octets, u16::from_be(self.v4.sin_port))
+                }
+                _ => {
+                    let octets = self.v6.sin6_addr.s6_addr;
+                    PathAddr::from_octets(octets, u16::from_be(self.v6.sin6_port))
+                }
+            }
+        }
+    }
+
+    /// Writes an address in the socket's family and returns its length.
+    #[inline]
+    pub(super) fn set(&mut self, addr: PathAddr, v6: bool) -> libc::socklen_t {
+        *self = Self::EMPTY;
+        if v6 {
+            self.v6 = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as _,
+                sin6_port: addr.port().to_be(),
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr {
+                    s6_addr: addr.octets(),
+                },
+                sin6_scope_id: 0,
+            };
+            size_of::<libc::sockaddr_in6>() as _
+        } else {
+            self.v4 = libc::sockaddr_in {
+                sin_family: libc::AF_INET as _,
+                sin_port: addr.port().to_be(),
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from_ne_bytes(addr.v4_octets()),
+                },
+                sin_zero: [0; 8],
+            };
+            size_of::<libc::sockaddr_in>() as _
+        }
+    }
+}
+
+impl Control {
+    pub(super) const EMPTY: Self = Self([0; CONTROL]);
+
+    /// `UDP_SEGMENT` with the size of each segment.
+    pub(super) fn segment(size: u16) -> Self {
+        let mut bytes = [0; CONTROL];
+        // SAFETY: the length is a constant's; nothing is dereferenced.
+        let length = unsafe { libc::CMSG_LEN(size_of::<u16>() as u32) } as usize;
+        bytes[..8].copy_from_slice(&length.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&libc::SOL_UDP.to_ne_bytes());
+        bytes[12..16].copy_from_slice(&libc::UDP_SEGMENT.to_ne_bytes());
+        bytes[16..18].copy_from_slice(&size.to_ne_bytes());
+        Self(bytes)
+    }
+}

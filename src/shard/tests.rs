@@ -1,0 +1,210 @@
+//! A relay on loopback, as an endpoint and as the server see it.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use authloop_relay::stun::{self, BindingRequest, Class, Message, TransactionId};
+use authloop_relay::{DropReason, PathAddr, StunOutcome};
+
+use super::*;
+
+const PWD: &str = "0123456789012345678901";
+
+struct Endpoint {
+    socket: UdpSocket,
+    ice: LegIce,
+    checks: u8,
+}
+
+impl Endpoint {
+    fn new(ice: LegIce) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(ice.candidates[0]).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        Self {
+            socket,
+            ice,
+            checks: 0,
+        }
+    }
+
+    /// Checks the leg, and answers the relay's own check.
+    fn connect(&mut self) {
+        self.checks += 1;
+        let mut out = Vec::new();
+        BindingRequest {
+            transaction_id: TransactionId([self.checks; 12]),
+            to_ufrag: self.ice.ufrag.as_bytes(),
+            from_ufrag: b"mine",
+            pwd: self.ice.pwd.as_bytes(),
+            priority: 1,
+            controlling: Some(1),
+            use_candidate: true,
+        }
+        .write(&mut out);
+        self.socket.send(&out).unwrap();
+        let answer = self.receive();
+        let answer = Message::parse(&answer).unwrap();
+        assert_eq!(answer.class(), Class::Success);
+        assert!(answer.integrity_holds(self.ice.pwd.as_bytes()));
+        if self.checks == 1 {
+            self.answer();
+        }
+    }
+
+    fn answer(&self) {
+        let check = self.receive();
+        let check = Message::parse(&check).unwrap();
+        assert!(check.integrity_holds(PWD.as_bytes()));
+        let relay = PathAddr::from(self.ice.candidates[0]);
+        let mut out = Vec::new();
+        let id = check.transaction_id();
+        stun::write_binding_success(&mut out, id, relay, PWD.as_bytes(), true);
+        self.socket.send(&out).unwrap();
+    }
+
+    fn receive(&self) -> Vec<u8> {
+        let mut buffer = [0; 2048];
+        let length = self.socket.recv(&mut buffer).unwrap();
+        buffer[..length].to_vec()
+    }
+}
+
+fn relay(listen: &str, shards: usize) -> (RelayHandle, mpsc::Receiver<Event>) {
+    let listen: SocketAddr = listen.parse().unwrap();
+    let loopback: IpAddr = "127.0.0.1".parse().unwrap();
+    start(&RelayConfig {
+        listen,
+        advertise: vec![loopback],
+        shards,
+    })
+    .unwrap()
+}
+
+async fn connect(relay: &RelayHandle, session: [u8; 16]) -> [Endpoint; 2] {
+    let legs = relay.open(session).await.unwrap();
+    for leg in [Leg::Host, Leg::Viewer] {
+        relay.set_remote(session, leg, "mine", PWD).await.unwrap();
+    }
+    legs.map(|ice| {
+        let mut endpoint = Endpoint::new(ice);
+        endpoint.connect();
+        endpoint
+    })
+}
+
+#[tokio::test]
+async fn packets_cross_in_order_whatever_their_sizes() {
+    for listen in ["127.0.0.1:0", "[::]:0"] {
+        let (relay, mut events) = relay(listen, 1);
+        let [host, viewer] = connect(&relay, [1; 16]).await;
+        let sizes = [1200, 1200, 1200, 700, 1200, 30, 1200, 1200, 1, 1472];
+
+        for (n, size) in sizes.into_iter().enumerate() {
+            let mut packet = vec![128; size];
+            *packet.last_mut().unwrap() = 128 + n as u8;
+            host.socket.send(&packet).unwrap();
+        }
+
+        for (n, size) in sizes.into_iter().enumerate() {
+            let packet = viewer.receive();
+            assert_eq!(
+                (packet.len(), packet[size - 1]),
+                (size, 128 + n as u8),
+                "{listen}"
+            );
+        }
+        let connected = [events.recv().await, events.recv().await];
+        let session = SessionId([1; 16]);
+        assert_eq!(
+            connected,
+            [Leg::Host, Leg::Viewer].map(|leg| Some(Event::LegConnected { session, leg }))
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_shard_serves_both_legs_of_its_sessions() {
+    let (relay, _events) = relay("127.0.0.1:0", 3);
+
+    let mut ports = Vec::new();
+    for n in 0..6 {
+        let [host, viewer] = connect(&relay, [n; 16]).await;
+        viewer.socket.send(&[20, n]).unwrap();
+        assert_eq!(host.receive(), [20, n]);
+        assert_eq!(host.ice.candidates, viewer.ice.candidates);
+        ports.push(host.ice.candidates[0].port());
+    }
+
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), 3);
+    let stats = relay.stats().await.unwrap();
+    assert_eq!((stats.sessions, stats.connected_legs), (6, 12));
+    assert_eq!(stats.counters.forwarded_packets, 6);
+    assert_eq!(stats.counters.stun(StunOutcome::Proven), 12);
+}
+
+#[tokio::test]
+async fn a_restart_gives_new_credentials_and_a_close_ends_all() {
+    let (relay, _events) = relay("127.0.0.1:0", 1);
+    let [host, mut viewer] = connect(&relay, [1; 16]).await;
+
+    let ice = relay.restart([1; 16], Leg::Viewer).await.unwrap();
+    assert_ne!(ice.ufrag, viewer.ice.ufrag);
+    viewer.ice = ice;
+    viewer.connect();
+    host.socket.send(&[20, 1]).unwrap();
+    assert_eq!(viewer.receive(), [20, 1]);
+    relay.close([1; 16]).await.unwrap();
+
+    host.socket.send(&[20, 1]).unwrap();
+    let unknown = relay.close([1; 16]).await;
+    assert!(matches!(
+        unknown,
+        Err(ShardError::Relay(RelayError::UnknownSession))
+    ));
+    while relay
+        .stats()
+        .await
+        .unwrap()
+        .counters
+        .dropped(DropReason::UnknownSource)
+        == 0
+    {}
+}
+
+#[tokio::test]
+async fn a_dropped_handle_ends_the_threads_and_frees_the_port() {
+    let (relay, mut events) = relay("127.0.0.1:0", 2);
+    let addr = relay.open([1; 16]).await.unwrap()[0].candidates[0];
+
+    drop(relay);
+
+    assert_eq!(events.recv().await, None);
+    UdpSocket::bind(addr).unwrap();
+}
+
+#[test]
+fn a_configuration_that_cannot_work_is_refused_before_a_port_opens() {
+    let config = |listen: &str, advertise: &[&str], shards| RelayConfig {
+        listen: listen.parse().unwrap(),
+        advertise: advertise.iter().map(|ip| ip.parse().unwrap()).collect(),
+        shards,
+    };
+
+    for refused in [
+        config("127.0.0.1:0", &["127.0.0.1"], 0),
+        config("127.0.0.1:0", &[], 1),
+        config("127.0.0.1:0", &["0.0.0.0"], 1),
+        config("127.0.0.1:0", &["::1"], 1),
+        config("127.0.0.1:65535", &["127.0.0.1"], 2),
+    ] {
+        assert!(matches!(
+            refused.validate().and(refused.shard_addr(1)),
+            Err(ShardError::Config(_))
+        ));
+    }
+}
