@@ -1,1 +1,5 @@
 //! authloop host.
+
+pub mod browser;
+pub mod capture;
+pub mod encode;

@@ -1,0 +1,225 @@
+//! A thin, lenient CDP client that touches only the pages it was asked to.
+//!
+//! [`Browser::connect`] opens any CDP address, [`Browser::attach`] gives a [`Page`], and
+//! [`Browser::follow`] keeps with what the user should see: popups and new tabs, the true origin,
+//! the focused field, JavaScript dialogs and crashes, as one level-triggered [`View`].
+
+mod connection;
+mod endpoint;
+mod error;
+mod focus;
+mod follow;
+mod ids;
+mod launch;
+mod origin;
+mod page;
+mod tabs;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use connection::{Connection, Scope};
+use endpoint::Opened;
+
+pub use connection::{Event, EventStream};
+pub use error::BrowserError;
+pub use focus::{FocusedField, Rect};
+pub use follow::{Dialog, DialogKind, Follower, Health, View};
+pub use ids::{FrameId, SessionId, TargetId};
+pub use launch::{Launch, Launched};
+pub use origin::{OriginInfo, SecurityState};
+pub use page::Page;
+
+/// What the browser says about one of its pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetInfo {
+    /// The target's id.
+    pub id: TargetId,
+    /// The page's address, as the browser process has it.
+    pub url: String,
+    /// The page's title.
+    pub title: String,
+    /// The page that opened this one.
+    pub opener: Option<TargetId>,
+    /// The browser context (profile) it lives in.
+    pub context: Option<String>,
+}
+
+/// The wire form of a target; only pages become [`TargetInfo`].
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawTarget {
+    target_id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    subtype: Option<String>,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    url: String,
+    opener_id: Option<String>,
+    browser_context_id: Option<String>,
+}
+
+impl TargetInfo {
+    /// Reads a CDP `TargetInfo` if it is a page a user could look at.
+    fn from_cdp(info: &Value) -> Option<Self> {
+        let raw = RawTarget::deserialize(info).ok()?;
+        // A prerendered page is a page nobody sees yet; DevTools windows show other pages.
+        let hidden = raw.subtype.is_some_and(|s| !s.is_empty()) || raw.url.starts_with("devtools:");
+        (raw.kind == "page" && !hidden).then(|| Self {
+            id: TargetId::from(raw.target_id.as_str()),
+            url: raw.url,
+            title: raw.title,
+            opener: raw.opener_id.as_deref().map(TargetId::from),
+            context: raw.browser_context_id,
+        })
+    }
+}
+
+/// A connection to a browser; cheap to clone.
+#[derive(Clone)]
+pub struct Browser(Arc<Inner>);
+
+struct Inner {
+    connection: Connection,
+    /// The page the address named.
+    named: Option<TargetId>,
+    /// The socket is that page's own; there is no browser to ask.
+    one_page: bool,
+    attached: Mutex<HashMap<TargetId, Page>>,
+}
+
+impl Browser {
+    /// Connects to `http(s)://host:port`, `ws(s)://…/devtools/browser/…` or
+    /// `ws(s)://…/devtools/page/…`. Must be called inside a tokio runtime.
+    pub async fn connect(address: &str) -> Result<Self, BrowserError> {
+        let (socket, named, one_page) = match endpoint::open(address).await? {
+            Opened::Browser(socket, named) => (socket, named, false),
+            Opened::Page(socket, page) => (socket, Some(page), true),
+        };
+        let browser = Self(Arc::new(Inner {
+            connection: Connection::start(socket),
+            named,
+            one_page,
+            attached: Mutex::default(),
+        }));
+        browser.greet().await?;
+        Ok(browser)
+    }
+
+    /// Proves that the other side speaks CDP before anyone relies on it.
+    async fn greet(&self) -> Result<(), BrowserError> {
+        let method = if self.0.one_page {
+            "Page.enable"
+        } else {
+            "Target.getTargets"
+        };
+        let greeting = self.call(method, json!({})).await;
+        greeting.map(drop).map_err(|e| match e {
+            BrowserError::Timeout(_) | BrowserError::Cdp { .. } => BrowserError::NotABrowser {
+                host: "the WebSocket".to_owned(),
+                reason: e.to_string(),
+            },
+            other => other,
+        })
+    }
+
+    /// The open pages, newest first, as the browser lists them.
+    pub async fn pages(&self) -> Result<Vec<TargetInfo>, BrowserError> {
+        if self.0.one_page {
+            let answer = self.call("Target.getTargetInfo", json!({})).await?;
+            return Ok(TargetInfo::from_cdp(&answer["targetInfo"])
+                .into_iter()
+                .collect());
+        }
+        let answer = self.call("Target.getTargets", json!({})).await?;
+        let targets = answer["targetInfos"].as_array();
+        let targets =
+            targets.ok_or_else(|| BrowserError::Unexpected("Target.getTargets".into()))?;
+        Ok(targets.iter().filter_map(TargetInfo::from_cdp).collect())
+    }
+
+    /// The page to show first: the one the address named, else a web page, else any page.
+    pub async fn default_page(&self) -> Result<TargetInfo, BrowserError> {
+        let pages = self.pages().await?;
+        if let Some(named) = &self.0.named {
+            let page = pages.into_iter().find(|page| page.id == *named);
+            return page.ok_or_else(|| BrowserError::NoSuchPage(named.to_string()));
+        }
+        let web = pages.iter().find(|page| page.url.starts_with("http"));
+        web.or(pages.first()).cloned().ok_or(BrowserError::NoPage)
+    }
+
+    /// Attaches to a page; attaching twice gives the same [`Page`].
+    pub async fn attach(&self, target: &TargetId) -> Result<Page, BrowserError> {
+        let mut attached = self.0.attached.lock().await;
+        if let Some(page) = attached.get(target) {
+            return Ok(page.clone());
+        }
+        let page = if self.0.one_page {
+            if self.0.named.as_ref() != Some(target) {
+                return Err(BrowserError::NoSuchPage(target.to_string()));
+            }
+            Page::new(self.0.connection.clone(), target.clone(), None)
+        } else {
+            let session = self.open_session(target).await?;
+            Page::new(self.0.connection.clone(), target.clone(), Some(session))
+        };
+        page.call("Page.enable", json!({})).await?;
+        attached.insert(target.clone(), page.clone());
+        Ok(page)
+    }
+
+    async fn open_session(&self, target: &TargetId) -> Result<SessionId, BrowserError> {
+        let params = json!({ "targetId": target.as_str(), "flatten": true });
+        let answer = self.call("Target.attachToTarget", params).await;
+        let answer = answer.map_err(|e| match e {
+            BrowserError::Cdp { .. } => BrowserError::NoSuchPage(target.to_string()),
+            other => other,
+        })?;
+        let session = answer["sessionId"].as_str().map(SessionId::from);
+        session.ok_or_else(|| BrowserError::Unexpected("Target.attachToTarget".into()))
+    }
+
+    /// Follows what the user should see, from `start` or else from [`Browser::default_page`].
+    pub async fn follow(&self, start: Option<&TargetId>) -> Result<Follower, BrowserError> {
+        let start = match start {
+            Some(target) => target.clone(),
+            None => self.default_page().await?.id,
+        };
+        Follower::start(self.clone(), &start).await
+    }
+
+    /// Sends a command to the browser itself and waits for its answer, at most 20 s.
+    pub async fn call(&self, method: &str, params: Value) -> Result<Value, BrowserError> {
+        self.0.connection.call(None, method, params).await
+    }
+
+    /// Waits until the connection has ended, and says why.
+    pub async fn ended(&self) -> BrowserError {
+        self.0.connection.ended().await
+    }
+
+    /// Events of every session, for the follower.
+    fn subscribe_all(&self, methods: &[&str], capacity: usize) -> EventStream {
+        self.0.connection.subscribe(Scope::All, methods, capacity)
+    }
+
+    async fn forget(&self, target: &TargetId) {
+        self.0.attached.lock().await.remove(target);
+    }
+}
+
+impl std::fmt::Debug for Browser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Browser")
+            .field("named", &self.0.named)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,353 @@
+//! One CDP connection: commands out, replies and events in.
+//!
+//! A reader task owns the socket's receiving half and never waits for anybody: replies complete a
+//! one-shot, events go to bounded subscriptions, and a subscription that is full loses the event
+//! and is told so.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use super::error::BrowserError;
+use super::ids::SessionId;
+
+/// How long a command may take before it is given up.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Commands that may wait for the socket.
+const OUTGOING: usize = 1024;
+
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Reply = Result<Value, BrowserError>;
+
+/// An event from the browser.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The session it belongs to; `None` for the browser itself (or for the page, on a page socket).
+    pub session: Option<SessionId>,
+    /// For example `Page.frameNavigated`.
+    pub method: Arc<str>,
+    /// The event's parameters.
+    pub params: Arc<Value>,
+}
+
+/// Events of one subscription, in order; bounded.
+#[derive(Debug)]
+pub struct EventStream {
+    receiver: mpsc::Receiver<Event>,
+    lost: Arc<AtomicU64>,
+}
+
+impl EventStream {
+    /// The next event, or `None` once the connection has ended.
+    pub async fn recv(&mut self) -> Option<Event> {
+        self.receiver.recv().await
+    }
+
+    /// Events lost since the last call because this receiver was slow; zero if none.
+    pub fn take_lost(&self) -> u64 {
+        self.lost.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// Which sessions a subscription listens to.
+#[derive(Debug, Clone)]
+pub(super) enum Scope {
+    All,
+    Only(Option<SessionId>),
+}
+
+struct Subscription {
+    scope: Scope,
+    methods: Vec<String>,
+    sender: mpsc::Sender<Event>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Subscription {
+    fn wants(&self, session: Option<&SessionId>, method: &str) -> bool {
+        let in_scope = match &self.scope {
+            Scope::All => true,
+            Scope::Only(wanted) => wanted.as_ref() == session,
+        };
+        in_scope && self.methods.iter().any(|m| m == method)
+    }
+}
+
+struct Pending {
+    method: String,
+    reply: oneshot::Sender<Reply>,
+}
+
+struct Shared {
+    next_id: AtomicU64,
+    pending: Mutex<HashMap<u64, Pending>>,
+    subscriptions: Mutex<Vec<Subscription>>,
+    ended: watch::Sender<Option<BrowserError>>,
+}
+
+/// A cheap handle on the connection; the socket closes when the last one is dropped.
+#[derive(Clone)]
+pub(super) struct Connection {
+    outgoing: mpsc::Sender<Message>,
+    shared: Arc<Shared>,
+}
+
+/// What a message from the browser may be; anything else is ignored.
+#[derive(Deserialize)]
+struct Incoming {
+    id: Option<u64>,
+    method: Option<String>,
+    #[serde(rename = "sessionId")]
+    session: Option<String>,
+    params: Option<Value>,
+    result: Option<Value>,
+    error: Option<RpcError>,
+}
+
+#[derive(Deserialize)]
+struct RpcError {
+    #[serde(default)]
+    code: i64,
+    #[serde(default)]
+    message: String,
+}
+
+impl Connection {
+    /// Takes over an open socket and starts its two tasks.
+    pub(super) fn start(socket: Socket) -> Self {
+        let (outgoing, queue) = mpsc::channel(OUTGOING);
+        let shared = Arc::new(Shared {
+            next_id: AtomicU64::new(1),
+            pending: Mutex::default(),
+            subscriptions: Mutex::default(),
+            ended: watch::Sender::new(None),
+        });
+        let (sink, stream) = socket.split();
+        tokio::spawn(write(sink, queue));
+        tokio::spawn(read(stream, Arc::clone(&shared)));
+        Self { outgoing, shared }
+    }
+
+    /// Sends a command and waits for its answer.
+    pub(super) async fn call(
+        &self,
+        session: Option<&SessionId>,
+        method: &str,
+        params: Value,
+    ) -> Reply {
+        let (id, message) = self.message(session, method, params);
+        let (reply, answer) = oneshot::channel();
+        let pending = Pending {
+            method: method.to_owned(),
+            reply,
+        };
+        lock(&self.shared.pending).insert(id, pending);
+        // Forget the command when the caller stops waiting for it.
+        let _forget = Forget {
+            shared: &self.shared,
+            id,
+        };
+        // The reader may have drained `pending` just before the line above.
+        if let Some(error) = self.error() {
+            return Err(error);
+        }
+        let exchange = async {
+            if self.outgoing.send(message).await.is_err() {
+                return Err(self.gone());
+            }
+            answer.await.unwrap_or_else(|_| Err(self.gone()))
+        };
+        match tokio::time::timeout(CALL_TIMEOUT, exchange).await {
+            Ok(reply) => reply,
+            Err(_) => Err(BrowserError::Timeout(method.to_owned())),
+        }
+    }
+
+    /// Sends a command, waiting for room in the queue but never for the answer.
+    pub(super) async fn post(
+        &self,
+        session: Option<&SessionId>,
+        method: &str,
+        params: Value,
+    ) -> Result<(), BrowserError> {
+        let (_, message) = self.message(session, method, params);
+        self.outgoing.send(message).await.map_err(|_| self.gone())
+    }
+
+    /// Sends a command if there is room, and never waits.
+    pub(super) fn notify(
+        &self,
+        session: Option<&SessionId>,
+        method: &str,
+        params: Value,
+    ) -> Result<(), BrowserError> {
+        let (_, message) = self.message(session, method, params);
+        self.outgoing.try_send(message).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => BrowserError::Busy(method.to_owned()),
+            mpsc::error::TrySendError::Closed(_) => self.gone(),
+        })
+    }
+
+    pub(super) fn subscribe(&self, scope: Scope, methods: &[&str], capacity: usize) -> EventStream {
+        let (sender, receiver) = mpsc::channel(capacity.max(1));
+        let lost = Arc::new(AtomicU64::new(0));
+        // After the end nothing may be added: the stream would never finish.
+        let mut subscriptions = lock(&self.shared.subscriptions);
+        if self.error().is_none() {
+            subscriptions.push(Subscription {
+                scope,
+                methods: methods.iter().map(|m| (*m).to_owned()).collect(),
+                sender,
+                lost: Arc::clone(&lost),
+            });
+        }
+        EventStream { receiver, lost }
+    }
+
+    /// Waits until the connection has ended, and says why.
+    pub(super) async fn ended(&self) -> BrowserError {
+        let mut ended = self.shared.ended.subscribe();
+        let error = ended.wait_for(Option::is_some).await;
+        match error {
+            Ok(error) => error.clone().unwrap_or_else(closed),
+            Err(_) => closed(),
+        }
+    }
+
+    /// Why the connection has ended, if it has.
+    pub(super) fn error(&self) -> Option<BrowserError> {
+        self.shared.ended.borrow().clone()
+    }
+
+    fn gone(&self) -> BrowserError {
+        self.error().unwrap_or_else(closed)
+    }
+
+    fn message(&self, session: Option<&SessionId>, method: &str, params: Value) -> (u64, Message) {
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let mut command = serde_json::Map::with_capacity(4);
+        command.insert("id".into(), id.into());
+        command.insert("method".into(), method.into());
+        command.insert("params".into(), params);
+        if let Some(session) = session {
+            command.insert("sessionId".into(), session.as_str().into());
+        }
+        (id, Message::text(Value::Object(command).to_string()))
+    }
+}
+
+struct Forget<'a> {
+    shared: &'a Shared,
+    id: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        lock(&self.shared.pending).remove(&self.id);
+    }
+}
+
+async fn write(
+    mut sink: futures_util::stream::SplitSink<Socket, Message>,
+    mut queue: mpsc::Receiver<Message>,
+) {
+    while let Some(message) = queue.recv().await {
+        // The reader sees the same failure and reports it.
+        if sink.send(message).await.is_err() {
+            return;
+        }
+    }
+    let _closing = sink.close().await;
+}
+
+async fn read(mut stream: futures_util::stream::SplitStream<Socket>, shared: Arc<Shared>) {
+    let reason = loop {
+        match stream.next().await {
+            Some(Ok(Message::Text(text))) => shared.dispatch(text.as_str()),
+            Some(Ok(Message::Close(_))) | None => break "it closed the connection".to_owned(),
+            Some(Ok(_)) => {}
+            Some(Err(e)) => break e.to_string(),
+        }
+    };
+    shared.end(&BrowserError::Gone(reason));
+}
+
+impl Shared {
+    fn dispatch(&self, text: &str) {
+        let Ok(incoming) = serde_json::from_str::<Incoming>(text) else {
+            // Never log the text: it may be what the user typed.
+            tracing::debug!(bytes = text.len(), "unreadable CDP message ignored");
+            return;
+        };
+        if let Some(id) = incoming.id {
+            self.reply(id, incoming);
+        } else if let Some(method) = incoming.method {
+            self.publish(&Event {
+                session: incoming.session.as_deref().map(SessionId::from),
+                method: method.into(),
+                params: Arc::new(incoming.params.unwrap_or_default()),
+            });
+        }
+    }
+
+    fn reply(&self, id: u64, incoming: Incoming) {
+        let pending = lock(&self.pending).remove(&id);
+        let Some(Pending { method, reply }) = pending else {
+            if let Some(error) = incoming.error {
+                tracing::debug!(code = error.code, "a posted command was refused");
+            }
+            return;
+        };
+        let answer = match incoming.error {
+            Some(error) => Err(BrowserError::Cdp {
+                method,
+                code: error.code,
+                message: error.message,
+            }),
+            None => Ok(incoming.result.unwrap_or_default()),
+        };
+        let _nobody_waits = reply.send(answer);
+    }
+
+    fn publish(&self, event: &Event) {
+        lock(&self.subscriptions).retain(|subscription| {
+            if !subscription.wants(event.session.as_ref(), &event.method) {
+                return !subscription.sender.is_closed();
+            }
+            match subscription.sender.try_send(event.clone()) {
+                Ok(()) => true,
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    subscription.lost.fetch_add(1, Ordering::Relaxed);
+                    true
+                }
+                Err(mpsc::error::TrySendError::Closed(_)) => false,
+            }
+        });
+    }
+
+    fn end(&self, error: &BrowserError) {
+        self.ended.send_replace(Some(error.clone()));
+        for (_, pending) in lock(&self.pending).drain() {
+            let _nobody_waits = pending.reply.send(Err(error.clone()));
+        }
+        lock(&self.subscriptions).clear();
+    }
+}
+
+fn closed() -> BrowserError {
+    BrowserError::Gone("the connection was closed".to_owned())
+}
+
+/// A panic elsewhere must not take the connection down: the maps stay consistent at every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

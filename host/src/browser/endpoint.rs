@@ -1,0 +1,198 @@
+//! From any CDP address to an open socket.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Error as WsError};
+use url::Url;
+
+use super::connection::Socket;
+use super::error::BrowserError;
+use super::ids::TargetId;
+
+/// How long an address may take to answer.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// A full-page screenshot fits; an endless message does not.
+const MAX_MESSAGE: usize = 64 << 20;
+
+/// What a socket speaks for.
+pub(super) enum Opened {
+    /// The whole browser, and the page the address named, if it named one.
+    Browser(Socket, Option<TargetId>),
+    /// One page only: the address gives no way to its browser.
+    Page(Socket, TargetId),
+}
+
+/// Opens `http(s)://host:port`, `ws(s)://…/devtools/browser/…` or `ws(s)://…/devtools/page/…`.
+pub(super) async fn open(address: &str) -> Result<Opened, BrowserError> {
+    let url = Url::parse(address.trim()).map_err(|e| BrowserError::BadUrl(e.to_string()))?;
+    if url.host_str().is_none() {
+        return Err(BrowserError::BadUrl("it names no host".to_owned()));
+    }
+    match url.scheme() {
+        "http" | "https" => {
+            let socket = discover(&url).await?;
+            Ok(Opened::Browser(dial(&socket).await?, None))
+        }
+        "ws" | "wss" => match page_of(&url) {
+            Some(page) => through_page(&url, page).await,
+            None => Ok(Opened::Browser(dial(&url).await?, None)),
+        },
+        other => Err(BrowserError::BadUrl(format!(
+            "the scheme is {other}, not http, https, ws or wss"
+        ))),
+    }
+}
+
+/// Prefers the page's browser, which also sees popups and the true origin.
+async fn through_page(url: &Url, page: TargetId) -> Result<Opened, BrowserError> {
+    let mut http = url.clone();
+    let scheme = if url.scheme() == "ws" {
+        "http"
+    } else {
+        "https"
+    };
+    if http.set_scheme(scheme).is_ok()
+        && let Ok(socket) = discover(&http).await
+        && let Ok(socket) = dial(&socket).await
+    {
+        return Ok(Opened::Browser(socket, Some(page)));
+    }
+    Ok(Opened::Page(dial(url).await?, page))
+}
+
+fn page_of(url: &Url) -> Option<TargetId> {
+    let id = url.path().strip_prefix("/devtools/page/")?;
+    (!id.is_empty() && !id.contains('/')).then(|| TargetId::from(id))
+}
+
+/// Asks `/json/version` for the browser's socket.
+async fn discover(url: &Url) -> Result<Url, BrowserError> {
+    let host = host_of(url);
+    let mut version = url.clone();
+    version.set_path("/json/version");
+    let client = reqwest::Client::builder()
+        .timeout(OPEN_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        // A debugging port is never behind the machine's web proxy.
+        .no_proxy()
+        .build()
+        .map_err(|e| BrowserError::BadUrl(e.to_string()))?;
+    let answer = client.get(version).send().await;
+    let answer = answer.map_err(|e| BrowserError::Unreachable {
+        host: host.clone(),
+        reason: root_cause(&e.without_url()),
+    })?;
+    let not_a_browser = |reason: &str| BrowserError::NotABrowser {
+        host: host.clone(),
+        reason: reason.to_owned(),
+    };
+    if !answer.status().is_success() {
+        return Err(not_a_browser(&format!(
+            "/json/version answered {}",
+            answer.status()
+        )));
+    }
+    let version: Value = answer
+        .json()
+        .await
+        .map_err(|_| not_a_browser("/json/version is not JSON"))?;
+    let socket = version["webSocketDebuggerUrl"]
+        .as_str()
+        .and_then(|socket| Url::parse(socket).ok())
+        .ok_or_else(|| not_a_browser("/json/version names no webSocketDebuggerUrl"))?;
+    Ok(rebase(socket, url))
+}
+
+/// Chromium names the socket as it sees itself; behind a port mapping only the caller's host works.
+fn rebase(mut socket: Url, asked: &Url) -> Url {
+    let scheme = if asked.scheme() == "https" {
+        "wss"
+    } else {
+        "ws"
+    };
+    let moved = socket.set_scheme(scheme).is_ok()
+        && socket.set_host(asked.host_str()).is_ok()
+        && socket.set_port(asked.port()).is_ok();
+    if moved && socket.query().is_none() {
+        socket.set_query(asked.query());
+    }
+    socket
+}
+
+async fn dial(url: &Url) -> Result<Socket, BrowserError> {
+    let host = host_of(url);
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE));
+    let dialing = tokio_tungstenite::connect_async_with_config(url.as_str(), Some(config), true);
+    let unreachable = |reason: String| BrowserError::Unreachable {
+        host: host.clone(),
+        reason,
+    };
+    match tokio::time::timeout(OPEN_TIMEOUT, dialing).await {
+        Err(_) => Err(unreachable("no answer in time".to_owned())),
+        Ok(Ok((socket, _))) => Ok(socket),
+        Ok(Err(WsError::Io(e))) => Err(unreachable(e.to_string())),
+        Ok(Err(WsError::Http(answer))) => Err(BrowserError::NotABrowser {
+            host,
+            reason: format!("the WebSocket was refused with {}", answer.status()),
+        }),
+        Ok(Err(WsError::Url(e))) => Err(BrowserError::BadUrl(e.to_string())),
+        Ok(Err(e @ tungstenite::Error::Tls(_))) => Err(unreachable(e.to_string())),
+        Ok(Err(e)) => Err(BrowserError::NotABrowser {
+            host,
+            reason: e.to_string(),
+        }),
+    }
+}
+
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_is_reached_the_way_the_caller_came() {
+        let socket = Url::parse("ws://127.0.0.1:9222/devtools/browser/x").unwrap();
+        let asked = Url::parse("https://cdp.example/?token=t").unwrap();
+        let url = rebase(socket, &asked);
+        assert_eq!(url.as_str(), "wss://cdp.example/devtools/browser/x?token=t");
+    }
+
+    #[test]
+    fn page_addresses_are_told_from_browser_addresses() {
+        let page = Url::parse("ws://h:1/devtools/page/AB").unwrap();
+        let browser = Url::parse("ws://h:1/devtools/browser/AB").unwrap();
+        assert_eq!(page_of(&page), Some(TargetId::from("AB")));
+        assert_eq!(page_of(&browser), None);
+    }
+
+    #[tokio::test]
+    async fn an_address_with_a_token_is_not_echoed() {
+        for bad in [
+            "ftp://h/?token=SECRET",
+            "nonsense SECRET",
+            "ws://127.0.0.1:1/?k=SECRET",
+        ] {
+            let error = open(bad).await.err().unwrap().to_string();
+            assert!(!error.contains("SECRET"), "{error}");
+        }
+    }
+}

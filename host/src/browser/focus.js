@@ -1,0 +1,116 @@
+// Runs in an isolated world of every frame: the page can neither see nor forge it.
+// Tells the host what kind of field has the focus and where; never what is in it.
+(() => {
+  const send = globalThis.authloopFocus;
+  if (typeof send !== "function" || globalThis.authloopWatching) return;
+  globalThis.authloopWatching = true;
+
+  const NOT_TYPED_INTO = new Set([
+    "button", "submit", "reset", "checkbox", "radio", "range", "color", "file", "image", "hidden",
+  ]);
+  const SECRET = /(^|\s)(current-password|new-password|one-time-code|cc-[a-z-]+)(\s|$)/;
+  const numbers = new WeakMap();
+  let lastNumber = 0;
+  let lastSent = "null";
+
+  const numberOf = (element) => {
+    if (!numbers.has(element)) numbers.set(element, ++lastNumber);
+    return numbers.get(element);
+  };
+
+  // Through open shadow trees; a frame's own script answers for the frame.
+  const focused = () => {
+    let element = document.hasFocus() ? document.activeElement : null;
+    while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+    return element;
+  };
+
+  const kindOf = (element) => {
+    if (element instanceof HTMLInputElement) {
+      const open = !NOT_TYPED_INTO.has(element.type) && !element.disabled && !element.readOnly;
+      return open ? element.type : null;
+    }
+    if (element instanceof HTMLTextAreaElement) {
+      return element.disabled || element.readOnly ? null : "textarea";
+    }
+    return element?.isContentEditable ? "contenteditable" : null;
+  };
+
+  const short = (text) => String(text ?? "").toLowerCase().slice(0, 64);
+
+  const viewport = () => {
+    const view = window.visualViewport;
+    if (!view || view.scale === 1) return [0, 0, window.innerWidth, window.innerHeight];
+    return [view.offsetLeft, view.offsetTop, view.width, view.height];
+  };
+
+  const describe = (element) => {
+    const kind = kindOf(element);
+    if (kind === null) return null;
+    const box = element.getBoundingClientRect();
+    const autocomplete = short(element.getAttribute("autocomplete"));
+    const masked = getComputedStyle(element).webkitTextSecurity;
+    return {
+      number: numberOf(element),
+      type: kind,
+      inputmode: short(element.inputMode),
+      autocomplete,
+      enterkeyhint: short(element.enterKeyHint),
+      secret: kind === "password" || SECRET.test(autocomplete) || (!!masked && masked !== "none"),
+      multiline: kind === "textarea" || kind === "contenteditable",
+      length: (kind === "contenteditable" ? element.textContent : element.value).length,
+      rect: [box.x, box.y, box.width, box.height],
+      viewport: window === window.top ? viewport() : null,
+      origin: location.origin,
+    };
+  };
+
+  const attributes = new MutationObserver(() => soon(0));
+  let watched = null;
+  const report = () => {
+    const element = focused();
+    const field = describe(element);
+    if (watched !== element) {
+      attributes.disconnect();
+      watched = element;
+      if (field) {
+        const attributeFilter = ["type", "inputmode", "autocomplete", "enterkeyhint", "readonly"];
+        attributes.observe(element, { attributeFilter });
+      }
+    }
+    const text = JSON.stringify(field);
+    if (text === lastSent) return;
+    lastSent = text;
+    send(text);
+  };
+
+  let timer = 0;
+  let due = Infinity;
+  const soon = (delay) => {
+    const at = performance.now() + delay;
+    if (at >= due) return;
+    clearTimeout(timer);
+    due = at;
+    timer = setTimeout(() => {
+      due = Infinity;
+      report();
+    }, delay);
+  };
+
+  const on = (type, delay) =>
+    window.addEventListener(type, (event) => event.isTrusted && soon(delay), {
+      capture: true,
+      passive: true,
+    });
+  on("focusin", 0);
+  on("focusout", 0);
+  on("focus", 0);
+  on("blur", 0);
+  on("input", 30);
+  on("scroll", 100);
+  on("resize", 100);
+  on("transitionend", 0);
+  window.visualViewport?.addEventListener("resize", () => soon(100));
+  window.visualViewport?.addEventListener("scroll", () => soon(100));
+  soon(0);
+})();

@@ -1,0 +1,115 @@
+//! Keeps with what the user should see: one actor over the browser's events.
+//!
+//! The actor never waits for the browser: what needs an answer runs as a task that reports back, so
+//! a frozen page cannot keep a dialog, a crash or a popup from being seen.
+
+mod actor;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::Browser;
+use super::error::BrowserError;
+use super::focus::FocusedField;
+use super::ids::TargetId;
+use super::origin::OriginInfo;
+use super::page::Page;
+
+/// What the user should see now. Level-triggered: a slow reader misses steps, never the state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// The page to show and to send input to.
+    pub page: Page,
+    /// Where it comes from.
+    pub origin: OriginInfo,
+    /// The editable field that has the focus.
+    pub focus: Option<FocusedField>,
+    /// A JavaScript dialog that holds the page until it is answered.
+    pub dialog: Option<Dialog>,
+    /// Whether the page can be used.
+    pub health: Health,
+    /// Rises with each new document in the page's top frame and with each change of page.
+    pub document: u64,
+}
+
+/// Whether the shown page can be used.
+#[derive(Debug, Clone, Default)]
+pub enum Health {
+    /// It runs.
+    #[default]
+    Alive,
+    /// Its renderer crashed; reloading or navigating revives it.
+    Crashed,
+    /// It is gone, and no other page took its place, or the browser itself is gone. Final only if
+    /// the browser is gone.
+    Gone(BrowserError),
+}
+
+impl PartialEq for Health {
+    fn eq(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+/// What kind of answer a dialog takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialogKind {
+    /// A message.
+    Alert,
+    /// OK or Cancel.
+    Confirm,
+    /// A line of text.
+    Prompt,
+    /// Leave or stay.
+    BeforeUnload,
+}
+
+/// A JavaScript dialog; answer it by [`Page::handle_dialog`] on [`Dialog::page`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dialog {
+    /// Differs from every other dialog of this session.
+    pub id: u32,
+    /// What kind it is.
+    pub kind: DialogKind,
+    /// The page's words.
+    pub message: String,
+    /// The page's proposal for a prompt.
+    pub default_text: String,
+    /// The address of the frame that asks.
+    pub url: String,
+    /// The page it holds.
+    pub page: Page,
+}
+
+/// Follows the user's view until dropped.
+#[derive(Debug)]
+pub struct Follower {
+    view: watch::Receiver<View>,
+    task: JoinHandle<()>,
+}
+
+impl Follower {
+    pub(super) async fn start(browser: Browser, first: &TargetId) -> Result<Self, BrowserError> {
+        let (actor, view) = actor::Actor::prepare(browser, first).await?;
+        Ok(Self {
+            view,
+            task: tokio::spawn(actor.run()),
+        })
+    }
+
+    /// The view now and its changes.
+    pub fn view(&self) -> watch::Receiver<View> {
+        self.view.clone()
+    }
+
+    /// The page to show now.
+    pub fn page(&self) -> Page {
+        self.view.borrow().page.clone()
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

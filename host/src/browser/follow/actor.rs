@@ -1,0 +1,530 @@
+//! The actor behind [`Follower`](super::Follower).
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+
+use super::{Dialog, DialogKind, Health, View};
+use crate::browser::connection::{Connection, Event, EventStream};
+use crate::browser::focus::{self, Ancestry, FocusedField, Report, Source};
+use crate::browser::origin::{OriginTracker, SecurityState};
+use crate::browser::tabs::Tabs;
+use crate::browser::{Browser, BrowserError, FrameId, Page, SessionId, TargetId, TargetInfo};
+
+/// Events that may wait for the actor; it resynchronises if this is not enough.
+const QUEUE: usize = 1024;
+/// Reports from the actor's own tasks.
+const REPORTS: usize = 64;
+
+const EVENTS: [&str; 12] = [
+    "Target.targetCreated",
+    "Target.targetDestroyed",
+    "Target.targetInfoChanged",
+    "Target.attachedToTarget",
+    "Target.detachedFromTarget",
+    "Page.frameNavigated",
+    "Page.javascriptDialogOpening",
+    "Page.javascriptDialogClosed",
+    "Inspector.targetCrashed",
+    "Inspector.targetReloadedAfterCrash",
+    "Security.visibleSecurityStateChanged",
+    "Runtime.bindingCalled",
+];
+
+/// What the actor's tasks found out.
+enum Found {
+    Attached(Page),
+    Address {
+        target: TargetId,
+        url: String,
+        title: String,
+    },
+    Focus {
+        turn: u64,
+        field: FocusedField,
+    },
+    Pages(Vec<TargetInfo>),
+}
+
+/// A frame in a process of its own.
+struct FrameSession {
+    parent: Option<SessionId>,
+    frame: FrameId,
+}
+
+pub(super) struct Actor {
+    browser: Browser,
+    events: EventStream,
+    reports: mpsc::Receiver<Found>,
+    reporter: mpsc::Sender<Found>,
+    view: watch::Sender<View>,
+    tabs: Tabs,
+    pages: HashMap<TargetId, Page>,
+    frames: HashMap<SessionId, FrameSession>,
+    tracker: OriginTracker,
+    focus_source: Option<(Source, u64)>,
+    focus_turn: u64,
+    fields: u64,
+    dialogs: u32,
+}
+
+impl Actor {
+    pub(super) async fn prepare(
+        browser: Browser,
+        first: &TargetId,
+    ) -> Result<(Self, watch::Receiver<View>), BrowserError> {
+        let events = browser.subscribe_all(&EVENTS, QUEUE);
+        if !browser.0.one_page {
+            let params = json!({ "discover": true });
+            browser.call("Target.setDiscoverTargets", params).await?;
+        }
+        let page = browser.attach(first).await?;
+        watch_page(&page).await?;
+        let mut tracker = OriginTracker::new();
+        let (url, title) = committed_address(&page).await?;
+        tracker.observe(&url, &title);
+        let (view, receiver) = watch::channel(View {
+            page: page.clone(),
+            origin: tracker.info().clone(),
+            focus: None,
+            dialog: None,
+            health: Health::Alive,
+            document: 1,
+        });
+        let (reporter, reports) = mpsc::channel(REPORTS);
+        let actor = Self {
+            browser,
+            events,
+            reports,
+            reporter,
+            view,
+            tabs: Tabs::new(first.clone()),
+            pages: HashMap::from([(first.clone(), page)]),
+            frames: HashMap::new(),
+            tracker,
+            focus_source: None,
+            focus_turn: 0,
+            fields: 0,
+            dialogs: 0,
+        };
+        Ok((actor, receiver))
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            tokio::select! {
+                event = self.events.recv() => match event {
+                    Some(event) => self.on_event(&event),
+                    None => break,
+                },
+                Some(found) = self.reports.recv() => self.on_found(found),
+            }
+            if self.events.take_lost() > 0 {
+                self.resynchronise();
+            }
+        }
+        let error = self.browser.ended().await;
+        self.change(|view| view.health = Health::Gone(error));
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        let params = &*event.params;
+        match &*event.method {
+            "Target.targetCreated" => self.on_target(&params["targetInfo"]),
+            "Target.targetInfoChanged" => self.on_target(&params["targetInfo"]),
+            "Target.targetDestroyed" => {
+                if let Some(id) = params["targetId"].as_str() {
+                    self.on_closed(&TargetId::from(id));
+                }
+            }
+            "Target.attachedToTarget" => self.on_frame_session(event),
+            "Target.detachedFromTarget" => {
+                if let Some(session) = params["sessionId"].as_str().map(SessionId::from) {
+                    self.frames.remove(&session);
+                    self.drop_focus_of(Some(&session));
+                }
+            }
+            "Page.frameNavigated" => self.on_navigated(event),
+            "Page.javascriptDialogOpening" => self.on_dialog(event),
+            "Page.javascriptDialogClosed" => self.change(|view| view.dialog = None),
+            "Inspector.targetCrashed" if self.is_active(event) => {
+                self.focus_source = None;
+                self.change(|view| {
+                    view.health = Health::Crashed;
+                    view.focus = None;
+                    view.dialog = None;
+                });
+            }
+            "Inspector.targetReloadedAfterCrash" if self.is_active(event) => {
+                self.change(|view| view.health = Health::Alive);
+            }
+            "Security.visibleSecurityStateChanged" if self.is_active(event) => {
+                self.tracker
+                    .observe_security(SecurityState::from_cdp(params));
+                self.publish_origin();
+            }
+            "Runtime.bindingCalled" if params["name"] == focus::BINDING => self.on_focus(event),
+            _ => {}
+        }
+    }
+
+    fn on_found(&mut self, found: Found) {
+        match found {
+            Found::Attached(page) => {
+                self.pages.insert(page.target().clone(), page.clone());
+                if self.tabs.active() == Some(page.target()) {
+                    self.show(&page);
+                }
+            }
+            Found::Address { target, url, title } => {
+                if self.tabs.active() == Some(&target) {
+                    self.tracker.observe(&url, &title);
+                    self.publish_origin();
+                }
+            }
+            Found::Focus { turn, field } => {
+                if turn == self.focus_turn {
+                    self.change(|view| view.focus = Some(field));
+                }
+            }
+            Found::Pages(open) => {
+                let gone: Vec<TargetId> = self
+                    .pages
+                    .keys()
+                    .filter(|id| !open.iter().any(|page| page.id == **id))
+                    .cloned()
+                    .collect();
+                for id in gone {
+                    self.on_closed(&id);
+                }
+                for page in &open {
+                    self.on_opened(page);
+                }
+                self.ask_address();
+            }
+        }
+    }
+
+    fn on_target(&mut self, info: &Value) {
+        let Some(info) = TargetInfo::from_cdp(info) else {
+            return;
+        };
+        if self.tabs.contains(&info.id) {
+            // The address in a target's info may still be a pending one: ask for the committed.
+            if self.tabs.active() == Some(&info.id) {
+                self.ask_address();
+            }
+        } else {
+            self.on_opened(&info);
+        }
+    }
+
+    fn on_opened(&mut self, info: &TargetInfo) {
+        if self.tabs.opened(info) {
+            self.attach(info.id.clone());
+        }
+    }
+
+    fn attach(&self, target: TargetId) {
+        let browser = self.browser.clone();
+        let reporter = self.reporter.clone();
+        tokio::spawn(async move {
+            // A popup that is already closed again is reported by its own event.
+            if let Ok(page) = browser.attach(&target).await
+                && watch_page(&page).await.is_ok()
+            {
+                let _actor_gone = reporter.send(Found::Attached(page)).await;
+            }
+        });
+    }
+
+    fn on_closed(&mut self, id: &TargetId) {
+        let changed = self.tabs.closed(id);
+        if self.pages.remove(id).is_some() {
+            let browser = self.browser.clone();
+            let id = id.clone();
+            tokio::spawn(async move { browser.forget(&id).await });
+        }
+        if !changed {
+            return;
+        }
+        let next = self
+            .tabs
+            .active()
+            .and_then(|id| self.pages.get(id))
+            .cloned();
+        match next {
+            Some(page) => self.show(&page),
+            None => self.change(|view| {
+                view.health = Health::Gone(BrowserError::NoPage);
+                view.focus = None;
+                view.dialog = None;
+            }),
+        }
+    }
+
+    fn show(&mut self, page: &Page) {
+        self.focus_source = None;
+        self.focus_turn += 1;
+        let shown = page.clone();
+        self.change(|view| {
+            view.page = shown;
+            view.focus = None;
+            view.dialog = None;
+            view.health = Health::Alive;
+            view.document += 1;
+        });
+        let _page_may_be_gone = page.notify("Page.bringToFront", json!({}));
+        self.ask_address();
+    }
+
+    fn on_navigated(&mut self, event: &Event) {
+        let frame = &event.params["frame"];
+        if frame["parentId"].is_string() || !self.is_active(event) {
+            return;
+        }
+        self.focus_source = None;
+        self.focus_turn += 1;
+        self.change(|view| {
+            view.focus = None;
+            view.document += 1;
+            view.health = Health::Alive;
+        });
+        self.ask_address();
+    }
+
+    /// The committed address comes from the browser process, not from the page's renderer.
+    fn ask_address(&self) {
+        let Some(page) = self
+            .tabs
+            .active()
+            .and_then(|id| self.pages.get(id))
+            .cloned()
+        else {
+            return;
+        };
+        let reporter = self.reporter.clone();
+        tokio::spawn(async move {
+            if let Ok((url, title)) = committed_address(&page).await {
+                let target = page.target().clone();
+                let _actor_gone = reporter.send(Found::Address { target, url, title }).await;
+            }
+        });
+    }
+
+    fn on_dialog(&mut self, event: &Event) {
+        let Some(page) = self.page_of(event.session.as_ref()) else {
+            return;
+        };
+        let params = &event.params;
+        let text = |name: &str| params[name].as_str().unwrap_or_default().to_owned();
+        self.dialogs += 1;
+        let dialog = Dialog {
+            id: self.dialogs,
+            kind: match params["type"].as_str() {
+                Some("confirm") => DialogKind::Confirm,
+                Some("prompt") => DialogKind::Prompt,
+                Some("beforeunload") => DialogKind::BeforeUnload,
+                _ => DialogKind::Alert,
+            },
+            message: text("message"),
+            default_text: text("defaultPrompt"),
+            url: text("url"),
+            page,
+        };
+        self.change(|view| view.dialog = Some(dialog));
+    }
+
+    fn on_frame_session(&mut self, event: &Event) {
+        let info = &event.params["targetInfo"];
+        let session = event.params["sessionId"].as_str().map(SessionId::from);
+        let (Some(session), Some(frame), Some("iframe")) =
+            (session, info["targetId"].as_str(), info["type"].as_str())
+        else {
+            return;
+        };
+        let connection = self.connection();
+        // A frame that is gone before it is watched needs no watching.
+        let _gone = notify_all(&connection, Some(&session), &[("Page.enable", json!({}))]);
+        let _gone = notify_all(&connection, Some(&session), &watch_frame());
+        self.frames.insert(
+            session,
+            FrameSession {
+                parent: event.session.clone(),
+                frame: FrameId::from(frame),
+            },
+        );
+    }
+
+    fn on_focus(&mut self, event: &Event) {
+        let source = Source {
+            session: event.session.clone(),
+            context: event.params["executionContextId"].as_i64().unwrap_or(0),
+        };
+        let Some(page) = self.page_of(event.session.as_ref()) else {
+            return;
+        };
+        if self.tabs.active() != Some(page.target()) {
+            return;
+        }
+        let payload = event.params["payload"].as_str().unwrap_or_default();
+        let Ok(report) = serde_json::from_str::<Option<Report>>(payload) else {
+            return;
+        };
+        let Some(report) = report else {
+            // A frame that lost the focus may be heard after the one that gained it.
+            if self
+                .focus_source
+                .as_ref()
+                .is_some_and(|(s, _)| *s == source)
+            {
+                self.focus_source = None;
+                self.focus_turn += 1;
+                self.change(|view| view.focus = None);
+            }
+            return;
+        };
+        let here = Some((source.clone(), report.number));
+        if self.focus_source != here {
+            self.focus_source = here;
+            self.fields += 1;
+        }
+        self.focus_turn += 1;
+        let (turn, id) = (self.focus_turn, self.fields);
+        let ancestry = self.ancestry(&page, event.session.as_ref());
+        let connection = self.connection();
+        let reporter = self.reporter.clone();
+        tokio::spawn(async move {
+            let placed = focus::place(&connection, &source, &ancestry, id, report).await;
+            if let Ok(field) = placed {
+                let _actor_gone = reporter.send(Found::Focus { turn, field }).await;
+            }
+        });
+    }
+
+    fn ancestry(&self, page: &Page, session: Option<&SessionId>) -> Ancestry {
+        let mut inner = Vec::new();
+        let mut at = session.cloned();
+        while let Some(frame) = at.as_ref().and_then(|session| self.frames.get(session)) {
+            inner.push((at.clone(), frame.frame.clone()));
+            at.clone_from(&frame.parent);
+        }
+        Ancestry {
+            inner,
+            page: page.session().cloned(),
+            top_frame: FrameId::from(page.target().as_str()),
+        }
+    }
+
+    /// The page a session belongs to, directly or through frames.
+    fn page_of(&self, session: Option<&SessionId>) -> Option<Page> {
+        let mut at = session;
+        while let Some(frame) = at.and_then(|session| self.frames.get(session)) {
+            at = frame.parent.as_ref();
+        }
+        self.pages
+            .values()
+            .find(|page| page.session() == at)
+            .cloned()
+    }
+
+    fn drop_focus_of(&mut self, session: Option<&SessionId>) {
+        let lost = |(source, _): &(Source, u64)| source.session.as_ref() == session;
+        if self.focus_source.as_ref().is_some_and(lost) {
+            self.focus_source = None;
+            self.focus_turn += 1;
+            self.change(|view| view.focus = None);
+        }
+    }
+
+    fn is_active(&self, event: &Event) -> bool {
+        let active = self.tabs.active().and_then(|id| self.pages.get(id));
+        active.is_some_and(|page| page.owns(event))
+    }
+
+    fn publish_origin(&self) {
+        let origin = self.tracker.info().clone();
+        self.change(|view| view.origin = origin);
+    }
+
+    /// After lost events: the pages are listed again; the rest corrects itself with the next event.
+    fn resynchronise(&self) {
+        tracing::warn!("browser events were lost, listing its pages again");
+        let browser = self.browser.clone();
+        let reporter = self.reporter.clone();
+        tokio::spawn(async move {
+            if let Ok(pages) = browser.pages().await {
+                let _actor_gone = reporter.send(Found::Pages(pages)).await;
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut View)) {
+        self.view.send_if_modified(|view| {
+            let before = view.clone();
+            change(view);
+            *view != before
+        });
+    }
+
+    fn connection(&self) -> Connection {
+        self.browser.0.connection.clone()
+    }
+}
+
+/// Sets up a page: frames in other processes, crash and security reports, and the focus script.
+/// Nothing here waits for the page's renderer, which may be busy or held by a dialog.
+async fn watch_page(page: &Page) -> Result<(), BrowserError> {
+    page.post("Inspector.enable", json!({})).await?;
+    page.post("Security.enable", json!({})).await?;
+    // A page without the window's focus shows no caret and takes no keys.
+    let focused = json!({ "enabled": true });
+    page.post("Emulation.setFocusEmulationEnabled", focused)
+        .await?;
+    for (method, params) in watch_frame() {
+        page.post(method, params).await?;
+    }
+    Ok(())
+}
+
+fn watch_frame() -> [(&'static str, Value); 3] {
+    [
+        (
+            "Target.setAutoAttach",
+            json!({
+                "autoAttach": true, "waitForDebuggerOnStart": false, "flatten": true,
+                "filter": [{ "type": "iframe" }],
+            }),
+        ),
+        (
+            "Runtime.addBinding",
+            json!({ "name": focus::BINDING, "executionContextName": focus::WORLD }),
+        ),
+        (
+            "Page.addScriptToEvaluateOnNewDocument",
+            json!({
+                "source": focus::SCRIPT, "worldName": focus::WORLD, "runImmediately": true,
+            }),
+        ),
+    ]
+}
+
+fn notify_all(
+    connection: &Connection,
+    session: Option<&SessionId>,
+    commands: &[(&str, Value)],
+) -> Result<(), BrowserError> {
+    for (method, params) in commands {
+        connection.notify(session, method, params.clone())?;
+    }
+    Ok(())
+}
+
+async fn committed_address(page: &Page) -> Result<(String, String), BrowserError> {
+    let history = page.call("Page.getNavigationHistory", json!({})).await?;
+    let current = history["currentIndex"].as_u64().unwrap_or(0) as usize;
+    let entry = &history["entries"][current];
+    let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    Ok((text("url"), text("title")))
+}

@@ -1,0 +1,101 @@
+//! One attached page.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::connection::{Connection, Event, EventStream, Scope};
+use super::error::BrowserError;
+use super::ids::{SessionId, TargetId};
+
+/// A page this connection is attached to; cheap to clone.
+#[derive(Clone)]
+pub struct Page(Arc<Inner>);
+
+struct Inner {
+    connection: Connection,
+    target: TargetId,
+    session: Option<SessionId>,
+}
+
+impl Page {
+    pub(super) fn new(
+        connection: Connection,
+        target: TargetId,
+        session: Option<SessionId>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            connection,
+            target,
+            session,
+        }))
+    }
+
+    /// The page's target.
+    pub fn target(&self) -> &TargetId {
+        &self.0.target
+    }
+
+    /// The page's session; `None` when the whole connection is this page's.
+    pub fn session(&self) -> Option<&SessionId> {
+        self.0.session.as_ref()
+    }
+
+    /// Sends a command and waits for its answer, at most 20 s.
+    pub async fn call(&self, method: &str, params: Value) -> Result<Value, BrowserError> {
+        let session = self.0.session.as_ref();
+        self.0.connection.call(session, method, params).await
+    }
+
+    /// Sends a command and never waits, neither for the answer nor for room:
+    /// [`BrowserError::Busy`] says that it was not sent.
+    pub fn notify(&self, method: &str, params: Value) -> Result<(), BrowserError> {
+        let session = self.0.session.as_ref();
+        self.0.connection.notify(session, method, params)
+    }
+
+    /// Sends a command without waiting for its answer, but for room in the queue: it is not lost.
+    pub async fn post(&self, method: &str, params: Value) -> Result<(), BrowserError> {
+        let session = self.0.session.as_ref();
+        self.0.connection.post(session, method, params).await
+    }
+
+    /// Subscribes to this page's events by exact method name.
+    pub fn subscribe(&self, methods: &[&str], capacity: usize) -> EventStream {
+        let scope = Scope::Only(self.0.session.clone());
+        self.0.connection.subscribe(scope, methods, capacity)
+    }
+
+    /// Accepts or dismisses the JavaScript dialog that holds the page; `text` answers a prompt.
+    pub async fn handle_dialog(
+        &self,
+        accept: bool,
+        text: Option<&str>,
+    ) -> Result<(), BrowserError> {
+        let mut params = json!({ "accept": accept });
+        if let Some(text) = text {
+            params["promptText"] = text.into();
+        }
+        self.call("Page.handleJavaScriptDialog", params).await?;
+        Ok(())
+    }
+
+    /// Whether the event is from this page itself (not from a frame in another process).
+    pub(super) fn owns(&self, event: &Event) -> bool {
+        event.session == self.0.session
+    }
+}
+
+impl PartialEq for Page {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Page {}
+
+impl std::fmt::Debug for Page {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Page").field(&self.0.target).finish()
+    }
+}

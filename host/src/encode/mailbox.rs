@@ -1,0 +1,66 @@
+//! What the encoding thread is to do next: the newest picture and pending wishes, one slot each.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::capture::CapturedFrame;
+
+/// Wishes since the thread last looked.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    /// The newest picture; older ones that were not fetched are gone.
+    pub(super) frame: Option<CapturedFrame>,
+    pub(super) keyframe: bool,
+    pub(super) bitrate: Option<u32>,
+    pub(super) closed: bool,
+}
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        self.frame.is_none() && !self.keyframe && self.bitrate.is_none() && !self.closed
+    }
+}
+
+/// Shared between the capture, the handle and the encoding thread.
+#[derive(Debug, Default)]
+pub(super) struct Mailbox {
+    work: Mutex<Work>,
+    changed: Condvar,
+}
+
+impl Mailbox {
+    /// Adds to the pending work; returns what `change` does.
+    pub(super) fn update<T>(&self, change: impl FnOnce(&mut Work) -> T) -> T {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut work);
+        drop(work);
+        self.changed.notify_one();
+        result
+    }
+
+    /// Waits for work, at most until `deadline`; empty if that came first.
+    pub(super) fn take(&self, deadline: Option<Instant>) -> Work {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        while work.is_empty() {
+            let Some(deadline) = deadline else {
+                work = self
+                    .changed
+                    .wait(work)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            (work, _) = self
+                .changed
+                .wait_timeout(work, left)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let closed = work.closed;
+        let taken = std::mem::take(&mut *work);
+        work.closed = closed;
+        taken
+    }
+}

@@ -1,0 +1,164 @@
+//! The whole way from a page to video.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::mailbox::Mailbox;
+use super::worker::Worker;
+use super::{Codec, EncodeError, EncodedFrame, encoder};
+use crate::browser::View;
+use crate::capture::{Capture, CaptureConfig, CaptureStats, Surface, Viewport};
+
+/// Coded frames that may wait for the receiver.
+const FRAMES: usize = 2;
+
+/// How to make video of a page.
+#[derive(Debug, Clone)]
+pub struct VideoConfig {
+    /// What to capture.
+    pub capture: CaptureConfig,
+    /// How to code it.
+    pub codec: Codec,
+    /// Bits a second to begin with.
+    pub bitrate: u32,
+    /// How often a picture is sent again after a change, to sharpen it.
+    pub refinements: u32,
+}
+
+impl Default for VideoConfig {
+    fn default() -> Self {
+        Self {
+            capture: CaptureConfig::default(),
+            codec: Codec::H264,
+            bitrate: 2_500_000,
+            refinements: 2,
+        }
+    }
+}
+
+/// Running video; dropping it stops the capture and the encoding thread.
+#[derive(Debug)]
+pub struct VideoPipeline {
+    capture: Capture,
+    mailbox: Arc<Mailbox>,
+    counters: Arc<Counters>,
+}
+
+impl VideoPipeline {
+    /// Starts video of the shown page. Frames come only when the page changes, a keyframe is
+    /// requested, or a changed picture is refined. Must be called inside a tokio runtime.
+    pub fn start(
+        view: watch::Receiver<View>,
+        config: VideoConfig,
+    ) -> Result<(Self, mpsc::Receiver<EncodedFrame>), EncodeError> {
+        let (sender, frames) = mpsc::channel(FRAMES);
+        let mailbox = Arc::new(Mailbox::default());
+        let counters = Arc::new(Counters::default());
+        let worker = Worker::new(
+            Arc::clone(&mailbox),
+            sender,
+            encoder(config.codec, config.bitrate)?,
+            Arc::clone(&counters),
+            config.refinements,
+        )?;
+        std::thread::Builder::new()
+            .name("encode".to_owned())
+            .spawn(move || worker.run())
+            .map_err(|e| EncodeError::Encoder(e.to_string()))?;
+        let inbox = Arc::clone(&mailbox);
+        let capture = Capture::start(view, config.capture, move |frame| {
+            inbox.update(|work| work.frame = Some(frame));
+        });
+        let pipeline = Self {
+            capture,
+            mailbox,
+            counters,
+        };
+        Ok((pipeline, frames))
+    }
+
+    /// Makes the next frame a keyframe, and sends one at once if the page is idle.
+    pub fn request_keyframe(&self) {
+        self.mailbox.update(|work| work.keyframe = true);
+    }
+
+    /// Aims at this many bits a second from now on.
+    pub fn set_bitrate(&self, bps: u32) {
+        self.mailbox.update(|work| work.bitrate = Some(bps));
+    }
+
+    /// Lays the page out for another viewer size.
+    pub fn resize(&self, viewport: Viewport) {
+        self.capture.resize(viewport);
+    }
+
+    /// The size of the coordinate space that input is dispatched in.
+    pub fn surface(&self) -> watch::Receiver<Surface> {
+        self.capture.surface()
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> PipelineStats {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let micros = |counter: &AtomicU64| Duration::from_micros(load(counter));
+        PipelineStats {
+            capture: self.capture.stats(),
+            pictures: load(&self.counters.pictures),
+            frames: load(&self.counters.frames),
+            bytes: load(&self.counters.bytes),
+            decoding: micros(&self.counters.decoding),
+            encoding: micros(&self.counters.encoding),
+        }
+    }
+}
+
+impl Drop for VideoPipeline {
+    fn drop(&mut self) {
+        self.mailbox.update(|work| work.closed = true);
+    }
+}
+
+/// Totals since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PipelineStats {
+    /// What the capture saw.
+    pub capture: CaptureStats,
+    /// Changed pictures decoded.
+    pub pictures: u64,
+    /// Video frames made, refinements and repeated keyframes included.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Time spent on base64, JPEG and colour conversion.
+    pub decoding: Duration,
+    /// Time spent in the video encoder.
+    pub encoding: Duration,
+}
+
+/// Shared with the encoding thread.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pictures: AtomicU64,
+    frames: AtomicU64,
+    bytes: AtomicU64,
+    decoding: AtomicU64,
+    encoding: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn decoded(&self, time: Duration) {
+        self.pictures.fetch_add(1, Ordering::Relaxed);
+        self.decoding
+            .fetch_add(time.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn encoded(&self, time: Duration, bytes: usize) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.encoding
+            .fetch_add(time.as_micros() as u64, Ordering::Relaxed);
+    }
+}

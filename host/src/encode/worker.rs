@@ -1,0 +1,137 @@
+//! The encoding thread.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::mailbox::Mailbox;
+use super::pipeline::Counters;
+use super::{EncodeError, EncodedFrame, Picture, PictureDecoder, VideoEncoder};
+use crate::capture::CapturedFrame;
+
+/// After a change, the picture is sent again so that text sharpens: soon, then once more.
+const REFINE_AFTER: Duration = Duration::from_millis(120);
+
+pub(super) struct Worker {
+    mailbox: Arc<Mailbox>,
+    frames: mpsc::Sender<EncodedFrame>,
+    encoder: Box<dyn VideoEncoder>,
+    decoder: PictureDecoder,
+    counters: Arc<Counters>,
+    refinements: u32,
+    jpeg: Vec<u8>,
+    picture: Picture,
+    /// The capture time of the picture and when it came; none before the first picture.
+    shown: Option<(Duration, Instant)>,
+    last_sent: Duration,
+    keyframe: bool,
+    refine: Option<(Instant, u32)>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        mailbox: Arc<Mailbox>,
+        frames: mpsc::Sender<EncodedFrame>,
+        encoder: Box<dyn VideoEncoder>,
+        counters: Arc<Counters>,
+        refinements: u32,
+    ) -> Result<Self, EncodeError> {
+        Ok(Self {
+            mailbox,
+            frames,
+            encoder,
+            decoder: PictureDecoder::new()?,
+            counters,
+            refinements,
+            jpeg: Vec::new(),
+            picture: Picture::default(),
+            shown: None,
+            last_sent: Duration::ZERO,
+            keyframe: true,
+            refine: None,
+        })
+    }
+
+    /// Works until the mailbox is closed or nobody receives any more.
+    pub(super) fn run(mut self) {
+        loop {
+            let work = self.mailbox.take(self.refine.map(|(at, _)| at));
+            if work.closed {
+                return;
+            }
+            if let Some(bps) = work.bitrate {
+                self.encoder.set_bitrate(bps);
+            }
+            self.keyframe |= work.keyframe;
+            let sent = match work.frame {
+                Some(frame) => self.on_picture(&frame),
+                None => self.on_idle(),
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn on_picture(&mut self, frame: &CapturedFrame) -> Result<(), Closed> {
+        let begun = Instant::now();
+        if !frame.jpeg(&mut self.jpeg) {
+            tracing::debug!("a frame that is not base64 was ignored");
+            return Ok(());
+        }
+        if let Err(error) = self.decoder.decode(&self.jpeg, &mut self.picture) {
+            // The picture may be half overwritten; the next one replaces it.
+            tracing::debug!(%error, "a frame was ignored");
+            return Ok(());
+        }
+        self.counters.decoded(begun.elapsed());
+        self.shown = Some((frame.captured, frame.received));
+        self.refine =
+            (self.refinements > 0).then(|| (Instant::now() + REFINE_AFTER, self.refinements));
+        self.send(frame.captured)
+    }
+
+    /// Nothing new: a keyframe was asked for, or the picture may be refined.
+    fn on_idle(&mut self) -> Result<(), Closed> {
+        let Some((captured, received)) = self.shown else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        let due = self.refine.filter(|(at, _)| *at <= now);
+        if let Some((_, left)) = due {
+            self.refine = (left > 1).then(|| (now + 2 * REFINE_AFTER, left - 1));
+        } else if !self.keyframe {
+            return Ok(());
+        } else if self.refine.is_none() && self.refinements > 0 {
+            // A keyframe is coarse, whatever was refined before.
+            self.refine = Some((now + REFINE_AFTER, self.refinements));
+        }
+        self.send(captured + received.elapsed())
+    }
+
+    fn send(&mut self, at: Duration) -> Result<(), Closed> {
+        // Never backwards, whatever clock the frames came with.
+        let at = at.max(self.last_sent + Duration::from_millis(1));
+        let begun = Instant::now();
+        match self.encoder.encode(&self.picture, self.keyframe, at) {
+            Ok(Some(frame)) => {
+                self.counters.encoded(begun.elapsed(), frame.data.len());
+                self.keyframe = false;
+                self.last_sent = at;
+                // Waiting here is right: a coded frame must not be dropped, and meanwhile the
+                // mailbox keeps only the newest picture.
+                self.frames.blocking_send(frame).map_err(|_| Closed)
+            }
+            Ok(None) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "a picture was not encoded");
+                self.keyframe = true;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Nobody receives any more.
+struct Closed;

@@ -1,0 +1,160 @@
+//! A real Chromium and tiny pages for it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use authloop_host::browser::{Browser, Follower, Launch, Launched, Page, View};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// The longest any single step may take; the machine may be busy.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// Serves fixed pages, the same for every host name.
+pub struct Site {
+    port: u16,
+}
+
+impl Site {
+    /// `pages` maps a path to an HTML body.
+    pub async fn serve<const N: usize>(pages: [(&str, &str); N]) -> Self {
+        let pages: HashMap<String, String> = pages
+            .into_iter()
+            .map(|(path, html)| (path.to_owned(), html.to_owned()))
+            .collect();
+        let pages = Arc::new(pages);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let pages = Arc::clone(&pages);
+                tokio::spawn(async move {
+                    let mut request = Vec::new();
+                    while !request.windows(4).any(|w| w == b"\r\n\r\n") {
+                        match stream.read_buf(&mut request).await {
+                            Ok(n) if n > 0 => {}
+                            _ => return,
+                        }
+                    }
+                    let request = String::from_utf8_lossy(&request);
+                    let path = request.split(' ').nth(1).unwrap_or("/");
+                    let path = path.split('?').next().unwrap_or("/");
+                    let (status, body) = match pages.get(path) {
+                        Some(body) => ("200 OK", body.as_str()),
+                        None => ("404 Not Found", ""),
+                    };
+                    let answer = format!(
+                        "HTTP/1.1 {status}\r\ncontent-type: text/html; charset=utf-8\r\n\
+                         content-length: {}\r\nset-cookie: seen=yes; Path=/\r\n\
+                         connection: close\r\n\r\n{body}",
+                        body.len()
+                    );
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                });
+            }
+        });
+        Self { port }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// The same page under another host, so another origin.
+    pub fn url_at(&self, host: &str, path: &str) -> String {
+        format!("http://{host}:{}{path}", self.port)
+    }
+
+    pub fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+/// A browser showing one page.
+pub struct Stage {
+    pub launched: Launched,
+    pub browser: Browser,
+    pub follower: Follower,
+    pub view: watch::Receiver<View>,
+}
+
+impl Stage {
+    pub async fn open(url: &str) -> Self {
+        Self::open_with(url, &[]).await
+    }
+
+    pub async fn open_with(url: &str, args: &[&str]) -> Self {
+        let mut launch = Launch::builder().url(url);
+        for arg in args {
+            launch = launch.arg(*arg);
+        }
+        let launched = launch.start().await.unwrap();
+        let browser = Browser::connect(launched.cdp_url()).await.unwrap();
+        let follower = browser.follow(None).await.unwrap();
+        let view = follower.view();
+        let mut stage = Self {
+            launched,
+            browser,
+            follower,
+            view,
+        };
+        if url.starts_with("http") {
+            let origin = url.split('/').take(3).collect::<Vec<_>>().join("/");
+            stage
+                .until("the first page", |v| v.origin.origin == origin)
+                .await;
+            stage.until_true("document.readyState === 'complete'").await;
+        }
+        stage
+    }
+
+    pub fn page(&self) -> Page {
+        self.view.borrow().page.clone()
+    }
+
+    /// Waits until the view is as wanted.
+    pub async fn until(&mut self, what: &str, wanted: impl FnMut(&View) -> bool) -> View {
+        let waiting = tokio::time::timeout(LIMIT, self.view.wait_for(wanted));
+        let found = waiting.await.ok().and_then(Result::ok).map(|v| v.clone());
+        found.unwrap_or_else(|| panic!("never saw {what}: {:?}", self.view.borrow()))
+    }
+
+    /// Evaluates an expression in the page.
+    pub async fn eval(&self, expression: &str) -> Value {
+        eval(&self.page(), expression).await
+    }
+
+    /// Waits, inside the page, until an expression is true.
+    pub async fn until_true(&self, expression: &str) {
+        let waiter = format!(
+            "new Promise(done => {{ const look = () => ({expression}) ? done(true) \
+             : setTimeout(look, 10); look(); }})"
+        );
+        let params = json!({ "expression": waiter, "awaitPromise": true, "returnByValue": true });
+        let page = self.page();
+        let waiting = page.call("Runtime.evaluate", params);
+        let answer = tokio::time::timeout(LIMIT, waiting).await;
+        match answer {
+            Ok(Ok(answer)) if answer["result"]["value"] == true => {}
+            other => panic!("never true: {expression}: {other:?}"),
+        }
+    }
+}
+
+pub async fn eval(page: &Page, expression: &str) -> Value {
+    let params = json!({
+        "expression": expression, "returnByValue": true, "userGesture": true, "awaitPromise": true,
+    });
+    let answer = page.call("Runtime.evaluate", params).await.unwrap();
+    answer["result"]["value"].clone()
+}
+
+/// Waits for a future, or fails the test.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, future)
+        .await
+        .unwrap_or_else(|_| panic!("{what} took too long"))
+}

@@ -1,0 +1,5 @@
+//! The browser half of the host against a real headless Chromium and tiny local pages.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod common;
+mod video;
