@@ -139,6 +139,7 @@ export class Live {
     this.keyboard.setEnabled(this.enabled);
     if (this.#page) button("back").disabled = !this.#verified || !this.#page.can_go_back;
     el("page").dataset.enabled = String(this.enabled && !this.#trouble);
+    this.#layout();
   }
 
   /** @param {import("./events.js").Page} page */
@@ -184,7 +185,8 @@ export class Live {
     const field = this.#field;
     const typing = this.keyboard.focused;
     el("stage").dataset.typing = String(typing);
-    chip.hidden = !field || !this.enabled || !coarse() || typing;
+    button("keyboard").setAttribute("aria-pressed", String(typing));
+    chip.hidden = !field || !this.enabled || this.#trouble || !coarse() || typing;
     if (!field) return;
     const r = this.view.fieldRect(field);
     for (const target of [this.keyboard.pad, chip]) {

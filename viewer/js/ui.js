@@ -54,6 +54,19 @@ export function showInvitation(invitation) {
   showState("invitation");
 }
 
+/**
+ * @param {string} name of the class
+ * @param {string} text
+ */
+function span(name, text) {
+  const el = document.createElement("span");
+  el.className = name;
+  const inner = document.createElement("span");
+  inner.textContent = text;
+  el.append(inner);
+  return el;
+}
+
 /** @param {string} origin */
 function originNodes(origin) {
   const { before, name, after } = splitOrigin(origin);
@@ -61,7 +74,7 @@ function originNodes(origin) {
   strong.textContent = name;
   const bdi = document.createElement("bdi");
   bdi.dir = "ltr";
-  bdi.append(before, strong, after);
+  bdi.append(span("before", before), strong, span("after", after));
   return [bdi];
 }
 

@@ -28,6 +28,9 @@ async function check(page, name) {
   assert.deepEqual(result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join(" | ")}`), [], name);
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
   assert.equal(wide, false, `${name} scrolls sideways`);
+  const cut = await page.evaluate(() =>
+    [...document.querySelectorAll("button, p, h1, strong")].filter((x) => x.checkVisibility({ visibilityProperty: true }) && !x.closest(".sr") && !x.matches(".sr")).filter((x) => { const r = x.getBoundingClientRect(); return r.width > 0 && (r.left < -1 || r.right > innerWidth + 1); }).map((x) => x.id || x.textContent));
+  assert.deepEqual(cut, [], `${name}: cut off at a side`);
   const small = await page.evaluate(() =>
     [...document.querySelectorAll("button, [role=button]")].filter((x) => x.checkVisibility({ visibilityProperty: true }) && (x.offsetHeight < 44 || x.offsetWidth < 44)).map((x) => x.id));
   assert.deepEqual(small, [], `${name}: targets below 44 px`);
@@ -66,7 +69,7 @@ for (const locale of LOCALES) for (const scheme of ["light", "dark"]) for (const
     await s.host.evaluate((f) => fake.output(f), { t: "field", field: { kind: "email", inputmode: "", autocomplete: "username", enterkeyhint: "next", secret: false, multiline: false, length: 0, rect: [w * 0.2, w * 0.27, w * 0.6, w * 0.07].map(Math.round) } });
     await page.waitForTimeout(200);
     await check(page, `${tag}-4-field`);
-    await s.host.evaluate(() => fake.setPage({ origin: "https://accounts.xn--pple-43d.com", expected: false, epoch: 2, loading: true }));
+    await s.host.evaluate(() => fake.setPage({ origin: "https://accounts.google.signin.security.check.xn--pple-43d-very-long-name.com", expected: false, epoch: 2, loading: true }));
     await page.waitForSelector("#unexpected:not([hidden])");
     await check(page, `${tag}-5-unexpected`);
     await page.click("#unexpected-continue");
