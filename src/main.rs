@@ -1,3 +1,65 @@
 //! The `authloop` server binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use authloop::{
+    check::{self, Verdict},
+    cli::{Cli, Command, ServeArgs},
+    config::Config,
+    serve,
+};
+use clap::Parser as _;
+
+/// A configuration that cannot work, as with the command line's own errors.
+const BAD_CONFIG: u8 = 2;
+
+fn main() -> ExitCode {
+    let (args, only_check) = match Cli::parse().command {
+        Command::Serve(args) => (args, false),
+        Command::Check(args) => (args, true),
+    };
+    let config = match load(&args) {
+        Ok(config) => config,
+        Err(sentence) => {
+            eprintln!("authloop: {sentence}");
+            return ExitCode::from(BAD_CONFIG);
+        }
+    };
+    if only_check {
+        return print_findings(&config);
+    }
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("authloop: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_findings(config: &Config) -> ExitCode {
+    let findings = check::check(config);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if findings
+        .iter()
+        .any(|finding| finding.verdict == Verdict::Bad)
+    {
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn load(args: &ServeArgs) -> Result<Config, String> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Config::load(args, environment).map_err(|error| error.to_string())
+}
+
+fn run(config: Config) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(serve::serve(config))
+}

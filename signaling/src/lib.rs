@@ -34,7 +34,7 @@ pub use api_keys::ApiKeys;
 pub use observer::{Event, Observer};
 pub use page::Viewer;
 pub use registry::{Counts, Registry};
-pub use relay::{LegEvent, LegParameters, Relay, RelayError, Side};
+pub use relay::{LegEvent, LegParameters, Legs, Relay, RelayError, Side};
 pub use settings::Settings;
 
 use limits::Limits;

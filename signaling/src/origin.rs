@@ -30,12 +30,14 @@ impl Origin {
         self.serialised.replacen("http", "ws", 1)
     }
 
-    /// Host and port, the port left out when it is the scheme's own; as in a `Host` header.
+    /// The host, an IPv6 address in brackets.
     #[must_use]
-    pub fn authority(&self) -> &str {
-        self.serialised
-            .split_once("://")
-            .map_or("", |(_, authority)| authority)
+    pub fn host(&self) -> &str {
+        let (_, authority) = self.serialised.split_once("://").unwrap_or_default();
+        match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        }
     }
 }
 
@@ -105,7 +107,14 @@ mod tests {
         }
         let origin: Origin = "https://relay.example:8443".parse().unwrap();
         assert_eq!(origin.web_socket(), "wss://relay.example:8443");
-        assert_eq!(origin.authority(), "relay.example:8443");
+        for (text, expected) in [
+            ("https://relay.example:8443", "relay.example"),
+            ("https://relay.example", "relay.example"),
+            ("http://[::1]:7443", "[::1]"),
+            ("http://[::1]", "[::1]"),
+        ] {
+            assert_eq!(text.parse::<Origin>().unwrap().host(), expected);
+        }
     }
 
     #[test]

@@ -73,9 +73,9 @@ pub enum LegEvent {
 /// Why the relay did not do as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RelayError {
-    /// It holds as many sessions as it may.
-    #[error("the relay is full")]
-    Full,
+    /// It has no room for the session, or a name of it is taken.
+    #[error("the relay refused the session")]
+    Refused,
     /// It does not know the session.
     #[error("the relay does not know this session")]
     Unknown,

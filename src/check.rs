@@ -1,0 +1,237 @@
+//! `authloop check`: what `serve` would find, and what to do about it.
+
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+
+use authloop_signaling::{Viewer, origin::Origin};
+
+use crate::{config::Config, tls};
+
+/// One thing looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How it stands.
+    pub verdict: Verdict,
+    /// What was found, and the fix if one is needed.
+    pub text: String,
+}
+
+/// How a thing stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// It works, but not for everyone.
+    Doubtful,
+    /// `serve` would fail, or no user could use it.
+    Bad,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Good => "ok  ",
+            Verdict::Doubtful => "warn",
+            Verdict::Bad => "FAIL",
+        };
+        write!(f, "{verdict}  {}", self.text)
+    }
+}
+
+/// Looks at everything; opens each port for a moment.
+#[must_use]
+pub fn check(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![good("the configuration is valid")];
+    findings.push(tcp_port(config.listen));
+    findings.extend(udp_ports(config));
+    findings.push(advertised(&config.relay_advertise));
+    findings.push(public_origin(config));
+    findings.push(certificate(config));
+    findings.push(page(&config.viewer));
+    findings.push(registration(config));
+    findings
+}
+
+fn tcp_port(listen: SocketAddr) -> Finding {
+    match TcpListener::bind(listen) {
+        Ok(_) => good(format!("TCP {listen} is free for HTTP")),
+        Err(error) => bad(format!(
+            "TCP {listen} cannot be had ({error}); fix: end what holds it, or give another --listen"
+        )),
+    }
+}
+
+fn udp_ports(config: &Config) -> Vec<Finding> {
+    let listen = config.relay_listen;
+    let port = |shard: u16| match listen.port() {
+        0 => Some(0),
+        first => first.checked_add(shard),
+    };
+    let shards = u16::try_from(config.relay_shards).unwrap_or(u16::MAX);
+    (0..shards)
+        .map(|shard| {
+            let Some(port) = port(shard) else {
+                return bad(
+                    "the relay's ports end beyond 65535; fix: a lower port in --relay-listen",
+                );
+            };
+            let address = SocketAddr::new(listen.ip(), port);
+            match UdpSocket::bind(address) {
+                Ok(_) => good(format!("UDP {address} is free for the relay")),
+                Err(error) => bad(format!(
+                    "UDP {address} cannot be had ({error}); fix: end what holds it, or give \
+                     another --relay-listen"
+                )),
+            }
+        })
+        .collect()
+}
+
+fn advertised(addresses: &[IpAddr]) -> Finding {
+    let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let list = list.join(", ");
+    if addresses.iter().all(IpAddr::is_loopback) {
+        return doubtful(format!(
+            "the relay is advertised at {list} only, so just this machine can use it; fix: \
+             --relay-advertise with an address that phones reach, and an open UDP port there"
+        ));
+    }
+    good(format!("the relay is advertised at {list}"))
+}
+
+fn public_origin(config: &Config) -> Finding {
+    let origin = config.origin_at(config.listen);
+    let Ok(parsed) = origin.parse::<Origin>() else {
+        return bad(format!("{origin} is no origin; fix: give --public-origin"));
+    };
+    if parsed.is_secure() || is_local(parsed.host()) {
+        return good(format!("links will start with {origin}"));
+    }
+    bad(format!(
+        "links would start with {origin}, where browsers withhold the cryptography that the page \
+         needs; fix: --tls self-signed, --tls files, or a TLS proxy and --public-origin https://…"
+    ))
+}
+
+/// Browsers treat these hosts as secure contexts without TLS.
+fn is_local(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+fn certificate(config: &Config) -> Finding {
+    match tls::rustls_config(config, config.listen) {
+        Ok(None) => good("HTTP is plain here"),
+        Ok(Some(_)) => good("the certificate and the key work together"),
+        Err(error) => bad(format!(
+            "{error:#}; fix: --tls-cert and --tls-key of one pair in PEM"
+        )),
+    }
+}
+
+fn page(viewer: &Viewer) -> Finding {
+    match viewer {
+        Viewer::Directory(folder) => good(format!("the page comes from {}", folder.display())),
+        Viewer::Embedded => {
+            let files: Vec<_> = Viewer::embedded_paths().collect();
+            if files.iter().any(|path| path == "index.html") {
+                good(format!("the page is in the binary ({} files)", files.len()))
+            } else {
+                bad(
+                    "this binary was built without the viewer page; fix: --viewer-dir, or build it again",
+                )
+            }
+        }
+    }
+}
+
+fn registration(config: &Config) -> Finding {
+    match &config.api_keys {
+        Some(keys) => good(format!("{} API keys may register sessions", keys.count())),
+        None if config.listen.ip().is_loopback() => {
+            good("anyone on this machine may register sessions")
+        }
+        None => {
+            doubtful("anyone who reaches this server may register sessions; fix: --api-keys-file")
+        }
+    }
+}
+
+fn good(text: impl Into<String>) -> Finding {
+    Finding {
+        verdict: Verdict::Good,
+        text: text.into(),
+    }
+}
+
+fn doubtful(text: impl Into<String>) -> Finding {
+    Finding {
+        verdict: Verdict::Doubtful,
+        text: text.into(),
+    }
+}
+
+fn bad(text: impl Into<String>) -> Finding {
+    Finding {
+        verdict: Verdict::Bad,
+        text: text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{RawConfig, ServeArgs};
+
+    fn config(options: RawConfig) -> Config {
+        let args = ServeArgs {
+            options,
+            ..ServeArgs::default()
+        };
+        Config::load(&args, []).unwrap()
+    }
+
+    fn find(findings: &[Finding], verdict: Verdict, part: &str) -> bool {
+        findings
+            .iter()
+            .any(|finding| finding.verdict == verdict && finding.text.contains(part))
+    }
+
+    #[test]
+    fn names_a_taken_port_and_its_fix() {
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = holder.local_addr().unwrap();
+        let findings = check(&config(RawConfig {
+            listen: Some(taken.to_string()),
+            relay_listen: Some("127.0.0.1:0".to_owned()),
+            ..RawConfig::default()
+        }));
+        assert!(find(&findings, Verdict::Bad, "--listen"), "{findings:?}");
+        assert!(
+            find(&findings, Verdict::Doubtful, "--relay-advertise"),
+            "{findings:?}"
+        );
+    }
+
+    #[test]
+    fn plain_http_beyond_loopback_is_no_secure_context() {
+        let options = RawConfig {
+            listen: Some("127.0.0.1:0".to_owned()),
+            public_origin: Some("http://relay.example".to_owned()),
+            ..RawConfig::default()
+        };
+        assert!(find(
+            &check(&config(options.clone())),
+            Verdict::Bad,
+            "--tls"
+        ));
+        let options = RawConfig {
+            public_origin: Some("http://[::1]:7443".to_owned()),
+            ..options
+        };
+        assert!(find(
+            &check(&config(options)),
+            Verdict::Good,
+            "links will start"
+        ));
+    }
+}

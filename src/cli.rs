@@ -1,0 +1,192 @@
+//! The command line: what was typed, unvalidated. `config.rs` makes sense of it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The authloop server: signaling, the viewer page and the blind relay.
+#[derive(Debug, Parser)]
+#[command(name = "authloop", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the binary can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve until SIGTERM or SIGINT.
+    Serve(ServeArgs),
+    /// Say whether `serve` would work with the same options, and what to do if not.
+    Check(ServeArgs),
+}
+
+/// Flags of `serve` and `check`.
+#[derive(Debug, Default, Args)]
+pub struct ServeArgs {
+    /// Read options from this TOML file; its keys are the flags' names, with `_` for `-`.
+    #[arg(long, value_name = "FILE", env = "AUTHLOOP_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON object when ready, instead of a sentence.
+    #[arg(long)]
+    pub json: bool,
+    /// The options that can come from flags, environment and file.
+    #[command(flatten)]
+    pub options: RawConfig,
+}
+
+/// The options as text, from one source or merged from all. Flags win over `AUTHLOOP_…`
+/// environment variables, and those over the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawConfig {
+    /// Address for HTTP and WebSocket; port 0 takes a free one [default: 127.0.0.1:7443].
+    #[arg(long, value_name = "IP:PORT")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+    /// UDP address of the relay; port 0 takes a free one [default: 0.0.0.0:3478].
+    #[arg(long, value_name = "IP:PORT")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub relay_listen: Option<String>,
+    /// Addresses at which browsers and hosts reach the relay [default: this machine's own].
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
+    pub relay_advertise: Option<Vec<String>>,
+    /// Threads of the relay, each with a UDP port of its own [default: 1].
+    #[arg(long, value_name = "N")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub relay_shards: Option<String>,
+    /// Origin at which the world sees this server, as in https://relay.example
+    /// [default: made of the listening address].
+    #[arg(long, value_name = "ORIGIN")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub public_origin: Option<String>,
+    /// Other origins whose pages may act as viewers.
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
+    pub viewer_origins: Option<Vec<String>>,
+    /// File with the API keys that may register sessions, one a line, plain or as
+    /// `sha256:<hexadecimal digits>`.
+    #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub api_keys_file: Option<String>,
+    /// The API keys themselves; from the environment or the file only, since a command line is
+    /// for all to see.
+    #[arg(skip)]
+    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
+    pub api_keys: Option<Vec<String>>,
+    /// `true` lets anyone register sessions although the server listens beyond loopback.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub open_registration: Option<String>,
+    /// Proxies whose X-Forwarded-For is believed.
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
+    pub trusted_proxies: Option<Vec<String>>,
+    /// `off`, `self-signed` or `files` [default: off].
+    #[arg(long, value_name = "MODE")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
+    /// Certificate chain in PEM, for `--tls files`.
+    #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<String>,
+    /// Private key in PEM, for `--tls files`.
+    #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<String>,
+    /// Sessions that may be open at once [default: 20000].
+    #[arg(long, value_name = "N")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub max_sessions: Option<String>,
+    /// Serve the viewer page from this folder instead of from the binary.
+    #[arg(long, value_name = "FOLDER")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub viewer_dir: Option<String>,
+    /// What to log, as in `info` or `authloop=debug,info` [default: info].
+    #[arg(long, value_name = "FILTER")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// `text` or `json` [default: text].
+    #[arg(long, value_name = "FORMAT")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Loose {
+    Text(String),
+    Flag(bool),
+    Number(i64),
+}
+
+impl Loose {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Flag(flag) => flag.to_string(),
+            Self::Number(number) => number.to_string(),
+        }
+    }
+}
+
+/// Takes `max_sessions = 5` as well as `"5"`: the second stage parses all alike.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Loose::deserialize(deserializer).map(|loose| Some(loose.into_text()))
+}
+
+/// Takes a list, or one text with commas.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(Loose),
+        Many(Vec<Loose>),
+    }
+    let items = match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(text) => text.into_text().split(',').map(str::to_owned).collect(),
+        OneOrMany::Many(items) => items.into_iter().map(Loose::into_text).collect::<Vec<_>>(),
+    };
+    let items = items.iter().map(|item| item.trim().to_owned());
+    Ok(Some(items.filter(|item| !item.is_empty()).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_become_raw_options() {
+        let cli = Cli::try_parse_from([
+            "authloop",
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--relay-advertise",
+            "10.0.0.1,10.0.0.2",
+            "--open-registration",
+            "--json",
+        ])
+        .unwrap();
+        let Command::Serve(args) = cli.command else {
+            panic!("not serve");
+        };
+        assert!(args.json);
+        assert_eq!(args.options.listen.as_deref(), Some("127.0.0.1:0"));
+        assert_eq!(
+            args.options.relay_advertise.unwrap(),
+            ["10.0.0.1", "10.0.0.2"]
+        );
+        assert_eq!(args.options.open_registration.as_deref(), Some("true"));
+    }
+}

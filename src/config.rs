@@ -1,0 +1,131 @@
+//! Configuration in two stages: flags, environment and file are merged as text, then become one
+//! validated [`Config`]. Nothing opens a port before that.
+
+mod sources;
+mod validate;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use authloop_signaling::{ApiKeys, Viewer, origin::Origin};
+
+use crate::cli::ServeArgs;
+
+/// Everything the server needs to know, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where HTTP listens.
+    pub listen: SocketAddr,
+    /// How HTTP is protected.
+    pub tls: Tls,
+    /// Where the relay listens; shard `n` on this port + n.
+    pub relay_listen: SocketAddr,
+    /// Where the world reaches the relay, best first.
+    pub relay_advertise: Vec<IpAddr>,
+    /// The relay's threads.
+    pub relay_shards: usize,
+    /// The origin that the world sees, if it was given.
+    pub public_origin: Option<Origin>,
+    /// Other origins whose pages may act as viewers.
+    pub viewer_origins: Vec<Origin>,
+    /// Who may register sessions; `None` lets anyone.
+    pub api_keys: Option<ApiKeys>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Sessions that may be open at once.
+    pub max_sessions: usize,
+    /// Where the page's files come from.
+    pub viewer: Viewer,
+    /// A `tracing` filter.
+    pub log: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Whether the ready line is JSON.
+    pub json: bool,
+}
+
+/// How HTTP is protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// It is not; a proxy does it, or it is loopback.
+    Off,
+    /// By a certificate made at the start, for a local network.
+    SelfSigned,
+    /// By these PEM files.
+    Files {
+        /// The certificate chain.
+        cert: PathBuf,
+        /// The private key.
+        key: PathBuf,
+    },
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is wrong with the configuration, in one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A key that no option has.
+    #[error("unknown key `{key}` in {origin}{}", nearest.as_ref().map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default())]
+    UnknownKey {
+        /// As written.
+        key: String,
+        /// The file's name, or the environment.
+        origin: String,
+        /// The most similar key.
+        nearest: Option<String>,
+    },
+    /// A source that cannot be read.
+    #[error("{0}")]
+    Source(String),
+    /// An option's value that does not work.
+    #[error("`{key}` {reason}")]
+    Invalid {
+        /// The option.
+        key: &'static str,
+        /// What is wrong, and its fix.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// [`ConfigError`] says what is wrong in one sentence.
+    pub fn load(
+        args: &ServeArgs,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let raw = sources::merge(args, environment)?;
+        validate::validate(raw, args.json)
+    }
+
+    /// The origin that the world sees, once HTTP listens at `bound`.
+    #[must_use]
+    pub fn origin_at(&self, bound: SocketAddr) -> String {
+        if let Some(origin) = &self.public_origin {
+            return origin.to_string();
+        }
+        let scheme = if self.tls == Tls::Off {
+            "http"
+        } else {
+            "https"
+        };
+        let ip = if bound.ip().is_unspecified() {
+            self.relay_advertise.first().copied().unwrap_or(bound.ip())
+        } else {
+            bound.ip()
+        };
+        format!("{scheme}://{}", SocketAddr::new(ip, bound.port()))
+    }
+}

@@ -1,0 +1,403 @@
+//! Text to values, each with a sentence for what is wrong.
+
+use std::{
+    fmt::Display,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use authloop_signaling::{ApiKeys, Viewer, origin::Origin};
+use tracing_subscriber::EnvFilter;
+
+use super::{Config, ConfigError, LogFormat, Tls};
+use crate::cli::RawConfig;
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7443);
+/// 3478 is STUN's own port (RFC 8489 section 18.6).
+const DEFAULT_RELAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 3478);
+const MAX_SHARDS: usize = 64;
+
+pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError> {
+    let listen = parse_or("listen", raw.listen, DEFAULT_LISTEN, EXPECT_ADDR)?;
+    let relay_listen = parse_or("relay_listen", raw.relay_listen, DEFAULT_RELAY, EXPECT_ADDR)?;
+    let relay_advertise = advertise(raw.relay_advertise, relay_listen)?;
+    let api_keys = api_keys(raw.api_keys_file.as_deref(), raw.api_keys.as_deref())?;
+    let open = parse_or(
+        "open_registration",
+        raw.open_registration,
+        false,
+        "true or false",
+    )?;
+    if !listen.ip().is_loopback() && api_keys.is_none() && !open {
+        return Err(invalid(
+            "listen",
+            format!(
+                "{listen} is open to other machines, and without API keys any of them could \
+                 register sessions: give `--api-keys-file`, or say `--open-registration`"
+            ),
+        ));
+    }
+    let tls = tls(raw.tls.as_deref(), raw.tls_cert, raw.tls_key)?;
+    let log = raw.log.unwrap_or_else(|| "info".to_owned());
+    EnvFilter::try_new(&log)
+        .map_err(|error| invalid("log", format!("is no log filter: {error}")))?;
+    Ok(Config {
+        listen,
+        tls,
+        relay_listen,
+        relay_advertise,
+        relay_shards: within("relay_shards", raw.relay_shards, 1, 1..=MAX_SHARDS)?,
+        public_origin: raw
+            .public_origin
+            .map(|text| origin("public_origin", &text))
+            .transpose()?,
+        viewer_origins: raw
+            .viewer_origins
+            .unwrap_or_default()
+            .iter()
+            .map(|text| origin("viewer_origins", text))
+            .collect::<Result<_, _>>()?,
+        api_keys,
+        trusted_proxies: addresses("trusted_proxies", raw.trusted_proxies.unwrap_or_default())?,
+        max_sessions: within("max_sessions", raw.max_sessions, 20_000, 1..=10_000_000)?,
+        viewer: viewer(raw.viewer_dir)?,
+        log,
+        log_format: match raw.log_format.as_deref() {
+            None | Some("text") => LogFormat::Text,
+            Some("json") => LogFormat::Json,
+            Some(_) => return Err(invalid("log_format", "must be `text` or `json`")),
+        },
+        json,
+    })
+}
+
+const EXPECT_ADDR: &str = "an address and a port, as in 127.0.0.1:7443";
+
+fn parse_or<T: FromStr>(
+    key: &'static str,
+    text: Option<String>,
+    default: T,
+    expected: &str,
+) -> Result<T, ConfigError> {
+    match text {
+        None => Ok(default),
+        Some(text) => text
+            .trim()
+            .parse()
+            .map_err(|_| invalid(key, format!("must be {expected}, not `{text}`"))),
+    }
+}
+
+fn within(
+    key: &'static str,
+    text: Option<String>,
+    default: usize,
+    range: std::ops::RangeInclusive<usize>,
+) -> Result<usize, ConfigError> {
+    let expected = format!("a number from {} to {}", range.start(), range.end());
+    let number = parse_or(key, text, default, &expected)?;
+    if !range.contains(&number) {
+        return Err(invalid(key, format!("must be {expected}, not {number}")));
+    }
+    Ok(number)
+}
+
+fn origin(key: &'static str, text: &str) -> Result<Origin, ConfigError> {
+    text.parse()
+        .map_err(|error| invalid(key, format!("{error}, not `{text}`")))
+}
+
+fn addresses(key: &'static str, texts: Vec<String>) -> Result<Vec<IpAddr>, ConfigError> {
+    texts
+        .iter()
+        .map(|text| {
+            text.parse()
+                .map_err(|_| invalid(key, format!("must be IP addresses; `{text}` is none")))
+        })
+        .collect()
+}
+
+fn advertise(given: Option<Vec<String>>, listen: SocketAddr) -> Result<Vec<IpAddr>, ConfigError> {
+    const KEY: &str = "relay_advertise";
+    if let Some(texts) = given {
+        let given = addresses(KEY, texts)?;
+        if given.is_empty() {
+            return Err(invalid(KEY, "must name at least one address"));
+        }
+        if given.iter().any(IpAddr::is_unspecified) {
+            return Err(invalid(
+                KEY,
+                "must be addresses that others can reach; 0.0.0.0 is none",
+            ));
+        }
+        if listen.is_ipv4() && given.iter().any(IpAddr::is_ipv6) {
+            return Err(invalid(
+                KEY,
+                "has an IPv6 address, but `relay_listen` is IPv4 only",
+            ));
+        }
+        return Ok(given);
+    }
+    if !listen.ip().is_unspecified() {
+        return Ok(vec![listen.ip()]);
+    }
+    let loopback = match listen.ip() {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    Ok(primary_address(listen.ip())
+        .into_iter()
+        .chain([loopback])
+        .collect())
+}
+
+/// The address this machine would use towards the world. Connecting a UDP socket sends nothing;
+/// the targets are documentation addresses (RFC 5737, RFC 3849).
+fn primary_address(family: IpAddr) -> Option<IpAddr> {
+    let target: (IpAddr, u16) = match family {
+        IpAddr::V4(_) => (Ipv4Addr::new(192, 0, 2, 1).into(), 9),
+        IpAddr::V6(_) => (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(), 9),
+    };
+    let socket = UdpSocket::bind((family, 0)).ok()?;
+    socket.connect(target).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
+}
+
+fn api_keys(file: Option<&str>, inline: Option<&[String]>) -> Result<Option<ApiKeys>, ConfigError> {
+    let (key, text) = match (file, inline) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            return Err(invalid(
+                "api_keys",
+                "and `api_keys_file` exclude each other",
+            ));
+        }
+        (Some(path), None) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| invalid("api_keys_file", format!("{path}: {error}")))?;
+            ("api_keys_file", text)
+        }
+        (None, Some(keys)) => ("api_keys", keys.join("\n")),
+    };
+    ApiKeys::parse(&text)
+        .map(Some)
+        .map_err(|error| invalid(key, format!("cannot be used: {error}")))
+}
+
+fn tls(mode: Option<&str>, cert: Option<String>, key: Option<String>) -> Result<Tls, ConfigError> {
+    match (mode, cert, key) {
+        (None | Some("off"), None, None) => Ok(Tls::Off),
+        (Some("self-signed"), None, None) => Ok(Tls::SelfSigned),
+        (None | Some("files"), Some(cert), Some(key)) => Ok(Tls::Files {
+            cert: readable("tls_cert", cert)?,
+            key: readable("tls_key", key)?,
+        }),
+        (None | Some("files"), _, _) => Err(invalid(
+            "tls",
+            "by files needs both `tls_cert` and `tls_key`",
+        )),
+        (Some("off" | "self-signed"), _, _) => Err(invalid(
+            "tls",
+            "must be `files` when `tls_cert` or `tls_key` is given",
+        )),
+        (Some(_), _, _) => Err(invalid("tls", "must be `off`, `self-signed` or `files`")),
+    }
+}
+
+fn readable(key: &'static str, path: String) -> Result<PathBuf, ConfigError> {
+    std::fs::File::open(&path).map_err(|error| invalid(key, format!("{path}: {error}")))?;
+    Ok(path.into())
+}
+
+fn viewer(folder: Option<String>) -> Result<Viewer, ConfigError> {
+    let Some(folder) = folder else {
+        return Ok(Viewer::Embedded);
+    };
+    if !Path::new(&folder).join("index.html").is_file() {
+        return Err(invalid(
+            "viewer_dir",
+            format!("has no index.html: {folder}"),
+        ));
+    }
+    Ok(Viewer::Directory(folder.into()))
+}
+
+fn invalid(key: &'static str, reason: impl Display) -> ConfigError {
+    ConfigError::Invalid {
+        key,
+        reason: reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn error(raw: RawConfig) -> String {
+        validate(raw, false).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_serve_this_machine_only() {
+        let config = validate(RawConfig::default(), false).unwrap();
+        assert_eq!(config.listen, DEFAULT_LISTEN);
+        assert!(
+            config
+                .relay_advertise
+                .contains(&IpAddr::V4(Ipv4Addr::LOCALHOST))
+        );
+        assert_eq!(config.origin_at(config.listen), "http://127.0.0.1:7443");
+    }
+
+    #[test]
+    fn listening_beyond_loopback_needs_keys_or_a_word() {
+        let mut raw = RawConfig {
+            listen: Some("0.0.0.0:7443".to_owned()),
+            ..RawConfig::default()
+        };
+        assert!(error(raw.clone()).contains("--api-keys-file"));
+        raw.open_registration = Some("true".to_owned());
+        assert!(validate(raw, false).is_ok());
+    }
+
+    #[test]
+    fn every_refusal_names_its_key() {
+        let text = |value: &str| Some(value.to_owned());
+        let list = |value: &str| Some(vec![value.to_owned()]);
+        for (key, raw) in [
+            (
+                "listen",
+                RawConfig {
+                    listen: text("localhost"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "relay_listen",
+                RawConfig {
+                    relay_listen: text("3478"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "relay_advertise",
+                RawConfig {
+                    relay_advertise: list("0.0.0.0"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "relay_advertise",
+                RawConfig {
+                    relay_advertise: list("::1"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "relay_shards",
+                RawConfig {
+                    relay_shards: text("0"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "public_origin",
+                RawConfig {
+                    public_origin: text("relay"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "viewer_origins",
+                RawConfig {
+                    viewer_origins: list("*"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "api_keys",
+                RawConfig {
+                    api_keys: list("short"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "api_keys_file",
+                RawConfig {
+                    api_keys_file: text("/nonexistent"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "trusted_proxies",
+                RawConfig {
+                    trusted_proxies: list("proxy"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "tls",
+                RawConfig {
+                    tls: text("on"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "tls",
+                RawConfig {
+                    tls: text("files"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "max_sessions",
+                RawConfig {
+                    max_sessions: text("many"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "viewer_dir",
+                RawConfig {
+                    viewer_dir: text("/nonexistent"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "log",
+                RawConfig {
+                    log: text("a=b=c"),
+                    ..RawConfig::default()
+                },
+            ),
+            (
+                "log_format",
+                RawConfig {
+                    log_format: text("xml"),
+                    ..RawConfig::default()
+                },
+            ),
+        ] {
+            let error = error(raw);
+            assert!(error.starts_with(&format!("`{key}` ")), "{key}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(listen in ".*", origin in ".*", log in ".*", tls in ".*") {
+            let raw = RawConfig {
+                listen: Some(listen),
+                public_origin: Some(origin),
+                log: Some(log),
+                tls: Some(tls),
+                ..RawConfig::default()
+            };
+            let _ = validate(raw, false);
+        }
+    }
+}

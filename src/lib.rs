@@ -1,0 +1,16 @@
+//! The authloop server's parts, for its binary, its load generator and its tests.
+
+#![deny(unsafe_code)]
+
+pub mod admin;
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod metrics;
+pub mod serve;
+pub mod shard;
+pub mod shutdown;
+
+mod logging;
+mod relay;
+mod tls;

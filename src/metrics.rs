@@ -1,0 +1,359 @@
+//! Every metric of the server: name, unit, labels. No label ever holds an id, an address or an
+//! origin; all take values from short fixed lists.
+
+use std::{
+    fmt::Write as _,
+    sync::{Mutex, PoisonError},
+};
+
+use authloop_relay::{DropReason, StunOutcome};
+use authloop_signaling::{Counts, Event, Observer, Side};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::shard::{Batches, RelayStats};
+
+/// Seconds that a person takes to find the link, to sign in, to give up.
+const HUMAN_SECONDS: [f64; 11] = [
+    1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0,
+];
+
+/// The server's counters.
+pub struct Metrics {
+    registry: Registry,
+    sessions: IntGaugeVec,
+    registered: IntCounter,
+    claims: IntCounter,
+    second_claims: IntCounter,
+    ended: IntCounterVec,
+    time_to_claim: Histogram,
+    time_to_end: HistogramVec,
+    sockets: IntGaugeVec,
+    socket_rejects: IntCounterVec,
+    http_rejects: IntCounterVec,
+    forwarded: IntCounterVec,
+    mailbox_drops: IntCounterVec,
+    restarts: IntCounterVec,
+    relay_failures: IntCounter,
+    relay: RelayMetrics,
+    /// Two scrapes at once must not both add the same difference.
+    rendering: Mutex<()>,
+}
+
+/// The relay counts by itself; these follow its totals at every scrape.
+struct RelayMetrics {
+    sessions: IntGauge,
+    legs: IntGauge,
+    packets: IntCounterVec,
+    bytes: IntCounterVec,
+    drops: IntCounterVec,
+    stun: IntCounterVec,
+    migrations: IntCounter,
+    socket_errors: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers everything, at zero.
+    ///
+    /// # Errors
+    /// When two metrics have one name: a mistake in this file.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let make = Make(&registry);
+        let metrics = Self {
+            sessions: make.gauges("authloop_sessions", "Sessions by state.", &["state"])?,
+            registered: make
+                .counter("authloop_sessions_registered_total", "Sessions registered.")?,
+            claims: make.counter("authloop_claims_total", "Sessions claimed.")?,
+            second_claims: make.counter(
+                "authloop_second_claims_total",
+                "Tries by another device to claim a claimed session.",
+            )?,
+            ended: make.counters(
+                "authloop_sessions_ended_total",
+                "Sessions ended.",
+                &["outcome"],
+            )?,
+            time_to_claim: make.histogram(
+                "authloop_time_to_claim_seconds",
+                "From registration to claim.",
+            )?,
+            time_to_end: make.histograms(
+                "authloop_time_to_end_seconds",
+                "From registration to end.",
+                &["outcome"],
+            )?,
+            sockets: make.gauges("authloop_websockets", "Open WebSockets.", &["side"])?,
+            socket_rejects: make.counters(
+                "authloop_websocket_rejects_total",
+                "WebSockets that the server closed with an error.",
+                &["side", "code"],
+            )?,
+            http_rejects: make.counters(
+                "authloop_http_rejects_total",
+                "Requests to the sessions API that were refused.",
+                &["code"],
+            )?,
+            forwarded: make.counters(
+                "authloop_sealed_forwarded_total",
+                "Sealed blobs passed on or kept for a side.",
+                &["to"],
+            )?,
+            mailbox_drops: make.counters(
+                "authloop_mailbox_drops_total",
+                "Sealed blobs dropped because a side's mailbox was full.",
+                &["to"],
+            )?,
+            restarts: make.counters(
+                "authloop_ice_restarts_total",
+                "ICE credentials asked for anew.",
+                &["side"],
+            )?,
+            relay_failures: make.counter(
+                "authloop_relay_failures_total",
+                "Times that the relay did not open or restart legs.",
+            )?,
+            relay: RelayMetrics::new(&make)?,
+            rendering: Mutex::new(()),
+            registry: registry.clone(),
+        };
+        let build = make.gauges("authloop_build_info", "The server's version.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        ))?;
+        for side in [Side::Host, Side::Viewer] {
+            metrics.sockets.with_label_values(&[side.as_str()]).set(0);
+        }
+        Ok(metrics)
+    }
+
+    /// The text format (version 0.0.4) of everything.
+    ///
+    /// # Errors
+    /// When the encoder fails.
+    pub fn render(&self, counts: Counts, relay: Option<&RelayStats>) -> prometheus::Result<String> {
+        let _one_at_a_time = self
+            .rendering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (state, count) in [
+            ("created", counts.created),
+            ("claimed", counts.claimed),
+            ("ended", counts.ended),
+        ] {
+            self.sessions.with_label_values(&[state]).set(gauge(count));
+        }
+        if let Some(stats) = relay {
+            self.relay.follow(stats);
+        }
+        let mut text = TextEncoder::new().encode_to_string(&self.registry.gather())?;
+        if let Some(stats) = relay {
+            write_batches(&mut text, stats);
+        }
+        Ok(text)
+    }
+}
+
+impl Observer for Metrics {
+    fn observe(&self, event: Event) {
+        match event {
+            Event::Registered => self.registered.inc(),
+            Event::Claimed { after } => {
+                self.claims.inc();
+                self.time_to_claim.observe(after.as_secs_f64());
+            }
+            Event::SecondClaim => self.second_claims.inc(),
+            Event::Ended { outcome, after } => {
+                let outcome = [outcome.as_str()];
+                self.ended.with_label_values(&outcome).inc();
+                let seconds = after.as_secs_f64();
+                self.time_to_end
+                    .with_label_values(&outcome)
+                    .observe(seconds);
+            }
+            Event::SocketOpened(side) => self.sockets.with_label_values(&[side.as_str()]).inc(),
+            Event::SocketClosed(side) => self.sockets.with_label_values(&[side.as_str()]).dec(),
+            Event::SocketRejected { side, code } => {
+                let code = code.close_code().to_string();
+                self.socket_rejects
+                    .with_label_values(&[side.as_str(), &code])
+                    .inc();
+            }
+            Event::HttpRejected(code) => self.http_rejects.with_label_values(&[code]).inc(),
+            Event::Forwarded(to) => self.forwarded.with_label_values(&[to.as_str()]).inc(),
+            Event::MailboxDropped(to) => self.mailbox_drops.with_label_values(&[to.as_str()]).inc(),
+            Event::Restarted(side) => self.restarts.with_label_values(&[side.as_str()]).inc(),
+            Event::RelayFailed => self.relay_failures.inc(),
+        }
+    }
+}
+
+impl RelayMetrics {
+    fn new(make: &Make<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            sessions: make.gauge("authloop_relay_sessions", "Sessions open at the relay.")?,
+            legs: make.gauge(
+                "authloop_relay_legs_connected",
+                "Legs with a validated path.",
+            )?,
+            packets: make.counters(
+                "authloop_relay_packets_total",
+                "Datagrams received, sent, and passed from leg to leg.",
+                &["direction"],
+            )?,
+            bytes: make.counters(
+                "authloop_relay_bytes_total",
+                "UDP payload bytes received, sent, and passed from leg to leg.",
+                &["direction"],
+            )?,
+            drops: make.counters(
+                "authloop_relay_drops_total",
+                "Datagrams dropped.",
+                &["reason"],
+            )?,
+            stun: make.counters(
+                "authloop_relay_stun_total",
+                "STUN messages by fate.",
+                &["result"],
+            )?,
+            migrations: make.counter(
+                "authloop_relay_migrations_total",
+                "Times that a leg moved from one path to another.",
+            )?,
+            socket_errors: make.counters(
+                "authloop_relay_socket_errors_total",
+                "Failed socket calls and datagrams lost to them.",
+                &["kind"],
+            )?,
+        })
+    }
+
+    fn follow(&self, stats: &RelayStats) {
+        let (counters, socket) = (&stats.counters, &stats.socket);
+        self.sessions.set(gauge(stats.sessions));
+        self.legs.set(gauge(stats.connected_legs));
+        advance(&self.migrations, counters.migrations);
+        for (direction, packets, bytes) in [
+            ("received", socket.received_packets, socket.received_bytes),
+            ("sent", socket.sent_packets, socket.sent_bytes),
+            (
+                "forwarded",
+                counters.forwarded_packets,
+                counters.forwarded_bytes,
+            ),
+        ] {
+            advance(&self.packets.with_label_values(&[direction]), packets);
+            advance(&self.bytes.with_label_values(&[direction]), bytes);
+        }
+        for reason in DropReason::ALL {
+            let counter = self.drops.with_label_values(&[reason.label()]);
+            advance(&counter, counters.dropped(reason));
+        }
+        for outcome in StunOutcome::ALL {
+            let counter = self.stun.with_label_values(&[outcome.label()]);
+            advance(&counter, counters.stun(outcome));
+        }
+        for (kind, total) in [
+            ("truncated", socket.truncated),
+            ("send_full", socket.send_full),
+            ("send", socket.send_errors),
+            ("receive", socket.receive_errors),
+        ] {
+            advance(&self.socket_errors.with_label_values(&[kind]), total);
+        }
+    }
+}
+
+/// `authloop_relay_batch_packets`: the shards keep whole buckets, which the library's histogram
+/// cannot take over.
+fn write_batches(text: &mut String, stats: &RelayStats) {
+    const NAME: &str = "authloop_relay_batch_packets";
+    let socket = &stats.socket;
+    let _ = writeln!(
+        text,
+        "# HELP {NAME} Datagrams per socket call.\n# TYPE {NAME} histogram"
+    );
+    for (direction, batches, packets) in [
+        ("received", &socket.receive_batches, socket.received_packets),
+        ("sent", &socket.send_batches, socket.sent_packets),
+    ] {
+        let mut calls = 0;
+        for (bound, count) in Batches::BOUNDS.iter().zip(batches.0) {
+            calls += count;
+            let _ = writeln!(
+                text,
+                "{NAME}_bucket{{direction=\"{direction}\",le=\"{bound}\"}} {calls}"
+            );
+        }
+        let label = format!("{{direction=\"{direction}\"}}");
+        let _ = writeln!(
+            text,
+            "{NAME}_bucket{{direction=\"{direction}\",le=\"+Inf\"}} {calls}"
+        );
+        let _ = writeln!(
+            text,
+            "{NAME}_sum{label} {packets}\n{NAME}_count{label} {calls}"
+        );
+    }
+}
+
+fn advance(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}
+
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+struct Make<'a>(&'a Registry);
+
+impl Make<'_> {
+    fn register<M: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        metric: M,
+    ) -> prometheus::Result<M> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.register(IntCounter::new(name, help)?)
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.register(IntGauge::new(name, help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str) -> prometheus::Result<Histogram> {
+        self.register(Histogram::with_opts(human(name, help))?)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<HistogramVec> {
+        self.register(HistogramVec::new(human(name, help), labels)?)
+    }
+}
+
+fn human(name: &str, help: &str) -> HistogramOpts {
+    HistogramOpts::new(name, help).buckets(HUMAN_SECONDS.to_vec())
+}

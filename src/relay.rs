@@ -1,0 +1,95 @@
+//! The shards as signaling's relay.
+
+use async_trait::async_trait;
+use authloop_protocol::id::SessionId;
+use authloop_relay::Leg;
+use authloop_signaling::{LegEvent, LegParameters, Legs, Registry, Relay, RelayError, Side};
+use tokio::sync::mpsc;
+
+use crate::shard::{Event, LegIce, RelayHandle, ShardError};
+
+/// Lets signaling drive the shards.
+pub(crate) struct ShardRelay(pub(crate) RelayHandle);
+
+#[async_trait]
+impl Relay for ShardRelay {
+    async fn open(&self, id: SessionId) -> Result<Legs, RelayError> {
+        let legs = match self.0.open(id.0).await {
+            Err(ShardError::Relay(authloop_relay::RelayError::SessionExists)) => {
+                // A leftover of a session that ended while it was being opened.
+                let _ = self.0.close(id.0).await;
+                self.0.open(id.0).await
+            }
+            legs => legs,
+        };
+        let [host, viewer] = legs.map_err(|error| relay_error(&error))?;
+        Ok(Legs {
+            host: parameters(host),
+            viewer: parameters(viewer),
+        })
+    }
+
+    async fn restart(&self, id: SessionId, side: Side) -> Result<LegParameters, RelayError> {
+        let ice = self.0.restart(id.0, leg(side)).await;
+        ice.map(parameters).map_err(|error| relay_error(&error))
+    }
+
+    async fn set_remote(&self, id: SessionId, side: Side, ufrag: String, pwd: String) {
+        if let Err(error) = self.0.set_remote(id.0, leg(side), &ufrag, &pwd).await {
+            tracing::debug!(session = %id, %error, "the relay did not take an endpoint's credentials");
+        }
+    }
+
+    async fn close(&self, id: SessionId) {
+        if let Err(error) = self.0.close(id.0).await {
+            tracing::debug!(session = %id, %error, "the relay did not close a session");
+        }
+    }
+}
+
+/// Tells the registry what happens to legs, until the relay stops.
+pub(crate) async fn pump_events(mut events: mpsc::Receiver<Event>, registry: Registry) {
+    while let Some(event) = events.recv().await {
+        let (session, leg, event) = match event {
+            Event::LegConnected { session, leg } => (session, leg, LegEvent::Connected),
+            Event::LegLost { session, leg } => (session, leg, LegEvent::Lost),
+        };
+        registry.leg_event(SessionId(session.0), side(leg), event);
+    }
+}
+
+fn leg(side: Side) -> Leg {
+    match side {
+        Side::Host => Leg::Host,
+        Side::Viewer => Leg::Viewer,
+    }
+}
+
+fn side(leg: Leg) -> Side {
+    match leg {
+        Leg::Host => Side::Host,
+        Leg::Viewer => Side::Viewer,
+    }
+}
+
+fn parameters(ice: LegIce) -> LegParameters {
+    LegParameters {
+        ufrag: ice.ufrag,
+        pwd: ice.pwd,
+        candidates: ice.candidates,
+    }
+}
+
+fn relay_error(error: &ShardError) -> RelayError {
+    use authloop_relay::RelayError as Core;
+    match error {
+        ShardError::Relay(Core::UnknownSession) => RelayError::Unknown,
+        ShardError::Relay(Core::SessionExists | Core::UfragTaken) => RelayError::Refused,
+        ShardError::Stopped
+        | ShardError::Config(_)
+        | ShardError::Bind { .. }
+        | ShardError::Start(_)
+        | ShardError::Entropy
+        | ShardError::Credentials(_) => RelayError::Stopped,
+    }
+}

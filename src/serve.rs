@@ -1,0 +1,172 @@
+//! `authloop serve`: everything started in order, and ended in the reverse one.
+
+use std::{
+    future::Future,
+    io::Write as _,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use authloop_signaling::{Settings, Signaling, origin::Origin};
+use axum::Router;
+use axum_server::Handle;
+use hyper_util::rt::TokioTimer;
+
+use crate::{
+    admin::{self, Admin},
+    config::Config,
+    logging,
+    metrics::Metrics,
+    relay::{ShardRelay, pump_events},
+    shard::{self, RelayConfig, RelayHandle},
+    shutdown, tls,
+};
+
+/// How long a client may take to send a request's headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most memory one connection's headers may take.
+const MAX_HEADERS: usize = 32 * 1024;
+
+/// Serves until a signal asks for the end.
+///
+/// # Errors
+/// When a port cannot be had or TLS does not work.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    logging::start(&config)?;
+    serve_until(config, async {
+        if let Err(error) = shutdown::requested().await {
+            tracing::error!(%error, "cannot catch signals");
+            std::future::pending::<()>().await;
+        }
+    })
+    .await
+}
+
+/// Serves until `stop` resolves.
+///
+/// # Errors
+/// When a port cannot be had or TLS does not work.
+pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let listener = listen(config.listen)?;
+    let bound = listener.local_addr()?;
+    let rustls = tls::rustls_config(&config, bound)?;
+    let origin: Origin = config.origin_at(bound).parse()?;
+    let (relay, events) = shard::start(&RelayConfig {
+        listen: config.relay_listen,
+        advertise: config.relay_advertise.clone(),
+        shards: config.relay_shards,
+    })?;
+    let candidates = try_relay(&relay).await?;
+    let metrics = Arc::new(Metrics::new()?);
+    let signaling = Signaling::new(
+        settings(&config, origin.clone()),
+        config.viewer.clone(),
+        Arc::new(ShardRelay(relay.clone())),
+        metrics.clone(),
+    );
+    let events = tokio::spawn(pump_events(events, signaling.registry().clone()));
+    let router = signaling.router().merge(admin::router(Admin {
+        signaling: signaling.clone(),
+        relay,
+        metrics,
+    }));
+    let handle = Handle::new();
+    let mut http = tokio::spawn(run_http(listener, rustls, router, handle.clone()));
+    announce(&config, &origin, &candidates)?;
+
+    tokio::select! {
+        ended = &mut http => return ended?.context("HTTP ended by itself"),
+        () = stop => {}
+    }
+    tracing::info!("going down");
+    let drained = tokio::time::timeout(shutdown::GRACE, signaling.drain()).await;
+    if drained.is_err() {
+        tracing::warn!("some WebSockets did not close in time");
+    }
+    handle.graceful_shutdown(Some(shutdown::GRACE));
+    http.await??;
+    events.abort();
+    Ok(())
+}
+
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener =
+        TcpListener::bind(address).with_context(|| format!("cannot listen on TCP {address}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+async fn run_http(
+    listener: TcpListener,
+    rustls: Option<axum_server::tls_rustls::RustlsConfig>,
+    router: Router,
+    handle: Handle<SocketAddr>,
+) -> std::io::Result<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    match rustls {
+        None => {
+            let mut server = axum_server::from_tcp(listener)?.handle(handle);
+            limit(server.http_builder());
+            server.serve(service).await
+        }
+        Some(rustls) => {
+            let mut server = axum_server::from_tcp_rustls(listener, rustls)?.handle(handle);
+            limit(server.http_builder());
+            server.serve(service).await
+        }
+    }
+}
+
+fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEADERS as u32);
+}
+
+fn settings(config: &Config, origin: Origin) -> Settings {
+    let mut settings = Settings::new(origin);
+    settings.viewer_origins.clone_from(&config.viewer_origins);
+    settings.api_keys.clone_from(&config.api_keys);
+    settings.trusted_proxies.clone_from(&config.trusted_proxies);
+    settings.registry.max_sessions = config.max_sessions;
+    settings
+}
+
+/// Opens and closes a session, which proves that the relay runs and says where.
+async fn try_relay(relay: &RelayHandle) -> anyhow::Result<Vec<SocketAddr>> {
+    let probe = [0; 16];
+    let [host, _] = relay.open(probe).await.context("the relay does not work")?;
+    relay.close(probe).await?;
+    Ok(host.candidates)
+}
+
+/// One line on standard output once everything listens; tests and scripts wait for it.
+fn announce(config: &Config, origin: &Origin, relay: &[SocketAddr]) -> anyhow::Result<()> {
+    let relay: Vec<String> = relay.iter().map(ToString::to_string).collect();
+    let line = if config.json {
+        let line = serde_json::json!({
+            "event": "listening",
+            "url": origin.as_str(),
+            "relay": relay.first(),
+            "relay_candidates": relay,
+        });
+        line.to_string()
+    } else {
+        format!(
+            "authloop listens at {origin}, relay at {}",
+            relay.join(", ")
+        )
+    };
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    stdout.flush()?;
+    Ok(())
+}
