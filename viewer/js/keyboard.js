@@ -27,6 +27,8 @@ export class Keyboard {
   /** @type {Field | null} */
   #field = null;
   #enabled = false;
+  /** It had the focus when it was disabled. */
+  #refocus = false;
   #shadow = new Shadow();
   /** @type {HTMLInputElement | HTMLTextAreaElement} */
   #pad;
@@ -71,10 +73,13 @@ export class Keyboard {
     if (enabled === this.#enabled) return;
     this.#enabled = enabled;
     if (!enabled) {
+      this.#refocus = this.focused;
       this.#held.clear();
       this.#clear();
     }
     for (const pad of [this.single, this.multi]) pad.disabled = !enabled;
+    // A disabled input loses the focus to nobody; it gets it back if nobody took it meanwhile.
+    if (enabled && this.#refocus && document.activeElement === document.body) this.focus();
   }
 
   /**

@@ -243,8 +243,9 @@ export class Live {
     on("compose", () => this.compose.open(this.#field?.secret === true, this.#field ? "replace" : "paste"));
     on("type-here", () => this.keyboard.focus());
     // A press must not take the focus (and the soft keyboard) away before the click decides.
-    button("keyboard").addEventListener("pointerdown", (e) => e.preventDefault());
-    button("keyboard").addEventListener("mousedown", (e) => e.preventDefault());
+    for (const id of ["keyboard", "overlay"]) {
+      for (const type of ["pointerdown", "mousedown"]) el(id).addEventListener(type, (e) => e.preventDefault());
+    }
     on("keyboard", () => {
       if (this.keyboard.focused && coarse()) this.keyboard.blur();
       else if (!this.#field && coarse()) notice("no_field");

@@ -9,6 +9,7 @@
 
 export const SENTINEL = "\u200b";
 const MAX_ARROWS = 200;
+const RTL = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
 
 export class Shadow {
   /** What the remote field has of this input, without a composition. */
@@ -122,19 +123,22 @@ export class Shadow {
   #edit(next) {
     const old = this.#committed;
     if (next === old) return [];
+    // By what a reader calls characters: arrow keys and carets go by those, and an emoji is never
+    // cut between its parts.
+    const was = graphemes(old);
+    const is = graphemes(next);
     let head = 0;
-    while (head < old.length && head < next.length && old[head] === next[head]) head += 1;
-    if (splitsPair(old, head) || splitsPair(next, head)) head -= 1;
-    let tail = 0;
-    while (tail < old.length - head && tail < next.length - head && old.at(-1 - tail) === next.at(-1 - tail)) tail += 1;
-    if (splitsPair(old, old.length - tail) || splitsPair(next, next.length - tail)) tail -= 1;
-    const removed = old.slice(head, old.length - tail);
-    const inserted = next.slice(head, next.length - tail);
+    while (head < was.length && head < is.length && was[head] === is[head]) head += 1;
+    let end = 0;
+    while (end < was.length - head && end < is.length - head && was.at(-1 - end) === is.at(-1 - end)) end += 1;
+    const removed = was.slice(head, was.length - end).join("");
+    const inserted = is.slice(head, is.length - end).join("");
+    const tail = was.slice(was.length - end).join("").length;
     const events = this.#moveTo(old.length - tail);
     if (removed !== "") events.push({ t: "delete", before: [...removed].length, after: 0 });
     if (inserted !== "") events.push({ t: "text", text: inserted });
     this.#committed = next;
-    this.#caret = head + inserted.length;
+    this.#caret = next.length - tail;
     return events;
   }
 
@@ -146,9 +150,11 @@ export class Shadow {
   #moveTo(place) {
     if (place === this.#caret) return [];
     const between = this.#committed.slice(Math.min(place, this.#caret), Math.max(place, this.#caret));
-    const key = place < this.#caret ? "ArrowLeft" : "ArrowRight";
+    // Arrow keys go by what is seen: in Arabic or Hebrew text, back is to the right.
+    const back = place < this.#caret;
+    const key = back !== RTL.test(between) ? "ArrowLeft" : "ArrowRight";
     this.#caret = place;
-    const steps = Math.min(MAX_ARROWS, graphemes(between));
+    const steps = Math.min(MAX_ARROWS, graphemes(between).length);
     return Array.from({ length: steps }, () => keyPress(key)).flat();
   }
 }
@@ -166,17 +172,10 @@ export function keyPress(key, mods = 0) {
   ];
 }
 
-/** @param {string} s @param {number} at */
-function splitsPair(s, at) {
-  const before = s.charCodeAt(at - 1);
-  const after = s.charCodeAt(at);
-  return before >= 0xd800 && before < 0xdc00 && after >= 0xdc00 && after < 0xe000;
-}
-
-/** An arrow key passes over what a reader calls one character. @param {string} s */
+/** @param {string} s @returns {string[]} */
 function graphemes(s) {
-  if (typeof Intl.Segmenter !== "function") return [...s].length;
-  return [...new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(s)].length;
+  if (typeof Intl.Segmenter !== "function") return [...s];
+  return [...new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(s)].map((g) => g.segment);
 }
 
 /**

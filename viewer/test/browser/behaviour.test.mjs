@@ -1,0 +1,348 @@
+// What the viewer does when life is not smooth: other devices, reloads, lies, outages.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { bench, enabled, inState } from "../support/browser.mjs";
+
+let b;
+before(async () => { b = await bench(); });
+after(async () => { await b?.stop(); });
+
+/** A viewer that is live. */
+async function live(options, invitation, setup) {
+  const s = await b.session(invitation);
+  const v = await b.viewer(options);
+  if (setup) await setup(v.page);
+  await v.page.goto(s.link);
+  await inState(v.page, "invitation");
+  await v.page.click("#open");
+  await enabled(v.page);
+  return { ...s, ...v, close: async () => { await v.context.close(); await s.closeHost(); } };
+}
+const code = (page) => page.textContent("#error-code");
+const typed = (host) => host.evaluate(() => fake.events.filter((e) => e.t === "key" && e.down).map((e) => e.key).join(""));
+const noError = async (host) => assert.equal(await host.evaluate(() => fake.error), undefined);
+/** Records every value the attribute ever had. */
+const watchKeyboard = (page) => page.addInitScript(() => {
+  globalThis.keyboards = new Set();
+  new MutationObserver(() => globalThis.keyboards.add(document.documentElement?.dataset.keyboard)).observe(document, { attributes: true, subtree: true, childList: true });
+});
+const neverEnabled = async (page) => assert.ok(!(await page.evaluate(() => [...globalThis.keyboards])).includes("enabled"));
+
+test("a second device is turned away and the first is told", async () => {
+  const s = await live();
+  const other = await b.viewer();
+  await other.page.goto(s.link);
+  await inState(other.page, "error");
+  assert.equal(await code(other.page), "already_claimed");
+  await s.close();
+  await other.context.close();
+
+  // Both have the invitation open; the race has one winner.
+  const t = await b.session();
+  const [x, y] = [await b.viewer(), await b.viewer()];
+  for (const v of [x, y]) { await v.page.goto(t.link); await inState(v.page, "invitation"); }
+  await x.page.click("#open");
+  await enabled(x.page);
+  await y.page.click("#open");
+  await inState(y.page, "error");
+  assert.equal(await code(y.page), "already_claimed");
+  await x.page.waitForSelector("[data-code=second_claim]");
+  for (const v of [x, y]) await v.context.close();
+  await t.closeHost();
+});
+
+test("a reload goes on without the link or a gesture", async () => {
+  const s = await live();
+  await s.page.keyboard.type("ab");
+  await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "key").length === 4);
+  await s.page.reload();
+  await enabled(s.page);
+  assert.equal(await s.host.evaluate(() => fake.hellos), 2);
+  await s.page.keyboard.type("cd");
+  await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "key").length === 8);
+  assert.equal(await typed(s.host), "abcd");
+  // The same link again, in a second tab of this browser: it takes over, the first says so.
+  const tab = await s.context.newPage();
+  await tab.goto(s.link);
+  await enabled(tab);
+  await inState(s.page, "error");
+  assert.equal(await code(s.page), "replaced");
+  await noError(s.host);
+  await s.close();
+});
+
+test("a reload of the invitation keeps it", async () => {
+  const s = await b.session();
+  const v = await b.viewer();
+  await v.page.goto(s.link);
+  await inState(v.page, "invitation");
+  await v.page.reload();
+  await inState(v.page, "invitation");
+  await v.page.click("#open");
+  await enabled(v.page);
+  await v.context.close();
+  await s.closeHost();
+});
+
+test("a claim whose answer was lost is found again", async () => {
+  const s = await b.session();
+  const v = await b.viewer();
+  await v.page.goto(s.link);
+  await inState(v.page, "invitation");
+  b.stub.tamper = (m) => {
+    if (m.type !== "welcome") return m;
+    b.stub.tamper = null;
+    setTimeout(() => b.stub.cut(s.id), 0);
+    return null;
+  };
+  await v.page.click("#open");
+  await enabled(v.page);
+  await v.context.close();
+  await s.closeHost();
+});
+
+test("an altered invitation is not shown", async () => {
+  const s = await b.session();
+  const v = await b.viewer();
+  const { b64u, unb64u } = await import("../../js/bytes.js");
+  b.stub.tamperInvitation = (i) => { const bytes = unb64u(i); bytes[bytes.length - 3] ^= 1; return b64u(bytes); };
+  await v.page.goto(s.link);
+  await inState(v.page, "error");
+  b.stub.tamperInvitation = null;
+  assert.equal(await code(v.page), "invitation_mismatch");
+  assert.equal(await v.page.textContent("#requester"), "");
+  await v.context.close();
+  await s.closeHost();
+});
+
+for (const lie of ["fingerprint", "confirm", "refuse"]) {
+  test(`a host that lies: ${lie}`, async () => {
+    const s = await b.session({}, lie === "refuse" ? "refuse" : lie);
+    const v = await b.viewer();
+    await watchKeyboard(v.page);
+    await v.page.goto(s.link);
+    await inState(v.page, "invitation");
+    await v.page.click("#open");
+    await inState(v.page, "error");
+    assert.equal(await code(v.page), lie === "refuse" ? "refused" : lie);
+    await neverEnabled(v.page);
+    assert.deepEqual(await s.host.evaluate(() => fake.events), []);
+    await v.context.close();
+    await s.closeHost();
+  });
+}
+
+test("a server that flips, replays and injects gets nowhere", async () => {
+  const { b64u, unb64u } = await import("../../js/bytes.js");
+  const flip = (m) => { const d = unb64u(m.data); d[d.length - 1] ^= 1; return { ...m, data: b64u(d) }; };
+  const tricks = {
+    flipped: (m) => (m.type === "sealed" ? flip(m) : m),
+    injected: (m) => (m.type === "ice" ? { ...m, ufrag: `${m.ufrag}\r\na=candidate:1 1 udp 1 10.0.0.1 1 typ host` } : m),
+    elsewhere: (m) => (m.type === "ice" ? { ...m, candidates: ["evil.example:1"] } : m),
+    nonsense: (m) => (m.type === "sealed" ? { ...m, data: "AgAAAAAA" } : m),
+    junk: (m) => (m.type === "sealed" ? { ...m, data: "!" } : m),
+  };
+  for (const [name, tamper] of Object.entries(tricks)) {
+    const s = await b.session();
+    const v = await b.viewer();
+    await watchKeyboard(v.page);
+    await v.page.goto(s.link);
+    await inState(v.page, "invitation");
+    b.stub.tamper = tamper;
+    await v.page.click("#open");
+    await v.page.waitForTimeout(1500);
+    await neverEnabled(v.page);
+    assert.equal(await s.host.evaluate(() => fake.verified), false, name);
+    assert.deepEqual(v.errors.filter((e) => !/WebSocket/.test(e)), [], name);
+    // Once it stops, the session goes on.
+    b.stub.tamper = null;
+    if (name === "injected" || name === "elsewhere") b.stub.cut(s.id);
+    else await v.page.reload();
+    await enabled(v.page);
+    await v.context.close();
+    await s.closeHost();
+  }
+});
+
+test("declining before and after the claim", async () => {
+  const s = await b.session();
+  const v = await b.viewer();
+  await v.page.goto(s.link);
+  await inState(v.page, "invitation");
+  await v.page.click("#decline-start");
+  await inState(v.page, "ended");
+  assert.equal(await s.host.evaluate(() => fake.declined), "not_requested");
+  assert.equal(await v.page.evaluate(() => document.documentElement.dataset.outcome), "declined");
+  await v.context.close();
+  await s.closeHost();
+
+  const t = await live();
+  await t.page.click("#decline");
+  await t.page.click("[data-reason=cannot_complete]");
+  await inState(t.page, "ended");
+  assert.equal(await t.host.evaluate(() => fake.declined), "cannot_complete");
+  const kept = await t.page.evaluate(() => new Promise((r) => { const q = indexedDB.open("authloop"); q.onsuccess = () => { const a = q.result.transaction("sessions").objectStore("sessions").getAll(); a.onsuccess = () => r(a.result.length); }; }));
+  assert.equal(kept, 0, "its keys are deleted");
+  await t.close();
+});
+
+test("nothing is lost or doubled when the peer connection dies with input in flight", async () => {
+  const s = await live();
+  await s.host.evaluate(() => { fake.holdAcks = true; });
+  await s.page.keyboard.type("abcdefgh");
+  await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "key").length >= 9);
+  await s.host.evaluate(() => { fake.holdAcks = false; fake.dropPeer(); });
+  await inState(s.page, "reconnecting");
+  await enabled(s.page);
+  await s.page.keyboard.type("XYZ");
+  await s.host.waitForFunction(() => fake.events.some((e) => e.key === "Z" && !e.down));
+  assert.equal(await typed(s.host), "abcdefghXYZ");
+  assert.equal(await s.host.evaluate(() => fake.hellos), 2);
+  await noError(s.host);
+  await s.close();
+});
+
+test("a relay that dies while the user types: restart, everything once and in order", async () => {
+  const s = await live();
+  await s.page.keyboard.type("one ");
+  await s.host.waitForFunction(() => fake.events.some((e) => e.key === " " && !e.down));
+  b.stub.relay.dead = true;
+  await s.page.keyboard.type("two ", { delay: 60 });
+  await inState(s.page, "reconnecting");
+  await s.page.keyboard.type("three ");
+  await s.page.mouse.click(400, 300); // on a frozen picture
+  b.stub.relay.dead = false;
+  await inState(s.page, "live", 30_000);
+  await s.page.keyboard.type("four");
+  await s.host.waitForFunction(() => fake.events.some((e) => e.key === "r" && fake.events.filter((x) => x.key === "r" && !x.down).length >= 2), null, { timeout: 30_000 });
+  assert.equal(await typed(s.host), "one two three four");
+  assert.equal(await s.host.evaluate(() => fake.hellos), 1, "the same DTLS association");
+  assert.equal(await s.host.evaluate(() => fake.events.filter((e) => e.t === "pointer" && e.phase === "down").length), 0);
+  assert.ok(await s.host.evaluate(() => fake.events.some((e) => e.t === "refresh")), "a whole picture is asked for");
+  await noError(s.host);
+  await s.close();
+});
+
+test("losing signaling alone does not show", async () => {
+  const s = await live();
+  b.stub.cut(s.id);
+  await s.page.keyboard.type("still here");
+  await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "key").length === 20);
+  await s.page.waitForTimeout(1500);
+  assert.equal(await s.page.evaluate(() => document.documentElement.dataset.state), "live");
+  assert.ok(b.stub.sessions.get(s.id).viewerWs, "resumed");
+  await s.close();
+});
+
+test("a secret field: one frame every 25 ms, whatever is typed", async () => {
+  const s = await live();
+  const rect = [10000, 10000, 20000, 4000];
+  await s.host.evaluate((r) => fake.output({ t: "field", field: { kind: "password", inputmode: "", autocomplete: "current-password", enterkeyhint: "", secret: true, multiline: false, length: 0, rect: r } }), rect);
+  await s.page.waitForFunction(() => document.querySelector("#pad").type === "password");
+  await s.page.waitForTimeout(300);
+  const rate = async (work) => {
+    const from = await s.host.evaluate(() => { fake.times.length = 0; return performance.now(); });
+    await work();
+    const { n, ms } = await s.host.evaluate((t) => ({ n: fake.times.length, ms: performance.now() - t }), from);
+    return (n / ms) * 1000;
+  };
+  const idle = await rate(() => s.page.waitForTimeout(1000));
+  const busy = await rate(async () => { await s.page.keyboard.type("hunter2 is long", { delay: 50 }); });
+  assert.ok(idle > 30 && idle < 42, `idle ${idle}`);
+  assert.ok(busy > 30 && busy < 42, `busy ${busy}`);
+  await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "key").length === 30);
+  assert.equal(await typed(s.host), "hunter2 is long");
+  assert.ok((await s.page.inputValue("#pad")).length <= 1, "the password is not left in the page");
+  await s.host.evaluate(() => fake.output({ t: "field", field: null }));
+  await s.page.waitForTimeout(400);
+  const after = await rate(() => s.page.waitForTimeout(1000));
+  assert.ok(after < 5, `after ${after}`);
+  await noError(s.host);
+  await s.close();
+});
+
+test("an unexpected site locks the keyboard until the user says so", async () => {
+  const s = await live();
+  await s.host.evaluate(() => fake.setPage({ origin: "https://evil.example", expected: false, epoch: 2 }));
+  await s.page.waitForSelector("#unexpected:not([hidden])");
+  assert.equal(await s.page.evaluate(() => document.documentElement.dataset.keyboard), "disabled");
+  await s.page.keyboard.type("no");
+  await s.page.click("#unexpected-continue");
+  await enabled(s.page);
+  await s.page.keyboard.type("ok");
+  await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "key").length === 4);
+  assert.equal(await typed(s.host), "ok");
+  assert.ok(await s.host.evaluate(() => fake.events.filter((e) => e.t === "key").every((e) => e.epoch === 2)));
+  await s.close();
+});
+
+test("dialogs of the page", async () => {
+  const s = await live();
+  await s.host.evaluate(() => fake.output({ t: "dialog", id: 7, kind: "prompt", message: "<b>Name?</b>", default: "x" }));
+  await s.page.waitForSelector("#page-dialog[open]");
+  assert.match(await s.page.textContent("#page-dialog-from"), /login\.example\.com/);
+  assert.equal(await s.page.textContent("#page-dialog-message"), "<b>Name?</b>");
+  await s.page.fill("#page-dialog-input", "Ada");
+  await s.page.keyboard.press("Enter");
+  await s.host.waitForFunction(() => fake.events.some((e) => e.t === "dialog"));
+  await s.host.evaluate(() => fake.output({ t: "dialog", id: 8, kind: "confirm", message: "Sure?", default: "" }));
+  await s.page.waitForSelector("#page-dialog[open]");
+  await s.page.keyboard.press("Escape");
+  await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "dialog").length === 2);
+  await s.host.evaluate(() => fake.output({ t: "dialog", id: 9, kind: "alert", message: "Hi", default: "" }).then(() => fake.output({ t: "dialog_closed", id: 9 })));
+  await s.page.waitForTimeout(300);
+  assert.equal(await s.page.isVisible("#page-dialog"), false);
+  const said = await s.host.evaluate(() => fake.events.filter((e) => e.t === "dialog").map(({ epoch, ...e }) => e));
+  assert.deepEqual(said, [{ t: "dialog", id: 7, accept: true, text: "Ada" }, { t: "dialog", id: 8, accept: false }]);
+  await s.close();
+});
+
+test("errors before a claim", async () => {
+  const cases = [
+    ["/", "no_link"], ["/#AAAA", "link_incomplete"], ["/#AQIDBAUGBwgJCgsMDQ4PEA", "unknown_session"],
+  ];
+  for (const [path, want] of cases) {
+    const v = await b.viewer();
+    await v.page.goto(b.stub.origin + path);
+    await inState(v.page, "error");
+    assert.equal(await code(v.page), want);
+    await v.context.close();
+  }
+  const s = await b.session();
+  b.stub.end(s.id, "expired");
+  const v = await b.viewer();
+  await v.page.goto(s.link);
+  await inState(v.page, "error");
+  assert.equal(await code(v.page), "expired");
+  b.stub.sessions.delete(s.id);
+  await v.page.goto("about:blank");
+  await v.page.goto(s.link);
+  await inState(v.page, "error");
+  assert.equal(await code(v.page), "not_found");
+  await v.context.close();
+
+  const t = await b.session();
+  const w = await b.viewer();
+  await w.page.route("**/v1/sessions/*", (r) => r.abort());
+  await w.page.goto(t.link);
+  await inState(w.page, "error");
+  assert.equal(await code(w.page), "unreachable");
+  await w.page.unroute("**/v1/sessions/*");
+  await inState(w.page, "invitation");
+  await w.context.close();
+  await t.closeHost();
+  await s.closeHost();
+});
+
+test("missing parts of the browser are explained", async () => {
+  const s = await b.session();
+  for (const [script, want] of [["delete globalThis.RTCPeerConnection", "no_webrtc"], ["Object.defineProperty(globalThis, 'isSecureContext', { value: false })", "insecure_context"]]) {
+    const v = await b.viewer();
+    await v.page.addInitScript(script);
+    await v.page.goto(s.link);
+    await inState(v.page, "error");
+    assert.equal(await code(v.page), want);
+    await v.context.close();
+  }
+  await s.closeHost();
+});
