@@ -74,7 +74,7 @@ pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyh
     }));
     let handle = Handle::new();
     let mut http = tokio::spawn(run_http(listener, rustls, router, handle.clone()));
-    announce(&config, &origin, &candidates)?;
+    announce(&config, bound, &origin, &candidates)?;
 
     tokio::select! {
         ended = &mut http => return ended?.context("HTTP ended by itself"),
@@ -149,12 +149,18 @@ async fn try_relay(relay: &RelayHandle) -> anyhow::Result<Vec<SocketAddr>> {
 }
 
 /// One line on standard output once everything listens; tests and scripts wait for it.
-fn announce(config: &Config, origin: &Origin, relay: &[SocketAddr]) -> anyhow::Result<()> {
+fn announce(
+    config: &Config,
+    bound: SocketAddr,
+    origin: &Origin,
+    relay: &[SocketAddr],
+) -> anyhow::Result<()> {
     let relay: Vec<String> = relay.iter().map(ToString::to_string).collect();
     let line = if config.json {
         let line = serde_json::json!({
             "event": "listening",
             "url": origin.as_str(),
+            "listen": bound,
             "relay": relay.first(),
             "relay_candidates": relay,
         });
