@@ -2,4 +2,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod canary;
+pub mod demo;
 pub mod site;

@@ -11,6 +11,7 @@ mod record;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -149,8 +150,20 @@ fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-async fn records(State(shared): State<Shared>) -> Json<Vec<Record>> {
-    Json(shared.0.records.all())
+/// How long a client may wait for more records, below the usual time-out of HTTP clients.
+const RECORDS_WAIT: Duration = Duration::from_secs(20);
+
+#[derive(Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    count: usize,
+}
+
+/// Answers once there are `count` records, or what there is after a while.
+async fn records(State(shared): State<Shared>, Query(wanted): Query<Wanted>) -> Json<Vec<Record>> {
+    let records = &shared.0.records;
+    let reached = tokio::time::timeout(RECORDS_WAIT, records.reach(wanted.count)).await;
+    Json(reached.unwrap_or_else(|_| records.all()))
 }
 
 async fn home(State(shared): State<Shared>, headers: HeaderMap) -> Redirect {

@@ -1,11 +1,8 @@
 //! What the site was sent.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-
 use serde::Serialize;
-
-use super::lock;
+use tokio::sync::watch;
 
 /// One form or event that reached the site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,13 +17,23 @@ pub struct Record {
 
 /// Every [`Record`], oldest first.
 #[derive(Debug, Default)]
-pub struct Records(Mutex<Vec<Record>>);
+pub struct Records(watch::Sender<Vec<Record>>);
 
 impl Records {
     /// A copy of them.
     #[must_use]
     pub fn all(&self) -> Vec<Record> {
-        lock(&self.0).clone()
+        self.0.borrow().clone()
+    }
+
+    /// Waits until there are `count`.
+    pub async fn reach(&self, count: usize) -> Vec<Record> {
+        let mut seen = self.0.subscribe();
+        match seen.wait_for(|records| records.len() >= count).await {
+            Ok(records) => records.clone(),
+            // The sender is `self`, which outlives this call.
+            Err(_) => self.all(),
+        }
     }
 
     pub(super) fn push(&self, step: &str, ok: bool, fields: &[(&str, &str)]) {
@@ -38,6 +45,6 @@ impl Records {
             ok,
             fields: fields.collect(),
         };
-        lock(&self.0).push(record);
+        self.0.send_modify(|records| records.push(record));
     }
 }

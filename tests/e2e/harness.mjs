@@ -1,0 +1,182 @@
+// Everything that a test needs to hand a real browser to a real browser.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { test } from "node:test";
+import { chromium, devices } from "playwright-core";
+import { ARTIFACTS, Part } from "./part.mjs";
+import { Mitm } from "./mitm.mjs";
+import { Viewer } from "./viewer.mjs";
+
+export { ARTIFACTS, Part, within } from "./part.mjs";
+
+const TARGET = process.env.CARGO_TARGET_DIR ?? new URL("../../target", import.meta.url).pathname;
+const BIN = process.env.AUTHLOOP_BIN ?? `${TARGET}/debug`;
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const FLAGS = [
+  "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-default-browser-check",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+];
+
+export const bin = (name) => `${BIN}/${name}`;
+
+export const DEVICES = {
+  phone: devices["Pixel 7"],
+  desktop: { viewport: { width: 1200, height: 800 } },
+};
+
+/** The user's browser, one for all tests of a file; contexts keep the users apart. */
+let userBrowser = null;
+const usersBrowser = () =>
+  (userBrowser ??= chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, "--allow-loopback-in-peer-connection"] }));
+
+/** The browser that is handed off. */
+export class Remote extends Part {
+  static async start(url) {
+    const profile = mkdtempSync(`${tmpdir()}/authloop-e2e-`);
+    const remote = new Remote("remote-chromium", CHROMIUM, [...FLAGS, "--remote-debugging-port=0", `--user-data-dir=${profile}`, url], { group: true });
+    remote.profile = profile;
+    const [, port] = await remote.line(/DevTools listening on ws:\/\/127\.0\.0\.1:(\d+)\//);
+    remote.cdp = `http://127.0.0.1:${port}`;
+    return remote;
+  }
+
+  async stop() {
+    this.kill("SIGKILL");
+    await this.ended;
+    rmSync(this.profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+  }
+}
+
+export class Site extends Part {
+  static async start(args) {
+    const site = new Site("site", bin("authloop-site"), args);
+    const ready = await site.event((e) => e.event === "listening", "the start");
+    site.url = ready.url;
+    site.other = ready.other;
+    return site;
+  }
+
+  /** What it was sent, once there are `count` records. */
+  async records(count = 0) {
+    return (await fetch(`${this.url}/records?count=${count}`)).json();
+  }
+}
+
+export class Server extends Part {
+  static async start(args) {
+    const all = ["serve", "--json", "--listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0", ...args];
+    const server = new Server("server", bin("authloop"), all);
+    const ready = await server.event((e) => e.event === "listening", "the start");
+    server.url = `http://${ready.listen}`;
+    server.origin = ready.url;
+    server.relay = ready.relay;
+    return server;
+  }
+
+  async metrics() {
+    return (await fetch(`${this.url}/metrics`)).text();
+  }
+}
+
+/** One `authloop-host handoff`. */
+export class Host extends Part {
+  async link() {
+    return (await this.event((e) => e.event === "link", "the link")).url;
+  }
+
+  state(name, ms) {
+    return this.event((e) => e.event === "state" && e.state === name, `the state ${name}`, ms);
+  }
+
+  /** The last event and the exit code. */
+  async outcome(ms) {
+    const code = await this.exit(ms);
+    return { code, ...this.events.at(-1) };
+  }
+}
+
+export class World {
+  #open = [];
+
+  /**
+   * @param {{path?: string, mitm?: boolean, site?: string[], server?: string[]}} options `path`: the remote
+   *   browser's first page; `mitm`: everything goes through a proxy that can lie
+   */
+  static async open({ path = "/", mitm = false, site = [], server = [] } = {}) {
+    const world = new World();
+    try {
+      world.mitm = mitm ? world.#keep(await Mitm.start()) : null;
+      const origin = world.mitm ? ["--public-origin", world.mitm.origin] : [];
+      [world.site, world.server] = await Promise.all([
+        Site.start(site).then((p) => world.#keep(p)),
+        Server.start([...origin, ...server]).then((p) => world.#keep(p)),
+      ]);
+      if (world.mitm) world.mitm.upstream = world.server.url;
+      world.origin = world.mitm?.origin ?? world.server.url;
+      world.remote = world.#keep(await Remote.start(`${world.site.url}${path}`));
+      return world;
+    } catch (error) {
+      await world.close();
+      throw error;
+    }
+  }
+
+  #keep(part) {
+    this.#open.push(part);
+    return part;
+  }
+
+  host(args = [], { cdp = this.remote.cdp, server = this.origin } = {}) {
+    return this.#keep(new Host("host", bin("authloop-host"), ["handoff", "--json", "--cdp", cdp, "--server", server, ...args]));
+  }
+
+  /** A user at a device, with nothing remembered. */
+  async viewer(device = "desktop") {
+    const context = await (await usersBrowser()).newContext(DEVICES[device]);
+    return this.#keep(await Viewer.start(context, device));
+  }
+
+  /** A handoff up to the first frame. */
+  async live(device, hostArgs) {
+    const host = this.host(hostArgs);
+    const viewer = await this.viewer(device);
+    await viewer.open(await host.link());
+    await viewer.claim();
+    return { host, viewer };
+  }
+
+  async close() {
+    for (const part of this.#open.reverse()) await part.stop().catch(() => {});
+    this.#open = [];
+  }
+
+  /** What everyone saw last, for a test that failed. */
+  async tell(name) {
+    const safe = name.replaceAll(/[^a-z0-9]+/gi, "-").toLowerCase();
+    for (const part of this.#open) {
+      if (part instanceof Viewer) console.error(await part.tell(`${ARTIFACTS}failed-${safe}.png`).catch(String));
+      else if (part instanceof Part && !(part instanceof Remote)) console.error(part.tail());
+    }
+  }
+}
+
+/** A test with a world of its own. */
+export function scenario(name, options, play) {
+  test(name, { timeout: 180_000 }, async (t) => {
+    const world = await World.open(options);
+    try {
+      await play(world, t);
+    } catch (error) {
+      await world.tell(name);
+      throw error;
+    } finally {
+      await world.close();
+    }
+  });
+}
+
+/** To be called once at the end of a file. */
+export async function closeBrowser() {
+  await (await userBrowser)?.close();
+}

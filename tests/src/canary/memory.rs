@@ -1,0 +1,162 @@
+//! Another process's memory, by `/proc/PID/maps` and `/proc/PID/mem` (proc(5)).
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
+use super::{Findings, Search};
+
+/// Big enough to be quick, small enough not to matter beside what is searched.
+const CHUNK: usize = 4 << 20;
+
+/// Memory that could not be searched.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// The process is gone, or belongs to another.
+    #[error("cannot read the memory of process {pid}: {source}")]
+    Unreadable {
+        /// The process.
+        pid: u32,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not one byte of it could be read.
+    #[error("process {0} has no memory that could be read")]
+    Empty(u32),
+}
+
+/// Every readable and writable mapping of a process: its heap, stacks and data.
+///
+/// # Errors
+/// When the process is gone or belongs to another user.
+pub fn search_memory(search: &Search, pid: u32) -> Result<Findings, MemoryError> {
+    let unreadable = |source| MemoryError::Unreadable { pid, source };
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).map_err(unreadable)?;
+    let memory = File::open(format!("/proc/{pid}/mem")).map_err(unreadable)?;
+    let mut findings = Findings::default();
+    for map in maps.lines().filter_map(Map::parse) {
+        findings.add(map.search(search, pid, &memory));
+    }
+    if findings.bytes == 0 {
+        return Err(MemoryError::Empty(pid));
+    }
+    Ok(findings)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Map<'a> {
+    start: u64,
+    end: u64,
+    name: &'a str,
+}
+
+impl<'a> Map<'a> {
+    /// `start-end perms offset dev inode  name`, for those that can be read and written.
+    fn parse(line: &'a str) -> Option<Self> {
+        let mut words = line.splitn(6, ' ');
+        let (start, end) = words.next()?.split_once('-')?;
+        let writable = words.next()?.starts_with("rw");
+        let name = words.nth(3).unwrap_or_default().trim();
+        writable.then_some(Self {
+            start: u64::from_str_radix(start, 16).ok()?,
+            end: u64::from_str_radix(end, 16).ok()?,
+            name,
+        })
+    }
+
+    /// Piece by piece; a mapping that vanishes while it is read was given back, and is skipped.
+    fn search(&self, search: &Search, pid: u32, memory: &File) -> Findings {
+        let place = format!("memory of {pid}, {:x} {}", self.start, self.name);
+        let mut findings = Findings::default();
+        let mut buffer = vec![0; CHUNK];
+        let mut at = self.start;
+        while at < self.end {
+            let want = usize::try_from(self.end - at).map_or(CHUNK, |left| left.min(CHUNK));
+            let Ok(read) = memory.read_at(&mut buffer[..want], at) else {
+                break;
+            };
+            let mut piece = search.bytes(&buffer[..read], &place);
+            for hit in &mut piece.hits {
+                hit.offset += at - self.start;
+            }
+            findings.add(piece);
+            let last = at + read as u64 >= self.end;
+            let step = if last {
+                read
+            } else {
+                read.saturating_sub(search.overlap())
+            };
+            if step == 0 {
+                break;
+            }
+            at += step as u64;
+        }
+        findings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canary::forms;
+
+    #[test]
+    fn maps_are_read_as_proc_5_describes_them() {
+        let heap = "55d0c000-55d2e000 rw-p 00000000 00:00 0                          [heap]";
+        let code = "7f01a000-7f01b000 r-xp 00001000 08:01 1234 /usr/lib/libc.so.6";
+
+        let heap = Map::parse(heap).unwrap();
+        assert_eq!(
+            (heap.start, heap.end, heap.name),
+            (0x55d0_c000, 0x55d2_e000, "[heap]")
+        );
+        assert_eq!(Map::parse(code), None);
+    }
+
+    #[test]
+    fn a_secret_in_another_process_is_found_there() {
+        let secret = "not-for-the-relay-5f1c";
+        let mut other = std::process::Command::new("sleep")
+            .arg("60")
+            .env("PLANTED", secret)
+            .spawn()
+            .unwrap();
+
+        let found = search_memory(&Search::new(&forms("s", secret.as_bytes())), other.id());
+        let absent = search_memory(&Search::new(&forms("s", b"another secret")), other.id());
+        other.kill().unwrap();
+        other.wait().unwrap();
+
+        let found = found.unwrap();
+        assert_eq!(found.hits[0].needle, "s/utf-8");
+        assert!(found.hits[0].place.contains("[stack]"));
+        assert!(absent.unwrap().hits.is_empty());
+    }
+
+    #[test]
+    fn nothing_hides_across_the_border_of_two_pieces() {
+        let secret = b"half here, half there";
+        let file = tempfile::tempfile().unwrap();
+        let at = CHUNK as u64 - 7;
+        file.write_all_at(secret, at).unwrap();
+        let map = Map {
+            start: 0,
+            end: 2 * CHUNK as u64,
+            name: "",
+        };
+        file.set_len(map.end).unwrap();
+
+        let findings = map.search(&Search::new(&forms("s", secret)), 1, &file);
+
+        assert_eq!(findings.hits.len(), 1);
+        assert_eq!(findings.hits[0].offset, at);
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_an_error_not_a_clean_bill() {
+        // Above the largest pid that Linux gives.
+        let search = Search::new(&forms("any", b"anything"));
+
+        assert!(search_memory(&search, 1 << 23).is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! Processes that do not outlive the demo, however it ends.
+
+use std::io::Write as _;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use authloop_host::browser::Launched;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// Reads what to kill and what to remove; at the end of its input, which is the demo's own end
+/// even by SIGKILL, does both.
+const GUARDIAN: &str = r#"
+trap '' INT HUP TERM
+pids= profile=
+while read -r verb what; do
+  case $verb in kill) pids="$pids $what" ;; remove) profile=$what ;; esac
+done
+[ -z "$pids" ] || kill -KILL $pids
+[ -z "$profile" ] || rm -rf -- "$profile"
+"#;
+
+/// A small process that survives the demo long enough to take the others down.
+pub(super) struct Guardian(std::process::Child);
+
+impl Guardian {
+    pub(super) fn start() -> anyhow::Result<Self> {
+        use std::os::unix::process::CommandExt as _;
+        let child = std::process::Command::new("sh")
+            .args(["-c", GUARDIAN])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn();
+        Ok(Self(child.context("cannot start sh")?))
+    }
+
+    /// The browser, and the profile that it would leave behind.
+    pub(super) fn take_browser(&mut self, browser: &Launched) -> anyhow::Result<()> {
+        if let Some(pid) = browser.pid() {
+            self.tell("kill", &pid.to_string())?;
+        }
+        if let Some(profile) = browser.profile() {
+            self.tell("remove", &profile.display().to_string())?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, verb: &str, what: &str) -> anyhow::Result<()> {
+        let input = self.0.stdin.as_mut().context("the guardian is deaf")?;
+        writeln!(input, "{verb} {what}").context("the guardian is gone")
+    }
+}
+
+impl Drop for Guardian {
+    /// By now its wards are gone; it only has to go too.
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _its_code_is_of_no_use = self.0.wait();
+    }
+}
+
+/// One part of authloop; dropping it kills it.
+pub(super) struct Part {
+    name: &'static str,
+    child: Child,
+}
+
+impl Part {
+    /// Starts it on the demo's own stdout.
+    pub(super) fn start(
+        name: &'static str,
+        mut command: Command,
+        guardian: &mut Guardian,
+    ) -> anyhow::Result<Self> {
+        let child = command.stdin(Stdio::null()).kill_on_drop(true).spawn();
+        let child = child.with_context(|| format!("cannot start {name}"))?;
+        if let Some(pid) = child.id() {
+            guardian.tell("kill", &pid.to_string())?;
+        }
+        Ok(Self { name, child })
+    }
+
+    /// Starts it on a pipe and waits for its first line; the rest is read and forgotten.
+    pub(super) async fn start_piped(
+        name: &'static str,
+        mut command: Command,
+        guardian: &mut Guardian,
+        patience: Duration,
+    ) -> anyhow::Result<(Self, String)> {
+        command.stdout(Stdio::piped());
+        let mut part = Self::start(name, command, guardian)?;
+        let stdout = part.child.stdout.take().context("no pipe")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let first = tokio::time::timeout(patience, lines.next_line()).await;
+        let first = first.with_context(|| format!("{name} did not start in time"))?;
+        let Some(first) = first? else {
+            bail!("{name} ended at once, with code {}", part.wait().await?);
+        };
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok((part, first))
+    }
+
+    /// Waits for the end, and gives the exit code.
+    pub(super) async fn wait(&mut self) -> anyhow::Result<u8> {
+        let name = self.name;
+        let status: ExitStatus = self.child.wait().await?;
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        code.with_context(|| format!("{name} ended abnormally: {status}"))
+    }
+
+    /// Asks it to end.
+    pub(super) fn terminate(&self) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        if let Some(pid) = pid.and_then(Pid::from_raw) {
+            let _already_gone = kill_process(pid, Signal::TERM);
+        }
+    }
+}
+
+/// A command for the binary that was built together with this one.
+pub(super) fn beside(name: &str) -> anyhow::Result<Command> {
+    let own = std::env::current_exe().context("where is this program?")?;
+    let path = own.with_file_name(name);
+    if !path.is_file() {
+        bail!(
+            "{} is missing: run script/demo, or cargo build --release --workspace",
+            path.display()
+        );
+    }
+    Ok(Command::new(path))
+}
