@@ -13,11 +13,14 @@ import { coarse, View } from "./view.js";
 /** @typedef {import("./events.js").Field} Field */
 /** @typedef {import("./handoff.js").Handoff} Handoff */
 
+const FRESH_MS = 2000;
+
 export class Live {
   #verified = false;
   #trouble = false;
   #frame = false;
   #lastOrigin = "";
+  #tappedAt = -Infinity;
   /** The user chose to type on these unexpected origins. @type {Set<string>} */
   #accepted = new Set();
   /** @type {import("./events.js").Page | null} */
@@ -160,9 +163,10 @@ export class Live {
     this.handoff.setTick(field?.secret === true);
     this.keyboard.setField(field, coarse());
     this.view.setField(field);
-    // Android opens the keyboard while the tap is still fresh; iOS only within it, and gets a
-    // button over the field instead.
-    if (field && coarse() && navigator.userActivation?.isActive) this.keyboard.focus();
+    // A field that got the focus by the user's tap opens the keyboard; one that the page focused by
+    // itself does not. Android opens it while the tap is fresh; iOS only within the tap, and gets
+    // a button over the field instead.
+    if (field && coarse() && performance.now() - this.#tappedAt < FRESH_MS) this.keyboard.focus();
     this.#layout();
   }
 
@@ -173,6 +177,7 @@ export class Live {
    */
   #tap(x, y, touch) {
     if (!touch) return this.keyboard.focus();
+    this.#tappedAt = performance.now();
     if (!this.#field) return;
     const at = this.view.toPage(x, y);
     const [left, top, width, height] = this.#field.rect;
