@@ -2,7 +2,7 @@
 
 /** @typedef {Record<string, string>} Catalog */
 
-export const LOCALES = ["en"];
+export const LOCALES = ["en", "de", "es", "fr", "ja", "ar"];
 const RTL = new Set(["ar"]);
 
 /** @type {Catalog} */

@@ -247,6 +247,7 @@ test("origins", () => {
 test("locales", () => {
   assert.equal(pickLocale(["xx-YY", "en-GB"]), "en");
   assert.equal(pickLocale([]), "en");
+  assert.equal(pickLocale(["pt-BR", "de-AT", "en"]), "de");
 });
 
 test("equal and u64", () => {
