@@ -1,0 +1,118 @@
+//! The two least things that could relay at all: what the kernel alone costs.
+
+use std::collections::HashMap;
+use std::io;
+use std::mem;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+
+use anyhow::{Context, Result};
+use authloop_relay::PathAddr;
+
+use crate::net::{BATCH, Side};
+
+/// Marks a registration; no packet of the load begins with it.
+const REGISTER: u8 = b'R';
+const ROOM: usize = 2048;
+
+/// Who is whose other half.
+#[derive(Default)]
+struct Table {
+    half: HashMap<u32, SocketAddr>,
+    other: HashMap<PathAddr, SocketAddr>,
+}
+
+impl Table {
+    /// The destination, or nothing if the datagram was a registration.
+    fn route(&mut self, from: SocketAddr, datagram: &[u8]) -> Option<SocketAddr> {
+        if let [REGISTER, id @ ..] = datagram {
+            let id = u32::from_be_bytes(id.try_into().ok()?);
+            match self.half.remove(&id) {
+                Some(other) if other != from => {
+                    self.other.insert(other.into(), from);
+                    self.other.insert(from.into(), other);
+                }
+                _ => drop(self.half.insert(id, from)),
+            }
+            return None;
+        }
+        self.other.get(&from.into()).copied()
+    }
+}
+
+/// Pairs session `n`'s two sides at a floor.
+pub fn connect(sides: [&mut Side; 2], sessions: u32) -> Result<()> {
+    for side in sides {
+        for n in 0..sessions {
+            side.push(n, |out| {
+                out.push(REGISTER);
+                out.extend_from_slice(&n.to_be_bytes());
+            })?;
+        }
+        side.flush()?;
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// `recvfrom`, look up, `sendto`, for ever.
+pub fn recvfrom_sendto(socket: &UdpSocket) -> Result<()> {
+    let mut table = Table::default();
+    let mut buffer = [0; ROOM];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer)?;
+        if let Some(to) = table.route(from, &buffer[..length]) {
+            // A full buffer loses the packet, as the relay would.
+            let _ = socket.send_to(&buffer[..length], to);
+        }
+    }
+}
+
+/// `recvmmsg`, look up, `sendmmsg`, for ever; blocks for the first datagram of a batch.
+pub fn sendmmsg(socket: &UdpSocket) -> Result<()> {
+    let mut table = Table::default();
+    let mut buffers = vec![[0u8; ROOM]; BATCH];
+    // SAFETY: all zeroes is a valid name, vector or header.
+    let (mut names, mut vectors, mut messages): (
+        [libc::sockaddr_in; BATCH],
+        [libc::iovec; BATCH],
+        [libc::mmsghdr; BATCH],
+    ) = unsafe { mem::zeroed() };
+    loop {
+        for at in 0..BATCH {
+            vectors[at].iov_base = buffers[at].as_mut_ptr().cast();
+            vectors[at].iov_len = ROOM;
+            messages[at].msg_hdr.msg_name = (&raw mut names[at]).cast();
+            messages[at].msg_hdr.msg_namelen = size_of::<libc::sockaddr_in>() as _;
+            messages[at].msg_hdr.msg_iov = &raw mut vectors[at];
+            messages[at].msg_hdr.msg_iovlen = 1;
+        }
+        // SAFETY: every header points into arrays that live as long as the loop.
+        let received = unsafe {
+            let (fd, flags) = (socket.as_raw_fd(), libc::MSG_WAITFORONE as _);
+            libc::recvmmsg(fd, messages.as_mut_ptr(), BATCH as u32, flags, std::ptr::null_mut())
+        };
+        let received = usize::try_from(received)
+            .map_err(|_| io::Error::last_os_error())
+            .context("recvmmsg")?;
+        let mut due = 0;
+        for at in 0..received {
+            let length = messages[at].msg_len as usize;
+            let from = SocketAddr::from((
+                u32::from_be(names[at].sin_addr.s_addr).to_be_bytes(),
+                u16::from_be(names[at].sin_port),
+            ));
+            let Some(SocketAddr::V4(to)) = table.route(from, &buffers[at][..length]) else {
+                continue;
+            };
+            vectors[due].iov_base = buffers[at].as_mut_ptr().cast();
+            vectors[due].iov_len = length;
+            names[due].sin_family = libc::AF_INET as _;
+            names[due].sin_addr.s_addr = u32::from(*to.ip()).to_be();
+            names[due].sin_port = to.port().to_be();
+            due += 1;
+        }
+        // SAFETY: as above. What the kernel has no room for is lost, as it would be at the relay.
+        unsafe { libc::sendmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), due as u32, 0) };
+    }
+}

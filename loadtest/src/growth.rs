@@ -1,0 +1,88 @@
+//! Cost per packet and memory as sessions grow.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use crate::drive::{Dose, Load, drive};
+use crate::report::median;
+use crate::subject::{Bench, Kind, Subject};
+
+/// How far to grow.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Session counts to measure.
+    #[arg(long, value_delimiter = ',', default_value = "1,10,100,1000,10000")]
+    sessions: Vec<u32>,
+    /// Packets a second over all sessions.
+    #[arg(long, default_value_t = 20_000)]
+    pps: u64,
+    /// Rounds over all counts.
+    #[arg(long, default_value_t = 6)]
+    rounds: u32,
+    /// Milliseconds for each count in each round.
+    #[arg(long, default_value_t = 2_000)]
+    millis: u64,
+    /// Where the numbers go.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Where the table goes, as Markdown; always printed, too.
+    #[arg(long)]
+    table: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    sessions: u32,
+    cpu_ns: f64,
+    floor_cpu_ns: f64,
+    bytes_per_session: f64,
+}
+
+/// Measures every count in every round, the relay beside the sendmmsg floor.
+pub fn run(options: &Options, bench: &Bench) -> Result<()> {
+    let mut rows = Vec::new();
+    for &sessions in &options.sessions {
+        let sessions = sessions.clamp(1, 10_000);
+        let (mut relay, mut floor, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..options.rounds.min(100) {
+            for (kind, costs) in [(Kind::Relay, &mut relay), (Kind::Sendmmsg, &mut floor)] {
+                let mut subject = Subject::start(kind, bench)?;
+                let before = subject.rss()?;
+                subject.connect(sessions)?;
+                if kind == Kind::Relay {
+                    let grown = subject.rss()?.saturating_sub(before);
+                    bytes.push(grown as f64 / f64::from(sessions));
+                }
+                let dose = Dose::Paced { pps: options.pps.min(1_000_000) };
+                let time = Duration::from_millis(options.millis.min(60_000));
+                drive(&mut subject, Load { sessions, dose, time: time / 4 })?;
+                costs.push(drive(&mut subject, Load { sessions, dose, time })?.cpu_ns);
+            }
+        }
+        rows.push(Row {
+            sessions,
+            cpu_ns: median(relay),
+            floor_cpu_ns: median(floor),
+            bytes_per_session: median(bytes),
+        });
+    }
+    let mut table = String::from(
+        "| sessions | relay CPU ns/packet | sendmmsg CPU ns/packet | relay bytes/session |\n|--:|--:|--:|--:|\n",
+    );
+    for row in &rows {
+        let Row { sessions, cpu_ns, floor_cpu_ns, bytes_per_session } = row;
+        table += &format!("| {sessions} | {cpu_ns:.0} | {floor_cpu_ns:.0} | {bytes_per_session:.0} |\n");
+    }
+    print!("{table}");
+    if let Some(path) = &options.table {
+        std::fs::write(path, &table)?;
+    }
+    if let Some(path) = &options.json {
+        std::fs::write(path, serde_json::to_string_pretty(&rows)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! ICE as both endpoints of every session speak it with the relay.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use authloop_relay::stun::{self, BindingRequest, Class, Message, TransactionId};
+use authloop_relay::{Leg, PathAddr};
+
+use crate::net::Side;
+
+/// Every endpoint's own password: the load has no secrets.
+pub const PWD: &str = "loadtest+is+no+secret0";
+const GIVE_UP: Duration = Duration::from_secs(20);
+/// Checks per go, far fewer than the relay's socket holds.
+const CHUNK: u32 = 128;
+
+/// What the relay told one leg.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// The leg's ufrag at the relay.
+    pub ufrag: String,
+    /// The leg's password at the relay.
+    pub pwd: String,
+}
+
+/// An endpoint's own ufrag, from which its session is read back.
+pub fn ufrag(n: u32) -> String {
+    format!("s{n:07}")
+}
+
+/// A session's id: spread over the shards as random ones are.
+pub fn session_id(n: u32) -> [u8; 16] {
+    let mut id = [0; 16];
+    id[..4].copy_from_slice(&n.wrapping_mul(0x9e37_79b9).to_be_bytes());
+    id[4..8].copy_from_slice(&n.to_be_bytes());
+    id
+}
+
+/// Connects one side of sessions `0..locals.len()`, proven both ways.
+pub fn connect(side: &mut Side, leg: Leg, locals: &[Local]) -> Result<()> {
+    let count = locals.len() as u32;
+    let mut proven = vec![false; locals.len()];
+    let deadline = Instant::now() + GIVE_UP;
+    let mut attempt = 0;
+    while proven.iter().any(|done| !done) {
+        attempt += 1;
+        for start in (0..count).step_by(CHUNK as usize) {
+            let chunk = start..(start + CHUNK).min(count);
+            for n in chunk.filter(|n| !proven[*n as usize]) {
+                check(side, leg, n, attempt, &locals[n as usize])?;
+            }
+            side.flush()?;
+            let until = Instant::now() + Duration::from_millis(2);
+            while Instant::now() < until {
+                answer_all(side, &mut |n| proven[n as usize] = true)?;
+            }
+        }
+        ensure!(Instant::now() < deadline, "the relay did not connect every session in time");
+    }
+    Ok(())
+}
+
+/// Answers the relay's own checks among what arrives, and says whose they were.
+pub fn answer_all(side: &mut Side, answered: &mut impl FnMut(u32)) -> Result<usize> {
+    let mut due = Vec::new();
+    let received = side.receive(|datagram| {
+        due.extend(relays_check(datagram));
+        Ok(())
+    })?;
+    for (n, id) in due {
+        answer(side, n, id)?;
+        answered(n);
+    }
+    side.flush()?;
+    Ok(received)
+}
+
+/// The session and transaction of a check that the relay sent, if it is one.
+pub fn relays_check(datagram: &[u8]) -> Option<(u32, TransactionId)> {
+    let message = Message::parse(datagram).ok()?;
+    if message.class() != Class::Request || !message.integrity_holds(PWD.as_bytes()) {
+        return None;
+    }
+    let username = std::str::from_utf8(message.username()?).ok()?;
+    let (mine, _) = username.split_once(':')?;
+    let n = mine.strip_prefix('s')?.parse().ok()?;
+    Some((n, message.transaction_id()))
+}
+
+/// Answers one of the relay's checks.
+pub fn answer(side: &mut Side, n: u32, id: TransactionId) -> Result<()> {
+    let relay = PathAddr::from_v4([127, 0, 0, 1], 1);
+    side.push(n, |out| {
+        stun::write_binding_success(out, id, relay, PWD.as_bytes(), true);
+    })
+}
+
+fn check(side: &mut Side, leg: Leg, n: u32, attempt: u32, local: &Local) -> Result<()> {
+    let mut id = [leg as u8; 12];
+    id[1..5].copy_from_slice(&n.to_be_bytes());
+    id[5..9].copy_from_slice(&attempt.to_be_bytes());
+    let mine = ufrag(n);
+    let check = BindingRequest {
+        transaction_id: TransactionId(id),
+        to_ufrag: local.ufrag.as_bytes(),
+        from_ufrag: mine.as_bytes(),
+        pwd: local.pwd.as_bytes(),
+        priority: 1,
+        controlling: Some(u64::from(n)),
+        use_candidate: true,
+    };
+    side.push(n, |out| {
+        check.write(out);
+    })
+}

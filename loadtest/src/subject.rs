@@ -1,0 +1,217 @@
+//! A server under test, in a process of its own so that its time and memory can be told apart.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use authloop_relay::Leg;
+use serde::Serialize;
+
+use crate::net::Side;
+use crate::{floor, ice, turn};
+
+/// Whom the load is driven through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// authloop's relay.
+    Relay,
+    /// The floor of one system call a packet and direction.
+    Recvfrom,
+    /// The floor of batched system calls.
+    Sendmmsg,
+    /// coturn, two allocations a session.
+    Coturn,
+    /// The `turn-server` crate, two allocations a session.
+    TurnServer,
+}
+
+/// Where to find the peers' binaries, and where they may run.
+#[derive(Debug, Clone)]
+pub struct Bench {
+    /// coturn's binary.
+    pub coturn: PathBuf,
+    /// The `turn-server` crate's binary.
+    pub turn_server: PathBuf,
+    /// The processor that servers are bound to.
+    pub cpu: Option<usize>,
+}
+
+/// A running server with its sessions connected.
+pub struct Subject {
+    kind: Kind,
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    /// The hosts' side of every session.
+    pub host: Side,
+    /// The viewers' side.
+    pub viewer: Side,
+}
+
+impl Subject {
+    /// Starts a server.
+    pub fn start(kind: Kind, bench: &Bench) -> Result<Self> {
+        let own = std::env::current_exe()?;
+        let own = own.to_str().context("this binary's path is not UTF-8")?;
+        let port = free_port()?;
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let args: Vec<String> = match kind {
+            Kind::Relay => to_strings(&[own, "serve", "relay"]),
+            Kind::Recvfrom => to_strings(&[own, "serve", "recvfrom"]),
+            Kind::Sendmmsg => to_strings(&[own, "serve", "sendmmsg"]),
+            Kind::Coturn => coturn(&bench.coturn.to_string_lossy(), port),
+            Kind::TurnServer => turn_server(&bench.turn_server.to_string_lossy(), listen)?,
+        };
+        let mut command = match bench.cpu {
+            Some(cpu) => {
+                let mut command = Command::new("taskset");
+                command.args(["-c", &cpu.to_string()]).args(&args);
+                command
+            }
+            None => {
+                let mut command = Command::new(&args[0]);
+                command.args(&args[1..]);
+                command
+            }
+        };
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {}", args[0]))?;
+        let mut stdout = BufReader::new(child.stdout.take().context("no stdout")?);
+        let addr = match kind {
+            Kind::Relay | Kind::Recvfrom | Kind::Sendmmsg => {
+                let mut line = String::new();
+                stdout.read_line(&mut line)?;
+                line.trim().parse().context("the server did not say where it listens")?
+            }
+            Kind::Coturn | Kind::TurnServer => {
+                std::thread::sleep(Duration::from_millis(700));
+                listen
+            }
+        };
+        if let Some(status) = child.try_wait()? {
+            bail!("{} ended at once: {status}", args[0]);
+        }
+        Ok(Self { kind, child, stdout, host: Side::new(1, addr)?, viewer: Side::new(2, addr)? })
+    }
+
+    /// Opens and connects `sessions` sessions.
+    pub fn connect(&mut self, sessions: u32) -> Result<()> {
+        match self.kind {
+            Kind::Relay => {
+                let locals = self.open(sessions)?;
+                let legs: (Vec<_>, Vec<_>) = locals.into_iter().unzip();
+                ice::connect(&mut self.host, Leg::Host, &legs.0)?;
+                ice::connect(&mut self.viewer, Leg::Viewer, &legs.1)
+            }
+            Kind::Recvfrom | Kind::Sendmmsg => {
+                floor::connect([&mut self.host, &mut self.viewer], sessions)
+            }
+            Kind::Coturn | Kind::TurnServer => {
+                turn::connect([&mut self.host, &mut self.viewer], sessions)
+            }
+        }
+    }
+
+    /// Whether payloads travel in ChannelData.
+    pub fn is_turn(&self) -> bool {
+        matches!(self.kind, Kind::Coturn | Kind::TurnServer)
+    }
+
+    /// Processor time of all the server's threads so far.
+    pub fn cpu(&self) -> Result<Duration> {
+        let mut total = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let stat = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            let running = stat.split_whitespace().next().context("empty schedstat")?;
+            total += running.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(total))
+    }
+
+    /// Resident memory in bytes.
+    pub fn rss(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.context("no VmRSS")?.trim().trim_end_matches(" kB");
+        Ok(kib.parse::<u64>()? * 1024)
+    }
+
+    /// What the relay counted, for a look inside.
+    pub fn stats(&mut self) -> Result<String> {
+        self.tell("stats .")?;
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        Ok(line)
+    }
+
+    fn open(&mut self, sessions: u32) -> Result<Vec<(ice::Local, ice::Local)>> {
+        self.tell(&format!("open {sessions}"))?;
+        let mut locals = Vec::with_capacity(sessions as usize);
+        for _ in 0..sessions {
+            let mut line = String::new();
+            self.stdout.read_line(&mut line)?;
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let [hu, hp, vu, vp] = <[String; 4]>::try_from(words)
+                .ok()
+                .context("the relay did not open a session")?;
+            locals.push((ice::Local { ufrag: hu, pwd: hp }, ice::Local { ufrag: vu, pwd: vp }));
+        }
+        Ok(locals)
+    }
+
+    fn tell(&mut self, line: &str) -> Result<()> {
+        let stdin = self.child.stdin.as_mut().context("no stdin")?;
+        writeln!(stdin, "{line}")?;
+        Ok(stdin.flush()?)
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way nothing is left behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn coturn(binary: &str, port: u16) -> Vec<String> {
+    let mut args = to_strings(&[
+        binary, "-n", "--no-tls", "--no-dtls", "--no-cli", "--lt-cred-mech", "--fingerprint",
+        "--allow-loopback-peers", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1",
+        "--min-port=20000", "--max-port=65000", "--relay-threads=1", "--log-file=stdout",
+        "--simple-log", "--no-stdout-log", "--pidfile=/dev/null", "--no-rfc5780",
+    ]);
+    args.push(format!("--listening-port={port}"));
+    args.push(format!("--realm={}", turn::REALM));
+    args.push(format!("--user={}:{}", turn::USER, turn::PASSWORD));
+    args
+}
+
+fn turn_server(binary: &str, listen: SocketAddr) -> Result<Vec<String>> {
+    let config = format!(
+        "[server]\nport-range = \"20000..65000\"\nmax-threads = 1\nrealm = \"{}\"\n\
+         [[server.interfaces]]\ntransport = \"udp\"\nlisten = \"{listen}\"\n\
+         external = \"{listen}\"\nidle-timeout = 20\nmtu = 1500\n\
+         [log]\nlevel = \"error\"\nstdout = false\n\
+         [auth]\nenable-hooks-auth = false\n[auth.static-credentials]\n{} = \"{}\"\n",
+        turn::REALM, turn::USER, turn::PASSWORD,
+    );
+    let path = std::env::temp_dir().join(format!("authloop-loadtest-{}.toml", listen.port()));
+    std::fs::write(&path, config)?;
+    Ok(to_strings(&[binary, &format!("--config={}", path.display())]))
+}
+
+fn free_port() -> Result<u16> {
+    Ok(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn to_strings(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
