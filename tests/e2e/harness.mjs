@@ -27,8 +27,12 @@ export const DEVICES = {
 
 /** The user's browser, one for all tests of a file; contexts keep the users apart. */
 let userBrowser = null;
-const usersBrowser = () =>
-  (userBrowser ??= chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, "--allow-loopback-in-peer-connection"] }));
+export const usersBrowser = () =>
+  (userBrowser ??= chromium.launch({
+    executablePath: CHROMIUM,
+    // The second: the attacker of hostile.test.mjs must know its own address.
+    args: [...FLAGS, "--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns"],
+  }));
 
 /** The browser that is handed off. */
 export class Remote extends Part {
@@ -106,15 +110,15 @@ export class World {
   static async open({ path = "/", mitm = false, site = [], server = [] } = {}) {
     const world = new World();
     try {
-      world.mitm = mitm ? world.#keep(await Mitm.start()) : null;
+      world.mitm = mitm ? world.keep(await Mitm.start()) : null;
       const origin = world.mitm ? ["--public-origin", world.mitm.origin] : [];
       [world.site, world.server] = await Promise.all([
-        Site.start(site).then((p) => world.#keep(p)),
-        Server.start([...origin, ...server]).then((p) => world.#keep(p)),
+        Site.start(site).then((p) => world.keep(p)),
+        Server.start([...origin, ...server]).then((p) => world.keep(p)),
       ]);
       if (world.mitm) world.mitm.upstream = world.server.url;
       world.origin = world.mitm?.origin ?? world.server.url;
-      world.remote = world.#keep(await Remote.start(`${world.site.url}${path}`));
+      world.remote = world.keep(await Remote.start(`${world.site.url}${path}`));
       return world;
     } catch (error) {
       await world.close();
@@ -122,19 +126,20 @@ export class World {
     }
   }
 
-  #keep(part) {
+  /** Has it stopped with the world. */
+  keep(part) {
     this.#open.push(part);
     return part;
   }
 
   host(args = [], { cdp = this.remote.cdp, server = this.origin } = {}) {
-    return this.#keep(new Host("host", bin("authloop-host"), ["handoff", "--json", "--cdp", cdp, "--server", server, ...args]));
+    return this.keep(new Host("host", bin("authloop-host"), ["handoff", "--json", "--cdp", cdp, "--server", server, ...args]));
   }
 
   /** A user at a device, with nothing remembered. */
   async viewer(device = "desktop") {
     const context = await (await usersBrowser()).newContext(DEVICES[device]);
-    return this.#keep(await Viewer.start(context, device));
+    return this.keep(await Viewer.start(context, device));
   }
 
   /** A handoff up to the first frame. */
