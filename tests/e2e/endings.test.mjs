@@ -31,7 +31,7 @@ scenario("declined while live", {}, async (world) => {
 });
 
 scenario("expired while nobody came, and the link says so", {}, async (world) => {
-  const host = world.host(["--ttl", "2"]);
+  const host = world.host(["--ttl", "10"]);
   const link = await host.link();
 
   assert.deepEqual(await host.outcome(), { code: 4, event: "expired" });
@@ -42,9 +42,9 @@ scenario("expired while nobody came, and the link says so", {}, async (world) =>
 });
 
 scenario("expired while live", {}, async (world) => {
-  const { host, viewer } = await world.live("desktop", ["--ttl", "12"]);
+  const { host, viewer } = await world.live("desktop", ["--ttl", "30"]);
 
-  assert.deepEqual(await host.outcome(), { code: 4, event: "expired" });
+  assert.deepEqual(await host.outcome(45_000), { code: 4, event: "expired" });
   await viewer.state("ended");
   assert.equal((await viewer.dataset()).outcome, "expired");
 });

@@ -77,9 +77,11 @@ export class Mitm {
     pipe("server", server, client);
   }
 
-  /** Says something to a client in the server's name. */
+  /** Says something to a client in the server's name; whether the client is there. */
   inject(session, side, message) {
-    this.#sockets.get(`${session}/${side}`).client.send(JSON.stringify(message));
+    const client = this.#sockets.get(`${session}/${side}`)?.client;
+    client?.send(JSON.stringify(message));
+    return client?.readyState === WebSocket.OPEN;
   }
 
   /** The `count`th message for which `match` holds, past or to come. */
