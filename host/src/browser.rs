@@ -211,7 +211,8 @@ impl Browser {
         self.0.connection.subscribe(Scope::All, methods, capacity)
     }
 
-    async fn forget(&self, target: &TargetId) {
+    /// Drops what is remembered of a page that is closed.
+    pub(crate) async fn forget(&self, target: &TargetId) {
         self.0.attached.lock().await.remove(target);
     }
 }

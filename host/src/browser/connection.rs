@@ -144,6 +144,20 @@ impl Connection {
         method: &str,
         params: Value,
     ) -> Reply {
+        let exchange = async { self.begin(session, method, params).await?.await };
+        match tokio::time::timeout(CALL_TIMEOUT, exchange).await {
+            Ok(reply) => reply,
+            Err(_) => Err(BrowserError::Timeout(method.to_owned())),
+        }
+    }
+
+    /// Queues a command; the future it returns waits for the answer, without a limit.
+    pub(super) async fn begin(
+        &self,
+        session: Option<&SessionId>,
+        method: &str,
+        params: Value,
+    ) -> Result<impl Future<Output = Reply> + Send + use<>, BrowserError> {
         let (id, message) = self.message(session, method, params);
         let (reply, answer) = oneshot::channel();
         let pending = Pending {
@@ -152,24 +166,19 @@ impl Connection {
         };
         lock(&self.shared.pending).insert(id, pending);
         // Forget the command when the caller stops waiting for it.
-        let _forget = Forget {
-            shared: &self.shared,
+        let forget = Forget {
+            shared: Arc::clone(&self.shared),
             id,
         };
         // The reader may have drained `pending` just before the line above.
         if let Some(error) = self.error() {
             return Err(error);
         }
-        let exchange = async {
-            if self.outgoing.send(message).await.is_err() {
-                return Err(self.gone());
-            }
-            answer.await.unwrap_or_else(|_| Err(self.gone()))
-        };
-        match tokio::time::timeout(CALL_TIMEOUT, exchange).await {
-            Ok(reply) => reply,
-            Err(_) => Err(BrowserError::Timeout(method.to_owned())),
-        }
+        self.outgoing.send(message).await.map_err(|_| self.gone())?;
+        Ok(async move {
+            let answer = answer.await;
+            answer.unwrap_or_else(|_| Err(forget.shared.error().unwrap_or_else(closed)))
+        })
     }
 
     /// Sends a command, waiting for room in the queue but never for the answer.
@@ -225,7 +234,7 @@ impl Connection {
 
     /// Why the connection has ended, if it has.
     pub(super) fn error(&self) -> Option<BrowserError> {
-        self.shared.ended.borrow().clone()
+        self.shared.error()
     }
 
     fn gone(&self) -> BrowserError {
@@ -245,12 +254,12 @@ impl Connection {
     }
 }
 
-struct Forget<'a> {
-    shared: &'a Shared,
+struct Forget {
+    shared: Arc<Shared>,
     id: u64,
 }
 
-impl Drop for Forget<'_> {
+impl Drop for Forget {
     fn drop(&mut self) {
         lock(&self.shared.pending).remove(&self.id);
     }
@@ -282,6 +291,10 @@ async fn read(mut stream: futures_util::stream::SplitStream<Socket>, shared: Arc
 }
 
 impl Shared {
+    fn error(&self) -> Option<BrowserError> {
+        self.ended.borrow().clone()
+    }
+
     fn dispatch(&self, text: &str) {
         let Ok(incoming) = serde_json::from_str::<Incoming>(text) else {
             // Never log the text: it may be what the user typed.

@@ -1,9 +1,7 @@
 // Runs in an isolated world of every frame: the page can neither see nor forge it.
 // Tells the host what kind of field has the focus and where; never what is in it.
 (() => {
-  const send = globalThis.authloopFocus;
-  if (typeof send !== "function" || globalThis.authloopWatching) return;
-  globalThis.authloopWatching = true;
+  if (globalThis.authloopNext) return;
 
   const NOT_TYPED_INTO = new Set([
     "button", "submit", "reset", "checkbox", "radio", "range", "color", "file", "image", "hidden",
@@ -11,7 +9,9 @@
   const SECRET = /(^|\s)(current-password|new-password|one-time-code|cc-[a-z-]+)(\s|$)/;
   const numbers = new WeakMap();
   let lastNumber = 0;
-  let lastSent = "null";
+  let latest = "null";
+  let delivered = "null";
+  let waiting = null;
 
   const numberOf = (element) => {
     if (!numbers.has(element)) numbers.set(element, ++lastNumber);
@@ -78,11 +78,24 @@
         attributes.observe(element, { attributeFilter });
       }
     }
-    const text = JSON.stringify(field);
-    if (text === lastSent) return;
-    lastSent = text;
-    send(text);
+    latest = JSON.stringify(field);
+    deliver();
   };
+
+  const deliver = () => {
+    if (!waiting || latest === delivered) return;
+    delivered = latest;
+    waiting(latest);
+    waiting = null;
+  };
+
+  // The host asks for the next report and waits; a binding would need `Runtime.enable`, which a
+  // page can notice.
+  globalThis.authloopNext = () =>
+    new Promise((resolve) => {
+      waiting = resolve;
+      deliver();
+    });
 
   let timer = 0;
   let due = Infinity;

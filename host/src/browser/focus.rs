@@ -10,12 +10,10 @@ use super::connection::Connection;
 use super::error::BrowserError;
 use super::ids::{FrameId, SessionId};
 
-/// The isolated world's name, also the execution context's name the binding is limited to.
-pub(super) const WORLD: &str = "authloop";
-/// The function by which the script reports.
-pub(super) const BINDING: &str = "authloopFocus";
+/// The isolated world's name.
+const WORLD: &str = "authloop";
 /// The script.
-pub(super) const SCRIPT: &str = include_str!("focus.js");
+const SCRIPT: &str = include_str!("focus.js");
 /// Frames nested deeper than this are not searched.
 const MAX_DEPTH: usize = 16;
 
@@ -108,7 +106,7 @@ impl Report {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) session: Option<SessionId>,
-    pub(super) context: i64,
+    pub(super) frame: FrameId,
 }
 
 /// The sessions around a frame, from its own outwards to the page's; each but the last with the
@@ -118,6 +116,51 @@ pub(super) struct Ancestry {
     pub(super) inner: Vec<(Option<SessionId>, FrameId)>,
     pub(super) page: Option<SessionId>,
     pub(super) top_frame: FrameId,
+}
+
+/// Watches the document that a frame shows now; `report` gets each change of its focused field.
+/// Ends with the document. `Runtime.enable` is never sent: a page can notice it.
+pub(super) async fn watch<F>(
+    connection: &Connection,
+    source: &Source,
+    mut report: impl FnMut(Option<Report>) -> F,
+) -> Result<(), BrowserError>
+where
+    F: Future<Output = ()>,
+{
+    let session = source.session.as_ref();
+    let context = isolated_world(connection, session, &source.frame).await?;
+    let install = json!({ "contextId": context, "expression": SCRIPT });
+    connection
+        .call(session, "Runtime.evaluate", install)
+        .await?;
+    loop {
+        let next = json!({
+            "contextId": context, "expression": "authloopNext()",
+            "awaitPromise": true, "returnByValue": true,
+        });
+        // It may be long until the focus changes: this call has no time limit.
+        let answer = connection
+            .begin(session, "Runtime.evaluate", next)
+            .await?
+            .await?;
+        let text = answer["result"]["value"].as_str();
+        let next = text.and_then(|text| serde_json::from_str(text).ok());
+        let next = next.ok_or_else(|| BrowserError::Unexpected("Runtime.evaluate".to_owned()))?;
+        report(next).await;
+    }
+}
+
+async fn isolated_world(
+    connection: &Connection,
+    session: Option<&SessionId>,
+    frame: &FrameId,
+) -> Result<Value, BrowserError> {
+    let params = json!({ "frameId": frame.as_str(), "worldName": WORLD });
+    let mut world = connection
+        .call(session, "Page.createIsolatedWorld", params)
+        .await?;
+    Ok(world["executionContextId"].take())
 }
 
 /// Finds where in the page the reported field is.
@@ -131,17 +174,17 @@ pub(super) async fn place(
     if let Some(viewport) = report.viewport {
         return Ok(report.placed(id, (0.0, 0.0), viewport));
     }
-    let frame = frame_of(connection, source).await?;
+    let frame = &source.frame;
     let mut offset = (0.0, 0.0);
     // A frame that is not its process's root: its owner is in the same session.
     let local_root = ancestry
         .inner
         .first()
         .map_or(&ancestry.top_frame, |(_, frame)| frame);
-    if frame != *local_root {
+    if frame != local_root {
         add(
             &mut offset,
-            owner_corner(connection, source.session.as_ref(), &frame).await?,
+            owner_corner(connection, source.session.as_ref(), frame).await?,
         );
     }
     for (depth, (_, frame)) in ancestry.inner.iter().enumerate().take(MAX_DEPTH) {
@@ -161,23 +204,6 @@ pub(super) async fn place(
 fn add(offset: &mut (f64, f64), corner: (f64, f64)) {
     offset.0 += corner.0;
     offset.1 += corner.1;
-}
-
-/// The frame a context belongs to. `Runtime.enable` would tell, but pages can notice it.
-async fn frame_of(connection: &Connection, source: &Source) -> Result<FrameId, BrowserError> {
-    let session = source.session.as_ref();
-    let params = json!({ "contextId": source.context, "expression": "document.documentElement" });
-    let answer = connection.call(session, "Runtime.evaluate", params).await?;
-    let object = &answer["result"]["objectId"];
-    let params = json!({ "objectId": object });
-    let answer = connection.call(session, "DOM.describeNode", params).await?;
-    connection.notify(
-        session,
-        "Runtime.releaseObject",
-        json!({ "objectId": object }),
-    )?;
-    let frame = answer["node"]["frameId"].as_str().map(FrameId::from);
-    frame.ok_or_else(|| BrowserError::Unexpected("DOM.describeNode".to_owned()))
 }
 
 /// Top left of a frame's content, in the coordinates of its parent's process.
@@ -205,14 +231,11 @@ async fn viewport_of(
     ancestry: &Ancestry,
 ) -> Result<[f64; 4], BrowserError> {
     let session = ancestry.page.as_ref();
-    let params = json!({ "frameId": ancestry.top_frame.as_str(), "worldName": WORLD });
-    let world = connection
-        .call(session, "Page.createIsolatedWorld", params)
-        .await?;
+    let context = isolated_world(connection, session, &ancestry.top_frame).await?;
     let expression = "(v => !v || v.scale === 1 ? [0, 0, innerWidth, innerHeight] \
                       : [v.offsetLeft, v.offsetTop, v.width, v.height])(visualViewport)";
     let params = json!({
-        "contextId": world["executionContextId"],
+        "contextId": context,
         "expression": expression,
         "returnByValue": true,
     });

@@ -77,15 +77,22 @@ impl OriginTracker {
         let opaque_url = (origin == "null").then(|| url.to_owned());
         if origin != self.info.origin || opaque_url != self.opaque_url {
             self.info.epoch += 1;
-            self.info.security = SecurityState::Unknown;
         }
         self.info.origin = origin;
         self.opaque_url = opaque_url;
-        title.clone_into(&mut self.info.title);
+        self.observe_title(title);
     }
 
-    pub(super) fn observe_security(&mut self, state: SecurityState) {
-        self.info.security = state;
+    /// Takes the page's title; an empty one means that it has none yet.
+    pub(super) fn observe_title(&mut self, title: &str) {
+        if !title.is_empty() {
+            title.clone_into(&mut self.info.title);
+        }
+    }
+
+    /// The page shows another document, whose title is not known yet.
+    pub(super) fn forget_title(&mut self) {
+        self.info.title.clear();
     }
 }
 
@@ -131,16 +138,5 @@ mod tests {
         tracker.observe("https://пример.example/", "");
 
         assert_eq!(tracker.info().origin, "https://xn--e1afmkfd.example");
-    }
-
-    #[test]
-    fn security_is_forgotten_with_the_origin() {
-        let mut tracker = OriginTracker::new();
-        tracker.observe("https://a.example/", "");
-        tracker.observe_security(SecurityState::Secure);
-
-        tracker.observe("http://b.example/", "");
-
-        assert_eq!(tracker.info().security, SecurityState::Unknown);
     }
 }

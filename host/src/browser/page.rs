@@ -47,6 +47,18 @@ impl Page {
         self.0.connection.call(session, method, params).await
     }
 
+    /// Queues a command, and gives a future for its answer: commands begun one after the other
+    /// are sent in that order, whenever their answers come.
+    pub(crate) async fn begin(
+        &self,
+        method: &str,
+        params: Value,
+    ) -> Result<impl Future<Output = Result<Value, BrowserError>> + Send + use<>, BrowserError>
+    {
+        let session = self.0.session.as_ref();
+        self.0.connection.begin(session, method, params).await
+    }
+
     /// Sends a command and never waits, neither for the answer nor for room:
     /// [`BrowserError::Busy`] says that it was not sent.
     pub fn notify(&self, method: &str, params: Value) -> Result<(), BrowserError> {

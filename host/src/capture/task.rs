@@ -133,10 +133,7 @@ impl Task {
             let (width, height) = fitted.pixels();
             params["maxWidth"] = width.into();
             params["maxHeight"] = height.into();
-            self.surfaces.send_replace(Surface {
-                width: width.into(),
-                height: height.into(),
-            });
+            self.surfaces.send_replace(fitted.surface());
         }
         spawn_caret(&page);
         self.repeats.forget();

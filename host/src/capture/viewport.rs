@@ -69,6 +69,14 @@ impl Viewport {
         })
     }
 
+    pub(super) fn surface(&self) -> Surface {
+        let (width, height) = self.pixels();
+        Surface {
+            width: width.into(),
+            height: height.into(),
+        }
+    }
+
     /// `Emulation.setVisibleSize`.
     pub(super) fn visible_size(&self) -> Value {
         let (width, height) = self.pixels();
@@ -79,11 +87,7 @@ impl Viewport {
 impl Surface {
     pub(super) fn of(viewport: Option<Viewport>, max_pixels: u32) -> Self {
         viewport.map_or_else(Self::default, |viewport| {
-            let (width, height) = viewport.fitted(max_pixels).pixels();
-            Self {
-                width: width.into(),
-                height: height.into(),
-            }
+            viewport.fitted(max_pixels).surface()
         })
     }
 }

@@ -152,8 +152,8 @@ async fn the_capture_survives_navigation_popups_and_new_sizes() {
     let mut stage = Stage::open(&site.url("/")).await;
     let mut screen = Screen::new();
     let (pipeline, mut frames) = VideoPipeline::start(stage.follower.view(), phone()).unwrap();
-    within("the first frame", frames.recv()).await.unwrap();
-    pipeline.request_keyframe();
+    let first = within("the first frame", frames.recv()).await.unwrap();
+    screen.show(&first);
 
     // Another origin, so another process.
     let elsewhere = site.url_at("localhost", "/other");

@@ -23,13 +23,13 @@ const EVENTS: [&str; 12] = [
     "Target.targetInfoChanged",
     "Target.attachedToTarget",
     "Target.detachedFromTarget",
+    "Page.frameAttached",
     "Page.frameNavigated",
     "Page.javascriptDialogOpening",
     "Page.javascriptDialogClosed",
     "Inspector.targetCrashed",
     "Inspector.targetReloadedAfterCrash",
     "Security.visibleSecurityStateChanged",
-    "Runtime.bindingCalled",
 ];
 
 /// What the actor's tasks found out.
@@ -40,11 +40,17 @@ enum Found {
         url: String,
         title: String,
     },
+    Report {
+        source: Source,
+        report: Option<Report>,
+    },
     Focus {
         turn: u64,
         field: FocusedField,
     },
     Pages(Vec<TargetInfo>),
+    /// A page's answer to `Page.getFrameTree`.
+    Frames(Page, Value),
 }
 
 /// A frame in a process of its own.
@@ -61,6 +67,8 @@ pub(super) struct Actor {
     view: watch::Sender<View>,
     tabs: Tabs,
     pages: HashMap<TargetId, Page>,
+    /// Told once per change, perhaps before the change of origin is known.
+    security: HashMap<TargetId, SecurityState>,
     frames: HashMap<SessionId, FrameSession>,
     tracker: OriginTracker,
     focus_source: Option<(Source, u64)>,
@@ -101,6 +109,7 @@ impl Actor {
             view,
             tabs: Tabs::new(first.clone()),
             pages: HashMap::from([(first.clone(), page)]),
+            security: HashMap::new(),
             frames: HashMap::new(),
             tracker,
             focus_source: None,
@@ -112,6 +121,9 @@ impl Actor {
     }
 
     pub(super) async fn run(mut self) {
+        for page in self.pages.clone().values() {
+            self.watch_open_frames(page);
+        }
         loop {
             tokio::select! {
                 event = self.events.recv() => match event {
@@ -145,7 +157,11 @@ impl Actor {
                     self.drop_focus_of(Some(&session));
                 }
             }
-            "Page.frameNavigated" => self.on_navigated(event),
+            "Page.frameAttached" => self.watch_focus(event.session.as_ref(), &params["frameId"]),
+            "Page.frameNavigated" => {
+                self.watch_focus(event.session.as_ref(), &params["frame"]["id"]);
+                self.on_navigated(event);
+            }
             "Page.javascriptDialogOpening" => self.on_dialog(event),
             "Page.javascriptDialogClosed" => self.change(|view| view.dialog = None),
             "Inspector.targetCrashed" if self.is_active(event) => {
@@ -159,12 +175,13 @@ impl Actor {
             "Inspector.targetReloadedAfterCrash" if self.is_active(event) => {
                 self.change(|view| view.health = Health::Alive);
             }
-            "Security.visibleSecurityStateChanged" if self.is_active(event) => {
-                self.tracker
-                    .observe_security(SecurityState::from_cdp(params));
-                self.publish_origin();
+            "Security.visibleSecurityStateChanged" => {
+                if let Some(page) = self.page_of(event.session.as_ref()) {
+                    let state = SecurityState::from_cdp(params);
+                    self.security.insert(page.target().clone(), state);
+                    self.publish_origin();
+                }
             }
-            "Runtime.bindingCalled" if params["name"] == focus::BINDING => self.on_focus(event),
             _ => {}
         }
     }
@@ -173,6 +190,7 @@ impl Actor {
         match found {
             Found::Attached(page) => {
                 self.pages.insert(page.target().clone(), page.clone());
+                self.watch_open_frames(&page);
                 if self.tabs.active() == Some(page.target()) {
                     self.show(&page);
                 }
@@ -183,9 +201,17 @@ impl Actor {
                     self.publish_origin();
                 }
             }
+            Found::Report { source, report } => self.on_report(&source, report),
             Found::Focus { turn, field } => {
                 if turn == self.focus_turn {
                     self.change(|view| view.focus = Some(field));
+                }
+            }
+            Found::Frames(page, answer) => {
+                let mut trees = vec![&answer["frameTree"]];
+                while let Some(tree) = trees.pop() {
+                    self.watch_focus(page.session(), &tree["frame"]["id"]);
+                    trees.extend(tree["childFrames"].as_array().into_iter().flatten());
                 }
             }
             Found::Pages(open) => {
@@ -213,6 +239,8 @@ impl Actor {
         if self.tabs.contains(&info.id) {
             // The address in a target's info may still be a pending one: ask for the committed.
             if self.tabs.active() == Some(&info.id) {
+                self.tracker.observe_title(&info.title);
+                self.publish_origin();
                 self.ask_address();
             }
         } else {
@@ -241,6 +269,7 @@ impl Actor {
 
     fn on_closed(&mut self, id: &TargetId) {
         let changed = self.tabs.closed(id);
+        self.security.remove(id);
         if self.pages.remove(id).is_some() {
             let browser = self.browser.clone();
             let id = id.clone();
@@ -267,6 +296,7 @@ impl Actor {
     fn show(&mut self, page: &Page) {
         self.focus_source = None;
         self.focus_turn += 1;
+        self.tracker.forget_title();
         let shown = page.clone();
         self.change(|view| {
             view.page = shown;
@@ -286,6 +316,7 @@ impl Actor {
         }
         self.focus_source = None;
         self.focus_turn += 1;
+        self.tracker.forget_title();
         self.change(|view| {
             view.focus = None;
             view.document += 1;
@@ -345,43 +376,78 @@ impl Actor {
             return;
         };
         let connection = self.connection();
-        // A frame that is gone before it is watched needs no watching.
-        let _gone = notify_all(&connection, Some(&session), &[("Page.enable", json!({}))]);
-        let _gone = notify_all(&connection, Some(&session), &watch_frame());
+        for (method, params) in [
+            ("Page.enable", json!({})),
+            ("Target.setAutoAttach", frames_only()),
+        ] {
+            // A frame that is gone before it is watched needs no watching.
+            let _gone = connection.notify(Some(&session), method, params);
+        }
         self.frames.insert(
-            session,
+            session.clone(),
             FrameSession {
                 parent: event.session.clone(),
                 frame: FrameId::from(frame),
             },
         );
+        self.watch_focus(Some(&session), &info["targetId"]);
     }
 
-    fn on_focus(&mut self, event: &Event) {
-        let source = Source {
-            session: event.session.clone(),
-            context: event.params["executionContextId"].as_i64().unwrap_or(0),
+    /// Watches the focus in a frame's new document; ends with the document.
+    fn watch_focus(&mut self, session: Option<&SessionId>, frame: &Value) {
+        let Some(frame) = frame.as_str().map(FrameId::from) else {
+            return;
         };
-        let Some(page) = self.page_of(event.session.as_ref()) else {
+        let source = Source {
+            session: session.cloned(),
+            frame,
+        };
+        if self
+            .focus_source
+            .as_ref()
+            .is_some_and(|(s, _)| *s == source)
+        {
+            self.lose_focus();
+        }
+        if self.page_of(session).is_none() {
+            return;
+        }
+        let connection = self.connection();
+        let reporter = self.reporter.clone();
+        tokio::spawn(async move {
+            let send = |report| {
+                let source = source.clone();
+                let reporter = reporter.clone();
+                async move {
+                    let _actor_gone = reporter.send(Found::Report { source, report }).await;
+                }
+            };
+            let ended = focus::watch(&connection, &source, send).await;
+            tracing::trace!(?ended, "a document is watched no more");
+        });
+    }
+
+    /// The documents a page shows already.
+    fn watch_open_frames(&mut self, page: &Page) {
+        let (page, reporter) = (page.clone(), self.reporter.clone());
+        tokio::spawn(async move {
+            if let Ok(answer) = page.call("Page.getFrameTree", json!({})).await {
+                let _actor_gone = reporter.send(Found::Frames(page, answer)).await;
+            }
+        });
+    }
+
+    fn on_report(&mut self, source: &Source, report: Option<Report>) {
+        let Some(page) = self.page_of(source.session.as_ref()) else {
             return;
         };
         if self.tabs.active() != Some(page.target()) {
             return;
         }
-        let payload = event.params["payload"].as_str().unwrap_or_default();
-        let Ok(report) = serde_json::from_str::<Option<Report>>(payload) else {
-            return;
-        };
         let Some(report) = report else {
             // A frame that lost the focus may be heard after the one that gained it.
-            if self
-                .focus_source
-                .as_ref()
-                .is_some_and(|(s, _)| *s == source)
-            {
-                self.focus_source = None;
-                self.focus_turn += 1;
-                self.change(|view| view.focus = None);
+            if self.focus_source.as_ref().is_some_and(|(s, _)| s == source) {
+                self.lose_focus();
             }
             return;
         };
@@ -392,8 +458,8 @@ impl Actor {
         }
         self.focus_turn += 1;
         let (turn, id) = (self.focus_turn, self.fields);
-        let ancestry = self.ancestry(&page, event.session.as_ref());
-        let connection = self.connection();
+        let ancestry = self.ancestry(&page, source.session.as_ref());
+        let (connection, source) = (self.connection(), source.clone());
         let reporter = self.reporter.clone();
         tokio::spawn(async move {
             let placed = focus::place(&connection, &source, &ancestry, id, report).await;
@@ -401,6 +467,12 @@ impl Actor {
                 let _actor_gone = reporter.send(Found::Focus { turn, field }).await;
             }
         });
+    }
+
+    fn lose_focus(&mut self) {
+        self.focus_source = None;
+        self.focus_turn += 1;
+        self.change(|view| view.focus = None);
     }
 
     fn ancestry(&self, page: &Page, session: Option<&SessionId>) -> Ancestry {
@@ -432,9 +504,7 @@ impl Actor {
     fn drop_focus_of(&mut self, session: Option<&SessionId>) {
         let lost = |(source, _): &(Source, u64)| source.session.as_ref() == session;
         if self.focus_source.as_ref().is_some_and(lost) {
-            self.focus_source = None;
-            self.focus_turn += 1;
-            self.change(|view| view.focus = None);
+            self.lose_focus();
         }
     }
 
@@ -444,7 +514,9 @@ impl Actor {
     }
 
     fn publish_origin(&self) {
-        let origin = self.tracker.info().clone();
+        let mut origin = self.tracker.info().clone();
+        let security = self.tabs.active().and_then(|id| self.security.get(id));
+        origin.security = security.copied().unwrap_or_default();
         self.change(|view| view.origin = origin);
     }
 
@@ -473,8 +545,8 @@ impl Actor {
     }
 }
 
-/// Sets up a page: frames in other processes, crash and security reports, and the focus script.
-/// Nothing here waits for the page's renderer, which may be busy or held by a dialog.
+/// Sets up a page: frames in other processes, crash and security reports. Nothing here waits for
+/// the page's renderer, which may be busy or held by a dialog.
 async fn watch_page(page: &Page) -> Result<(), BrowserError> {
     page.post("Inspector.enable", json!({})).await?;
     page.post("Security.enable", json!({})).await?;
@@ -482,43 +554,15 @@ async fn watch_page(page: &Page) -> Result<(), BrowserError> {
     let focused = json!({ "enabled": true });
     page.post("Emulation.setFocusEmulationEnabled", focused)
         .await?;
-    for (method, params) in watch_frame() {
-        page.post(method, params).await?;
-    }
-    Ok(())
+    page.post("Target.setAutoAttach", frames_only()).await
 }
 
-fn watch_frame() -> [(&'static str, Value); 3] {
-    [
-        (
-            "Target.setAutoAttach",
-            json!({
-                "autoAttach": true, "waitForDebuggerOnStart": false, "flatten": true,
-                "filter": [{ "type": "iframe" }],
-            }),
-        ),
-        (
-            "Runtime.addBinding",
-            json!({ "name": focus::BINDING, "executionContextName": focus::WORLD }),
-        ),
-        (
-            "Page.addScriptToEvaluateOnNewDocument",
-            json!({
-                "source": focus::SCRIPT, "worldName": focus::WORLD, "runImmediately": true,
-            }),
-        ),
-    ]
-}
-
-fn notify_all(
-    connection: &Connection,
-    session: Option<&SessionId>,
-    commands: &[(&str, Value)],
-) -> Result<(), BrowserError> {
-    for (method, params) in commands {
-        connection.notify(session, method, params.clone())?;
-    }
-    Ok(())
+/// Attaches to frames in other processes, and to nothing else.
+fn frames_only() -> Value {
+    json!({
+        "autoAttach": true, "waitForDebuggerOnStart": false, "flatten": true,
+        "filter": [{ "type": "iframe" }],
+    })
 }
 
 async fn committed_address(page: &Page) -> Result<(String, String), BrowserError> {

@@ -1,0 +1,12 @@
+//! What the user does, done to the page.
+//!
+//! [`InputState`] is the pure core: from an event to CDP commands, keeping what is held down.
+//! [`Injector`] sends them to the shown page, in order.
+
+mod core;
+mod injector;
+mod keys;
+mod merge;
+
+pub use self::core::{Command, InputState};
+pub use injector::{Injector, InjectorClosed};

@@ -1,0 +1,209 @@
+//! Sends input to the shown page, in order, without waiting more than it must.
+//!
+//! Keys and text are sent and forgotten. Pointer events are answered when the page has seen them:
+//! Chromium first searches the frame under the pointer, so a key sent right behind a click could
+//! overtake it; keys therefore wait for clicks, a moment at most. Moves never wait: while some are
+//! unanswered, newer ones merge into one.
+
+use std::time::Duration;
+
+use authloop_protocol::input::InputEvent;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+
+use super::core::{Command, InputState};
+use super::merge::{is_flood, merge};
+use crate::browser::{Page, View};
+use crate::capture::Surface;
+
+/// Events that may wait; a viewer that fills this is not a human.
+const QUEUE: usize = 256;
+/// Unanswered moves before the next ones merge.
+const MOVES: usize = 2;
+/// Unanswered pointer events before anything waits.
+const UNANSWERED: usize = 32;
+/// How long a key waits for a click, which a dialog or a busy page may hold up.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// The page's input; dropping it releases everything held.
+#[derive(Debug, Clone)]
+pub struct Injector {
+    events: mpsc::Sender<InputEvent>,
+}
+
+/// The browser is gone, so is its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the browser takes no more input")]
+pub struct InjectorClosed;
+
+impl Injector {
+    /// Starts injecting into the shown page, in the given coordinate space. Must be called inside
+    /// a tokio runtime.
+    pub fn start(view: watch::Receiver<View>, surface: watch::Receiver<Surface>) -> Self {
+        let (events, queue) = mpsc::channel(QUEUE);
+        let page = view.borrow().page.clone();
+        let task = Task {
+            view,
+            surface,
+            page,
+            state: InputState::new(),
+            unanswered: FuturesUnordered::new(),
+            moves: 0,
+            pending: None,
+        };
+        tokio::spawn(task.run(queue));
+        Self { events }
+    }
+
+    /// Takes one event; waits only if very many are waiting already.
+    pub async fn send(&self, event: InputEvent) -> Result<(), InjectorClosed> {
+        self.events.send(event).await.map_err(|_| InjectorClosed)
+    }
+
+    /// Lets go of everything held: the viewer has left.
+    pub async fn release_all(&self) -> Result<(), InjectorClosed> {
+        self.send(InputEvent::ReleaseAll).await
+    }
+}
+
+/// Whether an unanswered command was a move.
+type WasMove = bool;
+
+struct Task {
+    view: watch::Receiver<View>,
+    surface: watch::Receiver<Surface>,
+    page: Page,
+    state: InputState,
+    unanswered: FuturesUnordered<BoxFuture<'static, WasMove>>,
+    moves: usize,
+    /// The flood's latest, not sent yet.
+    pending: Option<InputEvent>,
+}
+
+impl Task {
+    async fn run(mut self, mut queue: mpsc::Receiver<InputEvent>) {
+        loop {
+            tokio::select! {
+                biased;
+                changed = self.view.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.on_view().await;
+                }
+                Some(was_move) = self.unanswered.next() => {
+                    self.answered(was_move);
+                    if self.moves < MOVES {
+                        self.flush().await;
+                    }
+                }
+                event = queue.recv() => match event {
+                    Some(event) => self.on_event(event).await,
+                    None => break,
+                },
+            }
+        }
+        self.flush().await;
+        self.release().await;
+    }
+
+    /// On another page nothing is held, and on the old one nothing may stay so.
+    async fn on_view(&mut self) {
+        let shown = self.view.borrow_and_update().page.clone();
+        if shown != self.page {
+            self.pending = None;
+            self.release().await;
+            self.page = shown;
+            self.unanswered.clear();
+            self.moves = 0;
+        }
+    }
+
+    async fn on_event(&mut self, event: InputEvent) {
+        if let Some(pending) = self.pending.take() {
+            match merge(&pending, &event) {
+                Some(merged) => {
+                    self.pending = Some(merged);
+                    return;
+                }
+                // Anything else comes after the move, so that a click hits where it should.
+                None => self.emit(&pending).await,
+            }
+        }
+        if is_flood(&event) && self.moves >= MOVES {
+            self.pending = Some(event);
+        } else {
+            self.emit(&event).await;
+        }
+    }
+
+    async fn flush(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            self.emit(&pending).await;
+        }
+    }
+
+    async fn release(&mut self) {
+        for command in self.state.release_all() {
+            let _page_may_be_gone = self.page.post(command.method, command.params).await;
+        }
+    }
+
+    async fn emit(&mut self, event: &InputEvent) {
+        let surface = *self.surface.borrow();
+        let is_move = is_flood(event);
+        for command in self.state.apply(event, surface) {
+            if is_pointing(&command) {
+                self.send_pointing(command, is_move).await;
+            } else {
+                self.settle(0).await;
+                let _page_may_be_gone = self.page.post(command.method, command.params).await;
+            }
+        }
+    }
+
+    /// Sends a pointer command at once; its answer is collected later.
+    async fn send_pointing(&mut self, command: Command, is_move: bool) {
+        self.settle(UNANSWERED).await;
+        // `begin` has queued the command when it returns: the order is kept.
+        match self.page.begin(command.method, command.params).await {
+            Ok(answer) => {
+                self.moves += usize::from(is_move);
+                self.unanswered.push(Box::pin(async move {
+                    let _refused = answer.await;
+                    is_move
+                }));
+            }
+            Err(error) => tracing::debug!(%error, "input was not sent"),
+        }
+    }
+
+    /// Waits, for a moment, until at most `left` pointer events are unanswered.
+    async fn settle(&mut self, left: usize) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while self.unanswered.len() > left {
+            match tokio::time::timeout_at(deadline, self.unanswered.next()).await {
+                Ok(Some(was_move)) => self.answered(was_move),
+                Ok(None) => return,
+                Err(_) => {
+                    // Whoever holds the page up now will not be waited for again.
+                    self.unanswered.clear();
+                    self.moves = 0;
+                }
+            }
+        }
+    }
+
+    fn answered(&mut self, was_move: WasMove) {
+        self.moves -= usize::from(was_move).min(self.moves);
+    }
+}
+
+fn is_pointing(command: &Command) -> bool {
+    matches!(
+        command.method,
+        "Input.dispatchMouseEvent" | "Input.dispatchTouchEvent"
+    )
+}

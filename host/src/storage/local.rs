@@ -1,0 +1,97 @@
+//! Local storage of an origin, read on a page of our own.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Item;
+use crate::browser::{Browser, BrowserError, Page, TargetId};
+
+/// Requests of the reading page that may wait: it makes one, and perhaps one for an icon.
+const REQUESTS: usize = 16;
+
+/// Reads all of `origin`'s local storage in `page`'s browser context.
+pub(super) async fn read(
+    browser: &Browser,
+    page: &Page,
+    origin: &str,
+) -> Result<Vec<Item>, BrowserError> {
+    let info = page.call("Target.getTargetInfo", json!({})).await?;
+    let mut params = json!({ "url": "about:blank", "background": true });
+    if let Some(context) = info["targetInfo"]["browserContextId"].as_str() {
+        params["browserContextId"] = context.into();
+    }
+    let created = browser.call("Target.createTarget", params).await?;
+    let target = created["targetId"].as_str().map(TargetId::from);
+    let target = target.ok_or_else(|| unexpected("Target.createTarget"))?;
+    let items = read_on(browser, &target, origin).await;
+    let close = json!({ "targetId": target.as_str() });
+    let _closed_with_the_browser = browser.call("Target.closeTarget", close).await;
+    browser.forget(&target).await;
+    items
+}
+
+async fn read_on(
+    browser: &Browser,
+    target: &TargetId,
+    origin: &str,
+) -> Result<Vec<Item>, BrowserError> {
+    let reader = browser.attach(target).await?;
+    let mut requests = reader.subscribe(&["Fetch.requestPaused"], REQUESTS);
+    // A service worker would answer before us.
+    let bypass = json!({ "bypass": true });
+    reader.call("Network.enable", json!({})).await?;
+    reader
+        .call("Network.setBypassServiceWorker", bypass)
+        .await?;
+    reader.call("Fetch.enable", json!({})).await?;
+    let answering = {
+        let reader = reader.clone();
+        async move {
+            while let Some(request) = requests.recv().await {
+                let answer = json!({
+                    "requestId": request.params["requestId"],
+                    "responseCode": 200,
+                    "responseHeaders": [{ "name": "content-type", "value": "text/html" }],
+                    "body": STANDARD.encode("<!doctype html>"),
+                });
+                if reader.post("Fetch.fulfillRequest", answer).await.is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    let reading = async {
+        let url = json!({ "url": format!("{origin}/") });
+        let navigated = reader.call("Page.navigate", url).await?;
+        if navigated["errorText"].is_string() {
+            return Err(unexpected("Page.navigate"));
+        }
+        let expression = "location.origin + '\\n' + JSON.stringify(Object.entries(localStorage))";
+        let params = json!({ "expression": expression, "returnByValue": true });
+        let answer = reader.call("Runtime.evaluate", params).await?;
+        let text = answer["result"]["value"].as_str().unwrap_or_default();
+        let (read, entries) = text.split_once('\n').unwrap_or_default();
+        if read != origin {
+            return Err(unexpected("Runtime.evaluate"));
+        }
+        parse(entries).ok_or_else(|| unexpected("Runtime.evaluate"))
+    };
+    tokio::select! {
+        items = reading => items,
+        () = answering => Err(browser.ended().await),
+    }
+}
+
+fn parse(entries: &str) -> Option<Vec<Item>> {
+    #[derive(Deserialize)]
+    struct Entry(String, secrecy::SecretString);
+    let entries: Vec<Entry> = serde_json::from_str(entries).ok()?;
+    let item = |Entry(name, value)| Item { name, value };
+    Some(entries.into_iter().map(item).collect())
+}
+
+fn unexpected(method: &str) -> BrowserError {
+    BrowserError::Unexpected(method.to_owned())
+}
