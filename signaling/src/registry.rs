@@ -291,3 +291,6 @@ impl Drop for Attachment {
         lock(&self.session).detach(self.side, self.outbox_id);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,7 +76,8 @@ pub struct SocketSettings {
     pub write: Duration,
     /// How long the server waits for the client's half of the closing handshake.
     pub close: Duration,
-    /// Messages that may wait for one client. At least the mailbox and a few more.
+    /// Messages that may wait for one client: at least a full mailbox and the other side's burst,
+    /// so that only one that does not read can ever be called slow.
     pub queue: usize,
     /// Messages a second from one client, in the long run.
     pub messages_per_second: NonZeroU32,
@@ -92,9 +93,9 @@ impl Default for SocketSettings {
             ping_every: Duration::from_secs(20),
             write: Duration::from_secs(10),
             close: Duration::from_secs(2),
-            queue: 48,
+            queue: 64,
             messages_per_second: per(20),
-            message_burst: per(200),
+            message_burst: per(32),
         }
     }
 }

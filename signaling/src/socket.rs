@@ -1,5 +1,7 @@
 //! One WebSocket, from the challenge to the close (`docs/PROTOCOL.md` section 5).
 
+use std::collections::HashMap;
+
 use authloop_protocol::{
     device::DeviceKey,
     id::{Blob, SessionId},
@@ -13,7 +15,10 @@ use axum::extract::{
     ws::{CloseFrame, Message, Utf8Bytes, WebSocket},
 };
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use tokio::time::{Instant, interval_at, timeout};
 
 use crate::{
@@ -391,7 +396,22 @@ fn parse<M: DeserializeOwned>(text: &str) -> Result<M, End> {
 
 /// What is wrong with a message stays unsaid: the library's words may quote it, tokens and all.
 fn parse_message<M: DeserializeOwned>(text: &str) -> Result<M, Refusal> {
-    serde_json::from_str(text).map_err(|_| explain(SignalErrorCode::Malformed))
+    let malformed = |_| explain(SignalErrorCode::Malformed);
+    let message = serde_json::from_str(text).map_err(malformed)?;
+    // serde takes any keys beside the tag of a message that has none of its own.
+    let keys: KeysOf = serde_json::from_str(text).map_err(malformed)?;
+    if keys.tag == "restart" && !keys.others.is_empty() {
+        return Err(explain(SignalErrorCode::Malformed));
+    }
+    Ok(message)
+}
+
+#[derive(Deserialize)]
+struct KeysOf {
+    #[serde(rename = "type")]
+    tag: String,
+    #[serde(flatten)]
+    others: HashMap<String, IgnoredAny>,
 }
 
 fn text(message: &ServerMessage) -> Result<Message, End> {

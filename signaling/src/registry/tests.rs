@@ -1,0 +1,229 @@
+//! The race for a claim, expiry and forgetting, without sockets; time is paused where it matters.
+
+use std::{sync::Barrier, time::Duration};
+
+use async_trait::async_trait;
+use p256::ecdsa::SigningKey;
+use tokio::time::sleep;
+
+use super::*;
+use crate::{
+    observer::Unobserved,
+    outbox::{self, Closing, Outgoing, Outgoings},
+    relay::{LegParameters, Legs, RelayError},
+    settings::RegistrySettings,
+};
+
+const TOKEN: &[u8] = b"claim token";
+const HOST_TOKEN: &[u8] = b"host token";
+const LIFE: Duration = Duration::from_secs(60);
+
+struct NoRelay;
+
+#[async_trait]
+impl Relay for NoRelay {
+    async fn open(&self, _: SessionId) -> Result<Legs, RelayError> {
+        Err(RelayError::Stopped)
+    }
+
+    async fn restart(&self, _: SessionId, _: Side) -> Result<LegParameters, RelayError> {
+        Err(RelayError::Stopped)
+    }
+
+    async fn set_remote(&self, _: SessionId, _: Side, _: String, _: String) {}
+
+    async fn close(&self, _: SessionId) {}
+}
+
+fn registry(change: impl FnOnce(&mut RegistrySettings)) -> Registry {
+    let mut settings = RegistrySettings::default();
+    change(&mut settings);
+    Registry::start(settings, Arc::new(NoRelay), Arc::new(Unobserved))
+}
+
+fn register(registry: &Registry, number: u16) -> Result<SessionId, RegisterError> {
+    let mut id = SessionId([0; 16]);
+    id.0[..2].copy_from_slice(&number.to_be_bytes());
+    let registration = Registration {
+        id,
+        invitation: Arc::from([]),
+        claim_hash: SecretHash::of(TOKEN),
+        host_token: SecretHash::of(HOST_TOKEN),
+        device: None,
+        expires_at: 0,
+        deadline: Instant::now() + LIFE,
+    };
+    registry.register(registration, 0).map(|()| id)
+}
+
+fn device(number: u16) -> DeviceKey {
+    let mut secret = [1; 32];
+    secret[..2].copy_from_slice(&number.to_be_bytes());
+    let key = SigningKey::from_slice(&secret).unwrap();
+    DeviceKey::parse(key.verifying_key().to_sec1_point(false).as_bytes()).unwrap()
+}
+
+fn claim(
+    registry: &Registry,
+    id: SessionId,
+    device: DeviceKey,
+) -> Result<(Attachment, Outgoings), SignalErrorCode> {
+    let (outbox, outgoings) = outbox::channel(32);
+    let token = SecretHash::of(TOKEN);
+    let attachment = registry.claim(id, &token, device, |_| true, outbox)?;
+    Ok((attachment, outgoings))
+}
+
+async fn closing(outgoings: &mut Outgoings) -> Closing {
+    loop {
+        if let Outgoing::Close(closing) = outgoings.next().await {
+            return closing;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_thousand_contenders_exactly_one_wins() {
+    const THREADS: u16 = 20;
+    const EACH: u16 = 50;
+    for round in 0..20 {
+        let registry = registry(|_| {});
+        let id = register(&registry, round).unwrap();
+        let devices: Vec<Vec<DeviceKey>> = (0..THREADS)
+            .map(|thread| (0..EACH).map(|n| device(thread * EACH + n)).collect())
+            .collect();
+        let barrier = Barrier::new(devices.len());
+        let handle = tokio::runtime::Handle::current();
+        let (registry, barrier, handle) = (&registry, &barrier, &handle);
+
+        let wins: Vec<(Attachment, Outgoings)> = std::thread::scope(|scope| {
+            let threads: Vec<_> = devices
+                .into_iter()
+                .map(|devices| {
+                    scope.spawn(move || {
+                        let _runtime = handle.enter();
+                        barrier.wait();
+                        let tries = devices
+                            .into_iter()
+                            .map(|device| claim(registry, id, device));
+                        let (wins, losses): (Vec<_>, Vec<_>) = tries.partition(Result::is_ok);
+                        for loss in losses {
+                            assert_eq!(loss.err(), Some(SignalErrorCode::AlreadyClaimed));
+                        }
+                        wins.into_iter().flatten().collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap())
+                .collect()
+        });
+
+        assert_eq!(wins.len(), 1);
+        let counts = registry.counts();
+        assert_eq!((counts.created, counts.claimed), (0, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_expires_on_time_is_remembered_and_then_forgotten() {
+    let registry = registry(|_| {});
+    let id = register(&registry, 1).unwrap();
+    let (outbox, mut outgoings) = outbox::channel(8);
+    let host = registry
+        .attach_host(id, &SecretHash::of(HOST_TOKEN), outbox)
+        .unwrap();
+
+    sleep(LIFE - Duration::from_millis(2)).await;
+    assert_eq!(registry.check_open(id), Ok(()));
+    assert_eq!(closing(&mut outgoings).await, Closing::Normal);
+    assert_eq!(registry.check_open(id), Err(SignalErrorCode::Ended));
+    assert_eq!(registry.status(id).unwrap().outcome, Some(Outcome::Expired));
+    assert_eq!(register(&registry, 1), Err(RegisterError::Known));
+
+    sleep(RegistrySettings::default().remember + Duration::from_millis(2)).await;
+    assert_eq!(registry.check_open(id), Err(SignalErrorCode::NotFound));
+    assert_eq!(
+        registry.counts(),
+        Counts {
+            created: 0,
+            claimed: 0,
+            ended: 0
+        }
+    );
+    drop(host);
+    register(&registry, 1).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_ids_old_timers_do_not_touch_its_new_session() {
+    let registry = registry(|settings| settings.remember = Duration::from_secs(1));
+    let id = register(&registry, 1).unwrap();
+    registry.cancel(id, &SecretHash::of(HOST_TOKEN)).unwrap();
+    sleep(LIFE - Duration::from_secs(1)).await;
+
+    register(&registry, 1).unwrap();
+    sleep(Duration::from_secs(5)).await;
+
+    assert_eq!(registry.check_open(id), Ok(()));
+    assert_eq!(
+        registry.counts(),
+        Counts {
+            created: 1,
+            claimed: 0,
+            ended: 0
+        }
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_expire_in_any_order_of_registration() {
+    let registry = registry(|_| {});
+    let early = register(&registry, 1).unwrap();
+    sleep(LIFE / 2).await;
+    let late = register(&registry, 2).unwrap();
+
+    sleep(LIFE / 2 + Duration::from_secs(1)).await;
+
+    assert_eq!(registry.check_open(early), Err(SignalErrorCode::Ended));
+    assert_eq!(registry.check_open(late), Ok(()));
+}
+
+#[tokio::test]
+async fn ended_sessions_are_bounded_and_the_oldest_goes_first() {
+    let registry = registry(|settings| settings.max_ended = 3);
+    let ids: Vec<SessionId> = (0..5)
+        .map(|number| register(&registry, number).unwrap())
+        .collect();
+    for id in &ids {
+        registry.cancel(*id, &SecretHash::of(HOST_TOKEN)).unwrap();
+    }
+    let known: Vec<bool> = ids
+        .iter()
+        .map(|id| registry.status(*id).is_some())
+        .collect();
+    assert_eq!(known, [false, false, true, true, true]);
+    assert_eq!(registry.counts().ended, 3);
+}
+
+#[tokio::test]
+async fn room_is_bounded_and_comes_back_with_each_end() {
+    let registry = registry(|settings| settings.max_sessions = 2);
+    let first = register(&registry, 1).unwrap();
+    register(&registry, 2).unwrap();
+    assert_eq!(register(&registry, 3), Err(RegisterError::Full));
+    registry.cancel(first, &SecretHash::of(HOST_TOKEN)).unwrap();
+    register(&registry, 3).unwrap();
+    assert_eq!(register(&registry, 4), Err(RegisterError::Full));
+}
+
+#[tokio::test]
+async fn the_dear_check_is_made_only_with_the_right_token() {
+    let registry = registry(|_| {});
+    let id = register(&registry, 1).unwrap();
+    let (outbox, _outgoings) = outbox::channel(8);
+    let never = |_: &DeviceKey| panic!("checked a signature for a wrong token");
+    let refused = registry.claim(id, &SecretHash::of(b"wrong"), device(1), never, outbox);
+    assert_eq!(refused.err(), Some(SignalErrorCode::Unauthorized));
+}

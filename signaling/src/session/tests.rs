@@ -1,0 +1,181 @@
+//! Any order of events against what must always hold.
+
+use p256::ecdsa::SigningKey;
+use proptest::prelude::*;
+
+use super::*;
+use crate::outbox;
+
+const TOKEN: &[u8] = b"claim token";
+const HOST_TOKEN: &[u8] = b"host token";
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Claim { device: u8, right_token: bool },
+    Resume { device: u8 },
+    AttachHost { right_token: bool },
+    DetachHost,
+    DetachViewer,
+    Forward(Side),
+    OpenLegs,
+    FailLegs,
+    Restart(Side),
+    Wait(u16),
+    End,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let side = || prop_oneof![Just(Side::Host), Just(Side::Viewer)];
+    prop_oneof![
+        6 => (0..3u8, any::<bool>())
+            .prop_map(|(device, right_token)| Step::Claim { device, right_token }),
+        4 => (0..3u8).prop_map(|device| Step::Resume { device }),
+        4 => any::<bool>().prop_map(|right_token| Step::AttachHost { right_token }),
+        2 => Just(Step::DetachHost),
+        2 => Just(Step::DetachViewer),
+        6 => side().prop_map(Step::Forward),
+        3 => Just(Step::OpenLegs),
+        1 => Just(Step::FailLegs),
+        2 => side().prop_map(Step::Restart),
+        2 => any::<u16>().prop_map(Step::Wait),
+        1 => Just(Step::End),
+    ]
+}
+
+fn device(number: u8) -> DeviceKey {
+    let key = SigningKey::from_slice(&[number + 1; 32]).unwrap();
+    DeviceKey::parse(key.verifying_key().to_sec1_point(false).as_bytes()).unwrap()
+}
+
+fn session(now: Instant) -> Session {
+    let registration = Registration {
+        id: SessionId([1; 16]),
+        invitation: Arc::from(b"invitation".as_slice()),
+        claim_hash: SecretHash::of(TOKEN),
+        host_token: SecretHash::of(HOST_TOKEN),
+        device: None,
+        expires_at: 1,
+        deadline: now + Duration::from_secs(3600),
+    };
+    Session::new(registration, 0, now)
+}
+
+fn legs() -> Legs {
+    let leg = || crate::relay::LegParameters {
+        ufrag: "ufrag".to_owned(),
+        pwd: "p".repeat(22),
+        candidates: vec![([127, 0, 0, 1], 3478).into()],
+    };
+    Legs {
+        host: leg(),
+        viewer: leg(),
+    }
+}
+
+fn token(right: bool, secret: &[u8]) -> SecretHash {
+    SecretHash::of(if right { secret } else { b"wrong" })
+}
+
+proptest! {
+    #[test]
+    fn one_device_wins_for_good_and_the_end_is_final(
+        steps in proptest::collection::vec(step(), 0..60)
+    ) {
+        let mut now = Instant::now();
+        let mut session = session(now);
+        let mut winner: Option<u8> = None;
+        let mut ended = false;
+        let mut ends = Vec::new();
+        let mut seats = [0, 0];
+        for step in steps {
+            let (outbox, outgoings) = outbox::channel(64);
+            let outbox_id = outbox.id();
+            ends.push(outgoings);
+            match step {
+                Step::Claim { device: number, right_token } => {
+                    let token = token(right_token, TOKEN);
+                    let claim = session.claim(&token, device(number), outbox, now);
+                    let expected = match (right_token, ended, winner) {
+                        (false, _, _) => Err(SignalErrorCode::Unauthorized),
+                        (true, true, _) => Err(SignalErrorCode::Ended),
+                        (true, false, Some(winner)) if winner != number => {
+                            Err(SignalErrorCode::AlreadyClaimed)
+                        }
+                        (true, false, _) => Ok(()),
+                    };
+                    prop_assert_eq!(claim.map(|_| ()), expected);
+                    if claim.is_ok() {
+                        let first = winner.replace(number).is_none();
+                        prop_assert_eq!(matches!(claim, Ok(Claim::Won(_))), first);
+                        seats[1] = outbox_id;
+                    }
+                }
+                Step::Resume { device: number } => {
+                    let resumed = session.resume(&device(number), outbox);
+                    prop_assert_eq!(resumed.is_ok(), !ended && winner == Some(number));
+                    if resumed.is_ok() {
+                        seats[1] = outbox_id;
+                    }
+                }
+                Step::AttachHost { right_token } => {
+                    let attached = session.attach_host(&token(right_token, HOST_TOKEN), outbox);
+                    prop_assert_eq!(attached.is_ok(), right_token && !ended);
+                    if attached.is_ok() {
+                        seats[0] = outbox_id;
+                    }
+                }
+                Step::DetachHost => session.detach(Side::Host, seats[0]),
+                Step::DetachViewer => session.detach(Side::Viewer, seats[1]),
+                Step::Forward(side) => {
+                    let forwarded = session.forward(side, Blob::from([0]));
+                    prop_assert_eq!(forwarded.is_some(), !ended);
+                }
+                Step::OpenLegs => {
+                    if session.begin_opening() {
+                        prop_assert!(winner.is_some() && !ended);
+                        prop_assert!(!session.begin_opening(), "opened twice");
+                        prop_assert!(session.legs_opened(legs()));
+                    }
+                }
+                Step::FailLegs => {
+                    if session.begin_opening() {
+                        session.legs_failed();
+                    }
+                }
+                Step::Restart(side) => {
+                    if session.begin_restart(side) {
+                        prop_assert!(!ended);
+                        prop_assert!(!session.begin_restart(side), "restarted twice at once");
+                        session.restarted(side, Some(legs().host));
+                    }
+                }
+                Step::Wait(millis) => now += Duration::from_millis(millis.into()),
+                Step::End => {
+                    let end = session.end(Outcome::Resolved, now + Duration::from_secs(60));
+                    prop_assert_eq!(end.is_none(), ended);
+                    ended = true;
+                }
+            }
+            let state = match (ended, winner) {
+                (true, _) => SessionState::Ended,
+                (false, Some(_)) => SessionState::Claimed,
+                (false, None) => SessionState::Created,
+            };
+            prop_assert_eq!(session.state(), state);
+            prop_assert_eq!(session.device().cloned(), winner.filter(|_| !ended).map(device));
+        }
+    }
+}
+
+#[test]
+fn legs_that_open_after_the_end_are_not_wanted() {
+    let now = Instant::now();
+    let mut session = session(now);
+    let (outbox, _outgoings) = outbox::channel(8);
+    session
+        .claim(&SecretHash::of(TOKEN), device(0), outbox, now)
+        .unwrap();
+    assert!(session.begin_opening());
+    assert_eq!(session.end(Outcome::Cancelled, now), Some(false));
+    assert!(!session.legs_opened(legs()));
+}

@@ -1,0 +1,258 @@
+//! The sessions API.
+
+use authloop_protocol::{
+    id::to_b64u,
+    signal::{ErrorBody, Outcome, ServerMessage, SessionState, SessionStatus},
+};
+use authloop_signaling::{ApiKeys, Event};
+use serde_json::{Value, json};
+
+use crate::support::{Device, Server, Session, http, unix_now};
+
+async fn error(response: reqwest::Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body: ErrorBody = response.json().await.unwrap();
+    assert!(!body.error.message.is_empty());
+    (status, body.error.code)
+}
+
+async fn status(server: &Server, session: &Session) -> SessionStatus {
+    let url = server.url(&format!("/v1/sessions/{}", session.id));
+    let response = http().get(url).send().await.unwrap();
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    response.json().await.unwrap()
+}
+
+async fn delete(server: &Server, session: &Session, token: &[u8]) -> reqwest::Response {
+    let url = server.url(&format!("/v1/sessions/{}", session.id));
+    let request = http().delete(url).bearer_auth(to_b64u(token));
+    request.send().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_registered_session_shows_its_invitation_and_nothing_else() {
+    let server = Server::start().await;
+
+    let session = server.session().await;
+
+    assert_eq!(session.host_token.len(), 32);
+    let status = status(&server, &session).await;
+    assert_eq!(
+        (status.state, status.outcome),
+        (SessionState::Created, None)
+    );
+    assert_eq!(status.invitation.0, session.invitation());
+    assert_eq!(status.expires_at, session.expires);
+    assert_eq!(server.count(|event| *event == Event::Registered), 1);
+}
+
+#[tokio::test]
+async fn an_id_is_taken_once() {
+    let server = Server::start().await;
+    let session = server.session().await;
+
+    let again = server.create(&session.registration(None)).await;
+
+    assert_eq!(error(again).await, (409, "conflict".to_owned()));
+}
+
+#[tokio::test]
+async fn a_life_is_bounded_by_a_day() {
+    let server = Server::start().await;
+    let session = server.register(Session::expiring_in(90_000), None).await;
+    let left = status(&server, &session).await.expires_at - unix_now();
+    assert!((86_390..=86_400).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn every_bad_registration_is_refused_with_a_reason() {
+    let server = Server::start().await;
+    let good = || Session::new().registration(None);
+    let with = |key: &str, value: Value| {
+        let mut body = good();
+        body[key] = value;
+        body
+    };
+    let mut expired = Session::new();
+    expired.expires = unix_now() - 1;
+    let bodies = [
+        json!({}),
+        json!([]),
+        with("surprise", json!(1)),
+        with("id", json!(to_b64u(&[0; 15]))),
+        with("id", json!(to_b64u(&[0; 16]))),
+        with("claim_hash", json!(to_b64u(&[0; 31]))),
+        with("claim_hash", json!("not base64url!")),
+        with("invitation", json!(to_b64u(b"{}"))),
+        with("invitation", json!(to_b64u(&[b' '; 8193]))),
+        with("device", json!(to_b64u(&[4; 65]))),
+        expired.registration(None),
+    ];
+    for body in &bodies {
+        let refused = server.create(body).await;
+        assert_eq!(
+            error(refused).await,
+            (400, "bad_request".to_owned()),
+            "{body}"
+        );
+    }
+    let counted = server.count(|event| *event == Event::HttpRejected("bad_request"));
+    assert_eq!(counted, bodies.len());
+    assert_eq!(server.signaling.registry().counts().created, 0);
+}
+
+#[tokio::test]
+async fn a_body_must_be_json_and_small() {
+    let server = Server::start().await;
+    let client = http();
+    let url = server.url("/v1/sessions");
+
+    let form = client
+        .post(&url)
+        .body(Session::new().registration(None).to_string());
+    let large = client.post(&url).json(&json!({"id": "a".repeat(100_000)}));
+
+    assert_eq!(error(form.send().await.unwrap()).await.0, 400);
+    assert_eq!(
+        error(large.send().await.unwrap()).await,
+        (413, "too_large".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_session_method_or_page_is_a_json_error() {
+    let server = Server::start().await;
+    let unknown = server.url(&format!("/v1/sessions/{}", Session::new().id));
+    for url in [
+        unknown,
+        server.url("/v1/sessions/short"),
+        server.url("/v1/other"),
+    ] {
+        let answer = http().get(url).send().await.unwrap();
+        assert_eq!(error(answer).await, (404, "not_found".to_owned()));
+    }
+    let put = http().put(server.url("/v1/sessions")).send().await.unwrap();
+    assert_eq!(error(put).await, (405, "bad_request".to_owned()));
+}
+
+#[tokio::test]
+async fn only_its_host_ends_a_session() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let mut host = server.host(&session).await;
+
+    let wrong = delete(&server, &session, &[0; 32]).await;
+    assert_eq!(error(wrong).await, (401, "unauthorized".to_owned()));
+    let right = delete(&server, &session, &session.host_token).await;
+    assert_eq!(right.status(), 204);
+
+    let ended = host.next().await;
+    assert!(
+        matches!(
+            ended,
+            ServerMessage::Ended {
+                outcome: Outcome::Cancelled
+            }
+        ),
+        "{ended:?}"
+    );
+    assert_eq!(host.closed().await, 1000);
+    let status = status(&server, &session).await;
+    assert_eq!(
+        (status.state, status.outcome),
+        (SessionState::Ended, Some(Outcome::Cancelled))
+    );
+    assert_eq!(
+        delete(&server, &session, &session.host_token)
+            .await
+            .status(),
+        204
+    );
+    let unknown = delete(&server, &Session::new(), &[0; 32]).await;
+    assert_eq!(error(unknown).await.0, 404);
+}
+
+#[tokio::test]
+async fn an_api_key_registers_sessions_and_nothing_else_does() {
+    let keys = ApiKeys::parse("a-key-for-the-tests").unwrap();
+    let server = Server::with(|settings| settings.api_keys = Some(keys)).await;
+    let body = Session::new().registration(None);
+    let post = |key: Option<&str>| {
+        let request = http().post(server.url("/v1/sessions")).json(&body);
+        match key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    };
+
+    for key in [None, Some("a-key-for-the-testz"), Some("")] {
+        let refused = post(key).send().await.unwrap();
+        assert_eq!(
+            error(refused).await,
+            (401, "unauthorized".to_owned()),
+            "{key:?}"
+        );
+    }
+    let taken = post(Some("a-key-for-the-tests")).send().await.unwrap();
+    assert_eq!(taken.status(), 201);
+}
+
+#[tokio::test]
+async fn an_address_that_registers_too_fast_is_told_when_to_come_back() {
+    let server = Server::with(|settings| {
+        settings.rates.create_burst = 1.try_into().unwrap();
+        settings.rates.create_per_second = 1.try_into().unwrap();
+    })
+    .await;
+    server.session().await;
+
+    let refused = server.create(&Session::new().registration(None)).await;
+
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(error(refused).await, (429, "rate_limited".to_owned()));
+}
+
+#[tokio::test]
+async fn a_full_server_says_so_until_a_session_ends() {
+    let server = Server::with(|settings| settings.registry.max_sessions = 1).await;
+    let session = server.session().await;
+    let refused = server.create(&Session::new().registration(None)).await;
+    assert_eq!(error(refused).await, (503, "unavailable".to_owned()));
+
+    delete(&server, &session, &session.host_token).await;
+
+    server.session().await;
+}
+
+#[tokio::test]
+async fn a_host_may_bring_back_a_session_that_the_server_forgot() {
+    let server = Server::start().await;
+    let (device, other) = (Device::new(), Device::new());
+    let session = server.register(Session::new(), Some(&device)).await;
+    assert_eq!(status(&server, &session).await.state, SessionState::Claimed);
+
+    let mut viewer = server.viewer_socket(session.id).await;
+    viewer.resume(&device).await;
+    assert!(matches!(viewer.next().await, ServerMessage::Welcome { .. }));
+    viewer.ice().await;
+
+    let mut stranger = server.viewer_socket(session.id).await;
+    stranger.claim(&session, &other).await;
+    assert_eq!(stranger.refused().await.1, 4409);
+}
+
+#[tokio::test]
+async fn listed_origins_may_read_a_session() {
+    let listed = "https://viewer.example";
+    let server =
+        Server::with(|settings| settings.viewer_origins = vec![listed.parse().unwrap()]).await;
+    let session = server.session().await;
+    let url = server.url(&format!("/v1/sessions/{}", session.id));
+    let get = |origin: &'static str| http().get(&url).header("origin", origin);
+
+    let allowed = get(listed).send().await.unwrap();
+    let other = get("https://evil.example").send().await.unwrap();
+
+    assert_eq!(allowed.headers()["access-control-allow-origin"], listed);
+    assert!(!other.headers().contains_key("access-control-allow-origin"));
+}
