@@ -1,18 +1,11 @@
 //! What an endpoint sees of the relay: checks, paths, restarts, consent.
 
-#[cfg(test)]
-#[path = "support/agent.rs"]
-mod agent;
-#[cfg(test)]
-#[path = "support/world.rs"]
-mod world;
-
 use std::time::Duration;
 
 use authloop_relay::stun::{Class, Message};
 use authloop_relay::{DropReason, Event, Leg, PathAddr, RelayError, StunOutcome};
 
-use world::{World, credentials, id};
+use crate::world::{RELAY, World, credentials, id};
 
 const DTLS: &[u8] = &[22, 254, 253, 1, 2, 3];
 const SRTP: &[u8] = &[128, 96, 0, 1, 2, 3];
@@ -77,7 +70,7 @@ fn a_large_client_hello_waits_for_the_return_path() {
 
     let unproven = world.feed(fresh.host.addr, &check);
     let early = world.feed(fresh.viewer.addr, &hello);
-    let answer = fresh.host.answer(&unproven[1].1, world::RELAY).unwrap();
+    let answer = fresh.host.answer(&unproven[1].1, RELAY).unwrap();
     let late = world.feed(fresh.host.addr, &answer);
 
     assert!(early.is_empty());
@@ -115,7 +108,7 @@ fn a_nomination_moves_the_leg_once_the_new_path_is_proven() {
 
     let sent = world.feed(ELSEWHERE, &check);
     let before = world.feed(agents.host.addr, SRTP);
-    let answer = agents.viewer.answer(&sent[1].1, world::RELAY).unwrap();
+    let answer = agents.viewer.answer(&sent[1].1, RELAY).unwrap();
     world.feed(ELSEWHERE, &answer);
     let after = world.feed(agents.host.addr, SRTP);
 
@@ -135,7 +128,7 @@ fn a_path_without_nomination_waits_until_the_old_one_is_quiet() {
     for _ in 0..4 {
         let check = agents.viewer.check(false);
         for (_, datagram) in world.feed(ELSEWHERE, &check) {
-            if let Some(answer) = agents.viewer.answer(&datagram, world::RELAY) {
+            if let Some(answer) = agents.viewer.answer(&datagram, RELAY) {
                 world.feed(ELSEWHERE, &answer);
             }
         }

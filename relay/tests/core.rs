@@ -1,0 +1,14 @@
+//! The relay core on its public interface: by example, and on a simulated network.
+
+#![cfg(test)]
+
+#[path = "support/agent.rs"]
+mod agent;
+#[path = "core/ice.rs"]
+mod ice;
+#[path = "core/replay.rs"]
+mod replay;
+#[path = "core/sim.rs"]
+mod sim;
+#[path = "support/world.rs"]
+mod world;
