@@ -7,6 +7,11 @@ mod h264;
 mod mailbox;
 mod picture;
 mod pipeline;
+mod quality;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "vp8")]
+mod vp8;
 mod worker;
 
 use std::time::Duration;
@@ -16,6 +21,9 @@ use bytes::Bytes;
 pub use h264::H264Encoder;
 pub use picture::{Picture, PictureDecoder};
 pub use pipeline::{PipelineStats, VideoConfig, VideoPipeline};
+pub use quality::Purpose;
+#[cfg(feature = "vp8")]
+pub use vp8::Vp8Encoder;
 
 /// Why a picture could not become video.
 #[derive(Debug, thiserror::Error)]
@@ -68,12 +76,13 @@ impl std::fmt::Debug for EncodedFrame {
 
 /// An encoder for live video without reordering: one picture in, one frame out.
 pub trait VideoEncoder: Send {
-    /// Encodes a picture; the first one, one of another size, and one with `keyframe` set become
-    /// keyframes. `at` must rise. `None` if the encoder had nothing to say.
+    /// Encodes a picture; the first one, one of another size, and one for
+    /// [`Purpose::Keyframe`] become keyframes. `at` must rise. `None` if the encoder had nothing
+    /// to say.
     fn encode(
         &mut self,
         picture: &Picture,
-        keyframe: bool,
+        purpose: Purpose,
         at: Duration,
     ) -> Result<Option<EncodedFrame>, EncodeError>;
 
@@ -85,6 +94,9 @@ pub trait VideoEncoder: Send {
 pub fn encoder(codec: Codec, bitrate: u32) -> Result<Box<dyn VideoEncoder>, EncodeError> {
     match codec {
         Codec::H264 => Ok(Box::new(H264Encoder::new(bitrate)?)),
+        #[cfg(feature = "vp8")]
+        Codec::Vp8 => Ok(Box::new(Vp8Encoder::new(bitrate)?)),
+        #[cfg(not(feature = "vp8"))]
         Codec::Vp8 => Err(EncodeError::Encoder("built without VP8".to_owned())),
     }
 }

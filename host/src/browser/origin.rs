@@ -80,11 +80,7 @@ impl OriginTracker {
         }
         self.info.origin = origin;
         self.opaque_url = opaque_url;
-        self.observe_title(title);
-    }
-
-    /// Takes the page's title; an empty one means that it has none yet.
-    pub(super) fn observe_title(&mut self, title: &str) {
+        // An empty title means that it is not known yet.
         if !title.is_empty() {
             title.clone_into(&mut self.info.title);
         }

@@ -4,28 +4,26 @@ use std::time::Duration;
 
 use openh264::encoder::{
     BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, Profile,
-    QpRange, RateControlMode, UsageType, VuiConfig,
+    RateControlMode, UsageType, VuiConfig,
 };
 use openh264::formats::YUVSlices;
 use openh264::{OpenH264API, Timestamp};
 use openh264_sys2::{
-    ENCODER_OPTION_BITRATE, ENCODER_OPTION_TRACE_LEVEL, SBitrateInfo, SPATIAL_LAYER_ALL,
-    WELS_LOG_QUIET,
+    ENCODER_OPTION_SVC_ENCODE_PARAM_EXT, ENCODER_OPTION_TRACE_LEVEL, SEncParamExt, WELS_LOG_QUIET,
 };
 
+use super::quality::{Purpose, Quality};
 use super::{EncodeError, EncodedFrame, Picture, VideoEncoder};
 
-/// Above this, small text is no longer legible; a burst is better late than unreadable.
-const MAX_QP: u8 = 36;
-/// Below this, bits buy nothing the JPEG had.
-const MIN_QP: u8 = 12;
 const FRAME_RATE: f32 = 30.0;
 const MIN_BITRATE: u32 = 50_000;
 
 /// A constrained-baseline encoder: no reordering, keyframes only when asked.
 pub struct H264Encoder {
     encoder: Encoder,
-    bitrate: u32,
+    quality: Quality,
+    /// The quantizer the encoder has now; none before the first picture.
+    quantizer: Option<i32>,
     /// Size of the pictures so far; none before the first.
     size: Option<(usize, usize)>,
 }
@@ -38,9 +36,9 @@ impl H264Encoder {
             .usage_type(UsageType::ScreenContentRealTime)
             .profile(Profile::Baseline)
             .bitrate(BitRate::from_bps(bitrate))
-            .rate_control_mode(RateControlMode::Bitrate)
+            // OpenH264's own rate control leaves a still page as coarse as it was first coded.
+            .rate_control_mode(RateControlMode::Off)
             .max_frame_rate(FrameRate::from_hz(FRAME_RATE))
-            .qp(QpRange::new(MIN_QP, MAX_QP))
             .complexity(Complexity::Low)
             .skip_frames(false)
             .scene_change_detect(true)
@@ -53,7 +51,8 @@ impl H264Encoder {
             Encoder::with_api_config(OpenH264API::from_source(), config).map_err(failed)?;
         let mut encoder = Self {
             encoder,
-            bitrate,
+            quality: Quality::new(bitrate),
+            quantizer: None,
             size: None,
         };
         encoder.silence();
@@ -72,22 +71,32 @@ impl H264Encoder {
         }
     }
 
-    /// The safe API takes a bitrate only with a new encoder, which would cost a keyframe.
-    #[expect(unsafe_code, reason = "OpenH264 options are set through a pointer")]
-    fn apply_bitrate(&mut self) {
-        let mut info = SBitrateInfo {
-            iLayer: SPATIAL_LAYER_ALL,
-            iBitrate: i32::try_from(self.bitrate).unwrap_or(i32::MAX),
-        };
-        // SAFETY: the encoder is initialised once a picture was encoded, which the callers check,
-        // and ENCODER_OPTION_BITRATE reads one SBitrateInfo.
+    /// The safe API sets a quantizer only with a new encoder, which would cost a keyframe.
+    #[expect(
+        unsafe_code,
+        reason = "OpenH264 options are read and set through a pointer"
+    )]
+    fn apply_quantizer(&mut self, quantizer: i32) {
+        if self.quantizer == Some(quantizer) {
+            return;
+        }
+        let mut params = SEncParamExt::default();
+        // SAFETY: the encoder is initialised once a picture was encoded, which the caller checks;
+        // the option reads and writes one SEncParamExt, and changes nothing but what we change.
         let refused = unsafe {
-            self.encoder
-                .raw_api()
-                .set_option(ENCODER_OPTION_BITRATE, (&raw mut info).cast())
+            let api = self.encoder.raw_api();
+            let option = ENCODER_OPTION_SVC_ENCODE_PARAM_EXT;
+            match api.get_option(option, (&raw mut params).cast()) {
+                0 => {
+                    params.sSpatialLayers[0].iDLayerQp = quantizer;
+                    api.set_option(option, (&raw mut params).cast())
+                }
+                refused => refused,
+            }
         };
-        if refused != 0 {
-            tracing::debug!(refused, "the encoder kept its bitrate");
+        match refused {
+            0 => self.quantizer = Some(quantizer),
+            _ => tracing::debug!(refused, "the encoder kept its quantizer"),
         }
     }
 }
@@ -96,13 +105,19 @@ impl VideoEncoder for H264Encoder {
     fn encode(
         &mut self,
         picture: &Picture,
-        keyframe: bool,
+        purpose: Purpose,
         at: Duration,
     ) -> Result<Option<EncodedFrame>, EncodeError> {
         let (width, height) = (picture.width(), picture.height());
-        let resized = self.size != Some((width, height));
-        if keyframe && !resized {
-            self.encoder.force_intra_frame();
+        let quantizer = self.quality.quantizer(purpose, at);
+        if self.size == Some((width, height)) {
+            self.apply_quantizer(quantizer);
+            if purpose == Purpose::Keyframe {
+                self.encoder.force_intra_frame();
+            }
+        } else {
+            // The encoder starts anew, with its own quantizer.
+            self.quantizer = None;
         }
         let source = YUVSlices::new(
             (picture.y(), picture.u(), picture.v()),
@@ -117,10 +132,7 @@ impl VideoEncoder for H264Encoder {
         let keyframe = matches!(coded.frame_type(), FrameType::IDR | FrameType::I);
         let data = coded.to_vec();
         self.size = Some((width, height));
-        if resized {
-            // The crate's configuration still holds the first bitrate.
-            self.apply_bitrate();
-        }
+        self.quality.sent(data.len());
         let frame = EncodedFrame {
             data: data.into(),
             keyframe,
@@ -132,10 +144,7 @@ impl VideoEncoder for H264Encoder {
     }
 
     fn set_bitrate(&mut self, bps: u32) {
-        self.bitrate = bps.max(MIN_BITRATE);
-        if self.size.is_some() {
-            self.apply_bitrate();
-        }
+        self.quality.set_bitrate(bps.max(MIN_BITRATE));
     }
 }
 

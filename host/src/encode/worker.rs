@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::mailbox::Mailbox;
 use super::pipeline::Counters;
-use super::{EncodeError, EncodedFrame, Picture, PictureDecoder, VideoEncoder};
+use super::{EncodeError, EncodedFrame, Picture, PictureDecoder, Purpose, VideoEncoder};
 use crate::capture::CapturedFrame;
 
 /// After a change, the picture is sent again so that text sharpens: soon, then once more.
@@ -26,6 +26,7 @@ pub(super) struct Worker {
     shown: Option<(Duration, Instant)>,
     last_sent: Duration,
     keyframe: bool,
+    /// When to refine, and for the how-manieth time.
     refine: Option<(Instant, u32)>,
 }
 
@@ -87,9 +88,8 @@ impl Worker {
         }
         self.counters.decoded(begun.elapsed());
         self.shown = Some((frame.captured, frame.received));
-        self.refine =
-            (self.refinements > 0).then(|| (Instant::now() + REFINE_AFTER, self.refinements));
-        self.send(frame.captured)
+        self.refine = (self.refinements > 0).then(|| (Instant::now() + REFINE_AFTER, 1));
+        self.send(Purpose::Change, frame.captured)
     }
 
     /// Nothing new: a keyframe was asked for, or the picture may be refined.
@@ -99,22 +99,30 @@ impl Worker {
         };
         let now = Instant::now();
         let due = self.refine.filter(|(at, _)| *at <= now);
-        if let Some((_, left)) = due {
-            self.refine = (left > 1).then(|| (now + 2 * REFINE_AFTER, left - 1));
-        } else if !self.keyframe {
-            return Ok(());
-        } else if self.refine.is_none() && self.refinements > 0 {
-            // A keyframe is coarse, whatever was refined before.
-            self.refine = Some((now + REFINE_AFTER, self.refinements));
+        let at = captured + received.elapsed();
+        if let Some((_, time)) = due {
+            let more = time < self.refinements;
+            self.refine = more.then(|| (now + 2 * REFINE_AFTER, time + 1));
+            return self.send(Purpose::Refinement(time), at);
         }
-        self.send(captured + received.elapsed())
+        if !self.keyframe {
+            return Ok(());
+        }
+        // A keyframe is coarse, whatever was refined before.
+        self.refine = (self.refinements > 0).then(|| (now + REFINE_AFTER, 1));
+        self.send(Purpose::Keyframe, at)
     }
 
-    fn send(&mut self, at: Duration) -> Result<(), Closed> {
+    fn send(&mut self, purpose: Purpose, at: Duration) -> Result<(), Closed> {
         // Never backwards, whatever clock the frames came with.
         let at = at.max(self.last_sent + Duration::from_millis(1));
         let begun = Instant::now();
-        match self.encoder.encode(&self.picture, self.keyframe, at) {
+        let purpose = if self.keyframe {
+            Purpose::Keyframe
+        } else {
+            purpose
+        };
+        match self.encoder.encode(&self.picture, purpose, at) {
             Ok(Some(frame)) => {
                 self.counters.encoded(begun.elapsed(), frame.data.len());
                 self.keyframe = false;

@@ -30,15 +30,16 @@ fn phone() -> VideoConfig {
     }
 }
 
-/// Receives until nothing came for a while; the last frame.
+/// Waits for a frame, then receives until nothing came for a while; the last frame.
 async fn until_quiet(
     frames: &mut mpsc::Receiver<EncodedFrame>,
-    decoder: &mut Screen,
-) -> Option<EncodedFrame> {
-    let mut last = None;
+    screen: &mut Screen,
+) -> EncodedFrame {
+    let mut last = within("a frame", frames.recv()).await.unwrap();
+    screen.show(&last);
     while let Ok(Some(frame)) = tokio::time::timeout(QUIET, frames.recv()).await {
-        decoder.show(&frame);
-        last = Some(frame);
+        screen.show(&frame);
+        last = frame;
     }
     last
 }
@@ -179,7 +180,7 @@ async fn the_capture_survives_navigation_popups_and_new_sizes() {
         .eval(&format!("window.popup = window.open('{popup}'); 0"))
         .await;
     stage.until("the popup", |v| v.page != opener).await;
-    let last = until_quiet(&mut frames, &mut screen).await.unwrap();
+    let last = until_quiet(&mut frames, &mut screen).await;
     assert_eq!((last.width, last.height), (780, 1688));
     assert!(
         screen.looks_like(200, 400, [254, 0, 0]),
@@ -201,7 +202,7 @@ async fn the_capture_survives_navigation_popups_and_new_sizes() {
         height: 390,
         ..PHONE
     });
-    let turned = until_quiet(&mut frames, &mut screen).await.unwrap();
+    let turned = until_quiet(&mut frames, &mut screen).await;
     assert_eq!((turned.width, turned.height), (1688, 780));
     assert_eq!(
         stage.eval("screen.width + 'x' + screen.height").await,

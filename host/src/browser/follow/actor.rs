@@ -17,7 +17,7 @@ const QUEUE: usize = 1024;
 /// Reports from the actor's own tasks.
 const REPORTS: usize = 64;
 
-const EVENTS: [&str; 12] = [
+const EVENTS: [&str; 14] = [
     "Target.targetCreated",
     "Target.targetDestroyed",
     "Target.targetInfoChanged",
@@ -25,6 +25,8 @@ const EVENTS: [&str; 12] = [
     "Target.detachedFromTarget",
     "Page.frameAttached",
     "Page.frameNavigated",
+    "Page.domContentEventFired",
+    "Page.loadEventFired",
     "Page.javascriptDialogOpening",
     "Page.javascriptDialogClosed",
     "Inspector.targetCrashed",
@@ -162,6 +164,10 @@ impl Actor {
                 self.watch_focus(event.session.as_ref(), &params["frame"]["id"]);
                 self.on_navigated(event);
             }
+            // The title is known only now, and nothing else tells of it.
+            "Page.domContentEventFired" | "Page.loadEventFired" if self.is_active(event) => {
+                self.ask_address();
+            }
             "Page.javascriptDialogOpening" => self.on_dialog(event),
             "Page.javascriptDialogClosed" => self.change(|view| view.dialog = None),
             "Inspector.targetCrashed" if self.is_active(event) => {
@@ -239,8 +245,6 @@ impl Actor {
         if self.tabs.contains(&info.id) {
             // The address in a target's info may still be a pending one: ask for the committed.
             if self.tabs.active() == Some(&info.id) {
-                self.tracker.observe_title(&info.title);
-                self.publish_origin();
                 self.ask_address();
             }
         } else {

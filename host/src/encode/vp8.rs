@@ -1,0 +1,233 @@
+//! VP8 by libvpx, for viewers that cannot decode H.264.
+//!
+//! The only module that calls libvpx; every call is on one thread at a time (`&mut self`).
+#![expect(unsafe_code, reason = "libvpx is C; no maintained safe binding exists")]
+
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use vpx_sys as vpx;
+
+use super::{EncodeError, EncodedFrame, Picture, Purpose, VideoEncoder};
+
+/// Quantizer index 0..=63: above this, small text is no longer legible.
+const MAX_QUANTIZER: u32 = 48;
+const MIN_QUANTIZER: u32 = 4;
+/// -16..=16; this much speed keeps a phone's picture within a frame time.
+const CPU_USED: i32 = -8;
+const MIN_KILOBITS: u32 = 50;
+
+/// A VP8 encoder: no alternate reference frames, keyframes only when asked.
+pub struct Vp8Encoder {
+    kilobits: u32,
+    /// None before the first picture.
+    running: Option<Running>,
+}
+
+/// libvpx with a picture size.
+struct Running {
+    /// libvpx keeps pointers into it, so it must not move.
+    context: Box<vpx::vpx_codec_ctx_t>,
+    config: vpx::vpx_codec_enc_cfg_t,
+    last: i64,
+}
+
+// SAFETY: libvpx has no thread affinity, and `&mut self` excludes concurrent calls.
+unsafe impl Send for Running {}
+
+impl Vp8Encoder {
+    /// An encoder that aims at `bitrate` bits a second.
+    pub fn new(bitrate: u32) -> Result<Self, EncodeError> {
+        Ok(Self {
+            kilobits: (bitrate / 1000).max(MIN_KILOBITS),
+            running: None,
+        })
+    }
+}
+
+impl VideoEncoder for Vp8Encoder {
+    fn encode(
+        &mut self,
+        picture: &Picture,
+        purpose: Purpose,
+        at: Duration,
+    ) -> Result<Option<EncodedFrame>, EncodeError> {
+        let (width, height) = (picture.width() as u32, picture.height() as u32);
+        let fits = |r: &Running| (r.config.g_w, r.config.g_h) == (width, height);
+        let running = match self.running.take().filter(fits) {
+            Some(running) => self.running.insert(running),
+            None => self
+                .running
+                .insert(Running::start(width, height, self.kilobits)?),
+        };
+        running.encode(picture, purpose, at)
+    }
+
+    fn set_bitrate(&mut self, bps: u32) {
+        self.kilobits = (bps / 1000).max(MIN_KILOBITS);
+        if let Some(running) = &mut self.running {
+            running.config.rc_target_bitrate = self.kilobits;
+            // SAFETY: the context is initialised, and the configuration is only read.
+            let result = unsafe {
+                vpx::vpx_codec_enc_config_set(&raw mut *running.context, &running.config)
+            };
+            if check(result).is_err() {
+                tracing::debug!("the encoder kept its bitrate");
+            }
+        }
+    }
+}
+
+impl Running {
+    fn start(width: u32, height: u32, kilobits: u32) -> Result<Self, EncodeError> {
+        let mut config = MaybeUninit::zeroed();
+        // SAFETY: the interface is libvpx's own, and `config` is written before it is read.
+        let mut config = unsafe {
+            let vp8 = vpx::vpx_codec_vp8_cx();
+            check(vpx::vpx_codec_enc_config_default(
+                vp8,
+                config.as_mut_ptr(),
+                0,
+            ))?;
+            config.assume_init()
+        };
+        config.g_w = width;
+        config.g_h = height;
+        config.g_timebase = vpx::vpx_rational { num: 1, den: 1000 };
+        config.g_threads = 1;
+        config.g_lag_in_frames = 0;
+        config.g_error_resilient = 0;
+        config.rc_end_usage = vpx::vpx_rc_mode::VPX_CBR;
+        config.rc_target_bitrate = kilobits;
+        config.rc_min_quantizer = MIN_QUANTIZER;
+        config.rc_max_quantizer = MAX_QUANTIZER;
+        config.rc_dropframe_thresh = 0;
+        config.rc_resize_allowed = 0;
+        config.kf_mode = vpx::vpx_kf_mode::VPX_KF_FIXED;
+        config.kf_min_dist = 0;
+        config.kf_max_dist = u32::MAX / 2;
+        // An all-zero context is what libvpx expects; it zeroes it again itself.
+        let mut context = Box::new(MaybeUninit::<vpx::vpx_codec_ctx_t>::zeroed());
+        // SAFETY: the context lives in a box and is initialised by this call; from then on it is a
+        // valid `vpx_codec_ctx_t`. The controls given take an int.
+        let running = unsafe {
+            check(vpx::vpx_codec_enc_init_ver(
+                context.as_mut_ptr(),
+                vpx::vpx_codec_vp8_cx(),
+                &raw const config,
+                0,
+                vpx::VPX_ENCODER_ABI_VERSION as i32,
+            ))?;
+            let mut running = Self {
+                context: context.assume_init(),
+                config,
+                last: -1,
+            };
+            running.control(vpx::vp8e_enc_control_id::VP8E_SET_CPUUSED, CPU_USED)?;
+            running.control(vpx::vp8e_enc_control_id::VP8E_SET_SCREEN_CONTENT_MODE, 1)?;
+            running.control(vpx::vp8e_enc_control_id::VP8E_SET_STATIC_THRESHOLD, 0)?;
+            running
+        };
+        Ok(running)
+    }
+
+    /// # Safety
+    /// `control` must be one that takes an int.
+    unsafe fn control(
+        &mut self,
+        control: vpx::vp8e_enc_control_id,
+        value: i32,
+    ) -> Result<(), EncodeError> {
+        // SAFETY: the context is initialised; the caller vouches for the argument's type.
+        check(unsafe { vpx::vpx_codec_control_(&raw mut *self.context, control as i32, value) })
+    }
+
+    fn encode(
+        &mut self,
+        picture: &Picture,
+        purpose: Purpose,
+        at: Duration,
+    ) -> Result<Option<EncodedFrame>, EncodeError> {
+        let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX / 2);
+        let pts = millis.max(self.last + 1);
+        // What rate control budgets for: the time since the last frame, at most a tenth of a second.
+        let duration = if self.last < 0 {
+            33
+        } else {
+            (pts - self.last).clamp(1, 100)
+        };
+        let flags = if purpose == Purpose::Keyframe {
+            vpx::VPX_EFLAG_FORCE_KF
+        } else {
+            0
+        };
+        let (width, height) = (self.config.g_w, self.config.g_h);
+        let mut image = MaybeUninit::<vpx::vpx_image_t>::zeroed();
+        // SAFETY: `picture` holds I420 planes of exactly this size without padding, which is what
+        // stride alignment 1 describes; libvpx only reads them, within this call.
+        unsafe {
+            let planes = picture.planes().as_ptr().cast_mut();
+            let format = vpx::vpx_img_fmt::VPX_IMG_FMT_I420;
+            if vpx::vpx_img_wrap(image.as_mut_ptr(), format, width, height, 1, planes).is_null() {
+                return Err(EncodeError::Encoder("no image".to_owned()));
+            }
+            check(vpx::vpx_codec_encode(
+                &raw mut *self.context,
+                image.as_ptr(),
+                pts,
+                duration as std::ffi::c_ulong,
+                flags.into(),
+                vpx::VPX_DL_REALTIME.into(),
+            ))?;
+        }
+        self.last = pts;
+        Ok(self.collect().map(|(data, keyframe)| EncodedFrame {
+            data: data.into(),
+            keyframe,
+            capture_time: at,
+            width,
+            height,
+        }))
+    }
+
+    /// The coded frame, and whether it is a keyframe.
+    fn collect(&mut self) -> Option<(Vec<u8>, bool)> {
+        let mut iterator = std::ptr::null();
+        let mut coded = None;
+        loop {
+            // SAFETY: the context is initialised; the packet is valid until the next call, and its
+            // kind says which member of the union is.
+            let packet = unsafe {
+                vpx::vpx_codec_get_cx_data(&raw mut *self.context, &raw mut iterator).as_ref()
+            };
+            let Some(packet) = packet else {
+                return coded;
+            };
+            if packet.kind == vpx::vpx_codec_cx_pkt_kind::VPX_CODEC_CX_FRAME_PKT {
+                // SAFETY: as above.
+                coded = Some(unsafe {
+                    let frame = &packet.data.frame;
+                    let bytes =
+                        std::slice::from_raw_parts(frame.buf.cast::<u8>(), frame.sz as usize);
+                    (bytes.to_vec(), frame.flags & vpx::VPX_FRAME_IS_KEY != 0)
+                });
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // SAFETY: initialised, and never used again.
+        unsafe {
+            vpx::vpx_codec_destroy(&raw mut *self.context);
+        }
+    }
+}
+
+fn check(result: vpx::vpx_codec_err_t) -> Result<(), EncodeError> {
+    match result {
+        vpx::vpx_codec_err_t::VPX_CODEC_OK => Ok(()),
+        error => Err(EncodeError::Encoder(format!("{error:?}"))),
+    }
+}
