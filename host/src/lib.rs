@@ -1,5 +1,13 @@
-//! authloop host.
+//! The part of authloop that runs beside the browser: CDP, capture, encoding, input, the WebRTC peer
+//! and the handoff itself.
+
+#![deny(unsafe_code)]
 
 pub mod browser;
 pub mod capture;
 pub mod encode;
+pub mod handoff;
+pub mod input;
+pub mod peer;
+pub mod signal;
+pub mod storage;

@@ -1,0 +1,138 @@
+//! One handoff: from the registration, over the user's claim and sign-in, to its end.
+
+mod connection;
+mod invite;
+mod run;
+mod show;
+
+use std::time::Duration;
+
+use authloop_protocol::{input::DeclineReason, invitation::InvitationError};
+
+use crate::{
+    browser::BrowserError,
+    encode::EncodeError,
+    peer::PeerError,
+    signal::{Server, SignalError},
+    storage::StorageState,
+};
+
+pub use run::run;
+
+/// The shortest and the longest life of a session; the server bounds it to a day as well.
+pub const TTL: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(10)..=Duration::from_secs(24 * 60 * 60);
+
+/// What to hand over, to whom, and for how long.
+#[derive(Clone)]
+pub struct HandoffConfig {
+    /// The browser's CDP address: `http://host:port` or `ws://…/devtools/…`.
+    pub cdp: String,
+    /// The signaling server as this host reaches it.
+    pub server: Server,
+    /// The signaling server's origin as the viewer reaches it (RFC 6454).
+    pub public_origin: String,
+    /// Where the viewer page is served; the link begins with it.
+    pub viewer_origin: String,
+    /// Who asks, shown to the user.
+    pub requester: String,
+    /// Why, shown to the user.
+    pub reason: String,
+    /// The origins where the user is expected to sign in; empty for any.
+    pub expected_origins: Vec<String>,
+    /// How long the session lives.
+    pub ttl: Duration,
+    /// Whether the browser's storage state is returned at the end.
+    pub storage_state: bool,
+}
+
+/// What a caller may want to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandoffEvent {
+    /// The session is registered; this link opens it, once.
+    Link(String),
+    /// The handoff came to another state.
+    State(HandoffState),
+    /// Another device tried the link, without effect.
+    SecondClaim,
+}
+
+/// Where the handoff stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandoffState {
+    /// Nobody has opened the link.
+    Waiting,
+    /// The user's device has claimed the session.
+    Claimed,
+    /// The viewer is negotiating.
+    Connecting,
+    /// Certificates are confirmed: the user sees the browser and may type.
+    Live,
+    /// The way to the viewer is lost and being mended.
+    Reconnecting,
+}
+
+impl HandoffState {
+    /// The state's name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Claimed => "claimed",
+            Self::Connecting => "connecting",
+            Self::Live => "live",
+            Self::Reconnecting => "reconnecting",
+        }
+    }
+}
+
+/// How a handoff ended.
+#[derive(Debug)]
+pub enum HandoffEnd {
+    /// The user said Done.
+    Resolved {
+        /// Cookies in the browser.
+        cookies: usize,
+        /// The storage state, if it was asked for.
+        storage_state: Option<StorageState>,
+    },
+    /// The user refused.
+    Declined(DeclineReason),
+    /// Nobody finished it in time.
+    Expired,
+    /// It was withdrawn.
+    Cancelled,
+}
+
+/// Why a handoff could not be carried through.
+#[derive(Debug, thiserror::Error)]
+pub enum HandoffError {
+    /// The browser cannot be reached or has died.
+    #[error(transparent)]
+    Browser(#[from] BrowserError),
+    /// The server cannot be reached or refused.
+    #[error(transparent)]
+    Signal(#[from] SignalError),
+    /// The invitation is out of bounds.
+    #[error(transparent)]
+    Invitation(#[from] InvitationError),
+    /// WebRTC failed.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// The video encoder failed.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The life asked for is out of bounds.
+    #[error("a session lives from 10 seconds to 24 hours, not {0} seconds")]
+    Ttl(u64),
+    /// An origin is not one.
+    #[error("{0:?} is not an origin such as https://login.example")]
+    Origin(String),
+    /// The server closed the session's socket for good.
+    #[error("the server closed the session ({code}): {message}")]
+    Closed {
+        /// The error's stable name.
+        code: String,
+        /// One sentence.
+        message: String,
+    },
+}

@@ -1,0 +1,132 @@
+//! Makes a session's secrets and registers it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use authloop_protocol::{
+    id::{Blob, SessionId},
+    invitation::{Invitation, invitation_hash},
+    link::{InvitationHash, LinkFragment, LinkKeys, LinkSecret},
+    seal::{HostKeyPair, SealContext},
+    signal::{CreateSession, SessionCreated},
+};
+use zeroize::Zeroizing;
+
+use super::{HandoffConfig, HandoffError, TTL};
+use crate::peer::Certificate;
+
+/// Everything of a session that does not change.
+pub(super) struct Invite {
+    pub(super) id: SessionId,
+    pub(super) host: HostKeyPair,
+    pub(super) certificate: Certificate,
+    pub(super) context: SealContext,
+    invitation: Vec<u8>,
+    hash: InvitationHash,
+    secret: LinkSecret,
+    claim_hash: [u8; 32],
+    /// How long the session lives from now.
+    pub(super) ttl: Duration,
+}
+
+impl Invite {
+    /// Draws the secrets and writes the invitation.
+    pub(super) fn new(config: &HandoffConfig) -> Result<Self, HandoffError> {
+        if !TTL.contains(&config.ttl) {
+            return Err(HandoffError::Ttl(config.ttl.as_secs()));
+        }
+        for origin in &config.expected_origins {
+            check_origin(origin)?;
+        }
+        let id = SessionId(rand::random());
+        let secret = LinkSecret::new(rand::random());
+        let host = HostKeyPair::generate(&mut rand::rng());
+        let certificate = Certificate::generate()?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let invitation = Invitation {
+            v: 1,
+            id,
+            hpke: Blob::from(host.public()),
+            fingerprint: certificate.fingerprint().clone(),
+            requester: config.requester.clone(),
+            reason: config.reason.clone(),
+            origins: config.expected_origins.clone(),
+            expires: (now + config.ttl).as_secs(),
+        }
+        .to_bytes()?;
+        let hash = invitation_hash(&invitation);
+        let keys = LinkKeys::derive(&secret, &config.public_origin, id);
+        Ok(Self {
+            id,
+            host,
+            certificate,
+            context: SealContext::new(id, hash, &keys),
+            invitation,
+            hash,
+            secret,
+            claim_hash: keys.claim_hash(),
+            ttl: config.ttl,
+        })
+    }
+
+    /// Registers the session, claimed already by `device` if the server had forgotten it.
+    pub(super) async fn register(
+        &self,
+        config: &HandoffConfig,
+        device: Option<&[u8; 65]>,
+    ) -> Result<SessionCreated, HandoffError> {
+        let session = CreateSession {
+            id: self.id,
+            invitation: Blob::from(&self.invitation),
+            claim_hash: Blob::from(self.claim_hash),
+            device: device.map(Blob::from),
+        };
+        Ok(config.server.create(&session).await?)
+    }
+
+    /// The link for the user.
+    pub(super) fn link(&self, viewer_origin: &str) -> Zeroizing<String> {
+        let fragment = LinkFragment {
+            id: self.id,
+            secret: self.secret.clone(),
+            invitation: self.hash,
+        };
+        Zeroizing::new(format!("{viewer_origin}/#{}", fragment.encode().as_str()))
+    }
+}
+
+/// An ASCII origin: scheme, host and port only (RFC 6454 section 6.2).
+pub(crate) fn check_origin(text: &str) -> Result<(), HandoffError> {
+    let bad = || HandoffError::Origin(text.to_owned());
+    let url = url::Url::parse(text).map_err(|_| bad())?;
+    let web = matches!(url.scheme(), "http" | "https");
+    if web && url.origin().ascii_serialization() == text {
+        Ok(())
+    } else {
+        Err(bad())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_origin;
+
+    #[test]
+    fn only_bare_origins_are_taken() {
+        for good in ["https://a.example", "http://127.0.0.1:8080"] {
+            assert!(check_origin(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "https://a.example/",
+            "a.example",
+            "https://a.example/path",
+            "HTTPS://a.example",
+            "https://a.example:443",
+            "ftp://a.example",
+            "",
+        ] {
+            assert!(check_origin(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The browser's side of a handoff: what is shown, and what is done to it.
+
+use authloop_protocol::{
+    input::{InputEvent, Navigation},
+    output::OutputMessage,
+};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::{
+    browser::{Browser, BrowserError, Follower, Health, Page, View},
+    capture::Viewport,
+    encode::{Codec, EncodeError, VideoConfig, VideoPipeline},
+    handoff::show::{self, Shown},
+    input::{Injector, InjectorClosed},
+    peer::VideoSender,
+};
+
+/// The part of the congestion controller's target that video takes; the rest is for the data
+/// channel and for retransmissions.
+const VIDEO_SHARE: f64 = 0.9;
+
+/// Why an input event could not be applied.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StageError {
+    #[error(transparent)]
+    Browser(#[from] BrowserError),
+    #[error(transparent)]
+    Injector(#[from] InjectorClosed),
+    #[error("there is no such dialog")]
+    NoDialog,
+    #[error("there is no page to go to")]
+    NoHistory,
+    #[error("the page is not shown yet")]
+    NotShown,
+}
+
+pub(super) struct Stage {
+    _follower: Follower,
+    view: watch::Receiver<View>,
+    expected: Vec<String>,
+    shown: Shown,
+    history: watch::Receiver<bool>,
+    _history: Task,
+    video: Option<Video>,
+}
+
+struct Video {
+    codec: Codec,
+    pipeline: VideoPipeline,
+    injector: Injector,
+    sender: watch::Sender<Option<VideoSender>>,
+    _forward: Task,
+}
+
+/// A task that ends with its owner.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Stage {
+    pub(super) async fn open(
+        browser: &Browser,
+        expected: Vec<String>,
+    ) -> Result<Self, BrowserError> {
+        let follower = browser.follow(None).await?;
+        let (can_go_back, history) = watch::channel(false);
+        let task = tokio::spawn(follow_history(follower.view(), can_go_back));
+        Ok(Self {
+            view: follower.view(),
+            _follower: follower,
+            expected,
+            shown: Shown::default(),
+            history,
+            _history: Task(task),
+            video: None,
+        })
+    }
+
+    /// Waits until there is something to tell the viewer.
+    pub(super) async fn changed(&mut self) {
+        let surface = async {
+            match &mut self.video {
+                Some(video) => {
+                    let mut surface = video.pipeline.surface();
+                    surface.mark_unchanged();
+                    let _ = surface.changed().await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = self.view.changed() => if changed.is_err() {
+                // The browser is gone, which the caller hears by other means.
+                std::future::pending::<()>().await;
+            },
+            changed = self.history.changed() => if changed.is_err() {
+                std::future::pending::<()>().await;
+            },
+            () = surface => {}
+        }
+    }
+
+    /// The browser's death, if the view has it.
+    pub(super) fn fatal(&self) -> Option<BrowserError> {
+        match &self.view.borrow().health {
+            Health::Gone(error) if error.is_fatal() => Some(error.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn page(&self) -> Page {
+        self.view.borrow().page.clone()
+    }
+
+    pub(super) fn epoch(&self) -> u32 {
+        show::epoch(&self.view.borrow())
+    }
+
+    /// Makes video ready in `codec`; nothing is sent before [`Stage::show`].
+    pub(super) fn start(&mut self, codec: Codec) -> Result<(), EncodeError> {
+        if self
+            .video
+            .as_ref()
+            .is_some_and(|video| video.codec == codec)
+        {
+            return Ok(());
+        }
+        let config = VideoConfig {
+            codec,
+            ..VideoConfig::default()
+        };
+        let (pipeline, mut frames) = VideoPipeline::start(self.view.clone(), config)?;
+        let injector = Injector::start(self.view.clone(), pipeline.surface());
+        let (sender, current) = watch::channel::<Option<VideoSender>>(None);
+        let forward = tokio::spawn(async move {
+            while let Some(frame) = frames.recv().await {
+                let target = current.borrow().clone();
+                if let Some(target) = target
+                    && let Err(error) = target.send(&frame).await
+                {
+                    tracing::debug!(%error, "a picture was not sent");
+                }
+            }
+        });
+        self.video = Some(Video {
+            codec,
+            pipeline,
+            injector,
+            sender,
+            _forward: Task(forward),
+        });
+        Ok(())
+    }
+
+    /// Shows the browser on a confirmed connection, whole.
+    pub(super) fn show(&mut self, sender: Option<VideoSender>) {
+        self.shown = Shown::default();
+        if let Some(video) = &self.video {
+            video.sender.send_replace(sender);
+            video.pipeline.request_keyframe();
+        }
+    }
+
+    /// Shows nothing more, and lets go of everything held.
+    pub(super) async fn pause(&mut self) {
+        if let Some(video) = &self.video {
+            video.sender.send_replace(None);
+            let _ = video.injector.release_all().await;
+        }
+    }
+
+    /// A whole picture, please.
+    pub(super) fn refresh(&self) {
+        if let Some(video) = &self.video {
+            video.pipeline.request_keyframe();
+        }
+    }
+
+    pub(super) fn set_bitrate(&self, target: u32) {
+        if let Some(video) = &self.video {
+            video
+                .pipeline
+                .set_bitrate((f64::from(target) * VIDEO_SHARE) as u32);
+        }
+    }
+
+    /// The messages that bring the viewer up to date.
+    pub(super) fn update(&mut self) -> Vec<OutputMessage> {
+        let surface = self
+            .video
+            .as_ref()
+            .map(|video| *video.pipeline.surface().borrow())
+            .unwrap_or_default();
+        let can_go_back = *self.history.borrow_and_update();
+        let view = self.view.borrow_and_update();
+        self.shown
+            .update(&view, can_go_back, &self.expected, surface)
+    }
+
+    /// Does to the page what the user did.
+    pub(super) async fn apply(&mut self, event: InputEvent) -> Result<(), StageError> {
+        match event {
+            InputEvent::Viewport {
+                width,
+                height,
+                scale,
+                mobile,
+            } => {
+                let video = self.video.as_ref().ok_or(StageError::NotShown)?;
+                video.pipeline.resize(Viewport {
+                    width: width.into(),
+                    height: height.into(),
+                    scale: f64::from(scale) / 100.0,
+                    mobile,
+                });
+            }
+            InputEvent::Refresh => self.refresh(),
+            InputEvent::Dialog { id, accept, text } => {
+                let dialog = self.view.borrow().dialog.clone();
+                let dialog = dialog.filter(|dialog| dialog.id == id);
+                let dialog = dialog.ok_or(StageError::NoDialog)?;
+                // The answer may open the next dialog, which would hold this call.
+                tokio::spawn(async move {
+                    if let Err(error) = dialog.page.handle_dialog(accept, text.as_deref()).await {
+                        tracing::debug!(%error, "the dialog was not answered");
+                    }
+                });
+            }
+            InputEvent::Navigate { action } => {
+                let page = self.page();
+                tokio::spawn(async move {
+                    if let Err(error) = navigate(&page, action).await {
+                        tracing::debug!(%error, "the page did not navigate");
+                    }
+                });
+            }
+            event => {
+                let video = self.video.as_ref().ok_or(StageError::NotShown)?;
+                video.injector.send(event).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells whether there is a page to go back to, after each new document.
+async fn follow_history(mut view: watch::Receiver<View>, can_go_back: watch::Sender<bool>) {
+    let mut seen = None;
+    loop {
+        let (page, document) = {
+            let view = view.borrow_and_update();
+            (view.page.clone(), view.document)
+        };
+        if seen != Some(document) {
+            seen = Some(document);
+            if let Ok(history) = page.call("Page.getNavigationHistory", json!({})).await {
+                let index = history["currentIndex"].as_u64().unwrap_or(0);
+                can_go_back.send_if_modified(|held| std::mem::replace(held, index > 0) != *held);
+            }
+        }
+        if view.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn navigate(page: &Page, action: Navigation) -> Result<(), StageError> {
+    let step = match action {
+        Navigation::Reload => {
+            page.call("Page.reload", json!({})).await?;
+            return Ok(());
+        }
+        Navigation::Back => -1,
+        Navigation::Forward => 1,
+    };
+    let history = page.call("Page.getNavigationHistory", json!({})).await?;
+    let current = history["currentIndex"].as_i64().unwrap_or(0);
+    let entry = usize::try_from(current + step)
+        .ok()
+        .map(|index| &history["entries"][index]["id"]);
+    match entry {
+        Some(Value::Number(id)) => {
+            page.call("Page.navigateToHistoryEntry", json!({ "entryId": id }))
+                .await?;
+            Ok(())
+        }
+        _ => Err(StageError::NoHistory),
+    }
+}

@@ -1,0 +1,132 @@
+//! What the viewer is told of the browser, and only when it changes.
+
+use authloop_protocol::output::{DialogKind, Field, OutputMessage, Page};
+
+use crate::{
+    browser::{self, FocusedField, Health, SecurityState, View},
+    capture::Surface,
+};
+
+/// The page's words that reach the viewer, in characters; a page may say more than a screen holds.
+const MAX_WORDS: usize = 2000;
+
+/// What the viewer of one connection has been told last.
+#[derive(Default)]
+pub(super) struct Shown {
+    page: Option<Page>,
+    field: Option<Option<Field>>,
+    dialog: Option<u32>,
+    crashed: bool,
+    surface: Option<(u32, u32)>,
+}
+
+impl Shown {
+    /// The messages that bring the viewer up to date.
+    pub(super) fn update(
+        &mut self,
+        view: &View,
+        can_go_back: bool,
+        expected: &[String],
+        surface: Surface,
+    ) -> Vec<OutputMessage> {
+        let mut out = Vec::new();
+        let page = page(view, can_go_back, expected);
+        if self.page.as_ref() != Some(&page) {
+            self.page = Some(page.clone());
+            out.push(OutputMessage::Page(page));
+        }
+        let size = (surface.width.round() as u32, surface.height.round() as u32);
+        if size.0 > 0 && self.surface != Some(size) {
+            self.surface = Some(size);
+            out.push(OutputMessage::Video {
+                width: size.0,
+                height: size.1,
+            });
+        }
+        let field = view.focus.as_ref().map(field);
+        if self.field.as_ref() != Some(&field) {
+            self.field = Some(field.clone());
+            out.push(OutputMessage::Field { field });
+        }
+        self.dialog(view, &mut out);
+        let crashed = matches!(view.health, Health::Crashed);
+        if crashed && !self.crashed {
+            out.push(OutputMessage::Notice {
+                code: "page_crashed".to_owned(),
+                message: "The page crashed. Reload it to go on.".to_owned(),
+            });
+        }
+        self.crashed = crashed;
+        out
+    }
+
+    fn dialog(&mut self, view: &View, out: &mut Vec<OutputMessage>) {
+        let open = view.dialog.as_ref().map(|dialog| dialog.id);
+        if self.dialog == open {
+            return;
+        }
+        if let Some(id) = self.dialog.take() {
+            out.push(OutputMessage::DialogClosed { id });
+        }
+        if let Some(dialog) = &view.dialog {
+            self.dialog = Some(dialog.id);
+            out.push(OutputMessage::Dialog {
+                id: dialog.id,
+                kind: match dialog.kind {
+                    browser::DialogKind::Alert => DialogKind::Alert,
+                    browser::DialogKind::Confirm => DialogKind::Confirm,
+                    browser::DialogKind::Prompt => DialogKind::Prompt,
+                    browser::DialogKind::BeforeUnload => DialogKind::Beforeunload,
+                },
+                message: cut(&dialog.message),
+                default: cut(&dialog.default_text),
+            });
+        }
+    }
+}
+
+/// The epoch as it travels. It rises by one a navigation, so it cannot come near the edge.
+pub(super) fn epoch(view: &View) -> u32 {
+    u32::try_from(view.origin.epoch).unwrap_or(u32::MAX)
+}
+
+fn page(view: &View, can_go_back: bool, expected: &[String]) -> Page {
+    let origin = view.origin.origin.clone();
+    let secure = match view.origin.security {
+        SecurityState::Secure => true,
+        SecurityState::Insecure | SecurityState::Broken => false,
+        SecurityState::Unknown | SecurityState::Neutral => origin.starts_with("https://"),
+    };
+    Page {
+        expected: expected.is_empty() || expected.contains(&origin),
+        origin,
+        title: cut(&view.origin.title),
+        secure,
+        epoch: epoch(view),
+        loading: false,
+        can_go_back,
+    }
+}
+
+fn field(focus: &FocusedField) -> Field {
+    let fraction = |value: f32| (value.clamp(0.0, 1.0) * 65535.0) as u16;
+    Field {
+        kind: focus.kind.clone(),
+        inputmode: focus.inputmode.clone(),
+        autocomplete: focus.autocomplete.clone(),
+        enterkeyhint: focus.enterkeyhint.clone(),
+        secret: focus.is_secret,
+        multiline: focus.multiline,
+        length: focus.length,
+        rect: [
+            fraction(focus.rect.x),
+            fraction(focus.rect.y),
+            fraction(focus.rect.width),
+            fraction(focus.rect.height),
+        ],
+    }
+}
+
+fn cut(words: &str) -> String {
+    words.chars().take(MAX_WORDS).collect()
+}

@@ -1,0 +1,114 @@
+//! `authloop-host`: beside the browser.
+
+mod cli;
+mod print;
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use authloop_host::handoff::{self, HandoffEnd, HandoffError};
+use authloop_host::storage::StorageState;
+use clap::Parser as _;
+use cli::{Cli, Command, HandoffArgs};
+use print::Printer;
+use secrecy::ExposeSecret as _;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const DECLINED: u8 = 3;
+const EXPIRED: u8 = 4;
+const CANCELLED: u8 = 5;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Logs go to stderr: stdout is for the link and for JSON.
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(EnvFilter::try_from_env("AUTHLOOP_LOG").unwrap_or_else(|_| {
+            // The library reports what every lost path brings as errors.
+            EnvFilter::new(
+                "warn,webrtc=off,rtc=off,rtc_ice=off,rtc_sctp=off,rtc_dtls=off,rtc_srtp=off",
+            )
+        }))
+        .init();
+    match cli.command {
+        Command::Handoff(args) => hand_over(&args).await,
+    }
+}
+
+async fn hand_over(args: &HandoffArgs) -> ExitCode {
+    let mut printer = Printer::new(args.json);
+    let config = match args.config() {
+        Ok(config) => config,
+        Err(error) => {
+            printer.failed(&format!("{error:#}"));
+            return ExitCode::from(USAGE);
+        }
+    };
+    let cancel = CancellationToken::new();
+    tokio::spawn(cancel_on_signal(cancel.clone()));
+    let end = handoff::run(config, cancel, |event| printer.event(&event)).await;
+    match end {
+        Ok(HandoffEnd::Resolved {
+            cookies,
+            storage_state,
+        }) => {
+            if let (Some(path), Some(state)) = (&args.storage_state, &storage_state)
+                && let Err(error) = write_state(path, state)
+            {
+                printer.failed(&format!("{error:#}"));
+                return ExitCode::from(FAILED);
+            }
+            printer.resolved(cookies);
+            ExitCode::SUCCESS
+        }
+        Ok(HandoffEnd::Declined(reason)) => {
+            printer.declined(reason);
+            ExitCode::from(DECLINED)
+        }
+        Ok(HandoffEnd::Expired) => {
+            printer.expired();
+            ExitCode::from(EXPIRED)
+        }
+        Ok(HandoffEnd::Cancelled) => {
+            printer.cancelled();
+            ExitCode::from(CANCELLED)
+        }
+        Err(error) => {
+            printer.failed(&error.to_string());
+            let usage = matches!(error, HandoffError::Ttl(_) | HandoffError::Origin(_));
+            ExitCode::from(if usage { USAGE } else { FAILED })
+        }
+    }
+}
+
+/// Writes the state for its owner's eyes only.
+fn write_state(path: &Path, state: &StorageState) -> anyhow::Result<()> {
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    file.write_all(state.to_json().expose_secret().as_bytes())
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+async fn cancel_on_signal(cancel: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    cancel.cancel();
+}

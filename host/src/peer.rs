@@ -1,0 +1,430 @@
+//! The host's end of the WebRTC connection: one video track, one data channel, one certificate.
+
+mod feedback;
+pub mod sdp;
+mod video;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use authloop_protocol::{invitation::Fingerprint, signal::LegIce};
+use bytes::{Bytes, BytesMut};
+use rtc::crypto::SignatureScheme;
+use rtc::interceptor::Slot;
+use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::RTCOfferOptions;
+use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_VP8};
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters,
+    RTCRtpEncodingParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind,
+};
+use tokio::sync::mpsc;
+use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
+use webrtc::media_stream::track_local::{
+    TrackLocal, TrackLocalEvent, static_rtp::TrackLocalStaticRTP,
+};
+use webrtc::peer_connection::{
+    CongestionFeedback, MediaEngine, PeerConnection, PeerConnectionBuilder,
+    PeerConnectionEventHandler, RTCCertificate, RTCConfigurationBuilder, RTCIceConnectionState,
+    RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngineBuilder,
+    configure_congestion_control, configure_nack, configure_rtcp_reports,
+};
+use webrtc::rtp_transceiver::RtpSender;
+
+pub use feedback::TargetBitrate;
+pub use sdp::SdpError;
+pub use video::VideoSender;
+
+use crate::encode::Codec;
+
+/// Fixed by `docs/PROTOCOL.md` section 6.
+const CHANNEL_LABEL: &str = "authloop";
+const CHANNEL_ID: u16 = 0;
+const H264_PAYLOAD_TYPE: u8 = 102;
+const VP8_PAYLOAD_TYPE: u8 = 96;
+/// Constrained baseline, level 5.2: sharp phone portraits exceed level 3.1's picture size, and
+/// `level-asymmetry-allowed` lets a viewer that names a lower level receive it all the same.
+const H264_FORMAT: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e034";
+const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+/// Events that may wait for the handoff loop.
+const EVENTS: usize = 256;
+/// What the channel may hold unsent; the host's messages are small and few.
+const SEND_BUFFER: usize = 1024 * 1024;
+
+/// Why the peer connection cannot be made or used.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// The `webrtc` crate refused.
+    #[error("WebRTC: {0}")]
+    WebRtc(#[from] webrtc::error::Error),
+    /// The certificate could not be made.
+    #[error("the DTLS certificate could not be made: {0}")]
+    Certificate(String),
+    /// A description that must not be used.
+    #[error(transparent)]
+    Sdp(#[from] SdpError),
+    /// The viewer takes none of the codecs.
+    #[error("the viewer can decode neither H.264 nor VP8")]
+    NoCodec,
+    /// No local address leads to the relay.
+    #[error("no local address leads to the relay: {0}")]
+    Unroutable(std::io::Error),
+    /// DTLS has not presented a certificate.
+    #[error("the viewer presented no certificate")]
+    NoCertificate,
+}
+
+/// What happens at the connection.
+#[derive(Debug)]
+pub enum PeerEvent {
+    /// The data channel can be used.
+    Open,
+    /// A message of the viewer's.
+    Message(Bytes),
+    /// The ICE path changed.
+    Ice(RTCIceConnectionState),
+    /// The connection is over and cannot be mended.
+    Closed,
+    /// The viewer's decoder needs a keyframe.
+    Keyframe,
+}
+
+/// The host's DTLS certificate of one session, ECDSA P-256.
+#[derive(Clone)]
+pub struct Certificate(RTCCertificate, Fingerprint);
+
+impl Certificate {
+    /// Makes a fresh one.
+    ///
+    /// # Errors
+    /// [`PeerError::Certificate`].
+    pub fn generate() -> Result<Self, PeerError> {
+        let fail = |error: String| PeerError::Certificate(error);
+        let provider = rtc::crypto::default_provider().map_err(|e| fail(e.to_string()))?;
+        let crypto = provider.crypto();
+        let params = rcgen::CertificateParams::new(vec!["authloop".to_owned()])
+            .map_err(|e| fail(e.to_string()))?;
+        let certificate =
+            RTCCertificate::generate(crypto, SignatureScheme::EcdsaP256Sha256, params)?;
+        let der = certificate
+            .dtls_certificate
+            .certificate
+            .first()
+            .ok_or_else(|| fail("empty chain".to_owned()))?;
+        let fingerprint = Fingerprint::of_certificate(der.as_ref());
+        Ok(Self(certificate, fingerprint))
+    }
+
+    /// How SDP and the invitation name it.
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.1
+    }
+}
+
+/// One peer connection with the viewer.
+pub struct Peer {
+    pc: Arc<dyn PeerConnection>,
+    channel: Arc<dyn DataChannel>,
+    sender: Arc<dyn RtpSender>,
+    target: TargetBitrate,
+    events: mpsc::Sender<PeerEvent>,
+    /// The viewer's answer as it travelled; `None` before it came.
+    answer: Option<String>,
+}
+
+impl Peer {
+    /// Makes the connection and its offer. `ice` tells where the relay is, so that the right local
+    /// address is bound.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub async fn offer(
+        certificate: &Certificate,
+        ice: &LegIce,
+    ) -> Result<(Self, mpsc::Receiver<PeerEvent>, String), PeerError> {
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let (media, registry, target) = media()?;
+        let settings = SettingEngineBuilder::new()
+            .with_include_loopback_candidate(true)
+            .with_ice_timeouts(
+                // Told of by the viewer or signaling before these run out; both are for silence.
+                Some(Duration::from_secs(5)),
+                Some(Duration::from_secs(25)),
+                Some(Duration::from_secs(2)),
+            )
+            .build();
+        let configuration = RTCConfigurationBuilder::new()
+            .with_certificates(vec![certificate.0.clone()])
+            .build();
+        let pc: Arc<dyn PeerConnection> = Arc::new(
+            PeerConnectionBuilder::new()
+                .with_configuration(configuration)
+                .with_media_engine(media)
+                .with_setting_engine(settings)
+                .with_interceptor_registry(registry)
+                .with_handler(Arc::new(Handler(events.clone())))
+                .with_udp_addrs(local_addresses(ice)?)
+                .with_data_channel_send_buffer_limit(SEND_BUFFER)
+                .build()
+                .await?,
+        );
+        let sender = pc.add_track(track(Codec::H264)?.0).await?;
+        let channel = pc
+            .create_data_channel(
+                CHANNEL_LABEL,
+                Some(RTCDataChannelInit {
+                    ordered: true,
+                    negotiated: Some(CHANNEL_ID),
+                    ..RTCDataChannelInit::default()
+                }),
+            )
+            .await?;
+        tokio::spawn(read_channel(Arc::clone(&channel), events.clone()));
+        let offer = pc.create_offer(None).await?;
+        let sdp = offer.sdp.clone();
+        pc.set_local_description(offer).await?;
+        let peer = Self {
+            pc,
+            channel,
+            sender,
+            target,
+            events,
+            answer: None,
+        };
+        Ok((peer, receiver, sdp))
+    }
+
+    /// Takes the viewer's answer, with the relay's leg as its path. Returns the codec the viewer
+    /// prefers and what sends it.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub async fn accept(
+        &mut self,
+        answer: &str,
+        ice: &LegIce,
+    ) -> Result<(Codec, VideoSender), PeerError> {
+        let (codec, payload_type) = sdp::video_payload_types(answer)
+            .into_iter()
+            .find_map(|payload_type| match payload_type {
+                H264_PAYLOAD_TYPE => Some((Codec::H264, H264_PAYLOAD_TYPE)),
+                VP8_PAYLOAD_TYPE => Some((Codec::Vp8, VP8_PAYLOAD_TYPE)),
+                _ => None,
+            })
+            .ok_or(PeerError::NoCodec)?;
+        self.set_answer(answer, ice).await?;
+        self.answer = Some(answer.to_owned());
+        let (track, ssrc) = track(codec)?;
+        self.sender
+            .replace_track(Arc::clone(&track) as Arc<dyn TrackLocal>)
+            .await?;
+        tokio::spawn(read_feedback(Arc::clone(&track), self.events.clone()));
+        let video = VideoSender::new(track, codec, payload_type, ssrc, rand::random());
+        Ok((codec, video))
+    }
+
+    /// Restarts ICE on the host's leg with the relay's new credentials; DTLS and SCTP go on.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub async fn restart(&self, ice: &LegIce) -> Result<(), PeerError> {
+        let Some(answer) = &self.answer else {
+            return Ok(());
+        };
+        let offer = self
+            .pc
+            .create_offer(Some(RTCOfferOptions { ice_restart: true }))
+            .await?;
+        self.pc.set_local_description(offer).await?;
+        self.set_answer(answer, ice).await
+    }
+
+    async fn set_answer(&self, answer: &str, ice: &LegIce) -> Result<(), PeerError> {
+        let munged = RTCSessionDescription::answer(sdp::munge(answer, ice)?)?;
+        Ok(self.pc.set_remote_description(munged).await?)
+    }
+
+    /// This end's ICE credentials: username fragment, password.
+    ///
+    /// # Errors
+    /// [`PeerError::Sdp`] before the offer is set.
+    pub async fn credentials(&self) -> Result<(String, String), PeerError> {
+        let local = self.pc.local_description().await;
+        Ok(sdp::local_credentials(
+            local.as_ref().map_or("", |description| &description.sdp),
+        )?)
+    }
+
+    /// The certificate that DTLS really presented.
+    ///
+    /// # Errors
+    /// [`PeerError::NoCertificate`] before the handshake is done.
+    pub async fn remote_fingerprint(&self) -> Result<Fingerprint, PeerError> {
+        let dtls = self.sender.transport().await?;
+        let dtls = dtls.ok_or(PeerError::NoCertificate)?;
+        let chain = dtls.get_remote_certificates().await?;
+        let der = chain.first().ok_or(PeerError::NoCertificate)?;
+        Ok(Fingerprint::of_certificate(der))
+    }
+
+    /// Sends one data-channel message, without waiting for room.
+    ///
+    /// # Errors
+    /// [`PeerError::WebRtc`] when the channel is closed or its buffer is full.
+    pub async fn send(&self, bytes: &[u8]) -> Result<(), PeerError> {
+        Ok(self.channel.try_send(BytesMut::from(bytes)).await?)
+    }
+
+    /// What the congestion controller allows.
+    pub fn target_bitrate(&self) -> &TargetBitrate {
+        &self.target
+    }
+
+    /// Ends the connection.
+    pub async fn close(&self) {
+        if let Err(error) = self.pc.close().await {
+            tracing::debug!(%error, "closing the peer connection");
+        }
+    }
+}
+
+struct Handler(mpsc::Sender<PeerEvent>);
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
+        // Never waits: the library's driver must not stall on a busy loop.
+        let _ = self.0.try_send(PeerEvent::Ice(state));
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        if matches!(state, RTCPeerConnectionState::Closed) {
+            let _ = self.0.try_send(PeerEvent::Closed);
+        }
+    }
+}
+
+async fn read_channel(channel: Arc<dyn DataChannel>, events: mpsc::Sender<PeerEvent>) {
+    while let Some(event) = channel.poll().await {
+        let event = match event {
+            DataChannelEvent::OnOpen => PeerEvent::Open,
+            DataChannelEvent::OnMessage(message) => PeerEvent::Message(message.data.freeze()),
+            DataChannelEvent::OnClose => PeerEvent::Closed,
+            _ => continue,
+        };
+        // Waiting here holds SCTP's window shut: the viewer is slowed, nothing is lost.
+        if events.send(event).await.is_err() {
+            return;
+        }
+    }
+    let _ = events.send(PeerEvent::Closed).await;
+}
+
+async fn read_feedback(track: Arc<TrackLocalStaticRTP>, events: mpsc::Sender<PeerEvent>) {
+    while let Some(TrackLocalEvent::OnRtcpPacket(_)) = track.poll().await {
+        if let Err(mpsc::error::TrySendError::Closed(_)) = events.try_send(PeerEvent::Keyframe) {
+            return;
+        }
+    }
+}
+
+fn media() -> Result<(MediaEngine, Registry, TargetBitrate), PeerError> {
+    let mut media = MediaEngine::default();
+    for (codec, payload_type) in [
+        (Codec::H264, H264_PAYLOAD_TYPE),
+        (Codec::Vp8, VP8_PAYLOAD_TYPE),
+    ] {
+        media.register_codec(
+            RTCRtpCodecParameters {
+                rtp_codec: rtp_codec(codec),
+                payload_type,
+            },
+            RtpCodecKind::Video,
+        )?;
+    }
+    media.register_header_extension(
+        RTCRtpHeaderExtensionCapability {
+            uri: PLAYOUT_DELAY_URI.to_owned(),
+        },
+        RtpCodecKind::Video,
+        None,
+    )?;
+    let (estimator, target) = feedback::PublishingGcc::new();
+    let registry = configure_congestion_control(
+        Registry::new(),
+        estimator,
+        CongestionFeedback::Twcc,
+        &mut media,
+    )?;
+    let registry = configure_nack(registry, &mut media);
+    let registry = configure_rtcp_reports(registry)
+        // After every interceptor that reads RTCP, so that none misses what this one drops.
+        .with(Slot::from(14_000), feedback::KeyframeRequests::default());
+    Ok((media, registry, target))
+}
+
+fn rtp_codec(codec: Codec) -> RTCRtpCodec {
+    let (mime, format) = match codec {
+        Codec::H264 => (MIME_TYPE_H264, H264_FORMAT),
+        Codec::Vp8 => (MIME_TYPE_VP8, ""),
+    };
+    let feedback = |typ: &str, parameter: &str| RTCPFeedback {
+        typ: typ.to_owned(),
+        parameter: parameter.to_owned(),
+    };
+    RTCRtpCodec {
+        mime_type: mime.to_owned(),
+        clock_rate: 90_000,
+        channels: 0,
+        sdp_fmtp_line: format.to_owned(),
+        rtcp_feedback: vec![
+            feedback("ccm", "fir"),
+            feedback("nack", ""),
+            feedback("nack", "pli"),
+        ],
+    }
+}
+
+fn track(codec: Codec) -> Result<(Arc<TrackLocalStaticRTP>, u32), PeerError> {
+    let ssrc = rand::random();
+    let track = MediaStreamTrack::new(
+        "authloop".to_owned(),
+        "screen".to_owned(),
+        "screen".to_owned(),
+        RtpCodecKind::Video,
+        vec![RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters {
+                ssrc: Some(ssrc),
+                ..RTCRtpCodingParameters::default()
+            },
+            codec: rtp_codec(codec),
+            ..RTCRtpEncodingParameters::default()
+        }],
+    );
+    Ok((Arc::new(TrackLocalStaticRTP::new(track)), ssrc))
+}
+
+/// The local addresses from which the system reaches the relay's candidates; nothing is sent.
+fn local_addresses(ice: &LegIce) -> Result<Vec<SocketAddr>, PeerError> {
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    let mut failure = None;
+    for candidate in &ice.candidates {
+        let any: IpAddr = match candidate {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let local = UdpSocket::bind((any, 0))
+            .and_then(|socket| socket.connect(candidate).map(|()| socket))
+            .and_then(|socket| socket.local_addr());
+        match local {
+            Ok(address) if !addresses.contains(&address.ip()) => addresses.push(address.ip()),
+            Ok(_) => {}
+            Err(error) => failure = Some(error),
+        }
+    }
+    match failure {
+        Some(error) if addresses.is_empty() => Err(PeerError::Unroutable(error)),
+        _ => Ok(addresses.into_iter().map(|ip| (ip, 0).into()).collect()),
+    }
+}

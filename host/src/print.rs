@@ -1,0 +1,114 @@
+//! What a person or a program reads on stdout.
+
+use std::io::Write as _;
+
+use authloop_host::handoff::{HandoffEvent, HandoffState};
+use authloop_protocol::input::DeclineReason;
+use qrcode::{QrCode, render::unicode};
+use serde_json::{Value, json};
+
+/// Prints either text with a QR code, or one JSON object per line.
+pub struct Printer {
+    json: bool,
+}
+
+impl Printer {
+    /// In JSON or in text.
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// What happens on the way.
+    pub fn event(&mut self, event: &HandoffEvent) {
+        match event {
+            HandoffEvent::Link(url) => {
+                self.line(&json!({ "event": "link", "url": url }), || link_text(url));
+            }
+            HandoffEvent::State(state) => {
+                let name = state.as_str();
+                self.line(&json!({ "event": "state", "state": name }), || {
+                    state_text(*state).to_owned()
+                });
+            }
+            HandoffEvent::SecondClaim => self.line(&json!({ "event": "second_claim" }), || {
+                "Someone else opened the link. It stays with the first device.".to_owned()
+            }),
+        }
+    }
+
+    /// The end: signed in.
+    pub fn resolved(&self, cookies: usize) {
+        self.line(&json!({ "event": "resolved", "cookies": cookies }), || {
+            format!("Signed in. The browser now holds {cookies} cookies.")
+        });
+    }
+
+    /// The end: refused.
+    pub fn declined(&self, reason: DeclineReason) {
+        self.line(&json!({ "event": "declined", "reason": reason }), || {
+            match reason {
+                DeclineReason::Declined => "The user declined.",
+                DeclineReason::NotRequested => "The user did not ask for this.",
+                DeclineReason::CannotComplete => "The user cannot sign in this way.",
+            }
+            .to_owned()
+        });
+    }
+
+    /// The end: too late.
+    pub fn expired(&self) {
+        self.line(&json!({ "event": "expired" }), || {
+            "Nobody signed in before the link expired.".to_owned()
+        });
+    }
+
+    /// The end: withdrawn.
+    pub fn cancelled(&self) {
+        self.line(&json!({ "event": "cancelled" }), || "Cancelled.".to_owned());
+    }
+
+    /// The end: broken.
+    pub fn failed(&self, message: &str) {
+        if self.json {
+            self.line(
+                &json!({ "event": "failed", "message": message }),
+                String::new,
+            );
+        } else {
+            eprintln!("authloop-host: {message}");
+        }
+    }
+
+    fn line(&self, value: &Value, text: impl FnOnce() -> String) {
+        let mut out = std::io::stdout().lock();
+        // A closed pipe is the reader's choice, and must not end the handoff.
+        let _ = if self.json {
+            writeln!(out, "{value}")
+        } else {
+            writeln!(out, "{}", text())
+        };
+        let _ = out.flush();
+    }
+}
+
+fn link_text(url: &str) -> String {
+    let code = QrCode::new(url)
+        .map(|code| {
+            code.render::<unicode::Dense1x2>()
+                .dark_color(unicode::Dense1x2::Light)
+                .light_color(unicode::Dense1x2::Dark)
+                .build()
+        })
+        .unwrap_or_default();
+    format!("{code}\nOpen this link on your phone or laptop:\n\n  {url}\n")
+}
+
+fn state_text(state: HandoffState) -> &'static str {
+    match state {
+        HandoffState::Waiting => "Waiting for someone to open it.",
+        HandoffState::Claimed => "Opened.",
+        HandoffState::Connecting => "Connecting.",
+        HandoffState::Live => "Connected, end to end encrypted.",
+        HandoffState::Reconnecting => "Connection lost; reconnecting.",
+    }
+}
