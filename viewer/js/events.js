@@ -32,6 +32,7 @@
  * @property {boolean} can_go_back
  *
  * @typedef {object} Field the focused remote field
+ * @property {number} [id] differs from every other field's of the session
  * @property {string} kind
  * @property {string} inputmode
  * @property {string} autocomplete

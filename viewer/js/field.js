@@ -32,7 +32,8 @@ const COMPLETE = new Set(
  *   fills `current-password`, and its whole value goes to the host as one replacement.
  * - `new-password` becomes `off`, or the browser would suggest a password and store it for the
  *   viewer's origin at once. Card fields are `off` for the same reason.
- * - A one-time code keeps `one-time-code`, so that the phone offers the code from the SMS.
+ * - A one-time code is a secret on the wire (its timing is hidden), but `text` here: phones offer
+ *   the code from the SMS to text inputs only, and it is worthless once used.
  * @param {Field} field
  * @returns {PadAttributes}
  */
@@ -47,7 +48,7 @@ export function padAttributes(field) {
   const assist = plain && autocomplete === "off" && (inputmode === "text" || inputmode === "search");
   return {
     multiline: field.multiline && !secret,
-    type: secret ? "password" : kind === "tel" ? "tel" : kind === "search" ? "search" : "text",
+    type: secret && complete !== "one-time-code" ? "password" : kind === "tel" ? "tel" : kind === "search" ? "search" : "text",
     inputmode,
     autocomplete,
     enterkeyhint: ENTERKEYS.has(field.enterkeyhint) ? field.enterkeyhint : "",
@@ -57,13 +58,14 @@ export function padAttributes(field) {
 }
 
 /**
- * Whether two messages tell of one field: fields carry no name on the wire, so a field that
- * moved sideways or changed its kind is another one, and one that only scrolled is the same.
+ * Whether two messages tell of one field. Where the host names no field, one that moved sideways
+ * or changed its kind is another one, and one that only scrolled is the same.
  * @param {Field | null} a
  * @param {Field | null} b
  */
 export function sameField(a, b) {
   if (!a || !b) return a === b;
+  if (a.id !== undefined && b.id !== undefined) return a.id === b.id;
   const alike = /** @type {const} */ (["kind", "inputmode", "autocomplete", "enterkeyhint", "secret", "multiline"]);
   // A tolerance of half a percent: rectangles are rounded on their way.
   const near = (/** @type {number} */ p, /** @type {number} */ q) => Math.abs(p - q) < 330;

@@ -1,8 +1,8 @@
 // One handoff from the claim to its end: signaling, the peer connection, and what to do when
 // either is lost. Knows nothing of the DOM beyond "visible" and "online".
 
-import { b64u, random, unb64u } from "./bytes.js";
-import { signClaim, signResume } from "./device.js";
+import { random, unb64u } from "./bytes.js";
+import { accepted, firstFrame } from "./claim.js";
 import { actsOnPage, isTyped, OUTCOMES } from "./events.js";
 import { InputQueue } from "./frames.js";
 import { newCertificate, Peer } from "./peer.js";
@@ -49,6 +49,8 @@ export class Handoff {
   #trouble = false;
   #troubleSince = 0;
   #restarts = 0;
+  /** How many of the restarts asked for were answered. */
+  #answered = 0;
   #restartAt = 0;
   #helloAt = 0;
   #pingAt = 0;
@@ -82,7 +84,7 @@ export class Handoff {
     this.origin = origin;
     this.on = on;
     this.#signaling = new Signaling(socketUrl(origin, invitation.id), {
-      authenticate: (challenge) => this.#authenticate(challenge),
+      authenticate: (challenge) => firstFrame(record, store, invitation.id, challenge, this.#probing),
       message: (m) => this.#message(m),
       closed: (code, awayFor) => this.#closed(code, awayFor),
       fatal: (code) => void this.#fatalClose(code),
@@ -152,34 +154,13 @@ export class Handoff {
     this.#peer?.close();
   }
 
-  /** @param {import("./bytes.js").Bytes} challenge */
-  async #authenticate(challenge) {
-    const { record } = this;
-    const key = record.keys.privateKey;
-    const { id } = this.invitation;
-    if (record.token && !this.#probing) {
-      const message = {
-        type: "claim",
-        token: b64u(record.token),
-        device: b64u(record.device),
-        signature: b64u(await signClaim(key, id, challenge, record.token)),
-      };
-      record.attempted = true;
-      await this.store.put(record);
-      return message;
-    }
-    return { type: "resume", signature: b64u(await signResume(key, id, challenge)) };
-  }
-
   /** @param {any} m */
   async #message(m) {
     switch (m.type) {
       case "welcome":
         this.#hostPresent = m.peer === true;
         this.on.peer(this.#hostPresent);
-        this.record.claimed = true;
-        this.record.token = null;
-        await this.store.put(this.record);
+        await accepted(this.record, this.store);
         if (!this.#peer) this.on.step("host");
         return;
       case "ice":
@@ -204,6 +185,7 @@ export class Handoff {
   async #onIce(ice) {
     const old = this.#ice;
     this.#ice = ice;
+    this.#answered = this.#restarts;
     if (!this.#peer) return this.#newPeer();
     const same = old?.ufrag === ice.ufrag && old.pwd === ice.pwd && old.candidates.join() === ice.candidates.join();
     if (same) {
@@ -288,7 +270,7 @@ export class Handoff {
   #setTrouble(trouble) {
     if (this.#over || trouble === this.#trouble) return;
     this.#trouble = trouble;
-    this.#restarts = 0;
+    this.#restarts = this.#answered = 0;
     this.#away = 0;
     if (trouble) {
       this.#troubleSince = performance.now();
@@ -303,6 +285,12 @@ export class Handoff {
   #askRestart() {
     const now = performance.now();
     if (now < this.#restartAt || this.#dead || !this.#peer?.negotiated) return;
+    // A socket that slept through a network change says nothing at all: make a new one.
+    if (this.#restarts > this.#answered + 1) {
+      this.#answered = this.#restarts;
+      this.#signaling.renew();
+      return;
+    }
     if (this.#signaling.send({ type: "restart" })) {
       this.#restartAt = now + (RESTART_MS[Math.min(this.#restarts++, RESTART_MS.length - 1)] ?? 8000);
     }

@@ -92,7 +92,7 @@ export class Keyboard {
     this.#field = field;
     if (sameField(old, field)) {
       // The same, scrolled; or its neighbour below, to which nothing may be carried.
-      const moved = old && field && Math.abs(old.rect[1] - field.rect[1]) > 330;
+      const moved = old && field && field.id === undefined && Math.abs(old.rect[1] - field.rect[1]) > 330;
       if (moved && this.#composition === null) this.#clear();
       return;
     }

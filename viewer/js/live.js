@@ -46,7 +46,10 @@ export class Live {
     this.pointer = new Pointer(el("page"), this.view, {
       send,
       enabled: () => this.enabled && !this.#trouble,
-      before: () => this.keyboard.flush(),
+      before: () => {
+        this.keyboard.flush();
+        this.#play();
+      },
       tap: (x, y, touch) => this.#tap(x, y, touch),
     });
     this.compose = new Compose((e) => this.#send(e));
@@ -87,7 +90,7 @@ export class Live {
   /** @param {MediaStream} stream */
   setVideo(stream) {
     this.video.srcObject = stream;
-    void this.video.play().catch(() => {}); // autoplay of muted video; the poster of a refusal is a tap away
+    this.#play();
     const seen = () => {
       this.#frame = true;
       document.documentElement.dataset.firstFrame = String(Math.round(performance.now()));
@@ -96,6 +99,11 @@ export class Live {
     if (this.#frame) return;
     if ("requestVideoFrameCallback" in this.video) this.video.requestVideoFrameCallback(seen);
     else /** @type {HTMLVideoElement} */ (this.video).addEventListener("loadeddata", seen, { once: true });
+  }
+
+  /** Muted video plays by itself, but not in every phone's power saving: then a tap starts it. */
+  #play() {
+    if (this.video.paused && this.video.srcObject) void this.video.play().catch(() => {});
   }
 
   /** @param {Output} output */

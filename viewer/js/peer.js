@@ -91,6 +91,7 @@ export class Peer {
     this.#pc.ontrack = (e) => {
       // A remote control wants the newest picture, not a smooth one.
       if ("jitterBufferTarget" in e.receiver) e.receiver.jitterBufferTarget = 0;
+      if ("playoutDelayHint" in e.receiver) e.receiver.playoutDelayHint = 0; // its older name
       on.video(e.streams[0] ?? new MediaStream([e.track]));
     };
     this.#pc.oniceconnectionstatechange = () => !this.#closed && on.ice(this.#pc.iceConnectionState);

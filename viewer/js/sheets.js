@@ -2,6 +2,7 @@
 
 import { button, byId, dialog, el, input } from "./dom.js";
 import { t } from "./i18n.js";
+import { isolated } from "./ui.js";
 
 /** @typedef {import("./events.js").DeclineReason} DeclineReason */
 /** @typedef {import("./events.js").InputEvent} InputEvent */
@@ -107,7 +108,7 @@ export class PageDialog {
   open(d, origin) {
     this.#id = d.id;
     const field = input("page-dialog-input");
-    el("page-dialog-from").textContent = t("dialog.from", { origin });
+    el("page-dialog-from").textContent = t("dialog.from", { origin: isolated(origin) });
     el("page-dialog-message").textContent = d.kind === "beforeunload" && !d.message ? t("dialog.leave") : d.message;
     field.hidden = d.kind !== "prompt";
     field.value = d.kind === "prompt" ? d.default : "";

@@ -123,10 +123,13 @@ export function showSeal({ verified, trouble, locked }) {
   if (!verified) button("back").disabled = true;
 }
 
+/** An origin inside a sentence, which may run from right to left (UAX 9: LRI … PDI). @param {string} origin */
+export const isolated = (origin) => `\u2066${origin}\u2069`;
+
 /** @param {string | null} origin the unexpected one */
 export function showUnexpected(origin) {
   const banner = el("unexpected");
-  el("unexpected-text").textContent = origin === null ? "" : t("unexpected.text", { origin });
+  el("unexpected-text").textContent = origin === null ? "" : t("unexpected.text", { origin: isolated(origin) });
   banner.hidden = origin === null;
 }
 

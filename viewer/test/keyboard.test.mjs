@@ -151,6 +151,7 @@ test("which local input stands for a field", () => {
   assert.equal(a({ kind: "email" }).type, "text");
   assert.equal(a({ kind: "email" }).inputmode, "email");
   assert.equal(a({ kind: "tel", autocomplete: "one-time-code", inputmode: "numeric" }).autocomplete, "one-time-code");
+  assert.equal(a({ secret: true, autocomplete: "one-time-code", inputmode: "numeric" }).type, "text", "phones offer codes to text inputs");
   assert.equal(a({ autocomplete: "section-a shipping postal-code" }).autocomplete, "postal-code");
   assert.equal(a({ autocomplete: "cc-number" }).autocomplete, "off");
   assert.equal(a({ inputmode: "javascript:x" }).inputmode, "text");
@@ -165,6 +166,7 @@ test("fields are told apart", () => {
   assert.ok(sameField(a, field({ rect: [0, 9000, 100, 100], length: 5 })), "scrolled");
   assert.ok(!sameField(a, field({ rect: [5000, 0, 100, 100] })), "the next box of a code");
   assert.ok(!sameField(a, field({ kind: "password", secret: true })));
+  assert.ok(!sameField(field({ id: 1 }), field({ id: 2 })), "by name, where there is one");
   assert.ok(!sameField(a, null));
   assert.ok(sameField(null, null));
 });

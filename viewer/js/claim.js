@@ -1,0 +1,40 @@
+// Who this device is to the server: its first frame, and what it keeps of the answer.
+
+import { b64u } from "./bytes.js";
+import { signClaim, signResume } from "./device.js";
+
+/** @typedef {import("./bytes.js").Bytes} Bytes */
+/** @typedef {import("./device.js").SessionRecord} SessionRecord */
+/** @typedef {import("./device.js").SessionStore} SessionStore */
+
+/**
+ * A claim while there is a token to spend, else a resume.
+ * @param {SessionRecord} record
+ * @param {SessionStore} store
+ * @param {Bytes} id
+ * @param {Bytes} challenge
+ * @param {boolean} probing resume, although no claim is known to have been accepted
+ * @returns {Promise<object>}
+ */
+export async function firstFrame(record, store, id, challenge, probing) {
+  const key = record.keys.privateKey;
+  if (record.token && !probing) {
+    const signature = b64u(await signClaim(key, id, challenge, record.token));
+    // Written down first: if the answer is lost, the claim may still have won.
+    record.attempted = true;
+    await store.put(record);
+    return { type: "claim", token: b64u(record.token), device: b64u(record.device), signature };
+  }
+  return { type: "resume", signature: b64u(await signResume(key, id, challenge)) };
+}
+
+/**
+ * The server said welcome: the token is spent.
+ * @param {SessionRecord} record
+ * @param {SessionStore} store
+ */
+export async function accepted(record, store) {
+  record.claimed = true;
+  record.token = null;
+  await store.put(record);
+}
