@@ -1,24 +1,18 @@
 //! One WebSocket, from the challenge to the close (`docs/PROTOCOL.md` section 5).
 
-use std::collections::HashMap;
+mod ending;
+mod messages;
 
 use authloop_protocol::{
     device::DeviceKey,
     id::{Blob, SessionId},
-    signal::{
-        HostMessage, MAX_MESSAGE, MAX_SEALED, Outcome, ServerMessage, SignalErrorCode,
-        ViewerMessage, is_ice_string,
-    },
+    signal::{HostMessage, MAX_MESSAGE, ServerMessage, SignalErrorCode, ViewerMessage},
 };
 use axum::extract::{
     WebSocketUpgrade,
-    ws::{CloseFrame, Message, Utf8Bytes, WebSocket},
+    ws::{Message, Utf8Bytes, WebSocket},
 };
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use serde::{
-    Deserialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
 use tokio::time::{Instant, interval_at, timeout};
 
 use crate::{
@@ -28,24 +22,17 @@ use crate::{
     outbox::{self, Closing, Outbox, Outgoing, Outgoings},
     registry::Attachment,
     relay::Side,
-    secret::{random, take_hash},
+    secret::{SecretHash, random, take_hash},
     settings::SocketSettings,
 };
+
+use ending::{End, Refusal, close_frame, explain, library_error, refusal, refuse, text};
+use messages::{obey, parse};
 
 /// Past this the library refuses a message; up to it the message is read and refused politely.
 const MAX_READ: usize = 4 * MAX_MESSAGE;
 /// The library's default of 128 KiB for each socket would be most of its memory.
 const BUFFER: usize = 4 * 1024;
-
-type Refusal = (SignalErrorCode, &'static str);
-
-/// How a socket's conversation ended.
-enum End {
-    /// The server closes it.
-    Close(Closing),
-    /// The client closed it, or has gone.
-    Gone,
-}
 
 pub(crate) fn configure(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade
@@ -120,8 +107,14 @@ impl Socket<'_> {
         };
         let (outbox, outgoings) = outbox::channel(self.settings.queue);
         let attachment = match self.side {
-            Side::Host => self.attach(id, parse(&first)?, outbox),
-            Side::Viewer => self.claim_or_resume(id, client, &challenge, parse(&first)?, outbox),
+            Side::Host => self.attach(id, parse(&first).map_err(refusal)?, outbox),
+            Side::Viewer => self.claim_or_resume(
+                id,
+                client,
+                &challenge,
+                parse(&first).map_err(refusal)?,
+                outbox,
+            ),
         }
         .map_err(refusal)?;
         Ok(Identified {
@@ -168,7 +161,7 @@ impl Socket<'_> {
                 let device = DeviceKey::parse(&device.0)
                     .ok_or((SignalErrorCode::Malformed, "`device` is not a P-256 point"))?;
                 let token_bytes = zeroize::Zeroizing::new(token.0);
-                let hash = crate::secret::SecretHash::of(&token_bytes);
+                let hash = SecretHash::of(&token_bytes);
                 let signed = |device: &DeviceKey| {
                     device.verify_claim(id, challenge, &token_bytes, &signature.0)
                 };
@@ -333,131 +326,6 @@ impl Socket<'_> {
         };
         let _ = timeout(wait, handshake).await;
     }
-}
-
-async fn obey(side: Side, attachment: &Attachment, text: &str) -> Result<(), Refusal> {
-    match side {
-        Side::Host => match parse_message(text)? {
-            HostMessage::Sealed { data } => forward(attachment, data),
-            HostMessage::IceLocal { ufrag, pwd } => set_remote(attachment, ufrag, pwd).await,
-            HostMessage::Restart => {
-                attachment.restart();
-                Ok(())
-            }
-            HostMessage::End {
-                outcome: Outcome::Expired,
-            } => Err((SignalErrorCode::Malformed, "a host cannot say `expired`")),
-            HostMessage::End { outcome } => {
-                attachment.end(outcome);
-                Ok(())
-            }
-            HostMessage::Attach { .. } => Err((
-                SignalErrorCode::Malformed,
-                "this socket is attached already",
-            )),
-        },
-        Side::Viewer => match parse_message(text)? {
-            ViewerMessage::Sealed { data } => forward(attachment, data),
-            ViewerMessage::IceLocal { ufrag, pwd } => set_remote(attachment, ufrag, pwd).await,
-            ViewerMessage::Restart => {
-                attachment.restart();
-                Ok(())
-            }
-            ViewerMessage::Claim { .. } | ViewerMessage::Resume { .. } => Err((
-                SignalErrorCode::Malformed,
-                "this socket is attached already",
-            )),
-        },
-    }
-}
-
-fn forward(attachment: &Attachment, data: Blob) -> Result<(), Refusal> {
-    if data.0.len() > MAX_SEALED {
-        return Err((SignalErrorCode::TooLarge, "the sealed blob is too large"));
-    }
-    attachment.forward(data);
-    Ok(())
-}
-
-async fn set_remote(attachment: &Attachment, ufrag: String, pwd: String) -> Result<(), Refusal> {
-    if !is_ice_string(&ufrag, 4) || !is_ice_string(&pwd, 22) {
-        return Err((
-            SignalErrorCode::Malformed,
-            "these are not ICE credentials (RFC 8839 section 5.4)",
-        ));
-    }
-    attachment.set_remote(ufrag, pwd).await;
-    Ok(())
-}
-
-fn parse<M: DeserializeOwned>(text: &str) -> Result<M, End> {
-    parse_message(text).map_err(refusal)
-}
-
-/// What is wrong with a message stays unsaid: the library's words may quote it, tokens and all.
-fn parse_message<M: DeserializeOwned>(text: &str) -> Result<M, Refusal> {
-    let malformed = |_| explain(SignalErrorCode::Malformed);
-    let message = serde_json::from_str(text).map_err(malformed)?;
-    // serde takes any keys beside the tag of a message that has none of its own.
-    let keys: KeysOf = serde_json::from_str(text).map_err(malformed)?;
-    if keys.tag == "restart" && !keys.others.is_empty() {
-        return Err(explain(SignalErrorCode::Malformed));
-    }
-    Ok(message)
-}
-
-#[derive(Deserialize)]
-struct KeysOf {
-    #[serde(rename = "type")]
-    tag: String,
-    #[serde(flatten)]
-    others: HashMap<String, IgnoredAny>,
-}
-
-fn text(message: &ServerMessage) -> Result<Message, End> {
-    serde_json::to_string(message)
-        .map(|text| Message::Text(text.into()))
-        .map_err(|_| refuse(SignalErrorCode::Internal))
-}
-
-fn close_frame(code: u16, reason: &'static str) -> CloseFrame {
-    CloseFrame {
-        code,
-        reason: reason.into(),
-    }
-}
-
-fn library_error(error: axum::Error) -> End {
-    use tungstenite::Error;
-    match error.into_inner().downcast_ref::<Error>() {
-        Some(Error::Capacity(_)) => refuse(SignalErrorCode::TooLarge),
-        Some(Error::Protocol(_) | Error::Utf8(_)) => refuse(SignalErrorCode::Malformed),
-        _ => End::Gone,
-    }
-}
-
-fn refuse(code: SignalErrorCode) -> End {
-    refusal(explain(code))
-}
-
-fn refusal((code, message): Refusal) -> End {
-    End::Close(Closing::Error(code, message))
-}
-
-fn explain(code: SignalErrorCode) -> Refusal {
-    let message = match code {
-        SignalErrorCode::Malformed => "this is not a message that the server knows",
-        SignalErrorCode::Unauthorized => "the token or the signature is wrong",
-        SignalErrorCode::NotFound => "there is no such session",
-        SignalErrorCode::AlreadyClaimed => "another device has claimed this session",
-        SignalErrorCode::Ended => "the session is over",
-        SignalErrorCode::TooLarge => "the message is larger than 16 KiB",
-        SignalErrorCode::Timeout => "the client is too slow",
-        SignalErrorCode::RateLimited => "too many messages or tries; wait a little",
-        SignalErrorCode::Replaced => "a newer connection of this side took over",
-        SignalErrorCode::Internal => "the server failed; connect again",
-    };
-    (code, message)
 }
 
 /// Reports a socket as open for as long as it lives.

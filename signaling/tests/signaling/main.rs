@@ -1,5 +1,11 @@
 //! Signaling over real sockets, with a relay that only takes notes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod claims;
 mod closing;
 mod messages;

@@ -1,0 +1,138 @@
+//! What an identified client says, and what comes of it.
+
+use std::collections::HashMap;
+
+use authloop_protocol::{
+    id::Blob,
+    signal::{HostMessage, MAX_SEALED, Outcome, SignalErrorCode, ViewerMessage, is_ice_string},
+};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
+
+use super::ending::{Refusal, explain};
+use crate::{registry::Attachment, relay::Side};
+
+/// Does what one message asks.
+pub(super) async fn obey(side: Side, attachment: &Attachment, text: &str) -> Result<(), Refusal> {
+    match side {
+        Side::Host => match parse(text)? {
+            HostMessage::Sealed { data } => forward(attachment, data),
+            HostMessage::IceLocal { ufrag, pwd } => set_remote(attachment, ufrag, pwd).await,
+            HostMessage::Restart => {
+                attachment.restart();
+                Ok(())
+            }
+            HostMessage::End {
+                outcome: Outcome::Expired,
+            } => Err((SignalErrorCode::Malformed, "a host cannot say `expired`")),
+            HostMessage::End { outcome } => {
+                attachment.end(outcome);
+                Ok(())
+            }
+            HostMessage::Attach { .. } => Err((
+                SignalErrorCode::Malformed,
+                "this socket is attached already",
+            )),
+        },
+        Side::Viewer => match parse(text)? {
+            ViewerMessage::Sealed { data } => forward(attachment, data),
+            ViewerMessage::IceLocal { ufrag, pwd } => set_remote(attachment, ufrag, pwd).await,
+            ViewerMessage::Restart => {
+                attachment.restart();
+                Ok(())
+            }
+            ViewerMessage::Claim { .. } | ViewerMessage::Resume { .. } => Err((
+                SignalErrorCode::Malformed,
+                "this socket is attached already",
+            )),
+        },
+    }
+}
+
+fn forward(attachment: &Attachment, data: Blob) -> Result<(), Refusal> {
+    if data.0.len() > MAX_SEALED {
+        return Err((SignalErrorCode::TooLarge, "the sealed blob is too large"));
+    }
+    attachment.forward(data);
+    Ok(())
+}
+
+async fn set_remote(attachment: &Attachment, ufrag: String, pwd: String) -> Result<(), Refusal> {
+    if !is_ice_string(&ufrag, 4) || !is_ice_string(&pwd, 22) {
+        return Err((
+            SignalErrorCode::Malformed,
+            "these are not ICE credentials (RFC 8839 section 5.4)",
+        ));
+    }
+    attachment.set_remote(ufrag, pwd).await;
+    Ok(())
+}
+
+/// What is wrong with a message stays unsaid: the library's words may quote it, tokens and all.
+pub(super) fn parse<M: DeserializeOwned>(text: &str) -> Result<M, Refusal> {
+    let malformed = |_| explain(SignalErrorCode::Malformed);
+    let message = serde_json::from_str(text).map_err(malformed)?;
+    // serde takes any keys beside the tag of a message that has none of its own.
+    let keys: KeysOf = serde_json::from_str(text).map_err(malformed)?;
+    if keys.tag == "restart" && !keys.others.is_empty() {
+        return Err(explain(SignalErrorCode::Malformed));
+    }
+    Ok(message)
+}
+
+#[derive(Deserialize)]
+struct KeysOf {
+    #[serde(rename = "type")]
+    tag: String,
+    #[serde(flatten)]
+    others: HashMap<String, IgnoredAny>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn is_malformed<M: DeserializeOwned>(text: &str) -> bool {
+        matches!(parse::<M>(text), Err((SignalErrorCode::Malformed, _)))
+    }
+
+    #[test]
+    fn keys_that_a_message_does_not_have_are_refused() {
+        assert!(parse::<HostMessage>(r#"{"type":"restart"}"#).is_ok());
+        assert!(is_malformed::<HostMessage>(r#"{"type":"restart","x":1}"#));
+        assert!(is_malformed::<ViewerMessage>(r#"{"type":"restart","x":1}"#));
+        assert!(is_malformed::<ViewerMessage>(
+            r#"{"type":"sealed","data":"AA","x":1}"#
+        ));
+        assert!(is_malformed::<ViewerMessage>(
+            r#"{"type":"sealed","data":"AA","data":"AB"}"#
+        ));
+        assert!(is_malformed::<ViewerMessage>(
+            r#"{"type":"end","outcome":"resolved"}"#
+        ));
+    }
+
+    #[test]
+    fn a_refusal_never_quotes_the_message() {
+        let secret = r#"{"type":"attach","host_token":"secret!"}"#;
+        let Err((_, sentence)) = parse::<HostMessage>(secret) else {
+            panic!("parsed");
+        };
+        assert!(!sentence.contains("secret"));
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(text in "[ -~]{0,200}", tag in "[a-z_]{0,12}", data in "[^\"]{0,40}") {
+            let _ = parse::<HostMessage>(&text);
+            let _ = parse::<ViewerMessage>(&text);
+            let shaped = format!(r#"{{"type":"{tag}","data":"{data}"}}"#);
+            let _ = parse::<HostMessage>(&shaped);
+            let _ = parse::<ViewerMessage>(&shaped);
+        }
+    }
+}
