@@ -34,15 +34,20 @@ export const usersBrowser = () =>
     args: [...FLAGS, "--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns"],
   }));
 
+/** A browser as people have it, without a flag that WebRTC would notice. */
+export const plainBrowser = () => chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+
 /** The browser that is handed off. */
 export class Remote extends Part {
-  static async start(url) {
+  constructor(url) {
     const profile = mkdtempSync(`${tmpdir()}/authloop-e2e-`);
-    const remote = new Remote("remote-chromium", CHROMIUM, [...FLAGS, "--remote-debugging-port=0", `--user-data-dir=${profile}`, url], { group: true });
-    remote.profile = profile;
-    const [, port] = await remote.line(/DevTools listening on ws:\/\/127\.0\.0\.1:(\d+)\//);
-    remote.cdp = `http://127.0.0.1:${port}`;
-    return remote;
+    super("remote-chromium", CHROMIUM, [...FLAGS, "--remote-debugging-port=0", `--user-data-dir=${profile}`, url], { group: true });
+    this.profile = profile;
+  }
+
+  async ready() {
+    const [, port] = await this.line(/DevTools listening on ws:\/\/127\.0\.0\.1:(\d+)\//);
+    this.cdp = `http://127.0.0.1:${port}`;
   }
 
   async stop() {
@@ -53,12 +58,13 @@ export class Remote extends Part {
 }
 
 export class Site extends Part {
-  static async start(args) {
-    const site = new Site("site", bin("authloop-site"), args);
-    const ready = await site.event((e) => e.event === "listening", "the start");
-    site.url = ready.url;
-    site.other = ready.other;
-    return site;
+  constructor(args) {
+    super("site", bin("authloop-site"), args);
+  }
+
+  async ready() {
+    const { url, other } = await this.event((e) => e.event === "listening", "the start");
+    Object.assign(this, { url, other });
   }
 
   /** What it was sent, once there are `count` records. */
@@ -68,14 +74,14 @@ export class Site extends Part {
 }
 
 export class Server extends Part {
-  static async start(args) {
-    const all = ["serve", "--json", "--listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0", ...args];
-    const server = new Server("server", bin("authloop"), all);
-    const ready = await server.event((e) => e.event === "listening", "the start");
-    server.url = `http://${ready.listen}`;
-    server.origin = ready.url;
-    server.relay = ready.relay;
-    return server;
+  constructor(args) {
+    super("server", bin("authloop"), ["serve", "--json", "--listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0", ...args]);
+  }
+
+  async ready() {
+    const { listen, relay } = await this.event((e) => e.event === "listening", "the start");
+    this.url = `http://${listen}`;
+    this.relay = relay;
   }
 
   async metrics() {
@@ -112,13 +118,13 @@ export class World {
     try {
       world.mitm = mitm ? world.keep(await Mitm.start()) : null;
       const origin = world.mitm ? ["--public-origin", world.mitm.origin] : [];
-      [world.site, world.server] = await Promise.all([
-        Site.start(site).then((p) => world.keep(p)),
-        Server.start([...origin, ...server]).then((p) => world.keep(p)),
-      ]);
+      world.site = world.keep(new Site(site));
+      world.server = world.keep(new Server([...origin, ...server]));
+      await Promise.all([world.site.ready(), world.server.ready()]);
       if (world.mitm) world.mitm.upstream = world.server.url;
       world.origin = world.mitm?.origin ?? world.server.url;
-      world.remote = world.keep(await Remote.start(`${world.site.url}${path}`));
+      world.remote = world.keep(new Remote(`${world.site.url}${path}`));
+      await world.remote.ready();
       return world;
     } catch (error) {
       await world.close();

@@ -26,6 +26,8 @@ export function within(ms, what, promise) {
 export class Part {
   /** JSON objects that it printed on stdout. */
   events = [];
+  /** What else it printed there. */
+  strays = [];
   /** Its last lines, stdout and stderr. */
   lines = [];
   #changed = new EventEmitter().setMaxListeners(0);
@@ -49,7 +51,7 @@ export class Part {
         log.write(`${line}\n`);
         this.lines.push(line);
         if (this.lines.length > KEEP) this.lines.shift();
-        if (stream === this.child.stdout && line.startsWith("{")) this.events.push(JSON.parse(line));
+        if (stream === this.child.stdout) line.startsWith("{") ? this.events.push(JSON.parse(line)) : this.strays.push(line);
         this.#changed.emit("change");
       });
     }
