@@ -174,8 +174,8 @@ export class Peer {
       if (!this.negotiated || this.#closed) return; // the offer will be answered with the new ones
       const offer = await this.#pc.createOffer({ iceRestart: true });
       await this.#pc.setLocalDescription(offer);
-      await this.#pc.setRemoteDescription({ type: "answer", sdp: restartAnswer(this.#offer, this.ice) });
       this.#sendLocalIce();
+      await this.#pc.setRemoteDescription({ type: "answer", sdp: restartAnswer(this.#offer, this.ice) });
     });
   }
 
@@ -200,8 +200,9 @@ export class Peer {
     if (this.#closed || !this.#box) return;
     this.#answer = answer.sdp ?? "";
     if (fingerprintOf(this.#answer) !== this.identity.fingerprint) return this.on.fatal("fingerprint");
-    this.on.signal({ type: "sealed", data: b64u(await this.#box.seal({ t: "answer", sdp: this.#answer })) });
+    // First, so that the relay can check the return path before the handshake needs it.
     this.#sendLocalIce();
+    this.on.signal({ type: "sealed", data: b64u(await this.#box.seal({ t: "answer", sdp: this.#answer })) });
     this.on.step("path");
   }
 

@@ -4,7 +4,7 @@ import { b64u, concat, equal, random, sha256, unb64u, utf8, text as decode } fro
 import { deriveKeys, transcript } from "/js/keys.js";
 import { openFrame, openHello, RecordBox, sealOutput } from "/js/seal.js";
 import { newCertificate } from "/js/peer.js";
-import { formatFingerprint, munge, restartAnswer } from "/js/sdp.js";
+import { formatFingerprint, localIce, munge } from "/js/sdp.js";
 
 const fake = (window.fake = {
   events: [], frames: 0, fillers: 0, controls: 0, applied: 0, refused: 0, hellos: 0, verified: false, stream: "",
@@ -36,7 +36,7 @@ function draw() {
 }
 setInterval(draw, 100);
 
-let ws, pc, dc, ice, keys, helloHash, box, offer, answer, sendCounter, receiveCounter, own, hpke, id, psk, invitation, invitationHash, chain, partial, viewerFingerprint;
+let hostToken, ws, pc, dc, ice, keys, helloHash, box, offer, answer, sendCounter, receiveCounter, own, hpke, id, psk, invitation, invitationHash, chain, partial, viewerFingerprint;
 
 const signal = (m) => ws.send(JSON.stringify(m));
 const output = (json) => { sendChain = sendChain.then(async () => dc.readyState === "open" && dc.send(await sealOutput(keys.dataH2v, sendCounter++, json))); return sendChain; };
@@ -64,7 +64,8 @@ fake.create = async (options = {}) => {
   invitationHash = await sha256(invitation);
   const derived = await deriveKeys(secret, location.origin, id);
   psk = derived.psk;
-  await fetch("/v1/sessions", { method: "POST", body: JSON.stringify({ id: inv.id, invitation: b64u(invitation), claim_hash: b64u(await sha256(derived.token)) }) });
+  const made = await fetch("/v1/sessions", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ id: inv.id, invitation: b64u(invitation), claim_hash: b64u(await sha256(derived.token)) }) });
+  hostToken = (await made.json()).host_token;
   connect();
   return { id: inv.id, link: `${location.origin}/#${b64u(concat(new Uint8Array([1]), id, secret, invitationHash))}` };
 };
@@ -76,13 +77,14 @@ function connect() {
 }
 
 async function onSignal(m) {
-  if (m.type === "challenge") signal({ type: "attach", host_token: "x" });
+  if (m.type === "challenge") signal({ type: "attach", host_token: hostToken });
   if (m.type === "ice") {
     const changed = ice && ice.ufrag !== m.ufrag;
     ice = m;
     if (changed && pc && answer) {
       await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
       await pc.setRemoteDescription({ type: "answer", sdp: munge(answer, ice) });
+      signal({ type: "ice_local", ...localIce(pc.localDescription.sdp) });
     }
   }
   if (m.type === "sealed") {
@@ -121,6 +123,7 @@ async function onHello(blob) {
   dc.onmessage = (e) => { const n = receiveCounter++; chain = chain.then(() => onFrame(n, new Uint8Array(e.data))).catch((x) => { fake.error = String(x?.stack ?? x); }); };
   await pc.setLocalDescription(await pc.createOffer());
   offer = pc.localDescription.sdp;
+  signal({ type: "ice_local", ...localIce(offer) });
   if (fake.lie === "fingerprint") {
     const other = await newCertificate();
     await fake.record({ t: "offer", sdp: offer.replaceAll(own.fingerprint, other.fingerprint) });
