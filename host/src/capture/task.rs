@@ -198,6 +198,8 @@ impl Task {
     fn on_frame(&mut self, cast: &mut Cast, params: &Value) {
         self.counters.received.fetch_add(1, Ordering::Relaxed);
         cast.acknowledge(params, self.interval());
+        let metadata = &params["metadata"];
+        self.learn_surface(cast.fitted.as_ref(), metadata);
         let Some(data) = params["data"].as_str() else {
             return;
         };
@@ -205,7 +207,6 @@ impl Task {
             self.counters.unchanged.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let metadata = &params["metadata"];
         let now = Instant::now();
         let captured = captured_at(metadata).unwrap_or_else(|| self.now_on_browser_clock());
         let frame = CapturedFrame::new(data.to_owned(), captured);
@@ -213,9 +214,6 @@ impl Task {
             // It may be the last one: a screenshot comes if nothing better does.
             self.repeats.forget();
             return;
-        }
-        if cast.fitted.is_none() {
-            self.learn_surface(metadata);
         }
         cast.first_frame_due = None;
         self.last_captured = Some((captured, now));
@@ -226,12 +224,18 @@ impl Task {
         (self.sink)(frame);
     }
 
-    /// Without a size of our own, Chromium's is the space input is dispatched in.
-    fn learn_surface(&self, metadata: &Value) {
-        let side = |name: &str| metadata[name].as_f64().unwrap_or(0.0);
+    /// Input is dispatched in the picture's space before the page's own zoom, which is below 1 for
+    /// a page without a mobile layout on a phone, and above while it is pinched.
+    fn learn_surface(&self, fitted: Option<&Viewport>, metadata: &Value) {
+        let number = |name: &str| metadata[name].as_f64().filter(|n| *n > 0.0);
+        let zoom = number("pageScaleFactor").unwrap_or(1.0);
+        let whole = fitted.map(Viewport::surface).unwrap_or(Surface {
+            width: number("deviceWidth").unwrap_or_default(),
+            height: number("deviceHeight").unwrap_or_default(),
+        });
         let surface = Surface {
-            width: side("deviceWidth"),
-            height: side("deviceHeight"),
+            width: whole.width / zoom,
+            height: whole.height / zoom,
         };
         self.surfaces.send_if_modified(|current| {
             let changed = *current != surface;

@@ -7,7 +7,7 @@ use authloop_protocol::input::{
     Button, InputEvent, Modifiers, PointerPhase, TouchPhase, TouchPoint,
 };
 
-use crate::common::{Site, Stage};
+use crate::common::{Site, Stage, within};
 
 const VIEWPORT: Viewport = Viewport {
     width: 400,
@@ -28,10 +28,16 @@ const FORM: &str = "<!doctype html><meta name=viewport content='width=device-wid
         log.push([type, e.code || e.target.id || '', e.key || ''].join(' ').trim()); \
         window.last = [e.clientX, e.clientY]; }, true);</script>";
 
+/// The same for a desktop: the browser lays it out 980 pixels wide and shows it smaller.
+const WIDE: &str = "<!doctype html><body style='margin:0;height:3000px'>\
+    <button id=button style='position:absolute;left:700px;top:1000px;width:60px;height:60px'>x\
+    </button><input id=one style='position:absolute;left:100px;top:300px;width:200px'>\
+    <script>window.log = []; addEventListener('click', e => log.push(e.target.id), true)</script>";
+
 struct Hands {
     stage: Stage,
     injector: Injector,
-    _video: VideoPipeline,
+    video: VideoPipeline,
 }
 
 impl Hands {
@@ -54,7 +60,7 @@ impl Hands {
         Self {
             stage,
             injector,
-            _video: video,
+            video,
         }
     }
 
@@ -251,7 +257,7 @@ async fn nothing_stays_held_when_the_viewer_leaves_or_the_page_changes() {
     let Hands {
         mut stage,
         injector,
-        _video,
+        video: _video,
     } = Hands::on(FORM).await;
     let opener = stage.page();
 
@@ -280,7 +286,7 @@ async fn nothing_stays_held_when_the_viewer_leaves_or_the_page_changes() {
     let released = "new Promise(d => { const f = () => log.includes('keyup KeyA a') \
         ? d(true) : setTimeout(f, 10); f() })";
     assert_eq!(
-        crate::common::within("the key-up", crate::common::eval(&opener, released)).await,
+        within("the key-up", crate::common::eval(&opener, released)).await,
         true
     );
 
@@ -294,4 +300,39 @@ async fn nothing_stays_held_when_the_viewer_leaves_or_the_page_changes() {
         .await
         .unwrap();
     stage.until_true("one.value === 'x'").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_without_a_mobile_layout_is_hit_where_it_is_seen() {
+    let mut hands = Hands::on(WIDE).await;
+    let mut surface = hands.video.surface();
+    within("the page's zoom", surface.wait_for(|s| s.width > 1900.0))
+        .await
+        .unwrap();
+    let seen = hands
+        .stage
+        .eval("[visualViewport.width, visualViewport.height]")
+        .await;
+    let (width, height) = (seen[0].as_f64().unwrap(), seen[1].as_f64().unwrap());
+    let shown = |x: f64, y: f64| {
+        let side = |v: f64, whole: f64, side: u32| v / whole * f64::from(side);
+        (
+            side(x, width, VIEWPORT.width),
+            side(y, height, VIEWPORT.height),
+        )
+    };
+
+    let (x, y) = shown(730.0, 1030.0);
+    hands.click(x, y, 1).await;
+    hands.stage.until_true("log.includes('button')").await;
+    let (x, y) = shown(150.0, 310.0);
+    hands.click(x, y, 1).await;
+    let view = hands.stage.until("the field", |v| v.focus.is_some()).await;
+
+    let rect = view.focus.unwrap().rect;
+    assert!((f64::from(rect.x) - 100.0 / width).abs() < 0.01, "{rect:?}");
+    assert!(
+        (f64::from(rect.y) - 300.0 / height).abs() < 0.01,
+        "{rect:?}"
+    );
 }

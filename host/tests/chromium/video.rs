@@ -148,7 +148,8 @@ async fn a_page_becomes_sharp_video_and_then_costs_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_capture_survives_navigation_popups_and_new_sizes() {
-    let other = "<!doctype html><body style='margin:0;background:#0f0'>";
+    let other = "<!doctype html><meta name=viewport content='width=device-width'>\
+        <body style='margin:0;background:#0f0'>";
     let site = Site::serve([("/", FORM), ("/other", other)]).await;
     let mut stage = Stage::open(&site.url("/")).await;
     let mut screen = Screen::new();

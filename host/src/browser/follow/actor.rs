@@ -1,5 +1,8 @@
 //! The actor behind [`Follower`](super::Follower).
 
+mod focusing;
+mod paging;
+
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
@@ -7,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Dialog, DialogKind, Health, View};
 use crate::browser::connection::{Connection, Event, EventStream};
-use crate::browser::focus::{self, Ancestry, FocusedField, Report, Source};
+use crate::browser::focus::{FocusedField, Report, Source};
 use crate::browser::origin::{OriginTracker, SecurityState};
 use crate::browser::tabs::Tabs;
 use crate::browser::{Browser, BrowserError, FrameId, Page, SessionId, TargetId, TargetInfo};
@@ -238,81 +241,6 @@ impl Actor {
         }
     }
 
-    fn on_target(&mut self, info: &Value) {
-        let Some(info) = TargetInfo::from_cdp(info) else {
-            return;
-        };
-        if self.tabs.contains(&info.id) {
-            // The address in a target's info may still be a pending one: ask for the committed.
-            if self.tabs.active() == Some(&info.id) {
-                self.ask_address();
-            }
-        } else {
-            self.on_opened(&info);
-        }
-    }
-
-    fn on_opened(&mut self, info: &TargetInfo) {
-        if self.tabs.opened(info) {
-            self.attach(info.id.clone());
-        }
-    }
-
-    fn attach(&self, target: TargetId) {
-        let browser = self.browser.clone();
-        let reporter = self.reporter.clone();
-        tokio::spawn(async move {
-            // A popup that is already closed again is reported by its own event.
-            if let Ok(page) = browser.attach(&target).await
-                && watch_page(&page).await.is_ok()
-            {
-                let _actor_gone = reporter.send(Found::Attached(page)).await;
-            }
-        });
-    }
-
-    fn on_closed(&mut self, id: &TargetId) {
-        let changed = self.tabs.closed(id);
-        self.security.remove(id);
-        if self.pages.remove(id).is_some() {
-            let browser = self.browser.clone();
-            let id = id.clone();
-            tokio::spawn(async move { browser.forget(&id).await });
-        }
-        if !changed {
-            return;
-        }
-        let next = self
-            .tabs
-            .active()
-            .and_then(|id| self.pages.get(id))
-            .cloned();
-        match next {
-            Some(page) => self.show(&page),
-            None => self.change(|view| {
-                view.health = Health::Gone(BrowserError::NoPage);
-                view.focus = None;
-                view.dialog = None;
-            }),
-        }
-    }
-
-    fn show(&mut self, page: &Page) {
-        self.focus_source = None;
-        self.focus_turn += 1;
-        self.tracker.forget_title();
-        let shown = page.clone();
-        self.change(|view| {
-            view.page = shown;
-            view.focus = None;
-            view.dialog = None;
-            view.health = Health::Alive;
-            view.document += 1;
-        });
-        let _page_may_be_gone = page.notify("Page.bringToFront", json!({}));
-        self.ask_address();
-    }
-
     fn on_navigated(&mut self, event: &Event) {
         let frame = &event.params["frame"];
         if frame["parentId"].is_string() || !self.is_active(event) {
@@ -397,102 +325,6 @@ impl Actor {
         self.watch_focus(Some(&session), &info["targetId"]);
     }
 
-    /// Watches the focus in a frame's new document; ends with the document.
-    fn watch_focus(&mut self, session: Option<&SessionId>, frame: &Value) {
-        let Some(frame) = frame.as_str().map(FrameId::from) else {
-            return;
-        };
-        let source = Source {
-            session: session.cloned(),
-            frame,
-        };
-        if self
-            .focus_source
-            .as_ref()
-            .is_some_and(|(s, _)| *s == source)
-        {
-            self.lose_focus();
-        }
-        if self.page_of(session).is_none() {
-            return;
-        }
-        let connection = self.connection();
-        let reporter = self.reporter.clone();
-        tokio::spawn(async move {
-            let send = |report| {
-                let source = source.clone();
-                let reporter = reporter.clone();
-                async move {
-                    let _actor_gone = reporter.send(Found::Report { source, report }).await;
-                }
-            };
-            let ended = focus::watch(&connection, &source, send).await;
-            tracing::trace!(?ended, "a document is watched no more");
-        });
-    }
-
-    /// The documents a page shows already.
-    fn watch_open_frames(&mut self, page: &Page) {
-        let (page, reporter) = (page.clone(), self.reporter.clone());
-        tokio::spawn(async move {
-            if let Ok(answer) = page.call("Page.getFrameTree", json!({})).await {
-                let _actor_gone = reporter.send(Found::Frames(page, answer)).await;
-            }
-        });
-    }
-
-    fn on_report(&mut self, source: &Source, report: Option<Report>) {
-        let Some(page) = self.page_of(source.session.as_ref()) else {
-            return;
-        };
-        if self.tabs.active() != Some(page.target()) {
-            return;
-        }
-        let Some(report) = report else {
-            // A frame that lost the focus may be heard after the one that gained it.
-            if self.focus_source.as_ref().is_some_and(|(s, _)| s == source) {
-                self.lose_focus();
-            }
-            return;
-        };
-        let here = Some((source.clone(), report.number));
-        if self.focus_source != here {
-            self.focus_source = here;
-            self.fields += 1;
-        }
-        self.focus_turn += 1;
-        let (turn, id) = (self.focus_turn, self.fields);
-        let ancestry = self.ancestry(&page, source.session.as_ref());
-        let (connection, source) = (self.connection(), source.clone());
-        let reporter = self.reporter.clone();
-        tokio::spawn(async move {
-            let placed = focus::place(&connection, &source, &ancestry, id, report).await;
-            if let Ok(field) = placed {
-                let _actor_gone = reporter.send(Found::Focus { turn, field }).await;
-            }
-        });
-    }
-
-    fn lose_focus(&mut self) {
-        self.focus_source = None;
-        self.focus_turn += 1;
-        self.change(|view| view.focus = None);
-    }
-
-    fn ancestry(&self, page: &Page, session: Option<&SessionId>) -> Ancestry {
-        let mut inner = Vec::new();
-        let mut at = session.cloned();
-        while let Some(frame) = at.as_ref().and_then(|session| self.frames.get(session)) {
-            inner.push((at.clone(), frame.frame.clone()));
-            at.clone_from(&frame.parent);
-        }
-        Ancestry {
-            inner,
-            page: page.session().cloned(),
-            top_frame: FrameId::from(page.target().as_str()),
-        }
-    }
-
     /// The page a session belongs to, directly or through frames.
     fn page_of(&self, session: Option<&SessionId>) -> Option<Page> {
         let mut at = session;
@@ -505,13 +337,6 @@ impl Actor {
             .cloned()
     }
 
-    fn drop_focus_of(&mut self, session: Option<&SessionId>) {
-        let lost = |(source, _): &(Source, u64)| source.session.as_ref() == session;
-        if self.focus_source.as_ref().is_some_and(lost) {
-            self.lose_focus();
-        }
-    }
-
     fn is_active(&self, event: &Event) -> bool {
         let active = self.tabs.active().and_then(|id| self.pages.get(id));
         active.is_some_and(|page| page.owns(event))
@@ -522,18 +347,6 @@ impl Actor {
         let security = self.tabs.active().and_then(|id| self.security.get(id));
         origin.security = security.copied().unwrap_or_default();
         self.change(|view| view.origin = origin);
-    }
-
-    /// After lost events: the pages are listed again; the rest corrects itself with the next event.
-    fn resynchronise(&self) {
-        tracing::warn!("browser events were lost, listing its pages again");
-        let browser = self.browser.clone();
-        let reporter = self.reporter.clone();
-        tokio::spawn(async move {
-            if let Ok(pages) = browser.pages().await {
-                let _actor_gone = reporter.send(Found::Pages(pages)).await;
-            }
-        });
     }
 
     fn change(&self, change: impl FnOnce(&mut View)) {

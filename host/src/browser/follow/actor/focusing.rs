@@ -1,0 +1,112 @@
+//! The focused field, through frames.
+
+use serde_json::{Value, json};
+
+use super::{Actor, Found};
+use crate::browser::focus::{self, Ancestry, Report, Source};
+use crate::browser::{FrameId, Page, SessionId};
+
+impl Actor {
+    /// Watches the focus in a frame's new document; ends with the document.
+    pub(super) fn watch_focus(&mut self, session: Option<&SessionId>, frame: &Value) {
+        let Some(frame) = frame.as_str().map(FrameId::from) else {
+            return;
+        };
+        let source = Source {
+            session: session.cloned(),
+            frame,
+        };
+        if self
+            .focus_source
+            .as_ref()
+            .is_some_and(|(s, _)| *s == source)
+        {
+            self.lose_focus();
+        }
+        if self.page_of(session).is_none() {
+            return;
+        }
+        let connection = self.connection();
+        let reporter = self.reporter.clone();
+        tokio::spawn(async move {
+            let send = |report| {
+                let source = source.clone();
+                let reporter = reporter.clone();
+                async move {
+                    let _actor_gone = reporter.send(Found::Report { source, report }).await;
+                }
+            };
+            let ended = focus::watch(&connection, &source, send).await;
+            tracing::trace!(?ended, "a document is watched no more");
+        });
+    }
+
+    /// The documents a page shows already.
+    pub(super) fn watch_open_frames(&mut self, page: &Page) {
+        let (page, reporter) = (page.clone(), self.reporter.clone());
+        tokio::spawn(async move {
+            if let Ok(answer) = page.call("Page.getFrameTree", json!({})).await {
+                let _actor_gone = reporter.send(Found::Frames(page, answer)).await;
+            }
+        });
+    }
+
+    pub(super) fn on_report(&mut self, source: &Source, report: Option<Report>) {
+        let Some(page) = self.page_of(source.session.as_ref()) else {
+            return;
+        };
+        if self.tabs.active() != Some(page.target()) {
+            return;
+        }
+        let Some(report) = report else {
+            // A frame that lost the focus may be heard after the one that gained it.
+            if self.focus_source.as_ref().is_some_and(|(s, _)| s == source) {
+                self.lose_focus();
+            }
+            return;
+        };
+        let here = Some((source.clone(), report.number));
+        if self.focus_source != here {
+            self.focus_source = here;
+            self.fields += 1;
+        }
+        self.focus_turn += 1;
+        let (turn, id) = (self.focus_turn, self.fields);
+        let ancestry = self.ancestry(&page, source.session.as_ref());
+        let (connection, source) = (self.connection(), source.clone());
+        let reporter = self.reporter.clone();
+        tokio::spawn(async move {
+            let placed = focus::place(&connection, &source, &ancestry, id, report).await;
+            if let Ok(field) = placed {
+                let _actor_gone = reporter.send(Found::Focus { turn, field }).await;
+            }
+        });
+    }
+
+    pub(super) fn lose_focus(&mut self) {
+        self.focus_source = None;
+        self.focus_turn += 1;
+        self.change(|view| view.focus = None);
+    }
+
+    pub(super) fn drop_focus_of(&mut self, session: Option<&SessionId>) {
+        let lost = |(source, _): &(Source, u64)| source.session.as_ref() == session;
+        if self.focus_source.as_ref().is_some_and(lost) {
+            self.lose_focus();
+        }
+    }
+
+    pub(super) fn ancestry(&self, page: &Page, session: Option<&SessionId>) -> Ancestry {
+        let mut inner = Vec::new();
+        let mut at = session.cloned();
+        while let Some(frame) = at.as_ref().and_then(|session| self.frames.get(session)) {
+            inner.push((at.clone(), frame.frame.clone()));
+            at.clone_from(&frame.parent);
+        }
+        Ancestry {
+            inner,
+            page: page.session().cloned(),
+            top_frame: FrameId::from(page.target().as_str()),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Pages that open and close.
+
+use serde_json::{Value, json};
+
+use super::{Actor, Found, watch_page};
+use crate::browser::follow::Health;
+use crate::browser::{BrowserError, Page, TargetId, TargetInfo};
+
+impl Actor {
+    pub(super) fn on_target(&mut self, info: &Value) {
+        let Some(info) = TargetInfo::from_cdp(info) else {
+            return;
+        };
+        if self.tabs.contains(&info.id) {
+            // The address in a target's info may still be a pending one: ask for the committed.
+            if self.tabs.active() == Some(&info.id) {
+                self.ask_address();
+            }
+        } else {
+            self.on_opened(&info);
+        }
+    }
+
+    pub(super) fn on_opened(&mut self, info: &TargetInfo) {
+        if self.tabs.opened(info) {
+            self.attach(info.id.clone());
+        }
+    }
+
+    pub(super) fn attach(&self, target: TargetId) {
+        let browser = self.browser.clone();
+        let reporter = self.reporter.clone();
+        tokio::spawn(async move {
+            // A popup that is already closed again is reported by its own event.
+            if let Ok(page) = browser.attach(&target).await
+                && watch_page(&page).await.is_ok()
+            {
+                let _actor_gone = reporter.send(Found::Attached(page)).await;
+            }
+        });
+    }
+
+    pub(super) fn on_closed(&mut self, id: &TargetId) {
+        let changed = self.tabs.closed(id);
+        self.security.remove(id);
+        if self.pages.remove(id).is_some() {
+            let browser = self.browser.clone();
+            let id = id.clone();
+            tokio::spawn(async move { browser.forget(&id).await });
+        }
+        if !changed {
+            return;
+        }
+        let next = self
+            .tabs
+            .active()
+            .and_then(|id| self.pages.get(id))
+            .cloned();
+        match next {
+            Some(page) => self.show(&page),
+            None => self.change(|view| {
+                view.health = Health::Gone(BrowserError::NoPage);
+                view.focus = None;
+                view.dialog = None;
+            }),
+        }
+    }
+
+    pub(super) fn show(&mut self, page: &Page) {
+        self.focus_source = None;
+        self.focus_turn += 1;
+        self.tracker.forget_title();
+        let shown = page.clone();
+        self.change(|view| {
+            view.page = shown;
+            view.focus = None;
+            view.dialog = None;
+            view.health = Health::Alive;
+            view.document += 1;
+        });
+        let _page_may_be_gone = page.notify("Page.bringToFront", json!({}));
+        self.ask_address();
+    }
+
+    /// After lost events: the pages are listed again; the rest corrects itself with the next event.
+    pub(super) fn resynchronise(&self) {
+        tracing::warn!("browser events were lost, listing its pages again");
+        let browser = self.browser.clone();
+        let reporter = self.reporter.clone();
+        tokio::spawn(async move {
+            if let Ok(pages) = browser.pages().await {
+                let _actor_gone = reporter.send(Found::Pages(pages)).await;
+            }
+        });
+    }
+}
