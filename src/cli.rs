@@ -58,7 +58,7 @@ pub struct RawConfig {
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub relay_shards: Option<String>,
-    /// Origin at which the world sees this server, as in https://relay.example
+    /// Origin at which the world sees this server: scheme, host and port
     /// [default: made of the listening address].
     #[arg(long, value_name = "ORIGIN")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,360 @@
+//! The server as a process: its options, its ready line, its answers to operators, its end.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../signaling/tests/signaling/support/client.rs"]
+#[expect(dead_code, reason = "shared with signaling's own tests")]
+mod client;
+
+use std::{
+    process::{Output, Stdio},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use authloop_protocol::{
+    id::{Blob, to_b64u},
+    signal::{HostMessage, ServerMessage, SessionCreated},
+};
+use client::{Client, Device, Session};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+use tokio_tungstenite::connect_async;
+
+/// Past this a test has failed; nothing waits for it to pass.
+const SOON: Duration = Duration::from_secs(30);
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).unwrap();
+    bytes
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+fn authloop(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authloop"));
+    let inherited = std::env::vars_os().filter(|(name, _)| {
+        name.to_str()
+            .is_none_or(|name| !name.starts_with("AUTHLOOP_"))
+    });
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(inherited)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+async fn output(command: &mut Command) -> Output {
+    timeout(SOON, command.output())
+        .await
+        .expect("did not end")
+        .unwrap()
+}
+
+/// The exit code and the one sentence of a server that refuses to start.
+async fn refusal(command: &mut Command) -> (i32, String) {
+    let output = output(command).await;
+    assert!(output.stdout.is_empty(), "announced itself all the same");
+    let sentence = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(sentence.lines().count(), 1, "{sentence}");
+    (output.status.code().unwrap(), sentence)
+}
+
+struct Server {
+    process: Child,
+    url: String,
+    relay: String,
+    http: reqwest::Client,
+}
+
+impl Server {
+    async fn start(arguments: &[&str]) -> Self {
+        Self::spawn(authloop(&[&FREE_PORTS, arguments].concat())).await
+    }
+
+    async fn spawn(mut command: Command) -> Self {
+        let mut process = command.spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.as_mut().unwrap()).lines();
+        let line = timeout(SOON, lines.next_line())
+            .await
+            .expect("never ready")
+            .unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line.expect("ended")).unwrap();
+        assert_eq!(ready["event"], "listening");
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = reqwest::Client::builder();
+        Self {
+            url: ready["url"].as_str().unwrap().to_owned(),
+            relay: ready["relay"].as_str().unwrap().to_owned(),
+            process,
+            http: builder
+                .tls_danger_accept_invalid_certs(true)
+                .build()
+                .unwrap(),
+        }
+    }
+
+    async fn get(&self, path: &str) -> reqwest::Response {
+        self.http
+            .get(format!("{}{path}", self.url))
+            .send()
+            .await
+            .unwrap()
+    }
+
+    async fn metric(&self, line: &str) -> Option<String> {
+        let text = self.get("/metrics").await.text().await.unwrap();
+        let value = text.lines().find_map(|found| found.strip_prefix(line))?;
+        Some(value.trim().to_owned())
+    }
+
+    async fn socket(&self, session: &Session, side: &str) -> Client {
+        let url = self.url.replacen("http", "ws", 1);
+        let url = format!("{url}/v1/sessions/{}/{side}", session.id);
+        let (socket, _) = connect_async(url).await.unwrap();
+        Client {
+            socket,
+            id: Some(session.id),
+        }
+    }
+
+    /// A claimed session with both sides attached.
+    async fn handoff(&self) -> (Session, Client, Client) {
+        let mut session = Session::new();
+        let create = self.http.post(format!("{}/v1/sessions", self.url));
+        let created = create
+            .json(&session.registration(None))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(created.status(), 201);
+        session.host_token = created.json::<SessionCreated>().await.unwrap().host_token.0;
+        let mut host = self.socket(&session, "host").await;
+        host.challenge().await;
+        let host_token = Blob::from(&session.host_token);
+        host.send(&HostMessage::Attach { host_token }).await;
+        assert!(matches!(host.next().await, ServerMessage::Welcome { .. }));
+        let mut viewer = self.socket(&session, "viewer").await;
+        viewer.claim(&session, &Device::new()).await;
+        assert!(matches!(viewer.next().await, ServerMessage::Welcome { .. }));
+        (session, host, viewer)
+    }
+
+    /// Asks the process to end; its exit code and what it logged.
+    async fn end(mut self) -> (i32, String) {
+        let id = self.process.id().unwrap().to_string();
+        let kill = Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .await
+            .unwrap();
+        assert!(kill.success());
+        let status = timeout(SOON, self.process.wait())
+            .await
+            .expect("did not end")
+            .unwrap();
+        let mut log = String::new();
+        let stderr = self.process.stderr.as_mut().unwrap();
+        stderr.read_to_string(&mut log).await.unwrap();
+        (status.code().unwrap(), log)
+    }
+}
+
+const FREE_PORTS: [&str; 6] = [
+    "serve",
+    "--json",
+    "--listen",
+    "127.0.0.1:0",
+    "--relay-listen",
+    "127.0.0.1:0",
+];
+
+#[tokio::test]
+async fn it_serves_a_handoff_and_says_so_to_operators() {
+    let server = Server::start(&[]).await;
+    assert_eq!(server.get("/livez").await.status(), 200);
+    assert_eq!(server.get("/readyz").await.status(), 200);
+    assert_eq!(server.get("/").await.status(), 200);
+
+    let (_, _host, mut viewer) = server.handoff().await;
+
+    let ice = viewer.ice().await;
+    assert_eq!(ice.candidates[0].to_string(), server.relay);
+    assert_eq!(
+        server
+            .metric("authloop_sessions{state=\"claimed\"}")
+            .await
+            .unwrap(),
+        "1"
+    );
+    assert_eq!(server.metric("authloop_claims_total").await.unwrap(), "1");
+    assert_eq!(
+        server
+            .metric("authloop_websockets{side=\"viewer\"}")
+            .await
+            .unwrap(),
+        "1"
+    );
+    assert_eq!(server.metric("authloop_relay_sessions").await.unwrap(), "1");
+    assert_eq!(server.end().await.0, 0);
+}
+
+#[tokio::test]
+async fn neither_metrics_nor_logs_name_anyone_or_hold_a_secret() {
+    let server = Server::start(&["--log", "info"]).await;
+    let (session, mut host, mut viewer) = server.handoff().await;
+    let ice = viewer.ice().await;
+    host.send_text(r#"{"type":"nonsense"}"#).await;
+    loop {
+        if let ServerMessage::Error { .. } = host.next().await {
+            break;
+        }
+    }
+    let url = server.url.clone();
+    let address = url.trim_start_matches("http://").to_owned();
+    let metrics = server.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("authloop_websocket_rejects_total{code=\"4400\",side=\"host\"} 1"));
+    let (_, log) = server.end().await;
+
+    assert!(log.contains("session registered"), "{log}");
+    let id = session.id.to_string();
+    assert!(!metrics.contains(&id), "the id is in the metrics");
+    for text in [&metrics, &log] {
+        for hidden in [
+            to_b64u(&session.token),
+            to_b64u(&session.host_token),
+            ice.pwd.clone(),
+            ice.ufrag.clone(),
+            address.clone(),
+            "127.0.0.1".to_owned(),
+            "nonsense".to_owned(),
+        ] {
+            assert!(!text.contains(&hidden), "{hidden} is in:\n{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_signal_closes_sockets_clearly_and_ends_the_process_well() {
+    let server = Server::start(&[]).await;
+    let (_, mut host, mut viewer) = server.handoff().await;
+
+    let end = tokio::spawn(server.end());
+
+    assert_eq!(host.closed().await, 1012);
+    assert_eq!(viewer.closed().await, 1012);
+    drop((host, viewer));
+    assert_eq!(end.await.unwrap().0, 0);
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_serves_a_local_network() {
+    let server = Server::start(&["--tls", "self-signed"]).await;
+    assert!(
+        server.url.starts_with("https://127.0.0.1:"),
+        "{}",
+        server.url
+    );
+    let page = server.get("/").await;
+    assert_eq!(page.status(), 200);
+    assert!(page.headers().contains_key("strict-transport-security"));
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.contains("connect-src 'self' wss://127.0.0.1:"),
+        "{policy}"
+    );
+}
+
+#[tokio::test]
+async fn api_keys_come_from_the_environment() {
+    let mut command = authloop(&FREE_PORTS);
+    command.env(
+        "AUTHLOOP_API_KEYS",
+        "a-key-of-the-tests,another-one-of-them",
+    );
+    let server = Server::spawn(command).await;
+    let create = || server.http.post(format!("{}/v1/sessions", server.url));
+    let body = Session::new().registration(None);
+
+    let refused = create().json(&body).send().await.unwrap();
+    let taken = create()
+        .json(&body)
+        .bearer_auth("another-one-of-them")
+        .send()
+        .await
+        .unwrap();
+
+    assert_eq!(refused.status(), 401);
+    assert_eq!(taken.status(), 201);
+}
+
+#[tokio::test]
+async fn a_bad_configuration_is_one_sentence_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("authloop.toml");
+    std::fs::write(&file, "listn = '127.0.0.1:1'\n").unwrap();
+    let file = file.to_str().unwrap();
+
+    let (code, sentence) = refusal(&mut authloop(&["serve", "--config", file])).await;
+    assert_eq!(code, 2);
+    assert!(sentence.contains("unknown key `listn`"), "{sentence}");
+    assert!(sentence.contains("did you mean `listen`?"), "{sentence}");
+    let (code, sentence) = refusal(&mut authloop(&["serve", "--listen", "0.0.0.0:0"])).await;
+    assert_eq!(code, 2);
+    assert!(sentence.contains("--api-keys-file"), "{sentence}");
+    let unknown = authloop(&["serve", "--listn", "0.0.0.0:0"])
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(unknown.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_by_serve_and_by_check() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let options = ["--listen", &taken, "--relay-listen", "127.0.0.1:0"];
+
+    let (code, sentence) = refusal(&mut authloop(&[&["serve"], &options[..]].concat())).await;
+    assert_eq!(code, 1);
+    assert!(sentence.contains(&taken), "{sentence}");
+
+    let check = output(&mut authloop(&[&["check"], &options[..]].concat())).await;
+    assert_eq!(check.status.code(), Some(1));
+    let text = String::from_utf8(check.stdout).unwrap();
+    let failed = text.lines().find(|line| line.starts_with("FAIL")).unwrap();
+    assert!(
+        failed.contains(&taken) && failed.contains("fix:"),
+        "{failed}"
+    );
+}
+
+#[tokio::test]
+async fn check_is_content_with_free_ports() {
+    let options = [
+        "check",
+        "--listen",
+        "127.0.0.1:0",
+        "--relay-listen",
+        "0.0.0.0:0",
+    ];
+    let check = output(&mut authloop(&options)).await;
+    let text = String::from_utf8(check.stdout).unwrap();
+    assert_eq!(check.status.code(), Some(0), "{text}");
+}
