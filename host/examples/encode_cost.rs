@@ -21,7 +21,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 #[tokio::main]
 async fn main() -> Result<()> {
     println!(
-        "size       codec  base64+jpeg+convert  encode(change)  encode(same)  key bytes  change bytes"
+        "size       codec  base64+jpeg+convert  encode(change)  encode(refine)  key bytes  change bytes"
     );
     let desktop = Viewport {
         width: 1280,
@@ -103,7 +103,9 @@ fn measure(viewport: Viewport, codec: Codec, frames: &[CapturedFrame]) -> Result
                 );
             } else {
                 times.push(spent);
-                change_bytes.push(bytes);
+                if purpose == Purpose::Change {
+                    change_bytes.push(bytes);
+                }
             }
         }
     }
