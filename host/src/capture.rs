@@ -11,7 +11,6 @@ mod viewport;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -61,8 +60,6 @@ pub struct Capture {
 struct Counters {
     received: AtomicU64,
     unchanged: AtomicU64,
-    /// Microseconds the consumer needs for a frame.
-    pace: AtomicU64,
 }
 
 /// What a capture has seen so far.
@@ -115,12 +112,6 @@ impl Capture {
     /// The size of the coordinate space that input is dispatched in.
     pub fn surface(&self) -> watch::Receiver<Surface> {
         self.surface.clone()
-    }
-
-    /// Tells how long the consumer needs for a frame, so that Chromium makes no more.
-    pub fn set_pace(&self, per_frame: Duration) {
-        let micros = u64::try_from(per_frame.as_micros()).unwrap_or(u64::MAX);
-        self.counters.pace.store(micros, Ordering::Relaxed);
     }
 
     /// What was captured so far.

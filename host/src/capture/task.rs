@@ -244,12 +244,9 @@ impl Task {
         });
     }
 
-    /// The least time between two frames: the configured rate's, or what the consumer needs.
+    /// The least time between two frames.
     fn interval(&self) -> Duration {
-        let limit = Duration::from_secs(1) / self.config.max_fps.max(1);
-        limit.max(Duration::from_micros(
-            self.counters.pace.load(Ordering::Relaxed),
-        ))
+        Duration::from_secs(1) / self.config.max_fps.max(1)
     }
 
     fn now_on_browser_clock(&self) -> Duration {
