@@ -1,0 +1,169 @@
+//! What is refused, and that each refusal names its key.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn error(raw: RawConfig) -> String {
+    validate(raw, false).unwrap_err().to_string()
+}
+
+#[test]
+fn the_defaults_serve_this_machine_only() {
+    let config = validate(RawConfig::default(), false).unwrap();
+    assert_eq!(config.listen, DEFAULT_LISTEN);
+    assert!(
+        config
+            .relay_advertise
+            .contains(&IpAddr::V4(Ipv4Addr::LOCALHOST))
+    );
+    assert_eq!(config.origin_at(config.listen), "http://127.0.0.1:7443");
+}
+
+#[test]
+fn listening_beyond_loopback_needs_keys_or_a_word() {
+    let mut raw = RawConfig {
+        listen: Some("0.0.0.0:7443".to_owned()),
+        ..RawConfig::default()
+    };
+    assert!(error(raw.clone()).contains("--api-keys-file"));
+    raw.open_registration = Some("true".to_owned());
+    assert!(validate(raw, false).is_ok());
+}
+
+#[test]
+fn every_refusal_names_its_key() {
+    let text = |value: &str| Some(value.to_owned());
+    let list = |value: &str| Some(vec![value.to_owned()]);
+    for (key, raw) in [
+        (
+            "listen",
+            RawConfig {
+                listen: text("localhost"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "relay_listen",
+            RawConfig {
+                relay_listen: text("3478"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "relay_advertise",
+            RawConfig {
+                relay_advertise: list("0.0.0.0"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "relay_advertise",
+            RawConfig {
+                relay_advertise: list("::1"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "relay_shards",
+            RawConfig {
+                relay_shards: text("0"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "public_origin",
+            RawConfig {
+                public_origin: text("relay"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "viewer_origins",
+            RawConfig {
+                viewer_origins: list("*"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "api_keys",
+            RawConfig {
+                api_keys: list("short"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "api_keys_file",
+            RawConfig {
+                api_keys_file: text("/nonexistent"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "trusted_proxies",
+            RawConfig {
+                trusted_proxies: list("proxy"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "tls",
+            RawConfig {
+                tls: text("on"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "tls",
+            RawConfig {
+                tls: text("files"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "max_sessions",
+            RawConfig {
+                max_sessions: text("many"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "viewer_dir",
+            RawConfig {
+                viewer_dir: text("/nonexistent"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "log",
+            RawConfig {
+                log: text("a=b=c"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "log_format",
+            RawConfig {
+                log_format: text("xml"),
+                ..RawConfig::default()
+            },
+        ),
+    ] {
+        let error = error(raw);
+        assert!(error.starts_with(&format!("`{key}` ")), "{key}: {error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn never_panics(listen in ".*", origin in ".*", log in ".*", tls in ".*") {
+        let raw = RawConfig {
+            listen: Some(listen),
+            public_origin: Some(origin),
+            log: Some(log),
+            tls: Some(tls),
+            ..RawConfig::default()
+        };
+        let _ = validate(raw, false);
+    }
+}
