@@ -203,7 +203,7 @@ async fn a_dead_peer_is_dropped_and_a_quiet_one_is_not() {
 #[tokio::test]
 async fn an_ended_or_expired_session_takes_nobody() {
     let server = Server::start().await;
-    let session = server.register(Session::expiring_in(1), None).await;
+    let session = server.register(Session::expiring_in(3), None).await;
     let mut host = server.host(&session).await;
 
     let ended = host.next().await;
