@@ -11,6 +11,7 @@ use std::time::Duration;
 use authloop_protocol::{invitation::Fingerprint, signal::LegIce};
 use bytes::{Bytes, BytesMut};
 use rtc::crypto::SignatureScheme;
+use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::Slot;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::RTCOfferOptions;
@@ -127,6 +128,8 @@ pub struct Peer {
     pc: Arc<dyn PeerConnection>,
     channel: Arc<dyn DataChannel>,
     sender: Arc<dyn RtpSender>,
+    track: Arc<TrackLocalStaticRTP>,
+    ssrc: u32,
     target: TargetBitrate,
     events: mpsc::Sender<PeerEvent>,
     /// The viewer's answer as it travelled; `None` before it came.
@@ -147,6 +150,8 @@ impl Peer {
         let (media, registry, target) = media()?;
         let settings = SettingEngineBuilder::new()
             .with_include_loopback_candidate(true)
+            // The relay is the only path; nobody on the local network is asked for another.
+            .with_multicast_dns_mode(MulticastDnsMode::Disabled)
             .with_ice_timeouts(
                 // Told of by the viewer or signaling before these run out; both are for silence.
                 Some(Duration::from_secs(5)),
@@ -169,7 +174,12 @@ impl Peer {
                 .build()
                 .await?,
         );
-        let sender = pc.add_track(track(Codec::H264)?.0).await?;
+        let ssrc = rand::random();
+        // The codec named here is only the preferred one: packets go by their payload type.
+        let track = track(Codec::H264, ssrc);
+        let sender = pc
+            .add_track(Arc::clone(&track) as Arc<dyn TrackLocal>)
+            .await?;
         let channel = pc
             .create_data_channel(
                 CHANNEL_LABEL,
@@ -188,6 +198,8 @@ impl Peer {
             pc,
             channel,
             sender,
+            track,
+            ssrc,
             target,
             events,
             answer: None,
@@ -215,12 +227,9 @@ impl Peer {
             .ok_or(PeerError::NoCodec)?;
         self.set_answer(answer, ice).await?;
         self.answer = Some(answer.to_owned());
-        let (track, ssrc) = track(codec)?;
-        self.sender
-            .replace_track(Arc::clone(&track) as Arc<dyn TrackLocal>)
-            .await?;
+        let track = Arc::clone(&self.track);
         tokio::spawn(read_feedback(Arc::clone(&track), self.events.clone()));
-        let video = VideoSender::new(track, codec, payload_type, ssrc, rand::random());
+        let video = VideoSender::new(track, codec, payload_type, self.ssrc, rand::random());
         Ok((codec, video))
     }
 
@@ -386,8 +395,7 @@ fn rtp_codec(codec: Codec) -> RTCRtpCodec {
     }
 }
 
-fn track(codec: Codec) -> Result<(Arc<TrackLocalStaticRTP>, u32), PeerError> {
-    let ssrc = rand::random();
+fn track(codec: Codec, ssrc: u32) -> Arc<TrackLocalStaticRTP> {
     let track = MediaStreamTrack::new(
         "authloop".to_owned(),
         "screen".to_owned(),
@@ -402,7 +410,7 @@ fn track(codec: Codec) -> Result<(Arc<TrackLocalStaticRTP>, u32), PeerError> {
             ..RTCRtpEncodingParameters::default()
         }],
     );
-    Ok((Arc::new(TrackLocalStaticRTP::new(track)), ssrc))
+    Arc::new(TrackLocalStaticRTP::new(track))
 }
 
 /// The local addresses from which the system reaches the relay's candidates; nothing is sent.

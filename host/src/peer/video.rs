@@ -88,7 +88,6 @@ impl VideoSender {
                     ..Header::default()
                 },
                 payload,
-                ..Packet::default()
             };
             state.sequence_number = state.sequence_number.wrapping_add(1);
             self.track
