@@ -147,9 +147,15 @@ impl Driver<'_> {
     fn send_video(&mut self, count: u64) -> Result<()> {
         for _ in 0..count {
             let session = (self.sent % u64::from(self.load.sessions)) as u32;
-            let packet = Packet { video: true, session, sent: self.now() };
+            let packet = Packet {
+                video: true,
+                session,
+                sent: self.now(),
+            };
             let (turn, filler) = (self.subject.is_turn(), &self.filler);
-            self.subject.host.push(session, |out| put(out, turn, packet, filler))?;
+            self.subject
+                .host
+                .push(session, |out| put(out, turn, packet, filler))?;
             self.sent += 1;
         }
         self.subject.host.flush()
@@ -177,9 +183,15 @@ impl Driver<'_> {
             ice::answer(&mut self.subject.viewer, n, id)?;
         }
         for session in replies {
-            let packet = Packet { video: false, session, sent: now };
+            let packet = Packet {
+                video: false,
+                session,
+                sent: now,
+            };
             let filler = &self.filler[..SMALL];
-            self.subject.viewer.push(session, |out| put(out, turn, packet, filler))?;
+            self.subject
+                .viewer
+                .push(session, |out| put(out, turn, packet, filler))?;
         }
         self.subject.viewer.flush()?;
         let back = &mut self.back;
@@ -212,6 +224,10 @@ fn put(out: &mut Vec<u8>, turn: bool, packet: Packet, filler: &[u8]) {
 }
 
 fn take(datagram: &[u8], turn: bool) -> Option<Packet> {
-    let payload = if turn { turn::unwrap(datagram)? } else { datagram };
+    let payload = if turn {
+        turn::unwrap(datagram)?
+    } else {
+        datagram
+    };
     Packet::parse(payload)
 }

@@ -90,7 +90,13 @@ pub fn sendmmsg(socket: &UdpSocket) -> Result<()> {
         // SAFETY: every header points into arrays that live as long as the loop.
         let received = unsafe {
             let (fd, flags) = (socket.as_raw_fd(), libc::MSG_WAITFORONE as _);
-            libc::recvmmsg(fd, messages.as_mut_ptr(), BATCH as u32, flags, std::ptr::null_mut())
+            libc::recvmmsg(
+                fd,
+                messages.as_mut_ptr(),
+                BATCH as u32,
+                flags,
+                std::ptr::null_mut(),
+            )
         };
         let received = usize::try_from(received)
             .map_err(|_| io::Error::last_os_error())

@@ -57,10 +57,29 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
                     let grown = subject.rss()?.saturating_sub(before);
                     bytes.push(grown as f64 / f64::from(sessions));
                 }
-                let dose = Dose::Paced { pps: options.pps.min(1_000_000) };
+                let dose = Dose::Paced {
+                    pps: options.pps.min(1_000_000),
+                };
                 let time = Duration::from_millis(options.millis.min(60_000));
-                drive(&mut subject, Load { sessions, dose, time: time / 4 })?;
-                costs.push(drive(&mut subject, Load { sessions, dose, time })?.cpu_ns);
+                drive(
+                    &mut subject,
+                    Load {
+                        sessions,
+                        dose,
+                        time: time / 4,
+                    },
+                )?;
+                costs.push(
+                    drive(
+                        &mut subject,
+                        Load {
+                            sessions,
+                            dose,
+                            time,
+                        },
+                    )?
+                    .cpu_ns,
+                );
             }
         }
         rows.push(Row {
@@ -74,8 +93,14 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
         "| sessions | relay CPU ns/packet | sendmmsg CPU ns/packet | relay bytes/session |\n|--:|--:|--:|--:|\n",
     );
     for row in &rows {
-        let Row { sessions, cpu_ns, floor_cpu_ns, bytes_per_session } = row;
-        table += &format!("| {sessions} | {cpu_ns:.0} | {floor_cpu_ns:.0} | {bytes_per_session:.0} |\n");
+        let Row {
+            sessions,
+            cpu_ns,
+            floor_cpu_ns,
+            bytes_per_session,
+        } = row;
+        table +=
+            &format!("| {sessions} | {cpu_ns:.0} | {floor_cpu_ns:.0} | {bytes_per_session:.0} |\n");
     }
     print!("{table}");
     if let Some(path) = &options.table {

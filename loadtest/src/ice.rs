@@ -55,7 +55,10 @@ pub fn connect(side: &mut Side, leg: Leg, locals: &[Local]) -> Result<()> {
                 answer_all(side, &mut |n| proven[n as usize] = true)?;
             }
         }
-        ensure!(Instant::now() < deadline, "the relay did not connect every session in time");
+        ensure!(
+            Instant::now() < deadline,
+            "the relay did not connect every session in time"
+        );
     }
     Ok(())
 }

@@ -77,10 +77,19 @@ impl Place {
         if let Some(cpu) = self.cpu {
             let own = std::process::id().to_string();
             let load = (cpu + 1).to_string();
-            let taskset = std::process::Command::new("taskset").args(["-pc", &load, &own]).output();
-            anyhow::ensure!(taskset?.status.success(), "cannot bind the load to processor {load}");
+            let taskset = std::process::Command::new("taskset")
+                .args(["-pc", &load, &own])
+                .output();
+            anyhow::ensure!(
+                taskset?.status.success(),
+                "cannot bind the load to processor {load}"
+            );
         }
-        Ok(Bench { coturn: self.coturn, turn_server: self.turn_server, cpu: self.cpu })
+        Ok(Bench {
+            coturn: self.coturn,
+            turn_server: self.turn_server,
+            cpu: self.cpu,
+        })
     }
 }
 

@@ -54,7 +54,9 @@ impl Side {
             server: libc::sockaddr_in {
                 sin_family: libc::AF_INET as _,
                 sin_port: server.port().to_be(),
-                sin_addr: libc::in_addr { s_addr: u32::from(*server.ip()).to_be() },
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from(*server.ip()).to_be(),
+                },
                 sin_zero: [0; 8],
             },
             queue: vec![(0, Vec::with_capacity(ROOM)); BATCH],
@@ -65,7 +67,11 @@ impl Side {
 
     #[cfg(test)]
     fn addr(&self, n: u32) -> Result<SocketAddr> {
-        let local = self.socket.local_addr()?.as_socket().context("no address")?;
+        let local = self
+            .socket
+            .local_addr()?
+            .as_socket()
+            .context("no address")?;
         Ok(SocketAddr::from((Ipv4Addr::from(self.ip(n)), local.port())))
     }
 
@@ -113,7 +119,12 @@ impl Side {
             let left = &mut messages[next..count];
             // SAFETY: every header points into the arrays above and the queue, all alive here.
             let sent = unsafe {
-                libc::sendmmsg(self.socket.as_raw_fd(), left.as_mut_ptr(), left.len() as u32, 0)
+                libc::sendmmsg(
+                    self.socket.as_raw_fd(),
+                    left.as_mut_ptr(),
+                    left.len() as u32,
+                    0,
+                )
             };
             match usize::try_from(sent) {
                 Ok(sent) => next += sent,
@@ -145,7 +156,13 @@ impl Side {
         let received = unsafe {
             let flags = libc::MSG_DONTWAIT as _;
             let fd = self.socket.as_raw_fd();
-            libc::recvmmsg(fd, messages.as_mut_ptr(), BATCH as u32, flags, std::ptr::null_mut())
+            libc::recvmmsg(
+                fd,
+                messages.as_mut_ptr(),
+                BATCH as u32,
+                flags,
+                std::ptr::null_mut(),
+            )
         };
         let Ok(received) = usize::try_from(received) else {
             let error = io::Error::last_os_error();
@@ -188,7 +205,11 @@ mod tests {
     fn load_never_leaves_the_machine() {
         let refused = ["192.0.2.1:3478", "[::1]:3478", "10.0.0.1:1"];
 
-        assert!(refused.iter().all(|addr| loopback_only(addr.parse().unwrap()).is_err()));
+        assert!(
+            refused
+                .iter()
+                .all(|addr| loopback_only(addr.parse().unwrap()).is_err())
+        );
     }
 
     #[test]

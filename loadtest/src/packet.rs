@@ -27,7 +27,22 @@ impl Packet {
     /// Reads a header back; anything else is none of the load's.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (header, _) = bytes.split_first_chunk::<HEADER>()?;
-        let [FIRST_BYTE, video, 0, 0, session @ .., _, _, _, _, _, _, _, _] = *header else {
+        let [
+            FIRST_BYTE,
+            video,
+            0,
+            0,
+            session @ ..,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+        ] = *header
+        else {
             return None;
         };
         let sent = header.last_chunk::<8>()?;
@@ -45,7 +60,11 @@ mod tests {
 
     #[test]
     fn a_header_survives_the_round_trip() {
-        let packet = Packet { video: true, session: 9_999, sent: u64::MAX - 5 };
+        let packet = Packet {
+            video: true,
+            session: 9_999,
+            sent: u64::MAX - 5,
+        };
         let mut bytes = [0; 1200];
 
         packet.write(&mut bytes);

@@ -31,7 +31,9 @@ pub fn table(measurements: &[Measurement], doses: &[Dose], kinds: &[Kind]) -> St
             let (own, relay) = (of(kind), of(Kind::Relay));
             let middle = |get: fn(&Outcome) -> f64| median(own.iter().map(|o| get(o)).collect());
             let ratios = |get: fn(&Outcome) -> f64| -> Vec<f64> {
-                std::iter::zip(&relay, &own).map(|(relay, own)| get(relay) / get(own)).collect()
+                std::iter::zip(&relay, &own)
+                    .map(|(relay, own)| get(relay) / get(own))
+                    .collect()
             };
             let cpu = ratios(|o| o.cpu_ns);
             let (low, high) = cpu.iter().fold((f64::MAX, f64::MIN), |(low, high), ratio| {
@@ -39,15 +41,25 @@ pub fn table(measurements: &[Measurement], doses: &[Dose], kinds: &[Kind]) -> St
             });
             let _ = writeln!(
                 out,
-                "| {} | {kind:?} | {:.0} | {:.3} | {:.1} | {:.1} | {:.0} | {:.2} ({low:.2}..{high:.2}) | {:.2} |",
+                "| {} | {kind:?} | {:.0} | {:.3} | {:.1} | {:.1} | {:.0} | {} | {} |",
                 name(dose),
                 middle(|o| o.pps),
-                middle(|o| 100.0 * (o.sent.saturating_sub(o.received)) as f64 / o.sent.max(1) as f64),
+                middle(
+                    |o| 100.0 * (o.sent.saturating_sub(o.received)) as f64 / o.sent.max(1) as f64
+                ),
                 middle(|o| o.p50_us),
                 middle(|o| o.p99_us),
                 middle(|o| o.cpu_ns),
-                median(cpu.clone()),
-                median(ratios(|o| o.p50_us)),
+                if relay.is_empty() {
+                    "-".to_owned()
+                } else {
+                    format!("{:.2} ({low:.2}..{high:.2})", median(cpu.clone()))
+                },
+                if relay.is_empty() {
+                    "-".to_owned()
+                } else {
+                    format!("{:.2}", median(ratios(|o| o.p50_us)))
+                },
             );
         }
     }

@@ -19,7 +19,11 @@ const WARM_UP: Duration = Duration::from_millis(300);
 #[derive(Debug, Args)]
 pub struct Options {
     /// Servers to drive; ratios are the relay's to each.
-    #[arg(long, value_delimiter = ',', default_value = "relay,recvfrom,sendmmsg,coturn,turn-server")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "relay,recvfrom,sendmmsg,coturn,turn-server"
+    )]
     kinds: Vec<Kind>,
     /// Doses: `saturated`, or packets a second.
     #[arg(long, value_delimiter = ',', default_value = "saturated,500,20000", value_parser = dose)]
@@ -57,9 +61,9 @@ pub struct Measurement {
 /// Runs all rounds and reports.
 pub fn run(options: &Options, bench: &Bench) -> Result<()> {
     let steps = options.rounds as usize * options.kinds.len() * options.doses.len();
-    let bar = ProgressBar::new(steps as u64).with_style(
-        ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} ({eta} left)")?,
-    );
+    let bar = ProgressBar::new(steps as u64).with_style(ProgressStyle::with_template(
+        "{bar:30} {pos}/{len} {msg} ({eta} left)",
+    )?);
     let mut measurements = Vec::with_capacity(steps);
     for round in 0..options.rounds {
         // Every server takes each place in the order, so that none always follows the heaviest.
@@ -67,13 +71,28 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
         kinds.rotate_left(round as usize % options.kinds.len());
         for kind in kinds {
             let mut subject = Subject::start(kind, bench)?;
-            subject.connect(options.sessions).with_context(|| format!("connecting {kind:?}"))?;
+            subject
+                .connect(options.sessions)
+                .with_context(|| format!("connecting {kind:?}"))?;
             for &dose in &options.doses {
-                bar.set_message(format!("round {} {kind:?} {}", round + 1, report::name(dose)));
-                let load = |time| Load { sessions: options.sessions, dose, time };
+                bar.set_message(format!(
+                    "round {} {kind:?} {}",
+                    round + 1,
+                    report::name(dose)
+                ));
+                let load = |time| Load {
+                    sessions: options.sessions,
+                    dose,
+                    time,
+                };
                 drive(&mut subject, load(WARM_UP))?;
                 let outcome = drive(&mut subject, load(Duration::from_millis(options.millis)))?;
-                measurements.push(Measurement { round, kind, dose, outcome });
+                measurements.push(Measurement {
+                    round,
+                    kind,
+                    dose,
+                    outcome,
+                });
                 bar.inc(1);
             }
             if std::env::var_os("AUTHLOOP_LOADTEST_STATS").is_some() && kind == Kind::Relay {

@@ -46,7 +46,11 @@ pub fn run(role: Role) -> Result<()> {
 
 fn relay(listen: SocketAddr) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let config = RelayConfig { listen, advertise: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], shards: 1 };
+    let config = RelayConfig {
+        listen,
+        advertise: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+        shards: 1,
+    };
     let (handle, events) = shard::start(&config)?;
     drop(events);
     // The port is known from a first session only.
@@ -70,7 +74,10 @@ async fn open(handle: &RelayHandle, count: u32) -> Result<()> {
         for leg in [Leg::Host, Leg::Viewer] {
             handle.set_remote(id, leg, &ice::ufrag(n), ice::PWD).await?;
         }
-        say(&format!("{} {} {} {}", host.ufrag, host.pwd, viewer.ufrag, viewer.pwd))?;
+        say(&format!(
+            "{} {} {} {}",
+            host.ufrag, host.pwd, viewer.ufrag, viewer.pwd
+        ))?;
     }
     Ok(())
 }

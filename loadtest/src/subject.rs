@@ -88,7 +88,9 @@ impl Subject {
             Kind::Relay | Kind::Recvfrom | Kind::Sendmmsg => {
                 let mut line = String::new();
                 stdout.read_line(&mut line)?;
-                line.trim().parse().context("the server did not say where it listens")?
+                line.trim()
+                    .parse()
+                    .context("the server did not say where it listens")?
             }
             Kind::Coturn | Kind::TurnServer => {
                 std::thread::sleep(Duration::from_millis(700));
@@ -98,7 +100,13 @@ impl Subject {
         if let Some(status) = child.try_wait()? {
             bail!("{} ended at once: {status}", args[0]);
         }
-        Ok(Self { kind, child, stdout, host: Side::new(1, addr)?, viewer: Side::new(2, addr)? })
+        Ok(Self {
+            kind,
+            child,
+            stdout,
+            host: Side::new(1, addr)?,
+            viewer: Side::new(2, addr)?,
+        })
     }
 
     /// Opens and connects `sessions` sessions.
@@ -161,7 +169,10 @@ impl Subject {
             let [hu, hp, vu, vp] = <[String; 4]>::try_from(words)
                 .ok()
                 .context("the relay did not open a session")?;
-            locals.push((ice::Local { ufrag: hu, pwd: hp }, ice::Local { ufrag: vu, pwd: vp }));
+            locals.push((
+                ice::Local { ufrag: hu, pwd: hp },
+                ice::Local { ufrag: vu, pwd: vp },
+            ));
         }
         Ok(locals)
     }
@@ -183,10 +194,24 @@ impl Drop for Subject {
 
 fn coturn(binary: &str, port: u16) -> Vec<String> {
     let mut args = to_strings(&[
-        binary, "-n", "--no-tls", "--no-dtls", "--no-cli", "--lt-cred-mech", "--fingerprint",
-        "--allow-loopback-peers", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1",
-        "--min-port=20000", "--max-port=65000", "--relay-threads=1", "--log-file=stdout",
-        "--simple-log", "--no-stdout-log", "--pidfile=/dev/null", "--no-rfc5780",
+        binary,
+        "-n",
+        "--no-tls",
+        "--no-dtls",
+        "--no-cli",
+        "--lt-cred-mech",
+        "--fingerprint",
+        "--allow-loopback-peers",
+        "--listening-ip=127.0.0.1",
+        "--relay-ip=127.0.0.1",
+        "--min-port=20000",
+        "--max-port=65000",
+        "--relay-threads=1",
+        "--log-file=stdout",
+        "--simple-log",
+        "--no-stdout-log",
+        "--pidfile=/dev/null",
+        "--no-rfc5780",
     ]);
     args.push(format!("--listening-port={port}"));
     args.push(format!("--realm={}", turn::REALM));
@@ -198,18 +223,25 @@ fn turn_server(binary: &str, listen: SocketAddr) -> Result<Vec<String>> {
     let config = format!(
         "[server]\nport-range = \"20000..65000\"\nmax-threads = 1\nrealm = \"{}\"\n\
          [[server.interfaces]]\ntransport = \"udp\"\nlisten = \"{listen}\"\n\
-         external = \"{listen}\"\nidle-timeout = 20\nmtu = 1500\n\
+         external = \"{listen}\"\nidle-timeout = 600\nmtu = 1500\n\
          [log]\nlevel = \"error\"\nstdout = false\n\
          [auth]\nenable-hooks-auth = false\n[auth.static-credentials]\n{} = \"{}\"\n",
-        turn::REALM, turn::USER, turn::PASSWORD,
+        turn::REALM,
+        turn::USER,
+        turn::PASSWORD,
     );
     let path = std::env::temp_dir().join(format!("authloop-loadtest-{}.toml", listen.port()));
     std::fs::write(&path, config)?;
-    Ok(to_strings(&[binary, &format!("--config={}", path.display())]))
+    Ok(to_strings(&[
+        binary,
+        &format!("--config={}", path.display()),
+    ]))
 }
 
 fn free_port() -> Result<u16> {
-    Ok(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    Ok(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
 }
 
 fn to_strings(words: &[&str]) -> Vec<String> {

@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use sha1::Sha1;
@@ -28,6 +28,8 @@ const CHANNEL_BIND: u16 = 0x009;
 const CHANNEL: u16 = 0x4000;
 const GIVE_UP: Duration = Duration::from_secs(40);
 const CHUNK: usize = 64;
+/// RFC 8489 §6.2.1: the initial retransmission timeout.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// One client's way through the exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,8 @@ struct Client {
     nonce: Vec<u8>,
     realm: Vec<u8>,
     relayed: Option<SocketAddrV4>,
+    /// The last ERROR-CODE: for the message when nothing goes on.
+    refused: Option<u16>,
 }
 
 /// Wraps a payload for the client's one channel.
@@ -85,7 +89,13 @@ fn advance(
         if todo.is_empty() {
             return Ok(());
         }
-        ensure!(Instant::now() < deadline, "{} clients are stuck at {:?}", todo.len(), clients[todo[0]].stage);
+        if Instant::now() > deadline {
+            let Client { stage, refused, .. } = &clients[todo[0]];
+            let (count, first) = (todo.len(), todo[0]);
+            bail!(
+                "{count} clients from {first} on are stuck at {stage:?}, refused with {refused:?}"
+            );
+        }
         for chunk in todo.chunks(CHUNK) {
             for &n in chunk {
                 let peer = peers.and_then(|peers| peers[n]);
@@ -93,9 +103,11 @@ fn advance(
                 side.push(n as u32, |out| out.extend_from_slice(&request))?;
             }
             side.flush()?;
-            let until = Instant::now() + Duration::from_millis(3);
-            while Instant::now() < until {
-                side.receive(|datagram| {
+            // A second Allocate may move an allocation, so nobody asks again before it is due.
+            let until = Instant::now() + RETRY;
+            let mut answers = 0;
+            while answers < chunk.len() && Instant::now() < until {
+                answers += side.receive(|datagram| {
                     note_answer(clients, datagram);
                     Ok(())
                 })?;
@@ -106,7 +118,13 @@ fn advance(
 
 impl Client {
     fn new() -> Self {
-        Self { stage: Stage::Allocate, nonce: Vec::new(), realm: Vec::new(), relayed: None }
+        Self {
+            stage: Stage::Allocate,
+            nonce: Vec::new(),
+            realm: Vec::new(),
+            relayed: None,
+            refused: None,
+        }
     }
 
     fn request(&self, n: u32, peer: Option<SocketAddrV4>) -> Vec<u8> {
@@ -119,7 +137,13 @@ impl Client {
         id[..4].copy_from_slice(&n.to_be_bytes());
         // A server may take a second try for a retransmission, unless it is another transaction.
         id[4..6].copy_from_slice(&[self.nonce.len() as u8, u8::from(peer.is_some())]);
-        let mut out = [&method.to_be_bytes()[..], &[0, 0], &COOKIE.to_be_bytes(), &id].concat();
+        let mut out = [
+            &method.to_be_bytes()[..],
+            &[0, 0],
+            &COOKIE.to_be_bytes(),
+            &id,
+        ]
+        .concat();
         match self.stage {
             // REQUESTED-TRANSPORT: UDP.
             Stage::Allocate => attribute(&mut out, 0x0019, &[17, 0, 0, 0]),
@@ -179,6 +203,11 @@ fn note_answer(clients: &mut [Client], datagram: &[u8]) -> Option<()> {
         match u16::from_be_bytes([head[0], head[1]]) {
             0x0015 => client.nonce = value.to_vec(),
             0x0014 => client.realm = value.to_vec(),
+            0x0009 => {
+                client.refused = value
+                    .get(2..4)
+                    .map(|c| u16::from(c[0]) * 100 + u16::from(c[1]))
+            }
             0x0016 => client.relayed = address(value),
             _ => {}
         }

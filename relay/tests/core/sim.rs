@@ -107,7 +107,9 @@ impl Sim {
         let src = agent.addr;
         // The host nominates once, as webrtc-rs does; the viewer always, as Chromium does.
         let nominate = leg == Leg::Viewer || ticks < 100;
-        let check = (ticks + u32::from(n)).is_multiple_of(50).then(|| agent.check(nominate));
+        let check = (ticks + u32::from(n))
+            .is_multiple_of(50)
+            .then(|| agent.check(nominate));
         if let Some(check) = check {
             self.put(Some(src), RELAY, &check);
         }
