@@ -11,7 +11,7 @@ import { Viewer } from "./viewer.mjs";
 export { ARTIFACTS, Part, within } from "./part.mjs";
 
 const TARGET = process.env.CARGO_TARGET_DIR ?? new URL("../../target", import.meta.url).pathname;
-const BIN = process.env.AUTHLOOP_BIN ?? `${TARGET}/debug`;
+const BIN = process.env.E2E_BIN ?? `${TARGET}/debug`;
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = [
   "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-default-browser-check",

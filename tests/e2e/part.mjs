@@ -9,6 +9,8 @@ export const ARTIFACTS = new URL("../artifacts/", import.meta.url).pathname;
 mkdirSync(ARTIFACTS, { recursive: true });
 
 const KEEP = 400;
+// Settings of whoever runs the tests must not reach what is tested.
+const ENV = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("AUTHLOOP_")));
 const living = new Set();
 // Whatever ends this process ends what it started.
 process.on("exit", () => living.forEach((part) => part.kill("SIGKILL")));
@@ -44,7 +46,7 @@ export class Part {
     this.group = group;
     this.logFile = `${ARTIFACTS}${name}.${process.pid}-${living.size}.log`;
     const log = createWriteStream(this.logFile);
-    this.child = spawn(file, args, { env: { ...process.env, ...env }, detached: group, stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(file, args, { env: { ...ENV, ...env }, detached: group, stdio: ["ignore", "pipe", "pipe"] });
     living.add(this);
     for (const stream of [this.child.stdout, this.child.stderr]) {
       createInterface({ input: stream }).on("line", (line) => {

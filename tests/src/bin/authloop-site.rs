@@ -16,7 +16,7 @@ struct Flags {
     #[arg(long)]
     user: Option<String>,
     /// With which password.
-    #[arg(long, env = "AUTHLOOP_SITE_PASSWORD", hide_env_values = true)]
+    #[arg(long)]
     password: Option<String>,
     /// With which one-time code.
     #[arg(long)]

@@ -131,5 +131,12 @@ pub(super) fn beside(name: &str) -> anyhow::Result<Command> {
             path.display()
         );
     }
-    Ok(Command::new(path))
+    let mut command = Command::new(path);
+    // The demo is whole in itself: settings for another server or host are not meant for it.
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"AUTHLOOP_") {
+            command.env_remove(name);
+        }
+    }
+    Ok(command)
 }

@@ -1,7 +1,7 @@
 //! What the site was sent.
 
-use std::collections::BTreeMap;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use tokio::sync::watch;
 
 /// One form or event that reached the site.
