@@ -32,22 +32,22 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct HandoffArgs {
     /// The browser's CDP address: http://host:port, or ws://host:port/devtools/….
-    #[arg(long, env = "AUTHLOOP_CDP")]
+    #[arg(long, env = "AUTHLOOP_HOST_CDP")]
     cdp: String,
     /// The authloop server.
-    #[arg(long, env = "AUTHLOOP_SERVER")]
+    #[arg(long, env = "AUTHLOOP_HOST_SERVER")]
     server: String,
     /// The server's origin as the user's device reaches it; the server's own if not given.
-    #[arg(long, env = "AUTHLOOP_PUBLIC_ORIGIN")]
+    #[arg(long, env = "AUTHLOOP_HOST_PUBLIC_ORIGIN")]
     public_origin: Option<String>,
     /// Where the viewer page is served, if not at the public origin.
-    #[arg(long, env = "AUTHLOOP_VIEWER_ORIGIN")]
+    #[arg(long, env = "AUTHLOOP_HOST_VIEWER_ORIGIN")]
     viewer_origin: Option<String>,
     /// A file holding the server's API key.
-    #[arg(long, env = "AUTHLOOP_API_KEY_FILE")]
+    #[arg(long, env = "AUTHLOOP_HOST_API_KEY_FILE")]
     api_key_file: Option<PathBuf>,
     /// A PEM file of certificates to trust besides the system's, for a self-signed server.
-    #[arg(long, env = "AUTHLOOP_SERVER_CA")]
+    #[arg(long, env = "AUTHLOOP_HOST_SERVER_CA")]
     server_ca: Option<PathBuf>,
     /// Who asks; shown to the user.
     #[arg(long, default_value = "An AI agent")]

@@ -30,12 +30,14 @@ async fn main() -> ExitCode {
     // Logs go to stderr: stdout is for the link and for JSON.
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_env_filter(EnvFilter::try_from_env("AUTHLOOP_LOG").unwrap_or_else(|_| {
-            // The library reports what every lost path brings as errors.
-            EnvFilter::new(
-                "warn,webrtc=off,rtc=off,rtc_ice=off,rtc_sctp=off,rtc_dtls=off,rtc_srtp=off",
-            )
-        }))
+        .with_env_filter(
+            EnvFilter::try_from_env("AUTHLOOP_HOST_LOG").unwrap_or_else(|_| {
+                // The library reports what every lost path brings as errors.
+                EnvFilter::new(
+                    "warn,webrtc=off,rtc=off,rtc_ice=off,rtc_sctp=off,rtc_dtls=off,rtc_srtp=off",
+                )
+            }),
+        )
         .init();
     match cli.command {
         Command::Handoff(args) => hand_over(&args).await,

@@ -114,6 +114,8 @@ pub struct Page {
 /// The field that has focus. Its value is never told, only its length.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
+    /// Differs from every other field focused in this session.
+    pub id: u64,
     /// The element's type: an `input` type, `textarea` or `contenteditable`.
     pub kind: String,
     /// Its `inputmode`.

@@ -142,7 +142,7 @@ pub enum ServerMessage {
         device: Blob,
     },
     /// Another device tried the link; nothing changed.
-    SecondClaim,
+    SecondClaim {},
     /// A blob of the other side's.
     Sealed {
         /// Opaque to the server.
@@ -271,7 +271,7 @@ pub enum HostMessage {
         pwd: String,
     },
     /// New credentials for the host's leg, please.
-    Restart,
+    Restart {},
     /// The session is over.
     End {
         /// How.
@@ -310,5 +310,5 @@ pub enum ViewerMessage {
         pwd: String,
     },
     /// New credentials for the viewer's leg, please.
-    Restart,
+    Restart {},
 }

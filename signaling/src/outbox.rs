@@ -163,8 +163,8 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_cuts_the_reader_and_returns_at_once() {
         let (outbox, mut outgoings) = channel(1);
-        outbox.send(&ServerMessage::SecondClaim).unwrap();
-        assert_eq!(outbox.send(&ServerMessage::SecondClaim), Err(Slow));
+        outbox.send(&ServerMessage::SecondClaim {}).unwrap();
+        assert_eq!(outbox.send(&ServerMessage::SecondClaim {}), Err(Slow));
         assert!(matches!(
             outgoings.next().await,
             Outgoing::Close(Closing::Error(SignalErrorCode::Timeout, _))
@@ -175,6 +175,6 @@ mod tests {
     async fn a_closed_socket_takes_messages_silently() {
         let (outbox, outgoings) = channel(1);
         drop(outgoings);
-        assert_eq!(outbox.send(&ServerMessage::SecondClaim), Ok(()));
+        assert_eq!(outbox.send(&ServerMessage::SecondClaim {}), Ok(()));
     }
 }

@@ -181,8 +181,8 @@ impl Session {
                     .is_none_or(|told| now.saturating_duration_since(told) >= SECOND_CLAIM_NOTICE);
                 if due {
                     *second_claim_told = Some(now);
-                    self.host.tell(&ServerMessage::SecondClaim);
-                    self.viewer.tell(&ServerMessage::SecondClaim);
+                    self.host.tell(&ServerMessage::SecondClaim {});
+                    self.viewer.tell(&ServerMessage::SecondClaim {});
                 }
                 Err(SignalErrorCode::AlreadyClaimed)
             }

@@ -175,7 +175,7 @@ impl Socket<'_> {
             }
             ViewerMessage::Sealed { .. }
             | ViewerMessage::IceLocal { .. }
-            | ViewerMessage::Restart => Err((
+            | ViewerMessage::Restart {} => Err((
                 SignalErrorCode::Malformed,
                 "the first message must be `claim` or `resume`",
             )),

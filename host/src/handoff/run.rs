@@ -180,7 +180,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                 }
             }
             ServerMessage::Claimed { device } => self.on_claimed(&device),
-            ServerMessage::SecondClaim => (self.report)(HandoffEvent::SecondClaim),
+            ServerMessage::SecondClaim {} => (self.report)(HandoffEvent::SecondClaim),
             ServerMessage::Ice(ice) => self.on_ice(ice).await,
             ServerMessage::Sealed { data } => return Ok(self.on_sealed(data.0).await),
             ServerMessage::Ended { outcome } => {
@@ -389,7 +389,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
     fn ask_restart(&mut self) {
         if Instant::now() >= self.restart_at {
             self.restart_at = Instant::now() + RESTART_PAUSE;
-            self.tell(HostMessage::Restart);
+            self.tell(HostMessage::Restart {});
         }
     }
 

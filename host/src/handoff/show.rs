@@ -111,6 +111,7 @@ fn page(view: &View, can_go_back: bool, expected: &[String]) -> Page {
 fn field(focus: &FocusedField) -> Field {
     let fraction = |value: f32| (value.clamp(0.0, 1.0) * 65535.0) as u16;
     Field {
+        id: focus.id,
         kind: focus.kind.clone(),
         inputmode: focus.inputmode.clone(),
         autocomplete: focus.autocomplete.clone(),

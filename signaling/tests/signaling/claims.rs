@@ -141,8 +141,8 @@ async fn a_second_claim_changes_nothing_and_is_told_to_both() {
         second.refused().await,
         (SignalErrorCode::AlreadyClaimed, 4409)
     );
-    assert!(matches!(host.next().await, ServerMessage::SecondClaim));
-    assert!(matches!(viewer.next().await, ServerMessage::SecondClaim));
+    assert!(matches!(host.next().await, ServerMessage::SecondClaim {}));
+    assert!(matches!(viewer.next().await, ServerMessage::SecondClaim {}));
     host.send(&crate::support::sealed(b"still here")).await;
     assert_eq!(viewer.sealed().await, b"still here");
     assert_eq!(server.count(|event| *event == Event::SecondClaim), 1);
@@ -164,7 +164,7 @@ async fn many_second_claims_do_not_flood_the_winner() {
 
     host.send(&crate::support::sealed(b"here")).await;
     let mut notices = 0;
-    while let ServerMessage::SecondClaim = viewer.next().await {
+    while let ServerMessage::SecondClaim {} = viewer.next().await {
         notices += 1;
     }
     assert!((1..40).contains(&notices), "{notices}");
