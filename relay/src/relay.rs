@@ -1,5 +1,6 @@
 //! The state machine: sessions in, datagrams in, datagrams out.
 
+mod event;
 mod stun;
 
 use std::collections::VecDeque;
@@ -9,6 +10,8 @@ use foldhash::fast::FixedState;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use slab::Slab;
+
+pub use event::Event;
 
 use crate::demux::Kind;
 use crate::leg::LegState;
@@ -41,25 +44,6 @@ pub struct Relay {
     counters: Counters,
     connected: usize,
     sweep: Sweep,
-}
-
-/// What a session's owner wants to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    /// A leg has a validated path.
-    LegConnected {
-        /// The session.
-        session: SessionId,
-        /// The side.
-        leg: Leg,
-    },
-    /// A leg has none any more: consent ended, or its address went to another leg.
-    LegLost {
-        /// The session.
-        session: SessionId,
-        /// The side.
-        leg: Leg,
-    },
 }
 
 /// Why a command was refused.
