@@ -30,6 +30,7 @@ export function parseIce(m) {
     typeof m.pwd === "string" &&
     PWD.test(m.pwd) &&
     Array.isArray(m.candidates) &&
+    m.candidates.length > 0 &&
     m.candidates.length <= MAX_CANDIDATES &&
     m.candidates.every((/** @type {unknown} */ c) => parseAddress(c) !== null);
   if (!good) throw new SdpError("the relay's ICE parameters are malformed");

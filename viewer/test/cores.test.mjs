@@ -109,7 +109,7 @@ test("nothing of signaling's injects a line", () => {
     { ufrag: "abc" }, { ufrag: "abcd\r\na=x" }, { ufrag: "ab:cd" }, { pwd: "short" }, { pwd: `${ICE.pwd}\n` }, { candidates: "x" },
     { candidates: ["relay.example:1"] }, { candidates: ["1.2.3.4"] }, { candidates: ["1.2.3.4:0"] }, { candidates: ["1.2.3.4:65536"] },
     { candidates: ["1.2.3.400:1"] }, { candidates: ["1.2.3.4:1\r\n"] }, { candidates: ["[::g]:1"] }, { candidates: ["[1]:1"] },
-    { candidates: Array(9).fill("1.2.3.4:1") }, { generation: "1" }, { candidates: [null] },
+    { candidates: Array(9).fill("1.2.3.4:1") }, { generation: "1" }, { candidates: [] }, { candidates: [null] },
   ]) assert.throws(() => parseIce({ ...ICE, ...bent }), SdpError, JSON.stringify(bent));
   assert.throws(() => parseIce(null), SdpError);
   assert.deepEqual(parseAddress("[::1]:9"), { ip: "::1", port: 9 });
