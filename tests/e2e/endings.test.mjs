@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after } from "node:test";
 import { WebSocket } from "ws";
+import { Attacker } from "./attacker.mjs";
 import { bin, closeBrowser, Host, scenario, within } from "./harness.mjs";
 
 after(closeBrowser);
@@ -117,7 +118,7 @@ scenario("wrong addresses are named before anyone gets a link", {}, async (world
   const cases = [
     { what: "no browser there", cdp: "http://127.0.0.1:9", about: /127\.0\.0\.1:9\b/ },
     { what: "a site instead of a browser", cdp: world.site.url, about: new RegExp(new URL(world.site.url).host) },
-    { what: "not an address", cdp: "chrome please", about: /chrome please/ },
+    { what: "not an address", cdp: "chrome please", about: /CDP address/ },
     { what: "no such page", cdp: `ws://127.0.0.1:${port}/devtools/page/0123456789ABCDEF`, about: /page/i },
     { what: "no server there", server: "http://127.0.0.1:9", about: /127\.0\.0\.1:9\b/ },
     { what: "a site instead of a server", server: world.site.url, about: new RegExp(new URL(world.site.url).host) },
@@ -176,6 +177,10 @@ function knock(world, id, frames) {
   return within(20_000, () => `a close after ${said.map((m) => m.type)}`, closed);
 }
 
+/** A claim whose token and signature are nobody's. */
+const claim = (device) =>
+  JSON.stringify({ type: "claim", token: Buffer.alloc(32, 1).toString("base64url"), device, signature: Buffer.alloc(64, 1).toString("base64url") });
+
 scenario("malformed, oversized and early messages are refused by name, and the session survives", {}, async (world) => {
   const host = world.host();
   const link = await host.link();
@@ -188,11 +193,8 @@ scenario("malformed, oversized and early messages are refused by name, and the s
     { frames: ['{"type":"claim","token":"AA","device":"AA","signature":"AA","more":1}'], code: 4400, error: "malformed" },
     { frames: [`{"type":"sealed","data":"${"A".repeat(17 * 1024)}"}`], code: 4413, error: "too_large" },
     { frames: [JSON.stringify({ type: "resume", signature: Buffer.alloc(64, 7).toString("base64url") })], code: 4401, error: "unauthorized" },
-    {
-      frames: [JSON.stringify({ type: "claim", token: Buffer.alloc(32).toString("base64url"), device: Buffer.alloc(65, 4).toString("base64url"), signature: Buffer.alloc(64).toString("base64url") })],
-      code: 4401,
-      error: "unauthorized",
-    },
+    { frames: [claim(Buffer.alloc(65, 4).toString("base64url"))], code: 4400, error: "malformed" },
+    { frames: [claim(await Attacker.deviceKey())], code: 4401, error: "unauthorized" },
   ];
   for (const { frames, code, error } of cases) {
     const end = await knock(world, id, frames);
