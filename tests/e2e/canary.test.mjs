@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { createHash, generateKeyPairSync, hkdfSync, randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
-import { rmSync, writeFileSync } from "node:fs";
+import { rmSync, statSync, writeFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { after } from "node:test";
 import { WebSocket } from "ws";
@@ -165,15 +165,17 @@ scenario("no secret ever lies open in the relay, in signaling or on the wire", {
   await viewer.claim();
   await viewer.context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: world.origin });
   await viewer.field("username");
-  await viewer.page.evaluate((text) => navigator.clipboard.writeText(text), pasted);
+  await viewer.page.evaluate((text) => navigator.clipboard.writeText(text), `${pasted}@example.com`);
   await viewer.page.click("#paste");
   await viewer.field("username");
   await viewer.press("Tab");
   await viewer.field("current-password");
   await viewer.type(typed);
   await viewer.press("Enter");
-  assert.deepEqual((await world.site.records(1))[0].fields, { user: pasted, password: typed });
+  assert.deepEqual((await world.site.records(1))[0].fields, { user: `${pasted}@example.com`, password: typed });
+  const { received } = await viewer.path();
   await clean("typing", packets, ours);
+  assert.ok(received > 0 && statSync(packets.pcap).size > received, "the capture has all that the viewer received");
 
   packets = await capture(server, "ended");
   await viewer.done();
