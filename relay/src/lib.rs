@@ -18,9 +18,11 @@ mod output;
 mod path;
 mod pending;
 mod relay;
+pub mod rfc4571;
 mod routes;
 mod stats;
 pub mod stun;
+pub mod turn;
 
 pub use addr::PathAddr;
 pub use credentials::{CredentialsError, LegCredentials, LocalPwd, LocalUfrag, RemoteCredentials};

@@ -7,6 +7,7 @@ mod parse;
 mod write;
 
 pub use parse::{Class, Message, ParseError};
+pub(crate) use write::Writer;
 pub use write::{BindingRequest, MAX_BINDING, write_binding_success};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -23,10 +24,21 @@ pub(crate) const INTEGRITY: usize = 20;
 /// RFC 8489 §18.2: the Binding method.
 pub(crate) const METHOD_BINDING: u16 = 0x001;
 
-/// Attribute types: RFC 8489 §18.3, RFC 8445 §16.1.
+/// Attribute types: RFC 8489 §18.3, RFC 8445 §16.1, RFC 8656 §18.
 pub(crate) mod attr {
     pub(crate) const USERNAME: u16 = 0x0006;
     pub(crate) const MESSAGE_INTEGRITY: u16 = 0x0008;
+    pub(crate) const ERROR_CODE: u16 = 0x0009;
+    pub(crate) const UNKNOWN_ATTRIBUTES: u16 = 0x000a;
+    pub(crate) const CHANNEL_NUMBER: u16 = 0x000c;
+    pub(crate) const LIFETIME: u16 = 0x000d;
+    pub(crate) const XOR_PEER_ADDRESS: u16 = 0x0012;
+    pub(crate) const DATA: u16 = 0x0013;
+    pub(crate) const REALM: u16 = 0x0014;
+    pub(crate) const NONCE: u16 = 0x0015;
+    pub(crate) const XOR_RELAYED_ADDRESS: u16 = 0x0016;
+    pub(crate) const REQUESTED_ADDRESS_FAMILY: u16 = 0x0017;
+    pub(crate) const REQUESTED_TRANSPORT: u16 = 0x0019;
     pub(crate) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
     pub(crate) const PRIORITY: u16 = 0x0024;
     pub(crate) const USE_CANDIDATE: u16 = 0x0025;
@@ -42,7 +54,7 @@ pub struct TransactionId(pub [u8; 12]);
 /// HMAC-SHA1 over a message up to (not with) MESSAGE-INTEGRITY at `end`.
 ///
 /// RFC 8489 §14.5: the header's length is counted as if the message ended right after it.
-fn integrity(message: &[u8], end: usize, key: &[u8]) -> Option<Hmac<Sha1>> {
+pub(crate) fn integrity(message: &[u8], end: usize, key: &[u8]) -> Option<Hmac<Sha1>> {
     let length = u16::try_from(end + 4 + INTEGRITY - HEADER).ok()?;
     let mut mac = Hmac::<Sha1>::new_from_slice(key).ok()?;
     mac.update(message.get(..2)?);

@@ -8,12 +8,20 @@ use crate::routes::LegRef;
 use crate::stun::{
     BindingRequest, Class, MAX_BINDING, Message, ParseError, TransactionId, write_binding_success,
 };
-use crate::{DropReason, LocalUfrag, PathAddr, StunOutcome};
+use crate::{DropReason, LocalPwd, LocalUfrag, PathAddr, StunOutcome};
 
 /// RFC 8445 §5.1.2.1: a host candidate's type preference, the highest there is.
 const PRIORITY: u32 = 126 << 24 | 65_535 << 8 | 255;
 
 impl Relay {
+    /// The password of the leg that a ufrag names, for streams that authenticate before the leg.
+    #[must_use]
+    pub fn leg_pwd(&self, ufrag: LocalUfrag) -> Option<&LocalPwd> {
+        let leg = self.routes.by_ufrag.get(&ufrag)?;
+        let session = self.sessions.get(leg.slot())?;
+        session.legs.get(leg.leg()).pwd_of(ufrag)
+    }
+
     pub(super) fn handle_stun(&mut self, now: Tick, src: PathAddr, datagram: &[u8]) -> StunOutcome {
         let message = match Message::parse(datagram) {
             Ok(message) => message,

@@ -70,17 +70,18 @@ pub fn write_binding_success(
     fingerprint: bool,
 ) -> usize {
     let mut writer = Writer::new(out, BINDING_SUCCESS, transaction_id);
-    writer.xor_mapped_address(transaction_id, mapped);
+    writer.xor_address(attr::XOR_MAPPED_ADDRESS, transaction_id, mapped);
     writer.finish(pwd, fingerprint)
 }
 
-struct Writer<'a> {
+/// Appends one message to a buffer.
+pub(crate) struct Writer<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
 }
 
 impl<'a> Writer<'a> {
-    fn new(out: &'a mut Vec<u8>, kind: u16, id: TransactionId) -> Self {
+    pub(crate) fn new(out: &'a mut Vec<u8>, kind: u16, id: TransactionId) -> Self {
         let start = out.len();
         out.extend_from_slice(&kind.to_be_bytes());
         out.extend_from_slice(&[0, 0]);
@@ -89,7 +90,7 @@ impl<'a> Writer<'a> {
         Self { out, start }
     }
 
-    fn attribute(&mut self, kind: u16, parts: &[&[u8]]) {
+    pub(crate) fn attribute(&mut self, kind: u16, parts: &[&[u8]]) {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         self.out.extend_from_slice(&kind.to_be_bytes());
         self.out.extend_from_slice(&(length as u16).to_be_bytes());
@@ -101,7 +102,7 @@ impl<'a> Writer<'a> {
     }
 
     /// RFC 8489 §14.2: port and address, covered with the cookie and the transaction.
-    fn xor_mapped_address(&mut self, id: TransactionId, addr: PathAddr) {
+    pub(crate) fn xor_address(&mut self, kind: u16, id: TransactionId, addr: PathAddr) {
         let [c0, c1, ..] = MAGIC_COOKIE;
         let port = addr.port() ^ u16::from_be_bytes([c0, c1]);
         let cover = |ip: &mut [u8]| {
@@ -116,10 +117,15 @@ impl<'a> Writer<'a> {
         };
         cover(ip);
         let parts: [&[u8]; 3] = [&[0, family], &port.to_be_bytes(), ip];
-        self.attribute(attr::XOR_MAPPED_ADDRESS, &parts);
+        self.attribute(kind, &parts);
     }
 
-    fn finish(mut self, pwd: &[u8], fingerprint: bool) -> usize {
+    /// Ends a message that nothing vouches for.
+    pub(crate) fn finish_plain(mut self) {
+        self.set_length(0);
+    }
+
+    pub(crate) fn finish(mut self, pwd: &[u8], fingerprint: bool) -> usize {
         let at = self.out.len() - self.start;
         let message = &self.out[self.start..];
         if let Some(mac) = integrity(message, at, pwd) {

@@ -1,0 +1,388 @@
+//! The virtual TURN server: what a leg's owner can do with it, and what nobody can.
+
+#![cfg(test)]
+
+#[path = "turn/client.rs"]
+mod client;
+
+use std::time::{Duration, Instant};
+
+use authloop_relay::turn::{Connection, Frame, Grant, Verdict, split};
+use authloop_relay::{LegCredentials, MAX_DATAGRAM, PathAddr};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use client::{Client, Reply, attr, method};
+
+const CLIENT: PathAddr = PathAddr::from_v4([198, 51, 100, 7], 50_000);
+const RELAYED: PathAddr = PathAddr::from_v4([127, 0, 0, 1], 40_000);
+const CANDIDATE: PathAddr = PathAddr::from_v4([192, 0, 2, 1], 3478);
+const OTHER_CANDIDATE: PathAddr = PathAddr::from_v4([192, 0, 2, 2], 3478);
+const VICTIM: PathAddr = PathAddr::from_v4([203, 0, 113, 9], 53);
+
+struct Bench {
+    connection: Connection,
+    client: Client,
+    credentials: LegCredentials,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let credentials = LegCredentials::from_entropy(&[9; LegCredentials::ENTROPY]);
+        Self {
+            connection: Connection::new(CLIENT, [0xa5; 16]),
+            client: Client::new(credentials.ufrag.as_str(), credentials.pwd.as_str()),
+            credentials,
+            now: some_time(),
+        }
+    }
+
+    fn allocated() -> Self {
+        let mut bench = Self::new();
+        assert_eq!(bench.ask(method::ALLOCATE, &[client::udp()]).code, 401);
+        assert_eq!(bench.ask(method::ALLOCATE, &[client::udp()]).code, 0);
+        bench
+    }
+
+    fn bound() -> Self {
+        let mut bench = Self::allocated();
+        let asked = [client::channel(0x4001), client::peer(CANDIDATE)];
+        assert_eq!(bench.ask(method::CHANNEL_BIND, &asked).code, 0);
+        bench
+    }
+
+    /// Sends a request as the leg's owner does, lets the server look the leg up, reads the reply.
+    fn ask(&mut self, method: u16, attributes: &[(u16, Vec<u8>)]) -> Reply {
+        let request = self.client.request(method, attributes);
+        let mut out = Vec::new();
+        let mut verdict = self.feed(&request, &mut out);
+        if let Err(Needed) = verdict {
+            self.connection.grant(Grant {
+                ufrag: self.credentials.ufrag,
+                pwd: self.credentials.pwd.clone(),
+                candidates: vec![CANDIDATE, OTHER_CANDIDATE],
+                relayed: RELAYED,
+            });
+            verdict = self.feed(&request, &mut out);
+        }
+        assert!(verdict.is_ok());
+        self.client.read(&out)
+    }
+
+    fn feed(&mut self, request: &[u8], out: &mut Vec<u8>) -> Result<(), Needed> {
+        match self
+            .connection
+            .handle_frame(self.now, Frame::Stun(request), out)
+        {
+            Verdict::Done => Ok(()),
+            Verdict::NeedLeg(ufrag) => {
+                assert_eq!(ufrag, self.credentials.ufrag);
+                Err(Needed)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn wrap(&mut self, datagram: &[u8]) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        let wrapped = self.connection.wrap(self.now, datagram, &mut out);
+        wrapped.then_some(out)
+    }
+}
+
+struct Needed;
+
+#[expect(clippy::disallowed_methods, reason = "only a test may begin anywhere")]
+fn some_time() -> Instant {
+    Instant::now()
+}
+
+#[test]
+fn a_leg_s_owner_gets_an_allocation_after_the_challenge() {
+    let mut bench = Bench::new();
+
+    let challenged = bench.ask(method::ALLOCATE, &[client::udp()]);
+    let allocated = bench.ask(method::ALLOCATE, &[client::udp()]);
+
+    assert_eq!(challenged.code, 401);
+    assert_eq!((allocated.code, allocated.vouched_for), (0, true));
+    assert_eq!(allocated.address(attr::XOR_RELAYED_ADDRESS), Some(RELAYED));
+    assert_eq!(allocated.address(attr::XOR_MAPPED_ADDRESS), Some(CLIENT));
+    assert_eq!(
+        allocated.get(attr::LIFETIME),
+        Some(&600u32.to_be_bytes()[..])
+    );
+    assert!(bench.connection.is_allocated());
+}
+
+#[test]
+fn data_goes_both_ways_by_indication_and_by_channel() {
+    let mut bench = Bench::allocated();
+    let permitted = bench.ask(method::CREATE_PERMISSION, &[client::peer(CANDIDATE)]);
+    assert_eq!(permitted.code, 0);
+    let send = client::indication(
+        method::SEND,
+        &[client::peer(CANDIDATE), client::data(b"up")],
+    );
+
+    let mut out = Vec::new();
+    let verdict = bench
+        .connection
+        .handle_frame(bench.now, Frame::Stun(&send), &mut out);
+    assert_eq!((verdict, out.len()), (Verdict::ToRelay(b"up"), 0));
+    let down = bench.wrap(b"down").unwrap();
+    let down = bench.client.read(&down);
+    assert_eq!(down.address(attr::XOR_PEER_ADDRESS), Some(CANDIDATE));
+    assert_eq!(down.get(attr::DATA), Some(&b"down"[..]));
+
+    let asked = [client::channel(0x4001), client::peer(CANDIDATE)];
+    assert_eq!(bench.ask(method::CHANNEL_BIND, &asked).code, 0);
+    let up = Frame::Channel {
+        number: 0x4001,
+        data: b"up",
+    };
+    let verdict = bench.connection.handle_frame(bench.now, up, &mut out);
+    assert_eq!(verdict, Verdict::ToRelay(b"up"));
+    let down = bench.wrap(b"downs").unwrap();
+    let data = Frame::Channel {
+        number: 0x4001,
+        data: b"downs",
+    };
+    assert_eq!(split(&down), Ok(Some((data, 12))));
+}
+
+#[test]
+fn nobody_but_the_leg_s_own_candidate_can_be_a_peer() {
+    let mut bench = Bench::allocated();
+    let wrong_port = PathAddr::from_v4(CANDIDATE.v4_octets(), 53);
+
+    for peers in [
+        vec![client::peer(VICTIM)],
+        vec![client::peer(CANDIDATE), client::peer(VICTIM)],
+    ] {
+        assert_eq!(bench.ask(method::CREATE_PERMISSION, &peers).code, 403);
+    }
+    for peer in [VICTIM, wrong_port, OTHER_CANDIDATE] {
+        let asked = [client::channel(0x4002), client::peer(peer)];
+        assert_eq!(bench.ask(method::CHANNEL_BIND, &asked).code, 403);
+        let send = client::indication(method::SEND, &[client::peer(peer), client::data(b"up")]);
+        let mut out = Vec::new();
+        let verdict = bench
+            .connection
+            .handle_frame(bench.now, Frame::Stun(&send), &mut out);
+        assert_eq!((verdict, out.len()), (Verdict::Done, 0));
+    }
+}
+
+#[test]
+fn nothing_passes_before_there_is_a_permission() {
+    let mut bench = Bench::allocated();
+    let mut out = Vec::new();
+    let send = client::indication(
+        method::SEND,
+        &[client::peer(CANDIDATE), client::data(b"up")],
+    );
+    let frames = [
+        Frame::Stun(&send),
+        Frame::Channel {
+            number: 0x4001,
+            data: b"up",
+        },
+    ];
+
+    for frame in frames {
+        let verdict = bench.connection.handle_frame(bench.now, frame, &mut out);
+        assert_eq!(verdict, Verdict::Done);
+    }
+
+    assert_eq!((bench.wrap(b"down"), out.len()), (None, 0));
+}
+
+#[test]
+fn permissions_channels_and_allocations_end() {
+    let mut bench = Bench::bound();
+    let start = bench.now;
+
+    bench.now = start + Duration::from_secs(301);
+    assert_eq!(bench.wrap(b"down"), None);
+    assert_eq!(
+        bench
+            .ask(method::CREATE_PERMISSION, &[client::peer(CANDIDATE)])
+            .code,
+        0
+    );
+    assert!(bench.wrap(b"down").is_some());
+
+    bench.now = start + Duration::from_secs(601);
+    assert_eq!(bench.wrap(b"down"), None);
+    assert!(!bench.connection.is_allocated());
+    assert_eq!(
+        bench.ask(method::REFRESH, &[client::lifetime(600)]).code,
+        437
+    );
+}
+
+#[test]
+fn a_refresh_prolongs_and_a_zero_ends() {
+    let mut bench = Bench::allocated();
+    bench.now += Duration::from_secs(599);
+
+    let prolonged = bench.ask(method::REFRESH, &[client::lifetime(1_000_000)]);
+    assert_eq!(
+        prolonged.get(attr::LIFETIME),
+        Some(&3600u32.to_be_bytes()[..])
+    );
+    bench.now += Duration::from_secs(3_599);
+    assert!(bench.connection.is_allocated());
+    let ended = bench.ask(method::REFRESH, &[client::lifetime(0)]);
+
+    assert_eq!((ended.code, bench.connection.is_allocated()), (0, false));
+}
+
+#[test]
+fn what_the_server_does_not_do_it_refuses_by_name() {
+    let mut bench = Bench::new();
+    bench.ask(method::ALLOCATE, &[client::udp()]);
+    let even_port = (0x0018, vec![0x80]);
+
+    for (attributes, code) in [
+        (vec![], 400),
+        (vec![(attr::REQUESTED_TRANSPORT, vec![6, 0, 0, 0])], 442),
+        (vec![client::udp(), client::family(2)], 440),
+        (vec![client::udp(), even_port], 420),
+        (vec![client::udp(), client::family(1)], 0),
+        (vec![client::udp()], 437),
+    ] {
+        let reply = bench.ask(method::ALLOCATE, &attributes);
+        assert_eq!(
+            (reply.code, reply.vouched_for),
+            (code, true),
+            "{attributes:?}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_password_a_stale_nonce_or_another_leg_get_nothing() {
+    let mut bench = Bench::allocated();
+    let owner = bench.client.clone();
+
+    bench.client = Client {
+        pwd: "another password".to_owned(),
+        ..owner.clone()
+    };
+    let wrong = bench.ask(method::REFRESH, &[client::lifetime(0)]);
+    bench.client = Client {
+        nonce: b"of another stream".to_vec(),
+        ..owner.clone()
+    };
+    let stale = bench.ask(method::REFRESH, &[client::lifetime(0)]);
+    bench.client = Client {
+        ufrag: "AAAABBBBCCCCDDDD".to_owned(),
+        ..owner
+    };
+    let another = bench.ask(method::REFRESH, &[client::lifetime(0)]);
+
+    assert_eq!([wrong.code, stale.code, another.code], [401, 438, 441]);
+    assert!(bench.connection.is_allocated());
+}
+
+#[test]
+fn a_stream_that_never_proves_itself_is_closed() {
+    let mut bench = Bench::new();
+    let request = Client::new("AAAABBBBCCCCDDDD", "x").request(method::ALLOCATE, &[client::udp()]);
+    let mut out = Vec::new();
+
+    let verdicts: Vec<_> = (0..8)
+        .map(|_| {
+            bench
+                .connection
+                .handle_frame(bench.now, Frame::Stun(&request), &mut out)
+        })
+        .collect();
+
+    assert_eq!(verdicts.last(), Some(&Verdict::Close));
+    assert_eq!(verdicts.iter().filter(|v| **v == Verdict::Done).count(), 7);
+}
+
+proptest! {
+    /// Whatever comes, nothing reaches the relay but by the leg's owner, and nothing panics.
+    #[test]
+    fn strangers_reach_nobody(frames in vec(hostile(), 0..24)) {
+        let mut connection = Connection::new(CLIENT, [1; 16]);
+        let mut out = Vec::new();
+        for bytes in &frames {
+            let Ok(Some((frame, _))) = split(bytes) else { continue };
+            let verdict = connection.handle_frame(some_time(), frame, &mut out);
+            prop_assert!(!matches!(verdict, Verdict::ToRelay(_)));
+        }
+        prop_assert!(!connection.is_allocated());
+        prop_assert!(!connection.wrap(some_time(), b"down", &mut Vec::new()));
+        prop_assert!(out.len() <= 128 * frames.len());
+    }
+
+    /// A flipped bit anywhere in an authentic request never changes the allocation.
+    #[test]
+    fn a_forged_bit_changes_nothing(bit in 0usize..4096) {
+        let mut bench = Bench::bound();
+        let mut request = bench.client.request(method::REFRESH, &[client::lifetime(0)]);
+        let bit = bit % (request.len() * 8);
+        request[bit / 8] ^= 1 << (bit % 8);
+
+        if let Ok(Some((frame, _))) = split(&request) {
+            let _ = bench.connection.handle_frame(bench.now, frame, &mut Vec::new());
+        }
+
+        prop_assert!(bench.connection.is_allocated() && bench.wrap(b"down").is_some());
+    }
+
+    #[test]
+    fn every_datagram_comes_back_whole(data in vec(any::<u8>(), 0..=MAX_DATAGRAM), by_channel: bool) {
+        let mut bench = match by_channel {
+            true => Bench::bound(),
+            false => Bench::allocated(),
+        };
+        bench.ask(method::CREATE_PERMISSION, &[client::peer(CANDIDATE)]);
+
+        let wrapped = bench.wrap(&data).unwrap();
+
+        let (frame, used) = split(&wrapped).unwrap().unwrap();
+        prop_assert_eq!(used, wrapped.len());
+        match frame {
+            Frame::Channel { data: read, .. } => prop_assert_eq!(read, &data[..]),
+            Frame::Stun(bytes) => {
+                let read = bench.client.read(bytes);
+                prop_assert_eq!(read.get(attr::DATA), Some(&data[..]));
+            }
+        }
+    }
+}
+
+/// Frames that look like TURN's as far as the first bytes go.
+fn hostile() -> impl Strategy<Value = Vec<u8>> {
+    let method = prop_oneof![
+        Just(1u16),
+        Just(3),
+        Just(4),
+        Just(8),
+        Just(9),
+        Just(0x16),
+        Just(0x17)
+    ];
+    let attribute = (
+        prop_oneof![0u16..0x30, Just(0x8028u16), any::<u16>()],
+        prop_oneof![Just(4usize), Just(8), Just(20), 0usize..40],
+        vec(any::<u8>(), 40),
+    );
+    let stun = (method, vec(attribute, 0..6)).prop_map(|(kind, attributes)| {
+        let attributes = attributes.into_iter();
+        let attributes = attributes.map(|(kind, length, value)| (kind, value[..length].to_vec()));
+        client::message(kind, &attributes.collect::<Vec<_>>())
+    });
+    let channel = (0x4000u16..=0x4fff, vec(any::<u8>(), 0..16)).prop_map(|(number, data)| {
+        let length = (data.len() as u16).to_be_bytes();
+        [&number.to_be_bytes()[..], &length, &data, &[0; 3]].concat()
+    });
+    prop_oneof![stun, channel, vec(any::<u8>(), 0..80)]
+}
