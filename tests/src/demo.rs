@@ -98,6 +98,8 @@ impl Demo {
         if let Some(door) = door {
             options.say("for phones", &ready.url);
             door.serve(ready.listen);
+        } else {
+            options.say("for phones", "run with --lan");
         }
 
         let launch = Launch::builder().url(site.origin());
