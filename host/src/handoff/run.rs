@@ -1,6 +1,7 @@
 //! The handoff's loop: one task that owns everything of the session.
 
 mod input;
+mod keyframes;
 mod stage;
 
 use std::collections::HashSet;

@@ -29,7 +29,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
             }
             Some(PeerEvent::Message(bytes)) => return self.on_frame(&bytes).await,
             Some(PeerEvent::Ice(state)) => self.on_ice_state(state),
-            Some(PeerEvent::Keyframe) => self.stage.refresh(),
+            Some(PeerEvent::Keyframe) => self.stage.keyframe_requested(),
             Some(PeerEvent::Closed) | None => {
                 self.drop_connection().await;
                 if self.state != HandoffState::Claimed {

@@ -7,7 +7,9 @@ use authloop_protocol::{
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use super::keyframes::KeyframeRequests;
 use crate::{
     browser::{Browser, BrowserError, Follower, Health, Page, View},
     capture::Viewport,
@@ -51,6 +53,9 @@ struct Video {
     pipeline: VideoPipeline,
     injector: Injector,
     sender: watch::Sender<Option<VideoSender>>,
+    /// When the last picture left.
+    sent: watch::Receiver<Option<Instant>>,
+    requests: KeyframeRequests,
     _forward: Task,
 }
 
@@ -138,13 +143,15 @@ impl Stage {
         let (pipeline, mut frames) = VideoPipeline::start(self.view.clone(), config)?;
         let injector = Injector::start(self.view.clone(), pipeline.surface());
         let (sender, current) = watch::channel::<Option<VideoSender>>(None);
+        let (sent_at, sent) = watch::channel(None);
         let forward = tokio::spawn(async move {
             while let Some(frame) = frames.recv().await {
-                let target = current.borrow().clone();
-                if let Some(target) = target
-                    && let Err(error) = target.send(&frame).await
-                {
-                    tracing::debug!(%error, "a picture was not sent");
+                let Some(target) = current.borrow().clone() else {
+                    continue;
+                };
+                match target.send(&frame).await {
+                    Ok(_) => _ = sent_at.send_replace(Some(Instant::now())),
+                    Err(error) => tracing::debug!(%error, "a picture was not sent"),
                 }
             }
         });
@@ -153,6 +160,8 @@ impl Stage {
             pipeline,
             injector,
             sender,
+            sent,
+            requests: KeyframeRequests::default(),
             _forward: Task(forward),
         });
         Ok(())
@@ -172,6 +181,16 @@ impl Stage {
         if let Some(video) = &self.video {
             video.sender.send_replace(None);
             let _ = video.injector.release_all().await;
+        }
+    }
+
+    /// The viewer's browser asks for a keyframe.
+    pub(super) fn keyframe_requested(&mut self) {
+        if let Some(video) = &mut self.video {
+            let sent = *video.sent.borrow();
+            if video.requests.is_needed(Instant::now(), sent) {
+                video.pipeline.request_keyframe();
+            }
         }
     }
 
