@@ -13,4 +13,5 @@ pub mod shutdown;
 
 mod logging;
 mod relay;
+mod stream;
 mod tls;

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use authloop_signaling::{Settings, Signaling, origin::Origin};
 use axum::Router;
-use axum_server::Handle;
+use axum_server::{Handle, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
 use hyper_util::rt::TokioTimer;
 
 use crate::{
@@ -21,7 +21,9 @@ use crate::{
     metrics::Metrics,
     relay::{ShardRelay, pump_events},
     shard::{self, RelayConfig, RelayHandle},
-    shutdown, tls,
+    shutdown,
+    stream::{Sniff, Streams},
+    tls,
 };
 
 /// How long a client may take to send a request's headers.
@@ -67,13 +69,14 @@ pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyh
         metrics.clone(),
     );
     let events = tokio::spawn(pump_events(events, signaling.registry().clone()));
+    let streams = Streams::new(relay.clone());
     let router = signaling.router().merge(admin::router(Admin {
         signaling: signaling.clone(),
         relay,
         metrics,
     }));
     let handle = Handle::new();
-    let mut http = tokio::spawn(run_http(listener, rustls, router, handle.clone()));
+    let mut http = tokio::spawn(run_http(listener, rustls, streams, router, handle.clone()));
     announce(&config, bound, &origin, &candidates)?;
 
     tokio::select! {
@@ -101,20 +104,21 @@ fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 async fn run_http(
     listener: TcpListener,
     rustls: Option<axum_server::tls_rustls::RustlsConfig>,
+    streams: Streams,
     router: Router,
     handle: Handle<SocketAddr>,
 ) -> std::io::Result<()> {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let mut server = axum_server::from_tcp(listener)?.handle(handle);
+    limit(server.http_builder());
     match rustls {
         None => {
-            let mut server = axum_server::from_tcp(listener)?.handle(handle);
-            limit(server.http_builder());
-            server.serve(service).await
+            let acceptor = Sniff::new(DefaultAcceptor::new(), streams);
+            server.acceptor(acceptor).serve(service).await
         }
         Some(rustls) => {
-            let mut server = axum_server::from_tcp_rustls(listener, rustls)?.handle(handle);
-            limit(server.http_builder());
-            server.serve(service).await
+            let acceptor = Sniff::new(RustlsAcceptor::new(rustls), streams);
+            server.acceptor(acceptor).serve(service).await
         }
     }
 }

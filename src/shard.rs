@@ -13,15 +13,18 @@ mod stats;
 mod worker;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use authloop_relay::{CredentialsError, Leg, Legs, RelayError, RemoteCredentials, SessionId};
+use authloop_relay::{
+    CredentialsError, Leg, Legs, LocalUfrag, RelayError, RemoteCredentials, SessionId,
+};
 use tokio::sync::mpsc;
 
 pub use authloop_relay::Event;
+pub(crate) use command::LegDoor;
 pub use command::LegIce;
 pub use stats::{Batches, RelayStats, SocketStats};
 
@@ -103,7 +106,7 @@ pub fn start(config: &RelayConfig) -> Result<(RelayHandle, mpsc::Receiver<Event>
         let addr = config.shard_addr(index)?;
         let bind = |source| ShardError::Bind { addr, source };
         let socket = Socket::bind(addr).map_err(bind)?;
-        let port = socket.local_addr().map_err(bind)?.port();
+        let local = socket.local_addr().map_err(bind)?;
         let waker = Arc::new(Waker::new().map_err(ShardError::Start)?);
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (stop, events) = (Arc::clone(&shards.stop), events.clone());
@@ -116,7 +119,8 @@ pub fn start(config: &RelayConfig) -> Result<(RelayHandle, mpsc::Receiver<Event>
         shards.links.push(Link {
             commands,
             waker,
-            candidates: config.candidates(port),
+            candidates: config.candidates(local.port()),
+            local: reachable(local),
         });
     }
     Ok((RelayHandle(Arc::new(shards)), receiver))
@@ -222,6 +226,24 @@ impl RelayHandle {
         Ok(())
     }
 
+    /// The leg that a ufrag names, wherever it lives.
+    ///
+    /// # Errors
+    /// When the relay has stopped.
+    pub(crate) async fn find_leg(&self, ufrag: LocalUfrag) -> Result<Option<LegDoor>, ShardError> {
+        for link in &self.0.links {
+            if let Some(pwd) = link.ask(|reply| Command::FindLeg { ufrag, reply }).await? {
+                let (local, candidates) = (link.local, link.candidates.clone());
+                return Ok(Some(LegDoor {
+                    pwd,
+                    local,
+                    candidates,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
     /// Totals over all shards since the start.
     ///
     /// # Errors
@@ -239,6 +261,15 @@ impl RelayHandle {
         let [b0, b1, b2, b3, ..] = id;
         let shard = u32::from_be_bytes([b0, b1, b2, b3]) as usize % self.0.links.len();
         (SessionId(id), &self.0.links[shard])
+    }
+}
+
+/// Where this machine reaches a socket that is bound to `local`.
+fn reachable(local: SocketAddr) -> SocketAddr {
+    match local.ip().is_unspecified() {
+        // A socket for all of IPv6 takes IPv4, too.
+        true => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), local.port()),
+        false => local,
     }
 }
 

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use authloop_relay::{Leg, LegCredentials, Legs, RelayError, RemoteCredentials, SessionId};
+use authloop_relay::{
+    Leg, LegCredentials, Legs, LocalPwd, LocalUfrag, RelayError, RemoteCredentials, SessionId,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use super::socket::Waker;
@@ -21,6 +23,17 @@ pub struct LegIce {
     pub pwd: String,
     /// The relay's candidate addresses, best first.
     pub candidates: Vec<SocketAddr>,
+}
+
+/// What a stream needs to carry a leg's datagrams to its shard.
+#[derive(Debug)]
+pub(crate) struct LegDoor {
+    /// With which the client proves itself.
+    pub(crate) pwd: LocalPwd,
+    /// The shard's UDP address as this machine reaches it.
+    pub(crate) local: SocketAddr,
+    /// The relay's candidate addresses for the leg.
+    pub(crate) candidates: Vec<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -44,6 +57,10 @@ pub(super) enum Command {
         session: SessionId,
         reply: Reply<Result<(), RelayError>>,
     },
+    FindLeg {
+        ufrag: LocalUfrag,
+        reply: Reply<Option<LocalPwd>>,
+    },
     Stats {
         reply: Reply<RelayStats>,
     },
@@ -55,6 +72,8 @@ pub(super) struct Link {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) waker: Arc<Waker>,
     pub(super) candidates: Vec<SocketAddr>,
+    /// The shard's own address, loopback where it listens on all.
+    pub(super) local: SocketAddr,
 }
 
 impl Link {

@@ -150,6 +150,9 @@ impl Worker {
                 Command::Close { session, reply } => {
                     _ = reply.send(self.relay.close_session(session));
                 }
+                Command::FindLeg { ufrag, reply } => {
+                    _ = reply.send(self.relay.leg_pwd(ufrag).cloned());
+                }
                 Command::Stats { reply } => _ = reply.send(self.stats()),
             }
             self.drain_output();

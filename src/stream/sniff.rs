@@ -1,0 +1,179 @@
+//! Tells TURN and ICE-TCP from HTTP by a stream's first bytes, in front of the HTTP server.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum_server::accept::Accept;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+
+use super::{Proto, Streams, TcpPart};
+
+/// How long a client may take to say what it speaks.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// RFC 4571's length, and STUN's header up to the cookie's end.
+const ENOUGH: usize = 10;
+/// RFC 8489 §5.
+const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+
+/// Accepts as `A` does, then keeps the streams that are not HTTP's.
+#[derive(Clone, Debug)]
+pub(crate) struct Sniff<A> {
+    inner: A,
+    streams: Streams,
+}
+
+/// A stream whose first bytes were read already.
+#[derive(Debug)]
+pub(crate) struct Prefixed<S> {
+    head: [u8; ENOUGH],
+    at: usize,
+    len: usize,
+    inner: S,
+}
+
+impl<A> Sniff<A> {
+    pub(crate) fn new(inner: A, streams: Streams) -> Self {
+        Self { inner, streams }
+    }
+}
+
+impl<A, I, S> Accept<I, S> for Sniff<A>
+where
+    A: Accept<I, S>,
+    A::Future: Send + 'static,
+    A::Stream: AsyncRead + AsyncWrite + TcpPart + Unpin + Send + 'static,
+    A::Service: Send,
+{
+    type Stream = Prefixed<A::Stream>;
+    type Service = A::Service;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, A::Service)>> + Send>>;
+
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        let accepted = self.inner.accept(stream, service);
+        let streams = self.streams.clone();
+        Box::pin(async move {
+            let (stream, service) = accepted.await?;
+            let mut stream = Prefixed {
+                head: [0; ENOUGH],
+                at: 0,
+                len: 0,
+                inner: stream,
+            };
+            match tokio::time::timeout(TIMEOUT, stream.sniff()).await?? {
+                None => Ok((stream, service)),
+                Some(proto) => {
+                    streams.take(proto, stream);
+                    // To the HTTP server this connection has ended.
+                    Err(io::ErrorKind::ConnectionAborted.into())
+                }
+            }
+        })
+    }
+}
+
+impl<S: AsyncRead + Unpin> Prefixed<S> {
+    /// Reads until it is clear what is spoken; `None` is HTTP.
+    async fn sniff(&mut self) -> io::Result<Option<Proto>> {
+        loop {
+            let head = &self.head[..self.len];
+            match classify(head) {
+                Some(verdict) => return Ok(verdict),
+                // What ends before that is left to HTTP.
+                None => match self.inner.read(&mut self.head[self.len..]).await? {
+                    0 => return Ok(None),
+                    read => self.len += read,
+                },
+            }
+        }
+    }
+}
+
+impl<S: TcpPart> TcpPart for Prefixed<S> {
+    fn tcp(&self) -> &tokio::net::TcpStream {
+        self.inner.tcp()
+    }
+}
+
+/// What the first bytes tell: `None` until there are enough of them.
+fn classify(head: &[u8]) -> Option<Option<Proto>> {
+    match head {
+        [] => None,
+        // RFC 8489 §5: STUN's first bits are zero, and no frame is as long as HTTP's letters say.
+        [first, ..] if *first >= 0x40 => Some(None),
+        _ if head.get(4..8) == Some(&MAGIC_COOKIE) => Some(Some(Proto::Turn)),
+        _ if head.len() < ENOUGH => None,
+        _ if head[6..ENOUGH] == MAGIC_COOKIE => Some(Some(Proto::IceTcp)),
+        _ => Some(None),
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.at == self.len {
+            return Pin::new(&mut self.inner).poll_read(cx, buf);
+        }
+        let end = self.len.min(self.at + buf.remaining());
+        buf.put_slice(&self.head[self.at..end]);
+        self.at = end;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_protocol_is_told_by_its_first_bytes() {
+        let stun = [0, 3, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4];
+        let framed = [0, 28, 0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42];
+
+        assert_eq!(classify(&stun[..8]), Some(Some(Proto::Turn)));
+        assert_eq!(classify(&framed), Some(Some(Proto::IceTcp)));
+        assert_eq!(classify(b"G"), Some(None));
+        assert_eq!(classify(b"PRI * HTTP/2.0"), Some(None));
+        assert_eq!(classify(b"\r\nGET / HT"), Some(None));
+        assert_eq!(classify(&[0; 10]), Some(None));
+        for short in [&stun[..0], &stun[..7], &framed[..9]] {
+            assert_eq!(classify(short), None);
+        }
+    }
+}
