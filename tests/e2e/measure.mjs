@@ -3,7 +3,7 @@
 
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { chromium } from "playwright-core";
 import { closeBrowser, World } from "./harness.mjs";
@@ -127,6 +127,7 @@ async function idle() {
 const results = {
   commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim(),
   date: new Date().toISOString().slice(0, 10),
+  load: loadavg()[0].toFixed(1),
   machine: `${cpus().length} x ${cpus()[0].model}`,
   claimToFirstFrameMs: { phone: await claimToFrame("phone"), desktop: await claimToFrame("desktop") },
   clickToPhotonMs: { phone: await clickToPhoton("phone"), desktop: await clickToPhoton("desktop") },
@@ -139,7 +140,7 @@ const { claimToFirstFrameMs: claim, clickToPhotonMs: photon, idle: quiet } = res
 const table = `# The handoff, measured
 
 Commit ${results.commit}, ${results.date}, ${results.machine}. Written by \`script/measure\`: server, host and both
-Chromiums share this one machine, loopback, software rendering; release build.
+Chromiums share this one machine, loopback, software rendering; release build. Load average at the start: ${results.load}.
 
 | milliseconds | n | p50 | p95 |
 |---|---|---|---|
