@@ -62,3 +62,38 @@ pub(crate) fn integrity(message: &[u8], end: usize, key: &[u8]) -> Option<Hmac<S
     mac.update(message.get(4..end)?);
     Some(mac)
 }
+
+/// Whether there is a MESSAGE-INTEGRITY at `at` and it was made with `key`, compared in constant
+/// time (RFC 8489 §14.5).
+pub(crate) fn integrity_holds(message: &[u8], at: Option<usize>, key: &[u8]) -> bool {
+    let Some(at) = at else {
+        return false;
+    };
+    let tag = message.get(at + 4..at + 4 + INTEGRITY);
+    match (integrity(message, at, key), tag) {
+        (Some(mac), Some(tag)) => mac.verify_slice(tag).is_ok(),
+        _ => false,
+    }
+}
+
+/// Whether the FINGERPRINT at `at` is right, or absent (RFC 8489 §14.7).
+pub(crate) fn fingerprint_holds(message: &[u8], at: Option<usize>) -> bool {
+    let Some(at) = at else {
+        return true;
+    };
+    let (Some(covered), Some(value)) = (message.get(..at), message.get(at + 4..at + 8)) else {
+        return false;
+    };
+    value == (crc32fast::hash(covered) ^ FINGERPRINT_XOR).to_be_bytes()
+}
+
+/// The attribute at `at`: its type, its value, and where the next one begins. `None` if it is cut
+/// off (RFC 8489 §14).
+pub(crate) fn attribute(message: &[u8], at: usize) -> Option<(u16, &[u8], usize)> {
+    let head = message.get(at..at + 4)?;
+    let kind = u16::from_be_bytes([head[0], head[1]]);
+    let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+    let value = message.get(at + 4..at + 4 + length)?;
+    // The padded end may not lie beyond the datagram, whose length is a multiple of four.
+    Some((kind, value, at + 4 + length.next_multiple_of(4)))
+}

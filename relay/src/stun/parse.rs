@@ -1,10 +1,8 @@
 //! Reading a message without copying any of it.
 
-use hmac::Mac;
-
 use super::{
-    FINGERPRINT_XOR, HEADER, INTEGRITY, MAGIC_COOKIE, METHOD_BINDING, TransactionId, attr,
-    integrity,
+    HEADER, INTEGRITY, MAGIC_COOKIE, METHOD_BINDING, TransactionId, attr, attribute,
+    fingerprint_holds, integrity_holds,
 };
 
 /// RFC 8489 §5: the two class bits.
@@ -119,27 +117,13 @@ impl<'a> Message<'a> {
     /// Whether FINGERPRINT is right, or absent.
     #[must_use]
     pub fn fingerprint_holds(&self) -> bool {
-        let Some(at) = self.fingerprint_at else {
-            return true;
-        };
-        let (Some(covered), Some(value)) = (self.bytes.get(..at), self.bytes.get(at + 4..at + 8))
-        else {
-            return false;
-        };
-        value == (crc32fast::hash(covered) ^ FINGERPRINT_XOR).to_be_bytes()
+        fingerprint_holds(self.bytes, self.fingerprint_at)
     }
 
     /// Whether MESSAGE-INTEGRITY came and was made with `key`, compared in constant time.
     #[must_use]
     pub fn integrity_holds(&self, key: &[u8]) -> bool {
-        let Some(at) = self.integrity_at else {
-            return false;
-        };
-        let tag = self.bytes.get(at + 4..at + 4 + INTEGRITY);
-        match (integrity(self.bytes, at, key), tag) {
-            (Some(mac), Some(tag)) => mac.verify_slice(tag).is_ok(),
-            _ => false,
-        }
+        integrity_holds(self.bytes, self.integrity_at, key)
     }
 
     fn read_attributes(&mut self) -> Result<(), ParseError> {
@@ -149,14 +133,9 @@ impl<'a> Message<'a> {
             if self.fingerprint_at.is_some() {
                 return Err(ParseError::Malformed);
             }
-            let head = self.bytes.get(at..at + 4).ok_or(ParseError::Malformed)?;
-            let kind = u16::from_be_bytes([head[0], head[1]]);
-            let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
-            let value = self.bytes.get(at + 4..at + 4 + length);
-            let value = value.ok_or(ParseError::Malformed)?;
+            let (kind, value, next) = attribute(self.bytes, at).ok_or(ParseError::Malformed)?;
             self.read_attribute(at, kind, value)?;
-            // The padded end may not lie beyond the datagram, whose length is a multiple of four.
-            at += 4 + length.next_multiple_of(4);
+            at = next;
         }
         Ok(())
     }

@@ -1,12 +1,9 @@
 //! Reading a TURN message without copying any of it.
 
-use hmac::Mac;
 use smallvec::SmallVec;
 
 use crate::PathAddr;
-use crate::stun::{
-    Class, FINGERPRINT_XOR, HEADER, INTEGRITY, MAGIC_COOKIE, TransactionId, attr, integrity,
-};
+use crate::stun::{self, Class, HEADER, INTEGRITY, MAGIC_COOKIE, TransactionId, attr};
 
 /// More peers in one CreatePermission than a leg has candidates are nobody's.
 const MAX_PEERS: usize = 8;
@@ -75,7 +72,7 @@ impl<'a> Message<'a> {
             fingerprint_at: None,
         };
         message.read_attributes()?;
-        match message.fingerprint_holds() {
+        match stun::fingerprint_holds(message.bytes, message.fingerprint_at) {
             true => Ok(message),
             false => Err(Malformed),
         }
@@ -87,25 +84,7 @@ impl<'a> Message<'a> {
 
     /// Whether MESSAGE-INTEGRITY came and was made with `key`, compared in constant time.
     pub(super) fn integrity_holds(&self, key: &[u8]) -> bool {
-        let Some(at) = self.integrity_at else {
-            return false;
-        };
-        let tag = self.bytes.get(at + 4..at + 4 + INTEGRITY);
-        match (integrity(self.bytes, at, key), tag) {
-            (Some(mac), Some(tag)) => mac.verify_slice(tag).is_ok(),
-            _ => false,
-        }
-    }
-
-    fn fingerprint_holds(&self) -> bool {
-        let Some(at) = self.fingerprint_at else {
-            return true;
-        };
-        let (Some(covered), Some(value)) = (self.bytes.get(..at), self.bytes.get(at + 4..at + 8))
-        else {
-            return false;
-        };
-        value == (crc32fast::hash(covered) ^ FINGERPRINT_XOR).to_be_bytes()
+        stun::integrity_holds(self.bytes, self.integrity_at, key)
     }
 
     fn read_attributes(&mut self) -> Result<(), Malformed> {
@@ -115,12 +94,9 @@ impl<'a> Message<'a> {
             if self.fingerprint_at.is_some() {
                 return Err(Malformed);
             }
-            let head = self.bytes.get(at..at + 4).ok_or(Malformed)?;
-            let kind = u16::from_be_bytes([head[0], head[1]]);
-            let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
-            let value = self.bytes.get(at + 4..at + 4 + length).ok_or(Malformed)?;
+            let (kind, value, next) = stun::attribute(self.bytes, at).ok_or(Malformed)?;
             self.read_attribute(at, kind, value)?;
-            at += 4 + length.next_multiple_of(4);
+            at = next;
         }
         Ok(())
     }
