@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Type};
 
-pub(super) use batch::{BATCH, Received, RxBatch, TxBatch};
+pub(super) use batch::{BATCH, Patience, Received, RxBatch, TxBatch};
+
+/// How long a patient receive waits: commands wait no longer than this.
+const LINGER: Duration = Duration::from_millis(5);
 
 /// Room for some tens of milliseconds at full rate; the system's limit may allow less.
 const SOCKET_BUFFER: usize = 8 << 20;
@@ -33,7 +36,8 @@ impl Socket {
         if addr.is_ipv6() {
             socket.set_only_v6(false)?;
         }
-        socket.set_nonblocking(true)?;
+        socket.set_read_timeout(Some(LINGER))?;
+        never_fragment(&socket, addr.is_ipv6())?;
         // The kernel takes as much as it allows and says nothing.
         socket.set_recv_buffer_size(SOCKET_BUFFER)?;
         socket.set_send_buffer_size(SOCKET_BUFFER)?;
@@ -98,6 +102,52 @@ impl Waker {
     }
 }
 
+/// Lets this thread's naps end on time: by default the kernel may add 50 us to each.
+pub(super) fn sleep_exactly() {
+    // SAFETY: the call takes no pointers. Without it naps are longer, no more.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
+}
+
+/// Sends whole datagrams whatever a router, or whoever claims to be one, says of the path's MTU.
+///
+/// Endpoints find the MTU themselves (RFC 8899); fragments are lost in many networks, and their
+/// identification costs the kernel a look-up per packet.
+fn never_fragment(socket: &socket2::Socket, v6: bool) -> io::Result<()> {
+    set_option(
+        socket,
+        libc::IPPROTO_IP,
+        libc::IP_MTU_DISCOVER,
+        libc::IP_PMTUDISC_PROBE,
+    )?;
+    match v6 {
+        true => set_option(
+            socket,
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_PROBE,
+        ),
+        false => Ok(()),
+    }
+}
+
+fn set_option(
+    socket: &socket2::Socket,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: `value` outlives the call, and `length` is its size.
+    let result = unsafe {
+        let value = std::ptr::from_ref(&value).cast();
+        libc::setsockopt(socket.as_raw_fd(), level, name, value, length)
+    };
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 fn ignore_interruption(error: io::Error) -> io::Result<()> {
     match error.kind() {
         io::ErrorKind::Interrupted => Ok(()),
@@ -108,6 +158,17 @@ fn ignore_interruption(error: io::Error) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_patient_receive_gives_up_soon() {
+        let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let start = std::time::Instant::now();
+
+        let received = socket.receive(&mut RxBatch::new(), Patience::Some).unwrap();
+
+        assert_eq!(received, 0);
+        assert!(start.elapsed() >= LINGER, "{:?}", start.elapsed());
+    }
 
     #[test]
     fn a_wake_up_sent_ahead_ends_the_next_wait_only() {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::cadence::{Cadence, Next};
 use super::command::Command;
-use super::socket::{BATCH, Received, RxBatch, Socket, TxBatch, Waker};
+use super::socket::{self, BATCH, Patience, Received, RxBatch, Socket, TxBatch, Waker};
 use super::{RelayStats, ShardError, SocketStats};
 
 /// Commands taken between two batches, so that they never hold up media for long.
@@ -52,8 +52,10 @@ impl Worker {
     }
 
     pub(super) fn run(mut self) {
+        socket::sleep_exactly();
+        let mut patience = Patience::None;
         while !self.stop.load(Ordering::Acquire) {
-            let received = self.receive();
+            let received = self.receive(std::mem::take(&mut patience));
             let now = Instant::now();
             self.pass_on(now, received);
             if self.relay.poll_timeout().is_some_and(|due| due <= now) {
@@ -64,13 +66,14 @@ impl Worker {
             match self.cadence.after(now, received, BATCH) {
                 Next::Again => {}
                 Next::Nap(time) => std::thread::sleep(time),
+                Next::Linger => patience = Patience::Some,
                 Next::Wait => self.wait(),
             }
         }
     }
 
-    fn receive(&mut self) -> usize {
-        match self.socket.receive(&mut self.rx) {
+    fn receive(&mut self, patience: Patience) -> usize {
+        match self.socket.receive(&mut self.rx, patience) {
             Ok(0) => 0,
             Ok(received) => {
                 self.stats.receive_batches.count(received);

@@ -33,6 +33,16 @@ pub(in crate::shard) struct RxBatch {
     _vectors: Box<[libc::iovec]>,
 }
 
+/// Whether a receive waits for its first datagram.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::shard) enum Patience {
+    /// Not at all.
+    #[default]
+    None,
+    /// As long as the socket's timeout allows.
+    Some,
+}
+
 /// What waits to be sent.
 pub(in crate::shard) struct TxBatch {
     queue: Vec<Outgoing>,
@@ -230,8 +240,16 @@ impl TxBatch {
 }
 
 impl Socket {
-    /// Receives what is there, up to a batch; zero when nothing is.
-    pub(in crate::shard) fn receive(&self, rx: &mut RxBatch) -> io::Result<usize> {
+    /// Receives what is there, up to a batch; zero when nothing is, or nothing comes in time.
+    pub(in crate::shard) fn receive(
+        &self,
+        rx: &mut RxBatch,
+        patience: Patience,
+    ) -> io::Result<usize> {
+        let flags = match patience {
+            Patience::None => libc::MSG_DONTWAIT,
+            Patience::Some => libc::MSG_WAITFORONE,
+        };
         for header in &mut rx.received {
             header.msg_hdr.msg_namelen = size_of::<Name>() as _;
         }
@@ -242,7 +260,7 @@ impl Socket {
                 self.socket.as_raw_fd(),
                 rx.received.as_mut_ptr(),
                 BATCH as u32,
-                libc::MSG_DONTWAIT as _,
+                flags as _,
                 std::ptr::null_mut(),
             )
         };
