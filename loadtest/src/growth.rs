@@ -90,7 +90,7 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
         });
     }
     let mut table = String::from(
-        "| sessions | relay CPU ns/packet | sendmmsg CPU ns/packet | relay bytes/session |\n|--:|--:|--:|--:|\n",
+        "| sessions | relay CPU ns/packet | sendmmsg CPU ns/packet | relay's to it | relay bytes/session |\n|--:|--:|--:|--:|--:|\n",
     );
     for row in &rows {
         let Row {
@@ -99,8 +99,10 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
             floor_cpu_ns,
             bytes_per_session,
         } = row;
-        table +=
-            &format!("| {sessions} | {cpu_ns:.0} | {floor_cpu_ns:.0} | {bytes_per_session:.0} |\n");
+        let ratio = cpu_ns / floor_cpu_ns;
+        table += &format!(
+            "| {sessions} | {cpu_ns:.0} | {floor_cpu_ns:.0} | {ratio:.2} | {bytes_per_session:.0} |\n"
+        );
     }
     print!("{table}");
     if let Some(path) = &options.table {
