@@ -266,6 +266,13 @@ impl Relay {
         self.events.pop_front()
     }
 
+    /// Whether [`Relay::poll_event`] has something to say.
+    #[inline]
+    #[must_use]
+    pub fn has_event(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// Totals so far.
     #[must_use]
     pub fn counters(&self) -> &Counters {

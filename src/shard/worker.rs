@@ -62,7 +62,9 @@ impl Worker {
                 self.relay.handle_timeout(now);
             }
             self.obey(now);
-            self.report();
+            if self.relay.has_event() {
+                self.report();
+            }
             match self.cadence.after(now, received, BATCH) {
                 Next::Again => {}
                 Next::Nap(time) => std::thread::sleep(time),
