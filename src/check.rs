@@ -4,7 +4,10 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use authloop_signaling::{Viewer, origin::Origin};
 
-use crate::{config::Config, tls};
+use crate::{
+    config::{Config, Streams},
+    tls,
+};
 
 /// One thing looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.push(tcp_port(config.listen));
     findings.extend(udp_ports(config));
     findings.push(advertised(&config.relay_advertise));
+    findings.push(streams(config));
     findings.push(public_origin(config));
     findings.push(certificate(config));
     findings.push(page(&config.viewer));
@@ -96,6 +100,22 @@ fn advertised(addresses: &[IpAddr]) -> Finding {
         ));
     }
     good(format!("the relay is advertised at {list}"))
+}
+
+fn streams(config: &Config) -> Finding {
+    let ways = config.stream_ways(config.listen);
+    match config.streams {
+        Streams::Off => doubtful(
+            "ICE-TCP and TURN are off, so networks that let no UDP out cannot use this server; \
+             fix: leave --streams out",
+        ),
+        _ if ways.is_empty() => doubtful(
+            "there seems to be an HTTP proxy in front, so nobody is told of ICE-TCP and TURN at \
+             the HTTP port, and networks that let no UDP out cannot use this server; fix: \
+             --streams-advertise with ways that reach it directly, as in turns:relay.example:8443",
+        ),
+        _ => good(format!("without UDP, clients try {ways}")),
+    }
 }
 
 fn public_origin(config: &Config) -> Finding {
@@ -210,6 +230,22 @@ mod tests {
             find(&findings, Verdict::Doubtful, "--relay-advertise"),
             "{findings:?}"
         );
+    }
+
+    #[test]
+    fn networks_without_udp_are_spoken_of() {
+        let proxied = RawConfig {
+            public_origin: Some("https://relay.example".to_owned()),
+            ..RawConfig::default()
+        };
+        let findings = check(&config(proxied.clone()));
+        assert!(find(&findings, Verdict::Doubtful, "--streams-advertise"));
+        let way = "turns:relay.example:8443".to_owned();
+        let advertised = RawConfig {
+            streams_advertise: Some(vec![way.clone()]),
+            ..proxied
+        };
+        assert!(find(&check(&config(advertised)), Verdict::Good, &way));
     }
 
     #[test]

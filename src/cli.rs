@@ -58,6 +58,16 @@ pub struct RawConfig {
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub relay_shards: Option<String>,
+    /// `false` lets no ICE-TCP and no TURN in at the HTTP port, which otherwise carry sessions
+    /// where no UDP is let out [default: true].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub streams: Option<String>,
+    /// Where the world reaches the HTTP port for that: `tcp:IP:PORT`, `turn:HOST:PORT`,
+    /// `turns:HOST:PORT` [default: made of the public origin; nothing behind an HTTP proxy].
+    #[arg(long, value_name = "WAY", value_delimiter = ',')]
+    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
+    pub streams_advertise: Option<Vec<String>>,
     /// Origin at which the world sees this server: scheme, host and port
     /// [default: made of the listening address].
     #[arg(long, value_name = "ORIGIN")]

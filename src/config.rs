@@ -2,6 +2,7 @@
 //! validated [`Config`]. Nothing opens a port before that.
 
 mod sources;
+mod streams;
 mod validate;
 
 use std::{
@@ -12,6 +13,8 @@ use std::{
 use authloop_signaling::{ApiKeys, Viewer, origin::Origin};
 
 use crate::cli::ServeArgs;
+
+pub use streams::{StreamWays, Streams};
 
 /// Everything the server needs to know, checked.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct Config {
     pub relay_advertise: Vec<IpAddr>,
     /// The relay's threads.
     pub relay_shards: usize,
+    /// ICE-TCP and TURN at the HTTP port.
+    pub streams: Streams,
     /// The origin that the world sees, if it was given.
     pub public_origin: Option<Origin>,
     /// Other origins whose pages may act as viewers.

@@ -9,16 +9,14 @@ use std::{
 use authloop_relay::{DropReason, StunOutcome};
 use authloop_signaling::{Counts, Event, Observer, Side};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 
 use crate::shard::{Batches, RelayStats};
+use make::Make;
 
-/// Seconds that a person takes to find the link, to sign in, to give up.
-const HUMAN_SECONDS: [f64; 11] = [
-    1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0,
-];
+mod make;
 
 /// The server's counters.
 pub struct Metrics {
@@ -38,6 +36,7 @@ pub struct Metrics {
     restarts: IntCounterVec,
     relay_failures: IntCounter,
     relay: RelayMetrics,
+    streams: StreamMetrics,
     /// Two scrapes at once must not both add the same difference.
     rendering: Mutex<()>,
 }
@@ -116,6 +115,7 @@ impl Metrics {
                 "Times that the relay did not open or restart legs.",
             )?,
             relay: RelayMetrics::new(&make)?,
+            streams: StreamMetrics::new(&make)?,
             rendering: Mutex::new(()),
             registry: registry.clone(),
         };
@@ -128,6 +128,12 @@ impl Metrics {
             metrics.sockets.with_label_values(&[side.as_str()]).set(0);
         }
         Ok(metrics)
+    }
+
+    /// What the streams on the HTTP port count.
+    #[must_use]
+    pub fn streams(&self) -> &StreamMetrics {
+        &self.streams
     }
 
     /// The text format (version 0.0.4) of everything.
@@ -267,6 +273,53 @@ impl RelayMetrics {
     }
 }
 
+/// Streams on the HTTP port. Whoever counts often resolves the labels once.
+#[derive(Clone, Debug)]
+pub struct StreamMetrics {
+    /// By `kind`: `http`, `turn`, `ice_tcp`.
+    pub(crate) accepted: IntCounterVec,
+    /// By `kind`: `turn`, `ice_tcp`.
+    pub(crate) open: IntGaugeVec,
+    /// By `kind` and `direction`: `received`, `sent`.
+    pub(crate) bytes: IntCounterVec,
+    /// Datagrams by `reason`: `queue_full`, `relay_full`, `not_permitted`.
+    pub(crate) drops: IntCounterVec,
+    /// By `kind` and `reason`; what there was no place for is `refused`.
+    pub(crate) ended: IntCounterVec,
+}
+
+impl StreamMetrics {
+    fn new(make: &Make<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            accepted: make.counters(
+                "authloop_streams_accepted_total",
+                "Connections at the HTTP port by what they speak.",
+                &["kind"],
+            )?,
+            open: make.gauges(
+                "authloop_streams_open",
+                "Streams that carry a leg's datagrams.",
+                &["kind"],
+            )?,
+            bytes: make.counters(
+                "authloop_stream_bytes_total",
+                "Bytes of such streams, framing included, TLS excluded.",
+                &["kind", "direction"],
+            )?,
+            drops: make.counters(
+                "authloop_stream_drops_total",
+                "Datagrams that a stream or its shard did not take.",
+                &["reason"],
+            )?,
+            ended: make.counters(
+                "authloop_streams_ended_total",
+                "Streams ended or refused.",
+                &["kind", "reason"],
+            )?,
+        })
+    }
+}
+
 /// `authloop_relay_batch_packets`: the shards keep whole buckets, which the library's histogram
 /// cannot take over.
 fn write_batches(text: &mut String, stats: &RelayStats) {
@@ -306,54 +359,4 @@ fn advance(counter: &IntCounter, total: u64) {
 
 fn gauge(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-struct Make<'a>(&'a Registry);
-
-impl Make<'_> {
-    fn register<M: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        metric: M,
-    ) -> prometheus::Result<M> {
-        self.0.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.register(IntCounter::new(name, help)?)
-    }
-
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.register(IntGauge::new(name, help)?)
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    fn histogram(&self, name: &str, help: &str) -> prometheus::Result<Histogram> {
-        self.register(Histogram::with_opts(human(name, help))?)
-    }
-
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<HistogramVec> {
-        self.register(HistogramVec::new(human(name, help), labels)?)
-    }
-}
-
-fn human(name: &str, help: &str) -> HistogramOpts {
-    HistogramOpts::new(name, help).buckets(HUMAN_SECONDS.to_vec())
 }

@@ -6,43 +6,63 @@ use authloop_relay::Leg;
 use authloop_signaling::{LegEvent, LegParameters, Legs, Registry, Relay, RelayError, Side};
 use tokio::sync::mpsc;
 
-use crate::shard::{Event, LegIce, RelayHandle, ShardError};
+use crate::{
+    config::StreamWays,
+    shard::{Event, LegIce, RelayHandle, ShardError},
+};
 
 /// Lets signaling drive the shards.
-pub(crate) struct ShardRelay(pub(crate) RelayHandle);
+pub(crate) struct ShardRelay {
+    pub(crate) shards: RelayHandle,
+    /// Where the HTTP port takes the legs' streams.
+    pub(crate) streams: StreamWays,
+}
 
 #[async_trait]
 impl Relay for ShardRelay {
     async fn open(&self, id: SessionId) -> Result<Legs, RelayError> {
-        let legs = match self.0.open(id.0).await {
+        let legs = match self.shards.open(id.0).await {
             Err(ShardError::Relay(authloop_relay::RelayError::SessionExists)) => {
                 // A leftover of a session that ended while it was being opened.
-                let _ = self.0.close(id.0).await;
-                self.0.open(id.0).await
+                let _ = self.shards.close(id.0).await;
+                self.shards.open(id.0).await
             }
             legs => legs,
         };
         let [host, viewer] = legs.map_err(|error| relay_error(&error))?;
         Ok(Legs {
-            host: parameters(host),
-            viewer: parameters(viewer),
+            host: self.parameters(host),
+            viewer: self.parameters(viewer),
         })
     }
 
     async fn restart(&self, id: SessionId, side: Side) -> Result<LegParameters, RelayError> {
-        let ice = self.0.restart(id.0, leg(side)).await;
-        ice.map(parameters).map_err(|error| relay_error(&error))
+        let ice = self.shards.restart(id.0, leg(side)).await;
+        ice.map(|ice| self.parameters(ice))
+            .map_err(|error| relay_error(&error))
     }
 
     async fn set_remote(&self, id: SessionId, side: Side, ufrag: String, pwd: String) {
-        if let Err(error) = self.0.set_remote(id.0, leg(side), &ufrag, &pwd).await {
+        if let Err(error) = self.shards.set_remote(id.0, leg(side), &ufrag, &pwd).await {
             tracing::debug!(session = %id, %error, "the relay did not take an endpoint's credentials");
         }
     }
 
     async fn close(&self, id: SessionId) {
-        if let Err(error) = self.0.close(id.0).await {
+        if let Err(error) = self.shards.close(id.0).await {
             tracing::debug!(session = %id, %error, "the relay did not close a session");
+        }
+    }
+}
+
+impl ShardRelay {
+    fn parameters(&self, ice: LegIce) -> LegParameters {
+        LegParameters {
+            ufrag: ice.ufrag,
+            pwd: ice.pwd,
+            candidates: ice.candidates,
+            tcp: self.streams.tcp.clone(),
+            turn: self.streams.turn.clone(),
         }
     }
 }
@@ -69,14 +89,6 @@ fn side(leg: Leg) -> Side {
     match leg {
         Leg::Host => Side::Host,
         Leg::Viewer => Side::Viewer,
-    }
-}
-
-fn parameters(ice: LegIce) -> LegParameters {
-    LegParameters {
-        ufrag: ice.ufrag,
-        pwd: ice.pwd,
-        candidates: ice.candidates,
     }
 }
 

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioTimer;
 
 use crate::{
     admin::{self, Admin},
-    config::Config,
+    config::{self, Config, StreamWays},
     logging,
     metrics::Metrics,
     relay::{ShardRelay, pump_events},
@@ -61,23 +61,28 @@ pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyh
         shards: config.relay_shards,
     })?;
     let candidates = try_relay(&relay).await?;
+    let ways = config.stream_ways(bound);
     let metrics = Arc::new(Metrics::new()?);
     let signaling = Signaling::new(
         settings(&config, origin.clone()),
         config.viewer.clone(),
-        Arc::new(ShardRelay(relay.clone())),
+        Arc::new(ShardRelay {
+            shards: relay.clone(),
+            streams: ways.clone(),
+        }),
         metrics.clone(),
     );
     let events = tokio::spawn(pump_events(events, signaling.registry().clone()));
-    let streams = Streams::new(relay.clone());
+    let streams = Streams::new(relay.clone(), metrics.streams().clone());
+    let let_in = (config.streams != config::Streams::Off).then(|| streams.clone());
     let router = signaling.router().merge(admin::router(Admin {
         signaling: signaling.clone(),
         relay,
         metrics,
     }));
     let handle = Handle::new();
-    let mut http = tokio::spawn(run_http(listener, rustls, streams, router, handle.clone()));
-    announce(&config, bound, &origin, &candidates)?;
+    let mut http = tokio::spawn(run_http(listener, rustls, let_in, router, handle.clone()));
+    announce(&config, bound, &origin, &candidates, &ways)?;
 
     tokio::select! {
         ended = &mut http => return ended?.context("HTTP ended by itself"),
@@ -89,6 +94,10 @@ pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyh
         tracing::warn!("some WebSockets did not close in time");
     }
     handle.graceful_shutdown(Some(shutdown::GRACE));
+    let ended = tokio::time::timeout(shutdown::GRACE, streams.close()).await;
+    if ended.is_err() {
+        tracing::warn!("some streams did not close in time");
+    }
     http.await??;
     events.abort();
     Ok(())
@@ -104,7 +113,7 @@ fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 async fn run_http(
     listener: TcpListener,
     rustls: Option<axum_server::tls_rustls::RustlsConfig>,
-    streams: Streams,
+    streams: Option<Streams>,
     router: Router,
     handle: Handle<SocketAddr>,
 ) -> std::io::Result<()> {
@@ -117,7 +126,9 @@ async fn run_http(
             server.acceptor(acceptor).serve(service).await
         }
         Some(rustls) => {
-            let acceptor = Sniff::new(RustlsAcceptor::new(rustls), streams);
+            let plain = Sniff::before_tls(DefaultAcceptor::new(), streams.clone());
+            let acceptor = RustlsAcceptor::new(rustls).acceptor(plain);
+            let acceptor = Sniff::new(acceptor, streams);
             server.acceptor(acceptor).serve(service).await
         }
     }
@@ -158,6 +169,7 @@ fn announce(
     bound: SocketAddr,
     origin: &Origin,
     relay: &[SocketAddr],
+    ways: &StreamWays,
 ) -> anyhow::Result<()> {
     let relay: Vec<String> = relay.iter().map(ToString::to_string).collect();
     let line = if config.json {
@@ -167,6 +179,7 @@ fn announce(
             "listen": bound,
             "relay": relay.first(),
             "relay_candidates": relay,
+            "streams": { "tcp": ways.tcp, "turn": ways.turn },
         });
         line.to_string()
     } else {

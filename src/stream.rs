@@ -4,6 +4,7 @@
 //! sees an ordinary path, checks it as any other, and its own loop knows nothing of streams.
 
 mod bridge;
+mod meter;
 mod slots;
 mod sniff;
 
@@ -14,8 +15,10 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::shard::RelayHandle;
+use crate::{metrics::StreamMetrics, shard::RelayHandle};
+use meter::Meter;
 use slots::Slots;
 
 pub(crate) use sniff::Sniff;
@@ -29,11 +32,24 @@ enum Proto {
     IceTcp,
 }
 
+impl Proto {
+    /// Its name in metrics.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Turn => "turn",
+            Self::IceTcp => "ice_tcp",
+        }
+    }
+}
+
 /// Carries streams to the relay.
 #[derive(Clone, Debug)]
 pub(crate) struct Streams {
     relay: RelayHandle,
     slots: Slots,
+    metrics: StreamMetrics,
+    tasks: TaskTracker,
+    closing: CancellationToken,
 }
 
 /// A stream that rests on TCP.
@@ -43,11 +59,21 @@ pub(crate) trait TcpPart {
 }
 
 impl Streams {
-    pub(crate) fn new(relay: RelayHandle) -> Self {
+    pub(crate) fn new(relay: RelayHandle, metrics: StreamMetrics) -> Self {
         Self {
             relay,
             slots: Slots::default(),
+            metrics,
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
         }
+    }
+
+    /// Ends every stream, and waits until all have closed.
+    pub(crate) async fn close(&self) {
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Carries the stream to its end in a task of its own, or drops it when there are too many.
@@ -55,15 +81,23 @@ impl Streams {
     where
         S: AsyncRead + AsyncWrite + TcpPart + Send + 'static,
     {
+        let meter = Meter::start(&self.metrics, proto);
         let Some((client, slot)) = self.admit(stream.tcp()) else {
+            meter.end("refused");
             return;
         };
         let relay = self.relay.clone();
-        tokio::spawn(async move {
-            let end = bridge::run(proto, stream, client, relay).await;
-            tracing::trace!(?proto, ?end, "a stream ended");
+        let closing = self.closing.clone();
+        self.tasks.spawn(async move {
+            let end = bridge::run(proto, stream, client, relay, &meter, &closing).await;
+            tracing::trace!(?proto, %end, "a stream ended");
+            meter.end(end.label());
             drop(slot);
         });
+    }
+
+    fn count_http(&self) {
+        self.metrics.accepted.with_label_values(&["http"]).inc();
     }
 
     fn admit(&self, tcp: &TcpStream) -> Option<(SocketAddr, slots::Slot)> {
@@ -83,9 +117,9 @@ impl TcpPart for TcpStream {
     }
 }
 
-impl TcpPart for TlsStream<TcpStream> {
+impl<S: TcpPart> TcpPart for TlsStream<S> {
     fn tcp(&self) -> &TcpStream {
-        self.get_ref().0
+        self.get_ref().0.tcp()
     }
 }
 

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod ice;
+
+pub use ice::{LegIce, MAX_CANDIDATES, MAX_URLS, TurnService, is_ice_string, is_turn_url};
+
 use crate::id::{Blob, SessionId};
 
 /// The largest WebSocket message either way, in bytes of JSON.
@@ -160,48 +164,6 @@ pub enum ServerMessage {
         /// One sentence, for people.
         message: String,
     },
-}
-
-/// The relay's ICE parameters for one leg (RFC 8445, RFC 8839).
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LegIce {
-    /// Rises with every new set of credentials of this leg.
-    pub generation: u32,
-    /// The relay's username fragment.
-    pub ufrag: String,
-    /// The relay's password.
-    pub pwd: String,
-    /// The relay's addresses, literal `ip:port`.
-    pub candidates: Vec<std::net::SocketAddr>,
-}
-
-/// Leaves the password out.
-impl std::fmt::Debug for LegIce {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "LegIce(generation {})", self.generation)
-    }
-}
-
-impl LegIce {
-    /// Whether both credentials are made of ice-chars and of a legal length, and there is a
-    /// candidate, so that nothing can inject a line into SDP (RFC 8839 section 5.4).
-    #[must_use]
-    pub fn is_well_formed(&self) -> bool {
-        is_ice_string(&self.ufrag, 4)
-            && is_ice_string(&self.pwd, 22)
-            && !self.candidates.is_empty()
-            && self.candidates.len() <= 8
-    }
-}
-
-/// Whether `text` is `min`..=256 ice-chars (RFC 8839 section 5.4).
-#[must_use]
-pub fn is_ice_string(text: &str, min: usize) -> bool {
-    (min..=256).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
 }
 
 /// Why the server refuses a WebSocket client.

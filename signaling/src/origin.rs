@@ -33,10 +33,23 @@ impl Origin {
     /// The host, an IPv6 address in brackets.
     #[must_use]
     pub fn host(&self) -> &str {
+        self.authority().0
+    }
+
+    /// The port, the scheme's own if none is written.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        let usual = if self.secure { 443 } else { 80 };
+        self.authority().1.unwrap_or(usual)
+    }
+
+    fn authority(&self) -> (&str, Option<u16>) {
         let (_, authority) = self.serialised.split_once("://").unwrap_or_default();
         match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            _ => authority,
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (host, port.parse().ok())
+            }
+            _ => (authority, None),
         }
     }
 }
@@ -107,13 +120,14 @@ mod tests {
         }
         let origin: Origin = "https://relay.example:8443".parse().unwrap();
         assert_eq!(origin.web_socket(), "wss://relay.example:8443");
-        for (text, expected) in [
-            ("https://relay.example:8443", "relay.example"),
-            ("https://relay.example", "relay.example"),
-            ("http://[::1]:7443", "[::1]"),
-            ("http://[::1]", "[::1]"),
+        for (text, host, port) in [
+            ("https://relay.example:8443", "relay.example", 8443),
+            ("https://relay.example", "relay.example", 443),
+            ("http://[::1]:7443", "[::1]", 7443),
+            ("http://[::1]", "[::1]", 80),
         ] {
-            assert_eq!(text.parse::<Origin>().unwrap().host(), expected);
+            let origin: Origin = text.parse().unwrap();
+            assert_eq!((origin.host(), origin.port()), (host, port));
         }
     }
 

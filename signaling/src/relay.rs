@@ -41,8 +41,12 @@ pub struct LegParameters {
     pub ufrag: String,
     /// The relay's password.
     pub pwd: String,
-    /// Where the relay listens.
+    /// Where the relay listens for UDP.
     pub candidates: Vec<SocketAddr>,
+    /// Where it takes ICE-TCP.
+    pub tcp: Vec<SocketAddr>,
+    /// Where it takes TURN, as URLs; user name and password are the leg's own.
+    pub turn: Vec<String>,
 }
 
 /// Leaves the credentials out.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use authloop_protocol::{
     id::Blob,
-    signal::{LegIce, MAILBOX, ServerMessage, SignalErrorCode},
+    signal::{LegIce, MAILBOX, ServerMessage, SignalErrorCode, TurnService},
 };
 
 use crate::{
@@ -105,11 +105,18 @@ impl Seat {
     pub(crate) fn set_ice(&mut self, leg: LegParameters) {
         self.restarting = false;
         self.generation = self.generation.saturating_add(1);
+        let turn = (!leg.turn.is_empty()).then(|| TurnService {
+            urls: leg.turn,
+            username: leg.ufrag.clone(),
+            credential: leg.pwd.clone(),
+        });
         let ice = LegIce {
             generation: self.generation,
             ufrag: leg.ufrag,
             pwd: leg.pwd,
             candidates: leg.candidates,
+            tcp: leg.tcp,
+            turn,
         };
         self.ice = Some(ice.clone());
         self.tell(&ServerMessage::Ice(ice));

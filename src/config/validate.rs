@@ -10,7 +10,7 @@ use std::{
 use authloop_signaling::{ApiKeys, Viewer, origin::Origin};
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, ConfigError, LogFormat, Tls};
+use super::{Config, ConfigError, LogFormat, Tls, streams};
 use crate::cli::RawConfig;
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7443);
@@ -48,6 +48,10 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         relay_listen,
         relay_advertise,
         relay_shards: within("relay_shards", raw.relay_shards, 1, 1..=MAX_SHARDS)?,
+        streams: streams::parse(
+            parse_or("streams", raw.streams, true, "true or false")?,
+            raw.streams_advertise,
+        )?,
         public_origin: raw
             .public_origin
             .map(|text| origin("public_origin", &text))
@@ -224,7 +228,7 @@ fn viewer(folder: Option<String>) -> Result<Viewer, ConfigError> {
     Ok(Viewer::Directory(folder.into()))
 }
 
-fn invalid(key: &'static str, reason: impl Display) -> ConfigError {
+pub(super) fn invalid(key: &'static str, reason: impl Display) -> ConfigError {
     ConfigError::Invalid {
         key,
         reason: reason.to_string(),

@@ -1,6 +1,7 @@
 //! One stream's way to its shard and back.
 
 use std::{
+    convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
@@ -17,7 +18,9 @@ use tokio::{
     net::UdpSocket,
 };
 
-use super::Proto;
+use tokio_util::sync::CancellationToken;
+
+use super::{Proto, meter::Meter};
 use crate::shard::{LegDoor, RelayHandle, ShardError};
 
 /// Bytes that the kernel may hold unsent.
@@ -32,6 +35,8 @@ const BATCH: usize = 32;
 const PROOF: Duration = Duration::from_secs(10);
 /// A client that says nothing for so long is gone: checks come every few seconds.
 const IDLE: Duration = Duration::from_secs(90);
+/// How long a farewell may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why a stream ended.
 #[derive(Debug, thiserror::Error)]
@@ -46,24 +51,68 @@ pub(super) enum End {
     Protocol,
     #[error("the client does not know its leg's credentials")]
     Unproven,
+    #[error("the server goes down")]
+    Shutdown,
     #[error(transparent)]
     Relay(#[from] ShardError),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Carries a stream until it ends.
+impl End {
+    /// Its name in metrics.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Idle => "idle",
+            Self::Stuck => "stuck",
+            Self::Protocol => "protocol",
+            Self::Unproven => "unproven",
+            Self::Shutdown => "shutdown",
+            Self::Relay(_) => "relay",
+            Self::Io(_) => "io",
+        }
+    }
+}
+
+/// Carries a stream until it ends, and closes it.
 pub(super) async fn run<S>(
     proto: Proto,
     stream: S,
     client: SocketAddr,
     relay: RelayHandle,
-) -> Result<(), End>
+    meter: &Meter,
+    closing: &CancellationToken,
+) -> End
 where
     S: AsyncRead + AsyncWrite,
 {
     let (mut reader, mut writer) = tokio::io::split(stream);
-    let mut bridge = Bridge::new(proto, client, relay)?;
+    let carried = async {
+        let bridge = Bridge::new(proto, client, relay, meter)?;
+        carry(bridge, &mut reader, &mut writer).await
+    };
+    let end = tokio::select! {
+        end = carried => match end {
+            Err(end) => end,
+            Ok(never) => match never {},
+        },
+        () = closing.cancelled() => End::Shutdown,
+    };
+    // TLS says good-bye; a client that does not listen is left without.
+    let _ = tokio::time::timeout(FAREWELL, writer.shutdown()).await;
+    end
+}
+
+async fn carry<R, W>(
+    mut bridge: Bridge<'_>,
+    reader: &mut R,
+    writer: &mut W,
+) -> Result<Infallible, End>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
     let mut inbound = BytesMut::new();
     let mut datagram = [0; MAX_DATAGRAM];
     let mut unflushed = false;
@@ -72,17 +121,21 @@ where
         inbound.reserve(READ);
         tokio::select! {
             read = reader.read_buf(&mut inbound) => {
-                if read? == 0 {
+                let read = read?;
+                if read == 0 {
                     return Err(End::Closed);
                 }
+                bridge.meter.received.inc_by(read as u64);
                 bridge.take_in(&mut inbound).await?;
                 if bridge.door.is_some() {
                     deadline = Instant::now() + IDLE;
                 }
             }
-            written = push(&mut writer, &bridge.queue), if unflushed || !bridge.queue.is_empty() => {
+            written = push(writer, &bridge.queue), if unflushed || !bridge.queue.is_empty() => {
                 unflushed = !bridge.queue.is_empty();
-                bridge.queue.advance(written?);
+                let written = written?;
+                bridge.meter.sent.inc_by(written as u64);
+                bridge.queue.advance(written);
             }
             received = receive(bridge.door.as_ref(), &mut datagram) => {
                 bridge.give_back(&datagram[..received?]);
@@ -108,7 +161,8 @@ async fn receive(door: Option<&UdpSocket>, datagram: &mut [u8]) -> io::Result<us
     }
 }
 
-struct Bridge {
+struct Bridge<'a> {
+    meter: &'a Meter,
     codec: Codec,
     /// Let go once it is not needed, so that no stream keeps the relay alive.
     relay: Option<RelayHandle>,
@@ -122,8 +176,13 @@ enum Codec {
     IceTcp,
 }
 
-impl Bridge {
-    fn new(proto: Proto, client: SocketAddr, relay: RelayHandle) -> Result<Self, End> {
+impl<'a> Bridge<'a> {
+    fn new(
+        proto: Proto,
+        client: SocketAddr,
+        relay: RelayHandle,
+        meter: &'a Meter,
+    ) -> Result<Self, End> {
         let codec = match proto {
             Proto::IceTcp => Codec::IceTcp,
             Proto::Turn => {
@@ -133,6 +192,7 @@ impl Bridge {
             }
         };
         Ok(Self {
+            meter,
             codec,
             relay: Some(relay),
             door: None,
@@ -236,9 +296,11 @@ impl Bridge {
             return Ok(());
         };
         match door.try_send(datagram) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error.into()),
-            Ok(_) | Err(_) => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error.into()),
+            Err(_) => self.meter.relay_full.inc(),
+            Ok(_) => {}
         }
+        Ok(())
     }
 
     /// To the client; what its connection does not take in time is lost.
@@ -248,7 +310,11 @@ impl Bridge {
             Codec::IceTcp => rfc4571::write(&mut self.frame, datagram),
             Codec::Turn(turn) => turn.wrap(Instant::now(), datagram, &mut self.frame),
         };
-        if framed && self.queue.len() + self.frame.len() <= MAX_QUEUE {
+        if !framed {
+            self.meter.not_permitted.inc();
+        } else if self.queue.len() + self.frame.len() > MAX_QUEUE {
+            self.meter.queue_full.inc();
+        } else {
             self.queue.extend_from_slice(&self.frame);
         }
     }
@@ -276,4 +342,55 @@ async fn open(leg: &LegDoor) -> Result<UdpSocket, End> {
     // Until the runtime has heard of it, a new socket would refuse the first datagram.
     door.writable().await?;
     Ok(door)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn bridge(codec: Codec, meter: &Meter) -> Bridge<'_> {
+        Bridge {
+            meter,
+            codec,
+            relay: None,
+            door: None,
+            queue: BytesMut::new(),
+            frame: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn media_beyond_the_queue_is_dropped_and_counted() {
+        let metrics = Metrics::new().unwrap();
+        let meter = Meter::start(metrics.streams(), Proto::IceTcp);
+        let mut bridge = bridge(Codec::IceTcp, &meter);
+        let datagram = [128; 1_200];
+        let fit = MAX_QUEUE / (datagram.len() + 2);
+
+        for _ in 0..fit + 50 {
+            bridge.give_back(&datagram);
+        }
+
+        assert_eq!(bridge.queue.len(), fit * (datagram.len() + 2));
+        assert!(bridge.queue.len() <= 128 * 1024);
+        assert_eq!(meter.queue_full.get(), 50);
+    }
+
+    #[tokio::test]
+    async fn a_turn_client_that_asks_and_never_reads_is_let_go() {
+        let metrics = Metrics::new().unwrap();
+        let meter = Meter::start(metrics.streams(), Proto::Turn);
+        let client: SocketAddr = "192.0.2.1:9".parse().unwrap();
+        let connection = Connection::new(client.into(), [1; 16]);
+        let mut bridge = bridge(Codec::Turn(Box::new(connection)), &meter);
+        bridge.queue.resize(MAX_QUEUE, 0);
+        // An Allocate without credentials: its challenge has no room any more.
+        let allocate = [&[0, 3, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+
+        let end = bridge.take_turn(&allocate).await;
+
+        assert!(matches!(end, Err(End::Stuck)), "{end:?}");
+        assert_eq!(bridge.queue.len(), MAX_QUEUE);
+    }
 }

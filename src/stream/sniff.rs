@@ -23,7 +23,9 @@ const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 #[derive(Clone, Debug)]
 pub(crate) struct Sniff<A> {
     inner: A,
-    streams: Streams,
+    /// `None` passes everything on.
+    streams: Option<Streams>,
+    last: bool,
 }
 
 /// A stream whose first bytes were read already.
@@ -36,8 +38,23 @@ pub(crate) struct Prefixed<S> {
 }
 
 impl<A> Sniff<A> {
-    pub(crate) fn new(inner: A, streams: Streams) -> Self {
-        Self { inner, streams }
+    /// In front of HTTP.
+    pub(crate) fn new(inner: A, streams: Option<Streams>) -> Self {
+        Self {
+            inner,
+            streams,
+            last: true,
+        }
+    }
+
+    /// In front of TLS: browsers speak ICE-TCP plain only, and what is inside is end to end
+    /// encrypted anyhow.
+    pub(crate) fn before_tls(inner: A, streams: Option<Streams>) -> Self {
+        Self {
+            inner,
+            streams,
+            last: false,
+        }
     }
 }
 
@@ -54,7 +71,7 @@ where
 
     fn accept(&self, stream: I, service: S) -> Self::Future {
         let accepted = self.inner.accept(stream, service);
-        let streams = self.streams.clone();
+        let (streams, last) = (self.streams.clone(), self.last);
         Box::pin(async move {
             let (stream, service) = accepted.await?;
             let mut stream = Prefixed {
@@ -63,8 +80,16 @@ where
                 len: 0,
                 inner: stream,
             };
+            let Some(streams) = streams else {
+                return Ok((stream, service));
+            };
             match tokio::time::timeout(TIMEOUT, stream.sniff()).await?? {
-                None => Ok((stream, service)),
+                None => {
+                    if last {
+                        streams.count_http();
+                    }
+                    Ok((stream, service))
+                }
                 Some(proto) => {
                     streams.take(proto, stream);
                     // To the HTTP server this connection has ended.
@@ -102,8 +127,9 @@ impl<S: TcpPart> TcpPart for Prefixed<S> {
 fn classify(head: &[u8]) -> Option<Option<Proto>> {
     match head {
         [] => None,
-        // RFC 8489 §5: STUN's first bits are zero, and no frame is as long as HTTP's letters say.
-        [first, ..] if *first >= 0x40 => Some(None),
+        // RFC 8489 §5: TURN's methods leave the first bits zero, and no frame is as long as HTTP's
+        // letters or TLS' handshake (RFC 8446 §5.1) would say.
+        [first, ..] if *first >= 0x10 => Some(None),
         _ if head.get(4..8) == Some(&MAGIC_COOKIE) => Some(Some(Proto::Turn)),
         _ if head.len() < ENOUGH => None,
         _ if head[6..ENOUGH] == MAGIC_COOKIE => Some(Some(Proto::IceTcp)),
@@ -170,6 +196,7 @@ mod tests {
         assert_eq!(classify(&framed), Some(Some(Proto::IceTcp)));
         assert_eq!(classify(b"G"), Some(None));
         assert_eq!(classify(b"PRI * HTTP/2.0"), Some(None));
+        assert_eq!(classify(&[0x16]), Some(None), "TLS");
         assert_eq!(classify(b"\r\nGET / HT"), Some(None));
         assert_eq!(classify(&[0; 10]), Some(None));
         for short in [&stun[..0], &stun[..7], &framed[..9]] {

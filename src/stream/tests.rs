@@ -24,8 +24,13 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 
+use authloop_signaling::Counts;
+
 use super::*;
-use crate::shard::{self, LegIce, RelayConfig};
+use crate::{
+    metrics::Metrics,
+    shard::{self, LegIce, RelayConfig},
+};
 use client::{Client, attr, method};
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -37,6 +42,8 @@ struct Server {
     _events: tokio::sync::mpsc::Receiver<shard::Event>,
     at: SocketAddr,
     tls: Option<CertificateDer<'static>>,
+    metrics: Metrics,
+    streams: Streams,
 }
 
 impl Server {
@@ -49,7 +56,9 @@ impl Server {
         .unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
-        let streams = Streams::new(relay.clone());
+        let metrics = Metrics::new().unwrap();
+        let streams = Streams::new(relay.clone(), metrics.streams().clone());
+        let let_in = Some(streams.clone());
         let router = Router::new().route("/", get(|| async { "a page" }));
         let server = axum_server::from_tcp(listener).unwrap();
         let made =
@@ -57,7 +66,7 @@ impl Server {
         let cert = made.as_ref().map(|made| made.cert.der().clone());
         match made {
             None => {
-                let server = server.acceptor(Sniff::new(DefaultAcceptor::new(), streams));
+                let server = server.acceptor(Sniff::new(DefaultAcceptor::new(), let_in));
                 tokio::spawn(server.serve(router.into_make_service()));
             }
             Some(made) => {
@@ -70,7 +79,8 @@ impl Server {
                     .with_single_cert(vec![made.cert.der().clone()], key)
                     .unwrap();
                 let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config)));
-                let server = server.acceptor(Sniff::new(acceptor, streams));
+                let plain = Sniff::before_tls(DefaultAcceptor::new(), let_in.clone());
+                let server = server.acceptor(Sniff::new(acceptor.acceptor(plain), let_in));
                 tokio::spawn(server.serve(router.into_make_service()));
             }
         }
@@ -79,13 +89,30 @@ impl Server {
             _events: events,
             at,
             tls: cert,
+            metrics,
+            streams,
         }
     }
 
+    fn metric(&self, name: &str) -> u64 {
+        let counts = Counts {
+            created: 0,
+            claimed: 0,
+            ended: 0,
+        };
+        let text = self.metrics.render(counts, None).unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name));
+        value.map_or(0, |value| value.trim().parse().unwrap())
+    }
+
+    async fn connect_plain(&self) -> Box<dyn Stream> {
+        Box::new(TcpStream::connect(self.at).await.unwrap())
+    }
+
     async fn connect(&self) -> Box<dyn Stream> {
-        let tcp = TcpStream::connect(self.at).await.unwrap();
+        let tcp = self.connect_plain().await;
         let Some(cert) = &self.tls else {
-            return Box::new(tcp);
+            return tcp;
         };
         let mut roots = RootCertStore::empty();
         roots.add(cert.clone()).unwrap();
@@ -115,7 +142,10 @@ const CHANNEL: u16 = 0x4abc;
 
 impl Agent {
     async fn ice_tcp(server: &Server, ice: LegIce) -> Self {
-        let stream = server.connect().await;
+        Self::over(server.connect().await, ice)
+    }
+
+    fn over(stream: Box<dyn Stream>, ice: LegIce) -> Self {
         Self {
             stream,
             inbound: Vec::new(),
@@ -265,6 +295,27 @@ async fn assert_session_over_streams(tls: bool) {
         page.starts_with("HTTP/1.1 200") && page.ends_with("a page"),
         "{page}"
     );
+
+    for kind in ["http", "turn", "ice_tcp"] {
+        let name = format!("authloop_streams_accepted_total{{kind=\"{kind}\"}}");
+        assert_eq!(server.metric(&name), 1, "{kind}");
+    }
+    for kind in ["turn", "ice_tcp"] {
+        assert_eq!(server.metric(&open(kind)), 1);
+        for direction in ["received", "sent"] {
+            let name =
+                format!("authloop_stream_bytes_total{{direction=\"{direction}\",kind=\"{kind}\"}}");
+            assert!(server.metric(&name) > 100, "{kind} {direction}");
+        }
+    }
+}
+
+fn open(kind: &str) -> String {
+    format!("authloop_streams_open{{kind=\"{kind}\"}}")
+}
+
+fn ended(kind: &str, reason: &str) -> String {
+    format!("authloop_streams_ended_total{{kind=\"{kind}\",reason=\"{reason}\"}}")
 }
 
 #[tokio::test]
@@ -275,6 +326,38 @@ async fn ice_tcp_turn_and_http_share_a_plain_port() {
 #[tokio::test]
 async fn ice_tcp_turn_and_http_share_a_tls_port() {
     assert_session_over_streams(true).await;
+}
+
+#[tokio::test]
+async fn plain_ice_tcp_is_let_in_before_tls() {
+    let server = Server::start(true);
+    let [host, _] = server.relay.open([7; 16]).await.unwrap();
+    let mut agent = Agent::over(server.connect_plain().await, host);
+
+    agent.connect().await;
+
+    assert_eq!(server.metric(&open("ice_tcp")), 1);
+}
+
+#[tokio::test]
+async fn the_end_of_the_server_closes_every_stream() {
+    for tls in [false, true] {
+        let server = Server::start(tls);
+        let [host, viewer] = server.relay.open([7; 16]).await.unwrap();
+        let mut host = Agent::ice_tcp(&server, host).await;
+        let mut viewer = Agent::turn(&server, viewer).await;
+        host.connect().await;
+        viewer.connect().await;
+
+        server.streams.close().await;
+
+        for (agent, kind) in [(&mut host, "ice_tcp"), (&mut viewer, "turn")] {
+            // Under TLS a missing farewell is an error here.
+            assert_eq!(agent.stream.read(&mut [0; 64]).await.unwrap(), 0);
+            assert_eq!(server.metric(&ended(kind, "shutdown")), 1);
+            assert_eq!(server.metric(&open(kind)), 0);
+        }
+    }
 }
 
 #[tokio::test]
@@ -294,6 +377,8 @@ async fn a_stream_without_the_leg_s_password_is_closed() {
     let check = agent.check(PWD);
     agent.send(&check).await;
     assert_eq!(agent.receive().await, None);
+    server.streams.close().await;
+    assert_eq!(server.metric(&ended("ice_tcp", "unproven")), 2);
 }
 
 #[tokio::test]
@@ -328,4 +413,6 @@ async fn a_silent_client_s_media_never_piles_up() {
         host.send(&[128; 1_200]).await;
     }
     host.connect().await;
+    let dropped = "authloop_stream_drops_total{reason=\"queue_full\"}";
+    assert!(server.metric(dropped) > 0);
 }

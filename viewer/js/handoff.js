@@ -187,7 +187,7 @@ export class Handoff {
     this.#ice = ice;
     this.#answered = this.#restarts;
     if (!this.#peer) return this.#newPeer();
-    const same = old?.ufrag === ice.ufrag && old.pwd === ice.pwd && old.candidates.join() === ice.candidates.join();
+    const same = old !== null && JSON.stringify({ ...old, generation: 0 }) === JSON.stringify({ ...ice, generation: 0 });
     if (same) {
       // The socket was renewed, the leg is the one in use.
       if (this.#trouble) this.#askRestart();

@@ -5,7 +5,7 @@ import { b64u, equal, random, sha256, unb64u } from "./bytes.js";
 import { Channel } from "./channel.js";
 import { transcript } from "./keys.js";
 import { RecordBox, sealHello } from "./seal.js";
-import { checkFingerprint, fingerprintOf, formatFingerprint, localIce, munge, restartAnswer } from "./sdp.js";
+import { checkFingerprint, fingerprintOf, formatFingerprint, iceServers, localIce, munge, restartAnswer } from "./sdp.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /** @typedef {import("./events.js").Output} Output */
@@ -85,7 +85,7 @@ export class Peer {
       certificates: [identity.certificate],
       bundlePolicy: "max-bundle",
       rtcpMuxPolicy: "require",
-      iceServers: [],
+      iceServers: iceServers(ice),
     });
     this.#dc = this.#pc.createDataChannel("authloop", { negotiated: true, id: 0, ordered: true });
     this.#pc.ontrack = (e) => {
@@ -171,7 +171,10 @@ export class Peer {
   async restart(ice) {
     this.ice = ice;
     await this.#serial(async () => {
-      if (!this.negotiated || this.#closed) return; // the offer will be answered with the new ones
+      if (this.#closed) return;
+      // The leg's new credentials are TURN's, too.
+      this.#pc.setConfiguration({ ...this.#pc.getConfiguration(), iceServers: iceServers(ice) });
+      if (!this.negotiated) return; // the offer will be answered with the new ones
       const offer = await this.#pc.createOffer({ iceRestart: true });
       await this.#pc.setLocalDescription(offer);
       this.#sendLocalIce();

@@ -7,7 +7,14 @@
  * @property {number} generation
  * @property {string} ufrag
  * @property {string} pwd
- * @property {string[]} candidates `ip:port` or `[ip6]:port`
+ * @property {string[]} candidates the relay's UDP addresses, `ip:port` or `[ip6]:port`
+ * @property {string[]} tcp its passive ICE-TCP addresses (RFC 6544), likewise
+ * @property {Turn | null} turn
+ *
+ * @typedef {object} Turn a TURN server that reaches the leg over TCP or TLS, as `iceServers` takes it
+ * @property {string[]} urls
+ * @property {string} username
+ * @property {string} credential
  */
 
 export class SdpError extends Error {}
@@ -15,7 +22,14 @@ export class SdpError extends Error {}
 // ice-char (RFC 8839 section 5.4); lengths from the same section.
 const UFRAG = /^[A-Za-z0-9+/]{4,256}$/;
 const PWD = /^[A-Za-z0-9+/]{22,256}$/;
+const CHARS = /^[A-Za-z0-9+/]{1,256}$/;
 const MAX_CANDIDATES = 8;
+// RFC 7065 narrowed: a port and TCP must be named.
+const TURN_URL = /^turns?:(?:\[([0-9A-Fa-f:.]+)\]|[A-Za-z0-9.-]+):([0-9]{1,5})\?transport=tcp$/;
+const MAX_URLS = 4;
+const MAX_URL = 300;
+// RFC 6544 section 4.2: below every UDP candidate; 4 is a passive host candidate's direction preference.
+const TCP_PRIORITY = 90 * 2 ** 24 + (4 * 2 ** 13 + 2 ** 13 - 1) * 2 ** 8 + 255;
 
 /**
  * Checks what signaling sent, so that nothing can inject a line. Throws {@link SdpError}.
@@ -23,18 +37,49 @@ const MAX_CANDIDATES = 8;
  * @returns {Ice}
  */
 export function parseIce(m) {
+  const tcp = m?.tcp ?? [];
+  const turn = m?.turn ?? null;
   const good =
     Number.isSafeInteger(m?.generation) &&
-    typeof m.ufrag === "string" &&
-    UFRAG.test(m.ufrag) &&
-    typeof m.pwd === "string" &&
-    PWD.test(m.pwd) &&
-    Array.isArray(m.candidates) &&
+    matches(UFRAG, m.ufrag) &&
+    matches(PWD, m.pwd) &&
+    areAddresses(m.candidates) &&
     m.candidates.length > 0 &&
-    m.candidates.length <= MAX_CANDIDATES &&
-    m.candidates.every((/** @type {unknown} */ c) => parseAddress(c) !== null);
+    areAddresses(tcp) &&
+    (turn === null || isTurn(turn));
   if (!good) throw new SdpError("the relay's ICE parameters are malformed");
-  return { generation: m.generation, ufrag: m.ufrag, pwd: m.pwd, candidates: m.candidates };
+  return { generation: m.generation, ufrag: m.ufrag, pwd: m.pwd, candidates: m.candidates, tcp, turn };
+}
+
+/**
+ * @param {RegExp} pattern
+ * @param {unknown} value
+ */
+const matches = (pattern, value) => typeof value === "string" && pattern.test(value);
+
+/** @param {unknown} list */
+const areAddresses = (list) =>
+  Array.isArray(list) && list.length <= MAX_CANDIDATES && list.every((address) => parseAddress(address) !== null);
+
+/** @param {any} turn */
+function isTurn(turn) {
+  return (
+    typeof turn === "object" &&
+    Object.keys(turn).every((key) => ["urls", "username", "credential"].includes(key)) &&
+    Array.isArray(turn.urls) &&
+    turn.urls.length > 0 &&
+    turn.urls.length <= MAX_URLS &&
+    turn.urls.every(isTurnUrl) &&
+    matches(CHARS, turn.username) &&
+    matches(CHARS, turn.credential)
+  );
+}
+
+/** @param {unknown} url */
+function isTurnUrl(url) {
+  if (typeof url !== "string" || url.length > MAX_URL) return false;
+  const [, v6, port] = TURN_URL.exec(url) ?? [];
+  return Number(port) >= 1 && Number(port) <= 65535 && (v6 === undefined || URL.canParse(`http://[${v6}]/`));
 }
 
 /**
@@ -94,11 +139,31 @@ export function munge(sdp, ice) {
 
 /** @param {Ice} ice */
 function candidateLines(ice) {
-  return ice.candidates.map((c, i) => {
-    const { ip, port } = /** @type {{ip: string, port: number}} */ (parseAddress(c));
-    return `a=candidate:${i + 1} 1 udp ${2130706431 - i} ${ip} ${port} typ host`;
-  });
+  const udp = ice.candidates.map((address, i) => candidateLine(i, "udp", 2130706431 - i, address));
+  // Other-pref must differ from candidate to candidate (RFC 6544 section 4.2).
+  const tcp = ice.tcp.map(
+    (address, i) => `${candidateLine(udp.length + i, "tcp", TCP_PRIORITY - i * 2 ** 8, address)} tcptype passive`,
+  );
+  return [...udp, ...tcp];
 }
+
+/**
+ * @param {number} index
+ * @param {"udp" | "tcp"} transport
+ * @param {number} priority
+ * @param {string} address
+ */
+function candidateLine(index, transport, priority, address) {
+  const { ip, port } = /** @type {{ip: string, port: number}} */ (parseAddress(address));
+  return `a=candidate:${index + 1} 1 ${transport} ${priority} ${ip} ${port} typ host`;
+}
+
+/**
+ * The ways to the relay where no UDP is let out, as a peer connection takes them.
+ * @param {Ice} ice
+ * @returns {RTCIceServer[]}
+ */
+export const iceServers = ({ turn }) => (turn ? [turn] : []);
 
 /**
  * The certificate that every m-line of the description names; throws unless there is exactly one.

@@ -64,7 +64,7 @@ const OFFER = [
   "m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "c=IN IP4 0.0.0.0", "a=setup:actpass", "a=mid:1", "a=ice-ufrag:old",
   "a=ice-pwd:oldoldoldoldoldoldoldold", `a=fingerprint:${FP.toLowerCase()}`, "a=sctp-port:5000", "",
 ].join("\r\n");
-const ICE = { generation: 1, ufrag: "newufrag0123456789", pwd: "newpwdnewpwdnewpwdnewpwd", candidates: ["192.0.2.1:3478", "[2001:db8::1]:3478"] };
+const ICE = { generation: 1, ufrag: "newufrag0123456789", pwd: "newpwdnewpwdnewpwdnewpwd", candidates: ["192.0.2.1:3478", "[2001:db8::1]:3478"], tcp: [], turn: null };
 
 test("a description is munged to the relay's leg alone", () => {
   const out = munge(OFFER, ICE);

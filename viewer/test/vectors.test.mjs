@@ -8,6 +8,7 @@ import { encodeFrame } from "../js/frames.js";
 import { openInvitation } from "../js/invitation.js";
 import { deriveKeys, transcript } from "../js/keys.js";
 import { parseFragment } from "../js/link.js";
+import { iceServers, munge, parseIce, SdpError } from "../js/sdp.js";
 import { openFrame, openHello, openOutput, RecordBox, sealFrame, sealHello, sealOutput } from "../js/seal.js";
 
 const load = (name) => JSON.parse(readFileSync(new URL(`../../protocol/vectors/${name}.json`, import.meta.url), "utf8"));
@@ -15,6 +16,7 @@ const link = load("link");
 const hello = load("hello");
 const device = load("device");
 const frames = load("frames");
+const ice = load("ice");
 const id = unb64u(link.id);
 
 const aes = (key) => crypto.subtle.importKey("raw", unb64u(key), "AES-GCM", false, ["encrypt", "decrypt"]);
@@ -139,4 +141,14 @@ test("input frames and host records", async () => {
     assert.deepEqual(await openOutput(h2v, counter, unb64u(r.sealed)), r.message);
     await assert.rejects(openOutput(h2v, counter + 1, unb64u(r.sealed)));
   }
+});
+
+test("the relay's ICE parameters", () => {
+  const candidates = (sdp) => sdp.split("\r\n").filter((line) => line.startsWith("a=candidate:"));
+  for (const vector of ice.good) {
+    const taken = parseIce({ type: "ice", ...vector.ice });
+    assert.deepEqual(candidates(munge("v=0\r\nm=video 9 x 96\r\n", taken)), vector.lines);
+    assert.deepEqual(iceServers(taken), vector.ice.turn ? [vector.ice.turn] : []);
+  }
+  for (const bent of ice.bad) assert.throws(() => parseIce({ ...ice.good[0].ice, ...bent }), SdpError, JSON.stringify(bent));
 });

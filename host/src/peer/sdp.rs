@@ -35,7 +35,8 @@ pub enum SdpError {
     Credentials,
 }
 
-/// The peer's description with the relay's leg as the only path.
+/// The peer's description with the relay's leg as the only path: by UDP, since whoever runs a host
+/// can let UDP out.
 ///
 /// # Errors
 /// [`SdpError::Ice`] for parameters that are not ice-chars, [`SdpError::NoMedia`].
@@ -172,6 +173,8 @@ mod tests {
             ufrag: "relayufrag".to_owned(),
             pwd: "relaypasswordrelaypassword".to_owned(),
             candidates: vec!["192.0.2.9:3478".parse().unwrap()],
+            tcp: vec!["192.0.2.9:443".parse().unwrap()],
+            turn: None,
         }
     }
 

@@ -65,6 +65,8 @@ fn legs() -> Legs {
         ufrag: "ufrag".to_owned(),
         pwd: "p".repeat(22),
         candidates: vec![([127, 0, 0, 1], 3478).into()],
+        tcp: Vec::new(),
+        turn: Vec::new(),
     };
     Legs {
         host: leg(),

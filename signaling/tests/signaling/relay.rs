@@ -39,6 +39,21 @@ async fn a_restart_gives_one_side_new_credentials() {
 }
 
 #[tokio::test]
+async fn the_ways_without_udp_come_with_the_leg_s_own_credentials() {
+    let server = Server::start().await;
+    let (session, device) = (server.session().await, Device::new());
+    let mut viewer = server.viewer(&session, &device).await;
+
+    let ice = viewer.ice().await;
+
+    assert_eq!(ice.tcp, ["127.0.0.1:443".parse().unwrap()]);
+    let turn = ice.turn.clone().unwrap();
+    assert_eq!(turn.urls, ["turns:relay.example:443?transport=tcp"]);
+    assert_eq!((&turn.username, &turn.credential), (&ice.ufrag, &ice.pwd));
+    assert!(ice.is_well_formed());
+}
+
+#[tokio::test]
 async fn a_returning_side_gets_the_newest_credentials() {
     let server = Server::start().await;
     let (session, device, _host, mut viewer) = server.handoff().await;

@@ -54,6 +54,8 @@ impl FakeRelay {
             ufrag: format!("ufrag{number:011}"),
             pwd: format!("pwd{number:021}"),
             candidates: vec![([127, 0, 0, 1], 3478).into()],
+            tcp: vec![([127, 0, 0, 1], 443).into()],
+            turn: vec!["turns:relay.example:443?transport=tcp".to_owned()],
         }
     }
 }

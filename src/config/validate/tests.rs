@@ -72,6 +72,20 @@ fn every_refusal_names_its_key() {
             },
         ),
         (
+            "streams",
+            RawConfig {
+                streams: text("maybe"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "streams_advertise",
+            RawConfig {
+                streams_advertise: list("relay.example"),
+                ..RawConfig::default()
+            },
+        ),
+        (
             "public_origin",
             RawConfig {
                 public_origin: text("relay"),

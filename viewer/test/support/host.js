@@ -4,7 +4,7 @@ import { b64u, concat, equal, random, sha256, unb64u, utf8, text as decode } fro
 import { deriveKeys, transcript } from "/js/keys.js";
 import { openFrame, openHello, RecordBox, sealOutput } from "/js/seal.js";
 import { newCertificate } from "/js/peer.js";
-import { formatFingerprint, localIce, munge } from "/js/sdp.js";
+import { formatFingerprint, localIce, munge, parseIce } from "/js/sdp.js";
 
 const fake = (window.fake = {
   events: [], frames: 0, fillers: 0, controls: 0, applied: 0, refused: 0, hellos: 0, verified: false, stream: "",
@@ -80,7 +80,7 @@ async function onSignal(m) {
   if (m.type === "challenge") signal({ type: "attach", host_token: hostToken });
   if (m.type === "ice") {
     const changed = ice && ice.ufrag !== m.ufrag;
-    ice = m;
+    ice = parseIce(m);
     if (changed && pc && answer) {
       await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
       await pc.setRemoteDescription({ type: "answer", sdp: munge(answer, ice) });

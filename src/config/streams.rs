@@ -1,0 +1,261 @@
+//! Where clients are told to go with ICE-TCP and TURN when no UDP is let out.
+
+use std::net::{IpAddr, SocketAddr};
+
+use authloop_protocol::signal::{MAX_CANDIDATES, MAX_URLS, is_turn_url};
+use authloop_signaling::origin::Origin;
+
+use super::{Config, ConfigError, Tls, validate::invalid};
+
+const KEY: &str = "streams_advertise";
+
+/// ICE-TCP and TURN at the HTTP port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// Not let in.
+    Off,
+    /// Let in, and advertised where the other options make them likely to arrive.
+    Likely,
+    /// Let in, and advertised here.
+    At(StreamWays),
+}
+
+/// What clients are told of the HTTP port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamWays {
+    /// Passive ICE-TCP candidates.
+    pub tcp: Vec<SocketAddr>,
+    /// TURN URLs.
+    pub turn: Vec<String>,
+}
+
+impl StreamWays {
+    /// Whether there is no way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tcp.is_empty() && self.turn.is_empty()
+    }
+}
+
+impl std::fmt::Display for StreamWays {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tcp = self.tcp.iter().map(|address| format!("tcp:{address}"));
+        let all: Vec<String> = tcp.chain(self.turn.iter().cloned()).collect();
+        f.write_str(&all.join(", "))
+    }
+}
+
+pub(super) fn parse(let_in: bool, given: Option<Vec<String>>) -> Result<Streams, ConfigError> {
+    let Some(texts) = given else {
+        return Ok(if let_in {
+            Streams::Likely
+        } else {
+            Streams::Off
+        });
+    };
+    if !let_in {
+        return Err(invalid(KEY, "makes no sense with `streams` off"));
+    }
+    let mut ways = StreamWays::default();
+    for text in &texts {
+        if !push(&mut ways, text) {
+            return Err(invalid(
+                KEY,
+                format!(
+                    "must be ways like tcp:203.0.113.7:443, turn:relay.example:80 or \
+                     turns:relay.example:443; `{text}` is none"
+                ),
+            ));
+        }
+    }
+    if ways.is_empty() || ways.tcp.len() > MAX_CANDIDATES || ways.turn.len() > MAX_URLS {
+        let reason = format!(
+            "must name a way, at most {MAX_CANDIDATES} of `tcp:`, and at most {MAX_URLS} of \
+             `turn:` and `turns:` together"
+        );
+        return Err(invalid(KEY, reason));
+    }
+    Ok(Streams::At(ways))
+}
+
+/// `false` when the text is no way.
+fn push(ways: &mut StreamWays, text: &str) -> bool {
+    let Some(address) = text.strip_prefix("tcp:") else {
+        let url = format!("{text}?transport=tcp");
+        let good = is_turn_url(&url);
+        ways.turn.extend(Some(url).filter(|_| good));
+        return good;
+    };
+    let address = address.parse().ok();
+    let address = address.filter(|at: &SocketAddr| !at.ip().is_unspecified() && at.port() != 0);
+    ways.tcp.extend(address);
+    address.is_some()
+}
+
+impl Config {
+    /// What clients are told of the HTTP port, once it listens at `bound`.
+    #[must_use]
+    pub fn stream_ways(&self, bound: SocketAddr) -> StreamWays {
+        match &self.streams {
+            Streams::At(ways) => ways.clone(),
+            Streams::Likely if !self.is_behind_http_proxy() => self.likely_ways(bound),
+            Streams::Off | Streams::Likely => StreamWays::default(),
+        }
+    }
+
+    /// Such a proxy lets nothing but HTTP through.
+    fn is_behind_http_proxy(&self) -> bool {
+        let ends_tls = |origin: &Origin| origin.is_secure() != (self.tls != Tls::Off);
+        !self.trusted_proxies.is_empty() || self.public_origin.as_ref().is_some_and(ends_tls)
+    }
+
+    fn likely_ways(&self, bound: SocketAddr) -> StreamWays {
+        let Ok(origin) = self.origin_at(bound).parse::<Origin>() else {
+            return StreamWays::default();
+        };
+        let (host, port) = (origin.host(), origin.port());
+        let named = self.public_origin.as_ref().and_then(|_| literal(host));
+        let ips = match named {
+            Some(ip) => vec![ip],
+            None if bound.ip().is_unspecified() => self.relay_advertise.clone(),
+            None => vec![bound.ip()],
+        };
+        let reachable = |ip: &IpAddr| bound.is_ipv6() || ip.is_ipv4();
+        let ips = ips.into_iter().filter(reachable).take(MAX_CANDIDATES);
+        let scheme = if origin.is_secure() { "turns" } else { "turn" };
+        let url = format!("{scheme}:{host}:{port}?transport=tcp");
+        StreamWays {
+            tcp: ips.map(|ip| SocketAddr::new(ip, port)).collect(),
+            turn: vec![url],
+        }
+    }
+}
+
+fn literal(host: &str) -> Option<IpAddr> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{RawConfig, ServeArgs};
+
+    fn config(options: RawConfig) -> Result<Config, String> {
+        let args = ServeArgs {
+            options,
+            ..ServeArgs::default()
+        };
+        Config::load(&args, []).map_err(|error| error.to_string())
+    }
+
+    fn text(value: &str) -> Option<String> {
+        Some(value.to_owned())
+    }
+
+    fn list(values: &[&str]) -> Option<Vec<String>> {
+        Some(values.iter().map(|&value| value.to_owned()).collect())
+    }
+
+    fn ways(options: RawConfig, bound: &str) -> String {
+        let config = config(options).unwrap();
+        config.stream_ways(bound.parse().unwrap()).to_string()
+    }
+
+    #[test]
+    fn the_likely_ways_follow_origin_and_address() {
+        let public = RawConfig {
+            tls: text("self-signed"),
+            open_registration: text("true"),
+            listen: text("0.0.0.0:443"),
+            relay_advertise: list(&["203.0.113.7"]),
+            ..RawConfig::default()
+        };
+        let named = |origin| RawConfig {
+            public_origin: text(origin),
+            ..public.clone()
+        };
+        for (options, bound, expected) in [
+            (
+                RawConfig::default(),
+                "127.0.0.1:7443",
+                "tcp:127.0.0.1:7443, turn:127.0.0.1:7443?transport=tcp",
+            ),
+            (
+                public.clone(),
+                "0.0.0.0:443",
+                "tcp:203.0.113.7:443, turns:203.0.113.7:443?transport=tcp",
+            ),
+            (
+                named("https://relay.example"),
+                "0.0.0.0:8443",
+                "tcp:203.0.113.7:443, turns:relay.example:443?transport=tcp",
+            ),
+            (
+                named("https://[2001:db8::1]:444"),
+                "[::]:443",
+                "tcp:[2001:db8::1]:444, turns:[2001:db8::1]:444?transport=tcp",
+            ),
+        ] {
+            assert_eq!(ways(options, bound), expected);
+        }
+    }
+
+    #[test]
+    fn behind_an_http_proxy_only_what_was_given_is_advertised() {
+        let by_scheme = RawConfig {
+            public_origin: text("https://relay.example"),
+            ..RawConfig::default()
+        };
+        let by_trust = RawConfig {
+            trusted_proxies: list(&["127.0.0.1"]),
+            ..RawConfig::default()
+        };
+        for proxied in [by_scheme, by_trust] {
+            assert_eq!(ways(proxied.clone(), "127.0.0.1:7443"), "");
+            let given = RawConfig {
+                streams_advertise: list(&["tcp:203.0.113.7:444", "turns:relay.example:444"]),
+                ..proxied
+            };
+            assert_eq!(
+                ways(given, "127.0.0.1:7443"),
+                "tcp:203.0.113.7:444, turns:relay.example:444?transport=tcp"
+            );
+        }
+    }
+
+    #[test]
+    fn off_is_off() {
+        let off = RawConfig {
+            streams: text("false"),
+            ..RawConfig::default()
+        };
+        assert_eq!(ways(off.clone(), "127.0.0.1:7443"), "");
+        let contrary = RawConfig {
+            streams_advertise: list(&["turn:relay.example:80"]),
+            ..off
+        };
+        assert!(config(contrary).unwrap_err().contains("`streams` off"));
+    }
+
+    #[test]
+    fn what_is_no_way_is_named() {
+        for bad in [
+            "relay.example:443",
+            "tcp:relay.example:443",
+            "tcp:0.0.0.0:443",
+            "tcp:203.0.113.7:0",
+            "turn:relay.example",
+            "stun:relay.example:3478",
+            "turns:relay.example:443?transport=tcp",
+        ] {
+            let options = RawConfig {
+                streams_advertise: list(&[bad]),
+                ..RawConfig::default()
+            };
+            let error = config(options).unwrap_err();
+            assert!(error.starts_with("`streams_advertise` must"), "{error}");
+            assert!(error.contains(bad), "{error}");
+        }
+    }
+}
