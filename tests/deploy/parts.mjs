@@ -51,9 +51,11 @@ export async function freePort() {
 }
 
 export class Server extends Part {
-  static async start(t) {
+  /** `wrapper`: a command that runs it. */
+  static async start(t, wrapper = []) {
     assert.ok(existsSync(AUTHLOOP), `${AUTHLOOP} is missing: cargo build -p authloop`);
-    const server = new Server("server", AUTHLOOP, ["serve", "--json", "--listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"]);
+    const [file, ...args] = [...wrapper, AUTHLOOP, "serve", "--json", "--listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"];
+    const server = new Server("server", file, args, { group: wrapper.length > 0 });
     t.after(() => server.stop());
     const { listen } = await server.event((e) => e.event === "listening", "the start");
     return Object.assign(server, { listen, url: `http://${listen}` });
