@@ -132,6 +132,8 @@ pub enum InputEvent {
     ReleaseAll,
     /// The user says that the sign-in is complete.
     Done,
+    /// The user ends it although the check after [`InputEvent::Done`] did not find them signed in.
+    FinishAnyway,
     /// The user refuses.
     Decline {
         /// Why.
@@ -167,6 +169,7 @@ impl InputEvent {
             Self::Viewport { .. }
                 | Self::ReleaseAll
                 | Self::Done
+                | Self::FinishAnyway
                 | Self::Decline { .. }
                 | Self::Refresh
         )
@@ -220,6 +223,7 @@ impl std::fmt::Debug for InputEvent {
             Self::Navigate { .. } => "Navigate",
             Self::ReleaseAll => "ReleaseAll",
             Self::Done => "Done",
+            Self::FinishAnyway => "FinishAnyway",
             Self::Decline { .. } => "Decline",
             Self::Refresh => "Refresh",
         })

@@ -69,6 +69,13 @@ pub enum OutputMessage {
         /// One sentence, in English.
         message: String,
     },
+    /// What the host found when the user said that they are done; the handoff goes on.
+    Checked {
+        /// What the browser shows.
+        verdict: Verdict,
+        /// One sentence, in English.
+        message: String,
+    },
     /// The handoff is over.
     Outcome {
         /// How.
@@ -76,6 +83,18 @@ pub enum OutputMessage {
         /// One sentence, in English.
         message: String,
     },
+}
+
+/// What the browser shows of the sign-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// What the agent asked for is there.
+    SignedIn,
+    /// It is not there.
+    NotSignedIn,
+    /// Nothing can be said.
+    Inconclusive,
 }
 
 /// Why input was not applied.

@@ -11,7 +11,7 @@ use authloop_protocol::{
     id::{Blob, SessionId, to_b64u},
     invitation::{Fingerprint, Invitation, invitation_hash},
     link::{LinkFragment, LinkKeys, LinkSecret},
-    output::{OutputMessage, Page},
+    output::{OutputMessage, Page, Verdict},
     seal::{Hello, HostKeyPair, SealContext, SealedSignal, Transcript, open_hello, seal_hello},
 };
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
@@ -241,6 +241,10 @@ fn frames() -> Value {
             can_go_back: false,
         }),
         OutputMessage::Field { field: None },
+        OutputMessage::Checked {
+            verdict: Verdict::NotSignedIn,
+            message: "Not yet.".to_owned(),
+        },
     ];
     let mut sealer = OutputSealer::new(&key_h2v);
     let mut opener = OutputOpener::new(&key_h2v);

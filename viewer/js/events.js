@@ -19,6 +19,7 @@
  *   | {t: "navigate", action: "back" | "forward" | "reload"}
  *   | {t: "release_all"}
  *   | {t: "done"}
+ *   | {t: "finish_anyway"}
  *   | {t: "decline", reason: DeclineReason}
  *   | {t: "refresh"}} InputEvent
  *
@@ -54,13 +55,14 @@
  *   | {t: "dialog", id: number, kind: "alert" | "confirm" | "prompt" | "beforeunload", message: string, default: string}
  *   | {t: "dialog_closed", id: number}
  *   | {t: "notice", code: string, message: string}
+ *   | {t: "checked", verdict: "signed_in" | "not_signed_in" | "inconclusive", message: string}
  *   | {t: "outcome", outcome: Outcome, message: string}} Output
  */
 
 export const OUTCOMES = /** @type {const} */ (["resolved", "declined", "expired", "cancelled", "failed"]);
 
 const TYPED = new Set(["key", "text", "composition", "paste", "delete", "replace", "dialog"]);
-const FREE = new Set(["viewport", "release_all", "done", "decline", "refresh"]);
+const FREE = new Set(["viewport", "release_all", "done", "finish_anyway", "decline", "refresh"]);
 
 /**
  * Whether the event may carry what the user typed.

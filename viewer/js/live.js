@@ -3,7 +3,7 @@
 import { button, byId, el, input } from "./dom.js";
 import { Keyboard } from "./keyboard.js";
 import { Pointer } from "./pointer.js";
-import { closeAllSheets, Compose, openDecline, PageDialog, wireDecline } from "./sheets.js";
+import { closeAllSheets, Compose, openChecked, openDecline, PageDialog, wireChecked, wireDecline } from "./sheets.js";
 import { announce, notice, showPage, showSeal, showState, showUnexpected } from "./ui.js";
 import { t } from "./i18n.js";
 import { coarse, View } from "./view.js";
@@ -91,7 +91,10 @@ export class Live {
   setVideo(stream) {
     this.video.srcObject = stream;
     this.#play();
+    const [track] = stream.getVideoTracks();
     const seen = () => {
+      // A connection that ends without ever having had a path leaves a black frame.
+      if (this.video.srcObject !== stream || track?.readyState !== "live") return;
       this.#frame = true;
       document.documentElement.dataset.firstFrame = String(Math.round(performance.now()));
       this.#show();
@@ -119,6 +122,8 @@ export class Live {
         return this.dialogs.open(output, this.#page?.origin || t("live.title"));
       case "dialog_closed":
         return this.dialogs.closed(output.id);
+      case "checked":
+        return openChecked();
       case "notice":
         return notice(output.code, output.message);
       case "refused":
@@ -238,6 +243,9 @@ export class Live {
     const on = (/** @type {string} */ id, /** @type {() => void} */ work) => button(id).addEventListener("click", work);
     const decline = (/** @type {import("./events.js").DeclineReason} */ reason) => void this.handoff.decline(reason);
     wireDecline(decline);
+    wireChecked(() => {
+      if (this.#send({ t: "finish_anyway" }) === "ok") announce(t("live.finishing"));
+    });
     on("decline", openDecline);
     on("unexpected-decline", openDecline);
     on("unexpected-continue", () => {

@@ -9,7 +9,7 @@ import { isolated } from "./ui.js";
 
 /** A click on a `data-close` button or on the backdrop closes a sheet of the viewer's own. */
 export function wireSheets() {
-  for (const id of ["sheet-decline", "sheet-compose"]) {
+  for (const id of ["sheet-decline", "sheet-compose", "sheet-checked"]) {
     const sheet = dialog(id);
     sheet.addEventListener("click", (e) => {
       if (e.target === sheet || (e.target instanceof Element && e.target.closest("[data-close]"))) sheet.close();
@@ -26,6 +26,23 @@ export function wireDecline(decline) {
       decline(/** @type {DeclineReason} */ (choice.dataset.reason));
     });
   }
+}
+
+/**
+ * The host looked, and the user does not seem to be signed in.
+ * @param {() => void} finishAnyway
+ */
+export function wireChecked(finishAnyway) {
+  button("checked-finish").addEventListener("click", () => {
+    dialog("sheet-checked").close();
+    finishAnyway();
+  });
+}
+
+export function openChecked() {
+  const sheet = dialog("sheet-checked");
+  if (!sheet.open) sheet.showModal();
+  button("checked-retry").focus();
 }
 
 export const openDecline = () => dialog("sheet-decline").showModal();
@@ -137,5 +154,5 @@ export class PageDialog {
 }
 
 export function closeAllSheets() {
-  for (const id of ["sheet-decline", "sheet-compose", "page-dialog"]) dialog(id).close();
+  for (const id of ["sheet-decline", "sheet-compose", "sheet-checked", "page-dialog"]) dialog(id).close();
 }

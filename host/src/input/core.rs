@@ -120,6 +120,7 @@ impl InputState {
             | InputEvent::Dialog { .. }
             | InputEvent::Navigate { .. }
             | InputEvent::Done
+            | InputEvent::FinishAnyway
             | InputEvent::Decline { .. }
             | InputEvent::Refresh => {}
         }

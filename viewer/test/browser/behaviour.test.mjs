@@ -297,6 +297,22 @@ test("dialogs of the page", async () => {
   await s.close();
 });
 
+test("Done too early: the user is told, goes on, or finishes anyway", async () => {
+  const s = await live();
+  const checked = () => s.host.evaluate(() => fake.output({ t: "checked", verdict: "not_signed_in", message: "Not yet." }));
+  await checked();
+  await s.page.waitForSelector("#sheet-checked[open]");
+  assert.equal(await s.page.evaluate(() => document.activeElement.id), "checked-retry");
+  await s.page.keyboard.press("Enter");
+  await s.page.waitForSelector("#sheet-checked:not([open])", { state: "attached" });
+  assert.deepEqual(await s.host.evaluate(() => fake.events.filter((e) => e.t === "finish_anyway")), []);
+  await checked();
+  await s.page.click("#checked-finish");
+  await s.host.waitForFunction(() => fake.events.some((e) => e.t === "finish_anyway"));
+  await noError(s.host);
+  await s.close();
+});
+
 test("errors before a claim", async () => {
   const cases = [
     ["/", "no_link"], ["/#AAAA", "link_incomplete"], ["/#AQIDBAUGBwgJCgsMDQ4PEA", "unknown_session"],

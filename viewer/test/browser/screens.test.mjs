@@ -83,6 +83,10 @@ for (const locale of LOCALES) for (const scheme of ["light", "dark"]) for (const
     await page.click("#compose");
     await check(page, `${tag}-8-compose`);
     await page.click("#sheet-compose [data-close]");
+    await s.host.evaluate(() => fake.output({ t: "checked", verdict: "not_signed_in", message: "" }));
+    await page.waitForSelector("#sheet-checked[open]");
+    await check(page, `${tag}-8-checked`);
+    await page.click("#checked-retry");
     await s.host.evaluate(() => fake.output({ t: "notice", code: "passkey_required", message: "" }));
     await page.waitForSelector("#notices li");
     b.stub.relay.dead = true;
