@@ -1,7 +1,11 @@
 // Everything that a test needs to hand a real browser to a real browser.
 
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import http from "node:http";
+import https from "node:https";
 import { tmpdir } from "node:os";
+import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { chromium, devices } from "playwright-core";
 import { ARTIFACTS, Part } from "./part.mjs";
@@ -12,7 +16,7 @@ export { ARTIFACTS, Part, within } from "./part.mjs";
 
 const TARGET = process.env.CARGO_TARGET_DIR ?? new URL("../../target", import.meta.url).pathname;
 const BIN = process.env.E2E_BIN ?? `${TARGET}/debug`;
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = [
   "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-default-browser-check",
   "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
@@ -35,7 +39,7 @@ export const usersBrowser = () =>
   }));
 
 /** A browser as people have it, without a flag that WebRTC would notice. */
-export const plainBrowser = () => chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+export const plainBrowser = (options = {}) => chromium.launch({ executablePath: CHROMIUM, ...options, args: [...FLAGS, ...(options.args ?? [])] });
 
 /** The browser that is handed off. */
 export class Remote extends Part {
@@ -75,17 +79,28 @@ export class Site extends Part {
 
 export class Server extends Part {
   constructor(args) {
-    super("server", bin("authloop"), ["serve", "--json", "--listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0", ...args]);
+    const ports = ["--listen", "--relay-listen"].filter((flag) => !args.includes(flag)).flatMap((flag) => [flag, "127.0.0.1:0"]);
+    super("server", bin("authloop"), ["serve", "--json", ...ports, ...args]);
+    this.scheme = args.includes("--tls") ? "https" : "http";
   }
 
   async ready() {
-    const { listen, relay } = await this.event((e) => e.event === "listening", "the start");
-    this.url = `http://${listen}`;
-    this.relay = relay;
+    const { listen, relay, streams } = await this.event((e) => e.event === "listening", "the start");
+    this.url = `${this.scheme}://${listen}`;
+    Object.assign(this, { listen, relay, streams });
   }
 
   async metrics() {
-    return (await fetch(`${this.url}/metrics`)).text();
+    const { get } = this.scheme === "https" ? https : http;
+    // Whose certificate it is does not matter here.
+    const [response] = await once(get(`${this.url}/metrics`, { rejectUnauthorized: false }), "response");
+    return text(response);
+  }
+
+  /** The value of a metric; `name` with its labels. */
+  async metric(name) {
+    const line = (await this.metrics()).split("\n").find((l) => l.startsWith(`${name} `));
+    return Number(line?.slice(name.length + 1) ?? 0);
   }
 }
 
@@ -172,9 +187,9 @@ export class World {
   }
 }
 
-/** A test with a world of its own. */
+/** A test with a world of its own; `skip` says why not. */
 export function scenario(name, options, play) {
-  test(name, { timeout: 180_000 }, async (t) => {
+  test(name, { timeout: 180_000, skip: options.skip ?? false }, async (t) => {
     const world = await World.open(options);
     try {
       await play(world, t);

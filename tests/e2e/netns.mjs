@@ -1,0 +1,96 @@
+// A network of its own for a browser, from which only one TCP port of one address can be reached.
+
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+
+const run = (file, args, input) => execFileSync(file, args, { input, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"] });
+const ip = (...args) => run("ip", args);
+
+/** Why there can be none here, or `false`. */
+export function noNamespaces() {
+  if (process.getuid() !== 0) return "network namespaces need root";
+  try {
+    const name = `al-probe-${process.pid}`;
+    ip("netns", "add", name);
+    try {
+      run("ip", ["netns", "exec", name, "nft", "add", "table", "inet", "probe"]);
+    } finally {
+      ip("netns", "del", name);
+    }
+    return false;
+  } catch (error) {
+    return `no network namespace with nftables here: ${error.message}`;
+  }
+}
+
+export class Netns {
+  /** This side's address: what runs outside of the namespace listens here. */
+  outside = "10.213.77.1";
+  inside = "10.213.77.2";
+  #name = `al${process.pid}`;
+  #folder = mkdtempSync(`${tmpdir()}/authloop-netns-`);
+
+  constructor() {
+    const [near, far] = [`${this.#name}a`, `${this.#name}b`];
+    ip("netns", "add", this.#name);
+    try {
+      ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", this.#name);
+      ip("addr", "add", `${this.outside}/30`, "dev", near);
+      ip("link", "set", near, "up");
+      ip("-n", this.#name, "addr", "add", `${this.inside}/30`, "dev", far);
+      for (const link of [far, "lo"]) ip("-n", this.#name, "link", "set", link, "up");
+      ip("-n", this.#name, "route", "add", "default", "via", this.outside);
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
+  }
+
+  /** Lets nothing out but TCP to this port, and counts the UDP that is dropped. */
+  onlyTcp(port) {
+    this.#nft(`
+      table inet only
+      delete table inet only
+      table inet only {
+        counter tried { }
+        chain out {
+          type filter hook output priority 0; policy drop;
+          oif lo accept
+          ip daddr ${this.outside} tcp dport ${port} accept
+          meta l4proto udp counter name tried drop
+        }
+      }`);
+  }
+
+  /** How many UDP datagrams were dropped. */
+  droppedUdp() {
+    const [, packets] = /packets (\d+)/.exec(this.#exec("nft", "list", "counter", "inet", "only", "tried"));
+    return Number(packets);
+  }
+
+  /** Every TCP connection out of here breaks, as when a phone changes its network. */
+  breakTcp() {
+    this.#exec("ss", "--kill", "--tcp", "state", "established");
+  }
+
+  /** A program that runs `file` inside, for whoever can be told a path only. */
+  wrapper(file) {
+    const path = `${this.#folder}/run`;
+    writeFileSync(path, `#!/bin/sh\nexec ip netns exec ${this.#name} ${file} "$@"\n`, { mode: 0o755 });
+    return path;
+  }
+
+  stop() {
+    ip("netns", "del", this.#name);
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #nft(rules) {
+    run("ip", ["netns", "exec", this.#name, "nft", "-f", "-"], rules);
+  }
+
+  #exec(...command) {
+    return run("ip", ["netns", "exec", this.#name, ...command]);
+  }
+}
