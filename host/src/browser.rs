@@ -14,10 +14,12 @@ mod launch;
 mod origin;
 mod page;
 mod tabs;
+mod transport;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -30,9 +32,10 @@ pub use error::BrowserError;
 pub use focus::{FocusedField, Rect};
 pub use follow::{Dialog, DialogKind, Follower, Health, View};
 pub use ids::{FrameId, SessionId, TargetId};
-pub use launch::{Launch, Launched};
+pub use launch::{Launch, Launched, Piped};
 pub use origin::{OriginInfo, SecurityState};
 pub use page::Page;
+pub(crate) use transport::Transport;
 
 /// What the browser says about one of its pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,14 +106,59 @@ impl Browser {
             Opened::Browser(socket, named) => (socket, named, false),
             Opened::Page(socket, page) => (socket, Some(page), true),
         };
+        Self::start(Transport::socket(socket), named, one_page).await
+    }
+
+    /// Speaks to a browser over a transport that is open already.
+    pub(crate) async fn over(transport: Transport) -> Result<Self, BrowserError> {
+        Self::start(transport, None, false).await
+    }
+
+    async fn start(
+        transport: Transport,
+        named: Option<TargetId>,
+        one_page: bool,
+    ) -> Result<Self, BrowserError> {
         let browser = Self(Arc::new(Inner {
-            connection: Connection::start(socket),
+            connection: Connection::start(transport),
             named,
             one_page,
             attached: Mutex::default(),
         }));
         browser.greet().await?;
         Ok(browser)
+    }
+
+    /// Connects to the browser behind a gate, past it.
+    pub(crate) async fn connect_past(
+        address: &str,
+        control: &SecretString,
+    ) -> Result<Self, BrowserError> {
+        let socket = endpoint::past(address, control).await?;
+        Self::start(Transport::socket(socket), None, false).await
+    }
+
+    /// The address of something beside the browser at `address`, and a client to ask it by.
+    pub(crate) fn aside(
+        address: &str,
+        page: &str,
+    ) -> Result<(url::Url, reqwest::Client), BrowserError> {
+        endpoint::aside(address, page)
+    }
+
+    /// The protocol's description, as the browser at `address` gives it.
+    pub(crate) async fn protocol(address: &str) -> Result<String, BrowserError> {
+        endpoint::protocol(address).await
+    }
+
+    /// A transport to the browser at `address`, for the gate to share.
+    pub(crate) async fn dial(address: &str) -> Result<Transport, BrowserError> {
+        match endpoint::open(address).await? {
+            Opened::Browser(socket, _) => Ok(Transport::socket(socket)),
+            Opened::Page(..) => Err(BrowserError::BadUrl(
+                "it is one page's, and a gate needs the whole browser".to_owned(),
+            )),
+        }
     }
 
     /// Proves that the other side speaks CDP before anyone relies on it.
@@ -185,6 +233,17 @@ impl Browser {
         })?;
         let session = answer["sessionId"].as_str().map(SessionId::from);
         session.ok_or_else(|| BrowserError::Unexpected("Target.attachToTarget".into()))
+    }
+
+    /// A session of its own with a target of any type, not shared and not set up; end it by
+    /// [`Page::detach`].
+    pub(crate) async fn session(&self, target: &TargetId) -> Result<Page, BrowserError> {
+        let session = self.open_session(target).await?;
+        Ok(Page::new(
+            self.0.connection.clone(),
+            target.clone(),
+            Some(session),
+        ))
     }
 
     /// Follows what the user should see, from `start` or else from [`Browser::default_page`].

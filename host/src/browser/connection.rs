@@ -1,6 +1,6 @@
 //! One CDP connection: commands out, replies and events in.
 //!
-//! A reader task owns the socket's receiving half and never waits for anybody: replies complete a
+//! A reader task owns the transport's receiving half and never waits for anybody: replies complete a
 //! one-shot, events go to bounded subscriptions, and a subscription that is full loses the event
 //! and is told so.
 
@@ -9,23 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::error::BrowserError;
 use super::ids::SessionId;
+use super::transport::Transport;
 
 /// How long a command may take before it is given up.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
-/// Commands that may wait for the socket.
-const OUTGOING: usize = 1024;
 
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Reply = Result<Value, BrowserError>;
 
 /// An event from the browser.
@@ -94,10 +88,10 @@ struct Shared {
     ended: watch::Sender<Option<BrowserError>>,
 }
 
-/// A cheap handle on the connection; the socket closes when the last one is dropped.
+/// A cheap handle on the connection; the transport closes when the last one is dropped.
 #[derive(Clone)]
 pub(super) struct Connection {
-    outgoing: mpsc::Sender<Message>,
+    outgoing: mpsc::Sender<String>,
     shared: Arc<Shared>,
 }
 
@@ -122,18 +116,16 @@ struct RpcError {
 }
 
 impl Connection {
-    /// Takes over an open socket and starts its two tasks.
-    pub(super) fn start(socket: Socket) -> Self {
-        let (outgoing, queue) = mpsc::channel(OUTGOING);
+    /// Takes over an open transport and starts to read it.
+    pub(super) fn start(transport: Transport) -> Self {
+        let Transport { outgoing, incoming } = transport;
         let shared = Arc::new(Shared {
             next_id: AtomicU64::new(1),
             pending: Mutex::default(),
             subscriptions: Mutex::default(),
             ended: watch::Sender::new(None),
         });
-        let (sink, stream) = socket.split();
-        tokio::spawn(write(sink, queue));
-        tokio::spawn(read(stream, Arc::clone(&shared)));
+        tokio::spawn(read(incoming, Arc::clone(&shared)));
         Self { outgoing, shared }
     }
 
@@ -241,7 +233,7 @@ impl Connection {
         self.error().unwrap_or_else(closed)
     }
 
-    fn message(&self, session: Option<&SessionId>, method: &str, params: Value) -> (u64, Message) {
+    fn message(&self, session: Option<&SessionId>, method: &str, params: Value) -> (u64, String) {
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let mut command = serde_json::Map::with_capacity(4);
         command.insert("id".into(), id.into());
@@ -250,7 +242,7 @@ impl Connection {
         if let Some(session) = session {
             command.insert("sessionId".into(), session.as_str().into());
         }
-        (id, Message::text(Value::Object(command).to_string()))
+        (id, Value::Object(command).to_string())
     }
 }
 
@@ -265,26 +257,12 @@ impl Drop for Forget {
     }
 }
 
-async fn write(
-    mut sink: futures_util::stream::SplitSink<Socket, Message>,
-    mut queue: mpsc::Receiver<Message>,
-) {
-    while let Some(message) = queue.recv().await {
-        // The reader sees the same failure and reports it.
-        if sink.send(message).await.is_err() {
-            return;
-        }
-    }
-    let _closing = sink.close().await;
-}
-
-async fn read(mut stream: futures_util::stream::SplitStream<Socket>, shared: Arc<Shared>) {
+async fn read(mut incoming: mpsc::Receiver<Result<String, String>>, shared: Arc<Shared>) {
     let reason = loop {
-        match stream.next().await {
-            Some(Ok(Message::Text(text))) => shared.dispatch(text.as_str()),
-            Some(Ok(Message::Close(_))) | None => break "it closed the connection".to_owned(),
-            Some(Ok(_)) => {}
-            Some(Err(e)) => break e.to_string(),
+        match incoming.recv().await {
+            Some(Ok(text)) => shared.dispatch(&text),
+            Some(Err(reason)) => break reason,
+            None => break "it closed the connection".to_owned(),
         }
     };
     shared.end(&BrowserError::Gone(reason));

@@ -2,19 +2,26 @@
 
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request as ClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Error as WsError};
 use url::Url;
 
-use super::connection::Socket;
 use super::error::BrowserError;
 use super::ids::TargetId;
+use super::transport::Socket;
 
 /// How long an address may take to answer.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A full-page screenshot fits; an endless message does not.
 const MAX_MESSAGE: usize = 64 << 20;
+
+/// What an address must look like.
+const EXPECTED: &str = "expected http://host:port, as of a browser started with \
+    --remote-debugging-port, or ws://host:port/devtools/browser/<id>";
 
 /// What a socket speaks for.
 pub(super) enum Opened {
@@ -26,11 +33,12 @@ pub(super) enum Opened {
 
 /// Opens `http(s)://host:port`, `ws(s)://…/devtools/browser/…` or `ws(s)://…/devtools/page/…`.
 pub(super) async fn open(address: &str) -> Result<Opened, BrowserError> {
-    let url = Url::parse(address.trim()).map_err(|e| BrowserError::BadUrl(e.to_string()))?;
-    if url.host_str().is_none() {
-        return Err(BrowserError::BadUrl("it names no host".to_owned()));
-    }
+    let url = Url::parse(address.trim()).map_err(|e| BrowserError::BadUrl(explain(&e)))?;
     match url.scheme() {
+        // `localhost:9222` parses as a scheme and a path.
+        _ if url.host_str().is_none() => Err(BrowserError::BadUrl(format!(
+            "it names no host; {EXPECTED}"
+        ))),
         "http" | "https" => {
             let socket = discover(&url).await?;
             Ok(Opened::Browser(dial(&socket).await?, None))
@@ -40,8 +48,18 @@ pub(super) async fn open(address: &str) -> Result<Opened, BrowserError> {
             None => Ok(Opened::Browser(dial(&url).await?, None)),
         },
         other => Err(BrowserError::BadUrl(format!(
-            "the scheme is {other}, not http, https, ws or wss"
+            "the scheme is {other}, but {EXPECTED}"
         ))),
+    }
+}
+
+/// What is wrong with an address that is no URL, without repeating it.
+fn explain(error: &url::ParseError) -> String {
+    match error {
+        url::ParseError::RelativeUrlWithoutBase => {
+            format!("it does not begin with a scheme such as http://; {EXPECTED}")
+        }
+        other => format!("{other}; {EXPECTED}"),
     }
 }
 
@@ -63,25 +81,15 @@ async fn through_page(url: &Url, page: TargetId) -> Result<Opened, BrowserError>
 }
 
 fn page_of(url: &Url) -> Option<TargetId> {
-    let id = url.path().strip_prefix("/devtools/page/")?;
+    let (_, id) = url.path().split_once("/devtools/page/")?;
     (!id.is_empty() && !id.contains('/')).then(|| TargetId::from(id))
 }
 
 /// Asks `/json/version` for the browser's socket.
 async fn discover(url: &Url) -> Result<Url, BrowserError> {
     let host = host_of(url);
-    let mut version = url.clone();
-    version.set_path("/json/version");
-    // The workspace links one provider; whoever is first installs it.
-    let _already_installed = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .timeout(OPEN_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        // A debugging port is never behind the machine's web proxy.
-        .no_proxy()
-        .build()
-        .map_err(|e| BrowserError::BadUrl(e.to_string()))?;
-    let answer = client.get(version).send().await;
+    let version = under(url, "/json/version");
+    let answer = client()?.get(version).send().await;
     let answer = answer.map_err(|e| BrowserError::Unreachable {
         host: host.clone(),
         reason: root_cause(&e.without_url()),
@@ -107,6 +115,76 @@ async fn discover(url: &Url) -> Result<Url, BrowserError> {
     Ok(rebase(socket, url))
 }
 
+/// Opens the way past a gate.
+pub(super) async fn past(address: &str, control: &SecretString) -> Result<Socket, BrowserError> {
+    let (mut url, _) = aside(address, "/control/browser")?;
+    let scheme = if url.scheme() == "http" { "ws" } else { "wss" };
+    let _same_kind = url.set_scheme(scheme);
+    let unusable = |e: &dyn std::fmt::Display| BrowserError::BadUrl(e.to_string());
+    let mut request = url
+        .as_str()
+        .into_client_request()
+        .map_err(|e| unusable(&e))?;
+    let bearer = format!("Bearer {}", control.expose_secret());
+    let bearer = bearer
+        .parse()
+        .map_err(|_| unusable(&"the control token is malformed"))?;
+    request.headers_mut().insert("authorization", bearer);
+    dial_with(request, host_of(&url)).await
+}
+
+/// The address of something beside the browser at `address`, and a client to ask it by.
+pub(super) fn aside(address: &str, page: &str) -> Result<(Url, reqwest::Client), BrowserError> {
+    let url = Url::parse(address.trim()).map_err(|e| BrowserError::BadUrl(explain(&e)))?;
+    let scheme = match url.scheme() {
+        "ws" | "http" => "http",
+        _ => "https",
+    };
+    let mut found = under(&url, page);
+    let _same_kind = found.set_scheme(scheme);
+    Ok((found, client()?))
+}
+
+/// Asks `/json/protocol` for the protocol's description.
+pub(super) async fn protocol(address: &str) -> Result<String, BrowserError> {
+    let (url, client) = aside(address, "/json/protocol")?;
+    let unreachable = |reason: String| BrowserError::Unreachable {
+        host: host_of(&url),
+        reason,
+    };
+    let failed = |error: reqwest::Error| unreachable(root_cause(&error.without_url()));
+    let answer = client.get(url.clone()).send().await.map_err(failed)?;
+    answer
+        .error_for_status()
+        .map_err(failed)?
+        .text()
+        .await
+        .map_err(failed)
+}
+
+/// The address of one of the browser's own pages.
+///
+/// Services put an access token into the path, and so does our gate; it is kept.
+fn under(url: &Url, page: &str) -> Url {
+    let path = url.path();
+    let base = path.split_once("/devtools/").map_or(path, |(base, _)| base);
+    let mut found = url.clone();
+    found.set_path(&format!("{}{page}", base.trim_end_matches('/')));
+    found
+}
+
+fn client() -> Result<reqwest::Client, BrowserError> {
+    // The workspace links one provider; whoever is first installs it.
+    let _already_installed = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .timeout(OPEN_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        // A debugging port is never behind the machine's web proxy.
+        .no_proxy()
+        .build()
+        .map_err(|e| BrowserError::BadUrl(e.to_string()))
+}
+
 /// Chromium names the socket as it sees itself; behind a port mapping only the caller's host works.
 fn rebase(mut socket: Url, asked: &Url) -> Url {
     let scheme = if asked.scheme() == "https" {
@@ -124,11 +202,16 @@ fn rebase(mut socket: Url, asked: &Url) -> Url {
 }
 
 async fn dial(url: &Url) -> Result<Socket, BrowserError> {
-    let host = host_of(url);
+    let request = url.as_str().into_client_request();
+    let request = request.map_err(|e| BrowserError::BadUrl(e.to_string()))?;
+    dial_with(request, host_of(url)).await
+}
+
+async fn dial_with(request: ClientRequest, host: String) -> Result<Socket, BrowserError> {
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
-    let dialing = tokio_tungstenite::connect_async_with_config(url.as_str(), Some(config), true);
+    let dialing = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
     let unreachable = |reason: String| BrowserError::Unreachable {
         host: host.clone(),
         reason,
@@ -182,8 +265,24 @@ mod tests {
     fn page_addresses_are_told_from_browser_addresses() {
         let page = Url::parse("ws://h:1/devtools/page/AB").unwrap();
         let browser = Url::parse("ws://h:1/devtools/browser/AB").unwrap();
+        let behind = Url::parse("ws://h:1/token/devtools/page/AB").unwrap();
         assert_eq!(page_of(&page), Some(TargetId::from("AB")));
+        assert_eq!(page_of(&behind), Some(TargetId::from("AB")));
         assert_eq!(page_of(&browser), None);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_address_is_explained() {
+        for (bad, why) in [
+            ("chrome please", "does not begin with a scheme"),
+            ("localhost:9222", "names no host"),
+            ("http://", "empty host"),
+            ("ftp://h/", "the scheme is ftp"),
+        ] {
+            let error = open(bad).await.err().unwrap().to_string();
+            assert!(error.contains(why), "{bad}: {error}");
+            assert!(error.contains("http://host:port"), "{bad}: {error}");
+        }
     }
 
     #[tokio::test]

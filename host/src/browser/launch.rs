@@ -5,10 +5,11 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 
 use super::error::BrowserError;
+use super::transport::Transport;
 
 /// A cold start on a loaded two-core machine takes seconds, not tens of seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(40);
@@ -23,7 +24,7 @@ const CANDIDATES: [&str; 4] = [
 ];
 
 /// Quiet and self-contained: nothing phones home and nothing asks.
-const FLAGS: [&str; 9] = [
+const FLAGS: [&str; 8] = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -32,8 +33,18 @@ const FLAGS: [&str; 9] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--remote-debugging-port=0",
 ];
+
+/// What a browser for handoffs keeps no copies by: of what was typed, and of pages left behind.
+const DISCREET_FLAGS: [&str; 3] = [
+    "--disable-back-forward-cache",
+    "--password-store=basic",
+    "--disable-save-password-bubble",
+];
+const DISCREET_PREFERENCES: &str = r#"{"autofill":{"enabled":false,"profile_enabled":false,"credit_card_enabled":false},"credentials_enable_service":false,"profile":{"password_manager_enabled":false}}"#;
+
+/// Hands the pipes over as file descriptors 3 and 4, where Chromium looks for them, and nothing else.
+const PIPE_SHELL: &str = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
 
 /// How to start a browser.
 #[derive(Debug, Clone)]
@@ -81,29 +92,14 @@ impl Launch {
 
     /// Starts the browser with a new profile and waits until its debugging port is open.
     pub async fn start(self) -> Result<Launched, BrowserError> {
-        let binary = self.binary.or_else(find).ok_or_else(|| {
-            BrowserError::Launch(format!("no Chromium at any of {}", CANDIDATES.join(", ")))
-        })?;
-        let profile = tempfile::Builder::new()
-            .prefix("authloop-profile-")
-            .tempdir()
-            .map_err(|e| BrowserError::Launch(format!("no room for a profile: {e}")))?;
+        let binary = self.find()?;
+        let profile = new_profile()?;
         let mut command = Command::new(&binary);
-        command.args(FLAGS);
-        if self.headless {
-            command.arg("--headless=new");
-        }
         command
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .args(&self.args)
-            .arg(&self.url)
+            .arg("--remote-debugging-port=0")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let child = command
-            .spawn()
-            .map_err(|e| BrowserError::Launch(format!("{}: {e}", binary.display())))?;
+            .stdout(Stdio::null());
+        let child = self.spawn(command, &binary, &profile)?;
         let mut launched = Launched {
             child,
             profile: Some(profile),
@@ -112,6 +108,96 @@ impl Launch {
         launched.cdp_url = launched.wait_for_port().await?;
         Ok(launched)
     }
+
+    /// Starts the browser with a new profile and a debugging pipe, so that no port is open.
+    pub(crate) fn start_piped(self) -> Result<(Piped, Transport), BrowserError> {
+        let binary = self.find()?;
+        let profile = new_profile()?;
+        let preferences = profile.path().join("Default");
+        std::fs::create_dir(&preferences)
+            .and_then(|()| std::fs::write(preferences.join("Preferences"), DISCREET_PREFERENCES))
+            .map_err(|e| BrowserError::Launch(format!("no room for a profile: {e}")))?;
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", PIPE_SHELL])
+            .arg(&binary)
+            .arg("--remote-debugging-pipe")
+            .args(DISCREET_FLAGS)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = self.spawn(command, &binary, &profile)?;
+        let (Some(input), Some(output), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(BrowserError::Launch("no pipes".to_owned()));
+        };
+        drain(BufReader::new(stderr).lines());
+        let process = Launched {
+            child,
+            profile: Some(profile),
+            cdp_url: String::new(),
+        };
+        Ok((Piped { process, binary }, Transport::pipe(input, output)))
+    }
+
+    fn find(&self) -> Result<PathBuf, BrowserError> {
+        let binary = self.binary.clone().or_else(find);
+        binary.ok_or_else(|| {
+            BrowserError::Launch(format!("no Chromium at any of {}", CANDIDATES.join(", ")))
+        })
+    }
+
+    fn spawn(
+        self,
+        mut command: Command,
+        binary: &Path,
+        profile: &TempDir,
+    ) -> Result<Child, BrowserError> {
+        command.args(FLAGS);
+        if self.headless {
+            command.arg("--headless=new");
+        }
+        command
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .args(&self.args)
+            .arg(&self.url)
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+            .spawn()
+            .map_err(|e| BrowserError::Launch(format!("{}: {e}", binary.display())))
+    }
+}
+
+fn new_profile() -> Result<TempDir, BrowserError> {
+    tempfile::Builder::new()
+        .prefix("authloop-profile-")
+        .tempdir()
+        .map_err(|e| BrowserError::Launch(format!("no room for a profile: {e}")))
+}
+
+/// A browser without a debugging port; dropping it kills the browser and removes its profile.
+#[derive(Debug)]
+pub struct Piped {
+    process: Launched,
+    binary: PathBuf,
+}
+
+impl Piped {
+    /// The program it runs.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.pid()
+    }
+}
+
+/// A full pipe would stop the browser.
+fn drain(mut lines: Lines<BufReader<ChildStderr>>) {
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
 }
 
 fn find() -> Option<PathBuf> {
@@ -176,7 +262,7 @@ impl Launched {
             .await
             .map_err(|_| BrowserError::Launch("it opened no debugging port in time".to_owned()))?
             .ok_or_else(|| BrowserError::Launch(format!("it ended at once: {last}")))?;
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        drain(lines);
         Ok(url)
     }
 }

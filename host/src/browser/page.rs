@@ -72,6 +72,19 @@ impl Page {
         self.0.connection.post(session, method, params).await
     }
 
+    /// Ends this session; for those of `Browser::session`.
+    pub(crate) async fn detach(&self) {
+        if let Some(session) = &self.0.session {
+            let params = json!({ "sessionId": session.as_str() });
+            // A target that is gone needs no detaching.
+            let _gone = self
+                .0
+                .connection
+                .post(None, "Target.detachFromTarget", params)
+                .await;
+        }
+    }
+
     /// Subscribes to this page's events by exact method name.
     pub fn subscribe(&self, methods: &[&str], capacity: usize) -> EventStream {
         let scope = Scope::Only(self.0.session.clone());

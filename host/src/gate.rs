@@ -1,0 +1,345 @@
+//! The gate: agents reach the browser through it, and while the user has the browser it is shut.
+//!
+//! [`Gate::start`] listens, [`Gate::add_browser`] puts one browser behind it, and
+//! [`GatedBrowser::close`] and [`GatedBrowser::open`] are the two ends of a handoff. What is stopped,
+//! and what cannot be, is in `docs/GATE.md`.
+
+mod actor;
+mod clean;
+mod core;
+mod hosts;
+mod http;
+mod remote;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpListener;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::browser::{Browser, BrowserError, Launch, Page, Piped};
+use actor::Mux;
+
+pub use self::core::Mode;
+pub use remote::RemoteGate;
+
+/// Browsers behind one gate.
+const MAX_BROWSERS: usize = 256;
+
+/// How a gate listens and what it does when it is shut.
+#[derive(Debug, Clone)]
+pub struct GateConfig {
+    /// Where agents connect; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What agents get while the gate is closed.
+    pub mode: Mode,
+    /// Serve the only browser at the bare address as well, without the token in its path: whoever
+    /// reaches the port reaches the browser, as with Chromium's own port. Puppeteer's `browserURL`
+    /// needs it, for it drops the path.
+    pub bare: bool,
+    /// Names besides `localhost` and literal addresses that clients may use for this machine.
+    pub names: Vec<String>,
+}
+
+/// Which browser to put behind the gate.
+#[derive(Debug)]
+pub enum Upstream {
+    /// One that runs, by its CDP address. Its own port stays open beside the gate.
+    Address(String),
+    /// One to start, without any port of its own.
+    Launch(Launch),
+}
+
+/// Why the gate could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The address cannot be listened at.
+    #[error("cannot listen at {address}: {reason}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// The browser could not be reached, started or cleaned.
+    #[error(transparent)]
+    Browser(#[from] BrowserError),
+    /// The browser has ended.
+    #[error("the browser behind the gate is gone")]
+    BrowserGone,
+    /// No more browsers fit.
+    #[error("the gate has {MAX_BROWSERS} browsers, which is all it takes")]
+    Full,
+    /// Another process's gate refused or is away.
+    #[error("the gate at {host}: {reason}")]
+    Remote {
+        /// Host and port.
+        host: String,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// A listening gate; cheap to clone. Dropping the last clone ends it.
+#[derive(Clone)]
+pub struct Gate(Arc<Shared>);
+
+struct Shared {
+    config: GateConfig,
+    address: SocketAddr,
+    browsers: Mutex<HashMap<String, GatedBrowser>>,
+    stop: CancellationToken,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Gate {
+    /// Begins to listen. Must be called inside a tokio runtime.
+    pub async fn start(config: GateConfig) -> Result<Self, GateError> {
+        let failed = |error: std::io::Error| GateError::Listen {
+            address: config.listen,
+            reason: error.to_string(),
+        };
+        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let stop = CancellationToken::new();
+        let gate = Self(Arc::new(Shared {
+            config,
+            address,
+            browsers: Mutex::default(),
+            stop: stop.clone(),
+        }));
+        http::serve(listener, Arc::downgrade(&gate.0), stop);
+        Ok(gate)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// Puts a browser behind the gate.
+    pub async fn add_browser(&self, upstream: Upstream) -> Result<GatedBrowser, GateError> {
+        let (process, upstream, transport) = match upstream {
+            Upstream::Address(address) => {
+                let transport = Browser::dial(&address).await?;
+                (None, Some(address), transport)
+            }
+            Upstream::Launch(launch) => {
+                let (process, transport) = launch.start_piped()?;
+                (Some(process), None, transport)
+            }
+        };
+        let mux = Mux::start(transport, self.0.config.mode);
+        let browser = Browser::over(mux.ungated().await?).await?;
+        let gated = GatedBrowser(Arc::new(Gated {
+            token: random_token(),
+            control: SecretString::from(random_token()),
+            id: random_token(),
+            address: self.0.address,
+            mux,
+            browser,
+            process,
+            upstream,
+            closed: AtomicBool::new(false),
+            changing: AsyncMutex::default(),
+            protocol: tokio::sync::OnceCell::new(),
+        }));
+        let mut browsers = lock(&self.0.browsers);
+        browsers.retain(|_, browser| !browser.is_gone());
+        if browsers.len() >= MAX_BROWSERS {
+            return Err(GateError::Full);
+        }
+        browsers.insert(gated.0.token.clone(), gated.clone());
+        Ok(gated)
+    }
+
+    /// Takes a browser away; its clients are disconnected, and one that was launched is ended once
+    /// its last handle is dropped.
+    pub fn remove(&self, browser: &GatedBrowser) {
+        lock(&self.0.browsers).remove(&browser.0.token);
+    }
+
+    /// The browser at an address that this gate gave out, in any of its forms.
+    pub fn find(&self, cdp_url: &str) -> Option<GatedBrowser> {
+        let url = url::Url::parse(cdp_url.trim()).ok()?;
+        let ours = url.port_or_known_default() == Some(self.0.address.port())
+            && hosts::is_local(url.host_str()?, &self.0.config.names);
+        let first = url.path().split('/').nth(1).unwrap_or_default();
+        ours.then(|| self.browser(first)).flatten()
+    }
+
+    /// The browser of a path's first segment; the only one for the bare address, if that is allowed.
+    fn browser(&self, first: &str) -> Option<GatedBrowser> {
+        let browsers = lock(&self.0.browsers);
+        let bare = || {
+            let mut all = browsers.values();
+            let only = all.next().filter(|_| self.0.config.bare);
+            only.filter(|_| all.next().is_none())
+        };
+        let reserved = matches!(first, "" | "json" | "devtools" | "control");
+        match browsers.get(first) {
+            None if reserved => bare().cloned(),
+            found => found.cloned(),
+        }
+    }
+}
+
+/// A browser behind the gate; cheap to clone.
+#[derive(Clone)]
+pub struct GatedBrowser(Arc<Gated>);
+
+struct Gated {
+    /// In the agents' address.
+    token: String,
+    /// Opens the host's own way.
+    control: SecretString,
+    /// The browser socket's name.
+    id: String,
+    address: SocketAddr,
+    mux: Mux,
+    browser: Browser,
+    process: Option<Piped>,
+    /// The address of a browser that was there already.
+    upstream: Option<String>,
+    closed: AtomicBool,
+    /// The settings kept while closed; held during a change.
+    changing: AsyncMutex<Vec<Page>>,
+    /// The protocol's description, once asked for.
+    protocol: tokio::sync::OnceCell<String>,
+}
+
+impl GatedBrowser {
+    /// The address for agents: `http://host:port/token`, as Playwright's `connectOverCDP` takes it.
+    pub fn cdp_url(&self) -> String {
+        format!("http://{}/{}", self.0.address, self.0.token)
+    }
+
+    /// The browser's socket for agents, as Puppeteer's `browserWSEndpoint` takes it.
+    pub fn ws_url(&self) -> String {
+        let Gated {
+            address, token, id, ..
+        } = &*self.0;
+        format!("ws://{address}/{token}/devtools/browser/{id}")
+    }
+
+    /// What another process must show to close the gate; never give it to an agent.
+    pub fn control_token(&self) -> &SecretString {
+        &self.0.control
+    }
+
+    /// The browser itself, past the gate: for the host alone.
+    pub fn browser(&self) -> Browser {
+        self.0.browser.clone()
+    }
+
+    /// The process id of a browser that was launched.
+    pub fn pid(&self) -> Option<u32> {
+        self.0.process.as_ref().and_then(Piped::pid)
+    }
+
+    /// Shuts agents out in favour of `handoff`, and gives every page a new document. Returns once
+    /// no script of an agent's is left in a page.
+    pub async fn close(&self, handoff: &str) -> Result<(), GateError> {
+        let mut keeping = self.0.changing.lock().await;
+        self.0.closed.store(true, Ordering::SeqCst);
+        let kept = self.0.mux.close(handoff).await?;
+        keeping.extend(clean::keep(&self.0.browser, kept).await);
+        clean::renew(&self.0.browser).await?;
+        Ok(())
+    }
+
+    /// Clears what the user left behind and lets agents go on. If the browser cannot be cleared,
+    /// the gate stays closed.
+    pub async fn open(&self) -> Result<(), GateError> {
+        let mut keeping = self.0.changing.lock().await;
+        clean::clear(&self.0.browser).await?;
+        clean::release(std::mem::take(&mut *keeping)).await;
+        self.0.mux.open().await?;
+        self.0.closed.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Whether agents are shut out.
+    pub fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the browser is gone.
+    pub async fn ended(&self) {
+        self.0.mux.ended().await;
+    }
+
+    fn is_gone(&self) -> bool {
+        self.0.mux.is_gone()
+    }
+
+    fn proves_control(&self, shown: &str) -> bool {
+        use subtle::ConstantTimeEq as _;
+        let control = self.0.control.expose_secret().as_bytes();
+        control.ct_eq(shown.as_bytes()).into()
+    }
+}
+
+impl std::fmt::Debug for GatedBrowser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GatedBrowser")
+            .field("address", &self.0.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The gate of a handoff: in this process or in another.
+#[derive(Clone, Debug)]
+pub enum HandoffGate {
+    /// In this process.
+    Local(GatedBrowser),
+    /// In another process.
+    Remote(RemoteGate),
+}
+
+impl HandoffGate {
+    /// The browser itself, past the gate.
+    pub async fn browser(&self) -> Result<Browser, GateError> {
+        match self {
+            Self::Local(gated) => Ok(gated.browser()),
+            Self::Remote(remote) => remote.browser().await,
+        }
+    }
+
+    /// As [`GatedBrowser::close`].
+    pub async fn close(&self, handoff: &str) -> Result<(), GateError> {
+        match self {
+            Self::Local(gated) => gated.close(handoff).await,
+            Self::Remote(remote) => remote.close(handoff).await,
+        }
+    }
+
+    /// As [`GatedBrowser::open`].
+    pub async fn open(&self) -> Result<(), GateError> {
+        match self {
+            Self::Local(gated) => gated.open().await,
+            Self::Remote(remote) => remote.open().await,
+        }
+    }
+}
+
+/// 144 bits, safe in a path.
+fn random_token() -> String {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 18]>())
+}
+
+/// A panic elsewhere must not take the gate down: the map is consistent at every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

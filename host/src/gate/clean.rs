@@ -1,0 +1,254 @@
+//! What the gate does to the browser itself: at the closing against what an agent may have left in
+//! its pages, before the opening against what the user leaves there.
+
+mod fields;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::core::Kept;
+use crate::browser::{Browser, BrowserError, Page, TargetId};
+
+/// How long a page may take to show a new document before its renderer is ended.
+const FRESH_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long the browser may take to name its service workers.
+const WORKERS_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long one page may take to be cleared; a page that hangs cannot be read either.
+const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
+/// Targets that are looked after; more are a page's attack on us.
+const MAX_TARGETS: usize = 500;
+
+/// Copies a blank over what is in the clipboard, without asking any page or permission.
+const OVERWRITE_CLIPBOARD: &str = "(() => { const t = document.createElement('textarea'); \
+    t.value = ' '; document.body.append(t); t.select(); return document.execCommand('copy'); })()";
+
+struct Target {
+    id: TargetId,
+    kind: String,
+    url: String,
+    context: String,
+}
+
+/// Keeps settings in force by sessions of the host's own; dropping the list does not end them, see
+/// [`release`].
+pub(super) async fn keep(browser: &Browser, kept: Vec<Kept>) -> Vec<Page> {
+    let mut pages: HashMap<String, Page> = HashMap::new();
+    for (target, method, params) in kept {
+        if !pages.contains_key(&target)
+            && let Ok(page) = browser.session(&TargetId::from(target.as_str())).await
+        {
+            pages.insert(target.clone(), page);
+        }
+        if let Some(page) = pages.get(&target) {
+            let _gone = page.post(&method, params).await;
+        }
+    }
+    pages.into_values().collect()
+}
+
+/// Ends what [`keep`] began.
+pub(super) async fn release(kept: Vec<Page>) {
+    for page in kept {
+        page.detach().await;
+    }
+}
+
+/// Gives every page a new document, in which no script of an agent's has run.
+pub(super) async fn renew(browser: &Browser) -> Result<(), BrowserError> {
+    let pages = targets(browser, &["page"]).await?;
+    let mut contexts: HashMap<&str, &Target> = HashMap::new();
+    for page in &pages {
+        contexts.entry(&page.context).or_insert(page);
+    }
+    // A worker answers for the site; the site brings its own again.
+    join_all(
+        contexts
+            .values()
+            .map(|page| unregister_workers(browser, &page.id)),
+    )
+    .await;
+    join_all(pages.iter().map(|page| renew_page(browser, page))).await;
+    Ok(())
+}
+
+async fn renew_page(browser: &Browser, target: &Target) {
+    let Ok(page) = browser.session(&target.id).await else {
+        return;
+    };
+    let events = ["Page.frameNavigated", "Page.javascriptDialogOpening"];
+    let mut events = page.subscribe(&events, 64);
+    let _gone = page.post("Page.enable", json!({})).await;
+    // These have no address to load from, but the origin of whoever made them.
+    let made = ["about:", "blob:", "filesystem:", "javascript:"];
+    let reload =
+        !target.url.is_empty() && !made.iter().any(|scheme| target.url.starts_with(scheme));
+    let (method, params) = match reload {
+        true => ("Page.reload", json!({ "ignoreCache": true })),
+        false => ("Page.navigate", json!({ "url": "about:blank" })),
+    };
+    let renewed = async {
+        page.post(method, params.clone()).await?;
+        while let Some(event) = events.recv().await {
+            match &*event.method {
+                "Page.javascriptDialogOpening" => {
+                    page.notify("Page.handleJavaScriptDialog", json!({ "accept": true }))?;
+                }
+                _ if event.params["frame"]["parentId"].is_null() => break,
+                _ => {}
+            }
+        }
+        Ok::<_, BrowserError>(())
+    };
+    if timeout(FRESH_TIMEOUT, renewed).await.is_err() {
+        // Whatever runs there, or waits there for its server, must not see what the user types.
+        let _gone = page.post("Page.crash", json!({})).await;
+        let _gone = page.post(method, params).await;
+    }
+    page.detach().await;
+}
+
+async fn unregister_workers(browser: &Browser, page: &TargetId) {
+    let Ok(page) = browser.session(page).await else {
+        return;
+    };
+    let mut events = page.subscribe(&["ServiceWorker.workerRegistrationUpdated"], 64);
+    let unregistered = async {
+        page.call("ServiceWorker.enable", json!({})).await?;
+        if let Some(event) = events.recv().await {
+            for registration in event.params["registrations"]
+                .as_array()
+                .into_iter()
+                .flatten()
+            {
+                let scope = json!({ "scopeURL": registration["scopeURL"] });
+                page.call("ServiceWorker.unregister", scope).await?;
+            }
+        }
+        Ok::<_, BrowserError>(())
+    };
+    if let Ok(Err(error)) = timeout(WORKERS_TIMEOUT, unregistered).await {
+        tracing::warn!(%error, "service workers could not be unregistered");
+    }
+    page.detach().await;
+}
+
+/// Clears what the user has left behind: typed fields, histories, consoles, caches, the clipboard.
+pub(super) async fn clear(browser: &Browser) -> Result<(), BrowserError> {
+    let kinds = [
+        "page",
+        "iframe",
+        "worker",
+        "shared_worker",
+        "service_worker",
+    ];
+    let targets = targets(browser, &kinds).await?;
+    let mut caches: HashMap<&str, bool> = HashMap::new();
+    let firsts: Vec<(&Target, bool)> = targets
+        .iter()
+        .map(|target| {
+            let first = target.kind == "page" && caches.insert(&target.context, true).is_none();
+            (target, first)
+        })
+        .collect();
+    let cleared = firsts.into_iter().map(|(target, first)| async move {
+        let clearing = clear_target(browser, target, first);
+        match timeout(CLEAR_TIMEOUT, clearing).await {
+            Ok(Ok(())) => {}
+            Ok(Err(BrowserError::NoSuchPage(_))) => {}
+            // What cannot be cleared must not be read either.
+            Ok(Err(error)) if error.is_fatal() => {}
+            Ok(Err(_)) | Err(_) => end_target(browser, target).await,
+        }
+    });
+    join_all(cleared).await;
+    clear_clipboard(browser).await
+}
+
+async fn clear_target(browser: &Browser, target: &Target, first: bool) -> Result<(), BrowserError> {
+    let session = browser.session(&target.id).await?;
+    let done = async {
+        if matches!(target.kind.as_str(), "page" | "iframe") {
+            fields::clear(&session).await?;
+            session.call("Log.clear", json!({})).await?;
+        }
+        session
+            .call("Runtime.discardConsoleEntries", json!({}))
+            .await?;
+        if target.kind == "page" {
+            // Entries left behind remember what was in their fields.
+            session
+                .call("Page.resetNavigationHistory", json!({}))
+                .await?;
+        }
+        if first {
+            session.call("Network.clearBrowserCache", json!({})).await?;
+        }
+        Ok(())
+    };
+    let done = done.await;
+    session.detach().await;
+    done
+}
+
+/// A page that could not be cleared is given a new document, a worker is ended.
+async fn end_target(browser: &Browser, target: &Target) {
+    tracing::warn!(
+        kind = target.kind,
+        "a page could not be cleared and is ended"
+    );
+    if target.kind == "page" {
+        renew_page(browser, target).await;
+    } else if let Ok(session) = browser.session(&target.id).await {
+        let _gone = session.post("Page.crash", json!({})).await;
+        session.detach().await;
+    }
+}
+
+async fn clear_clipboard(browser: &Browser) -> Result<(), BrowserError> {
+    let params = json!({ "url": "about:blank", "background": true });
+    let answer = browser.call("Target.createTarget", params).await?;
+    let Some(target) = answer["targetId"].as_str().map(TargetId::from) else {
+        return Err(BrowserError::Unexpected("Target.createTarget".to_owned()));
+    };
+    let overwritten = async {
+        let page = browser.session(&target).await?;
+        let focus = json!({ "enabled": true });
+        page.call("Emulation.setFocusEmulationEnabled", focus)
+            .await?;
+        let script = json!({ "expression": OVERWRITE_CLIPBOARD, "userGesture": true });
+        let answer = page.call("Runtime.evaluate", script).await?;
+        if answer["result"]["value"] != true {
+            tracing::warn!("the clipboard could not be overwritten");
+        }
+        Ok(())
+    };
+    let overwritten = overwritten.await;
+    let gone = json!({ "targetId": target.as_str() });
+    browser.call("Target.closeTarget", gone).await?;
+    overwritten
+}
+
+async fn targets(browser: &Browser, kinds: &[&str]) -> Result<Vec<Target>, BrowserError> {
+    let answer = browser
+        .call("Target.getTargets", json!({ "filter": [{}] }))
+        .await?;
+    let infos = answer["targetInfos"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let text = |info: &Value, name: &str| info[name].as_str().unwrap_or_default().to_owned();
+    let wanted = infos.iter().filter_map(|info| {
+        let kind = text(info, "type");
+        kinds.contains(&kind.as_str()).then(|| Target {
+            id: TargetId::from(text(info, "targetId").as_str()),
+            kind,
+            url: text(info, "url"),
+            context: text(info, "browserContextId"),
+        })
+    });
+    Ok(wanted.take(MAX_TARGETS).collect())
+}

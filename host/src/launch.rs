@@ -1,0 +1,159 @@
+//! `authloop-host launch`: a browser behind the gate.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use authloop_host::browser::Launch;
+use authloop_host::gate::{Gate, GateConfig, GatedBrowser, Mode, Upstream};
+use clap::ValueEnum;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+/// Options of `launch`.
+#[derive(Debug, clap::Args)]
+pub struct LaunchArgs {
+    /// Where agents connect.
+    #[arg(long, env = "AUTHLOOP_HOST_GATE_LISTEN", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// What agents get while the user has the browser.
+    #[arg(long, value_enum, default_value_t = GateMode::Hold)]
+    gate: GateMode,
+    /// Show the browser's window.
+    #[arg(long, conflicts_with = "headless")]
+    headed: bool,
+    /// Run without a window, which is the default.
+    #[arg(long)]
+    headless: bool,
+    /// The Chromium to start; looked for in the usual places if not given.
+    #[arg(long)]
+    chromium: Option<PathBuf>,
+    /// The first page.
+    #[arg(long, default_value = "about:blank")]
+    url: String,
+    /// One more argument for Chromium; may be given several times.
+    #[arg(long = "arg", allow_hyphen_values = true)]
+    args: Vec<String>,
+    /// Put this browser behind the gate instead of starting one; its own port stays open.
+    #[arg(long, conflicts_with_all = ["headed", "headless", "chromium", "url", "args"])]
+    cdp: Option<String>,
+    /// Answer only at the address with the token, not at the bare one that Puppeteer's browserURL needs.
+    #[arg(long)]
+    token_only: bool,
+    /// A name, besides localhost and addresses, under which agents reach this; may be given several times.
+    #[arg(long = "allow-host", value_delimiter = ',')]
+    allow_host: Vec<String>,
+    /// Write the control token here (mode 0600), for `handoff --gate-control-file`; keep it from agents.
+    #[arg(long)]
+    control_file: Option<PathBuf>,
+    /// Print one JSON object per line instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What agents get while the user has the browser.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum GateMode {
+    /// Commands wait and go on afterwards.
+    Hold,
+    /// Commands are answered with an error at once.
+    Reject,
+}
+
+/// Runs until the browser ends or `stop` is cancelled.
+pub async fn run(args: &LaunchArgs, stop: CancellationToken) -> ExitCode {
+    match serve(args, stop).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let message = format!("{error:#}");
+            if args.json {
+                say(&json!({ "event": "failed", "message": message }).to_string());
+            } else {
+                eprintln!("authloop-host: {message}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: &LaunchArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let gate = Gate::start(GateConfig {
+        listen: args.listen,
+        mode: match args.gate {
+            GateMode::Hold => Mode::Hold,
+            GateMode::Reject => Mode::Reject,
+        },
+        bare: !args.token_only,
+        names: args.allow_host.clone(),
+    })
+    .await?;
+    let browser = gate.add_browser(upstream(args)).await?;
+    if let Some(path) = &args.control_file {
+        write_token(path, browser.control_token().expose_secret())?;
+    }
+    announce(args, &gate, &browser);
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        () = browser.ended() => anyhow::bail!("the browser has ended"),
+    }
+}
+
+fn upstream(args: &LaunchArgs) -> Upstream {
+    if let Some(cdp) = &args.cdp {
+        return Upstream::Address(cdp.clone());
+    }
+    let mut launch = Launch::builder().headless(!args.headed).url(&args.url);
+    if let Some(chromium) = &args.chromium {
+        launch = launch.binary(chromium);
+    }
+    Upstream::Launch(args.args.iter().fold(launch, Launch::arg))
+}
+
+fn announce(args: &LaunchArgs, gate: &Gate, browser: &GatedBrowser) {
+    let bare = (!args.token_only).then(|| format!("http://{}", gate.address()));
+    if args.json {
+        say(&json!({
+            "event": "launched",
+            "cdp": browser.cdp_url(),
+            "ws": browser.ws_url(),
+            "browser_url": bare,
+            "pid": browser.pid(),
+        })
+        .to_string());
+        return;
+    }
+    say(&format!(
+        "The browser is behind the gate. Agents connect to\n\n  {}\n  {}",
+        browser.cdp_url(),
+        browser.ws_url()
+    ));
+    if let Some(bare) = bare {
+        say(&format!(
+            "  {bare}  (open to whoever reaches the port; --token-only ends that)"
+        ));
+    }
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // A closed pipe is the reader's choice, and must not end the browser.
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+}
+
+/// Writes the token for its owner's eyes only.
+fn write_token(path: &Path, token: &str) -> anyhow::Result<()> {
+    // A file that is there already may be open to others.
+    let _none = std::fs::remove_file(path);
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(token.as_bytes()))
+        .with_context(|| format!("{} cannot be written", path.display()))
+}

@@ -1,0 +1,214 @@
+// What the gate's tests need: a site, a gate before either kind of browser, and the host's own way past it.
+
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { EventEmitter, once } from "node:events";
+import { WebSocket } from "ws";
+import { bin, Part, Remote, within } from "./harness.mjs";
+
+/** Letters and digits only, so that no encoder has a reason to escape one. */
+export const canary = () => `CANARY${randomBytes(18).toString("hex")}`;
+
+const FORM = `<!doctype html><title>Sign in</title>
+<form method=post action=/signin><input name=user id=user><input name=password id=password type=password>
+<input name=code id=code autocomplete=one-time-code><button id=go>Go</button></form><textarea id=note></textarea>
+<div id=shadow></div><iframe id=inner src=/inner></iframe>
+<script>const root = document.getElementById("shadow").attachShadow({ mode: "closed" });
+root.innerHTML = "<input type=password>"; root.host.focusInside = null;
+addEventListener("focus-inside", () => root.querySelector("input").focus());</script>`;
+const PAGES = {
+  "/": `<!doctype html><title>Home</title><h1>Home</h1><button id=b onclick="this.textContent='clicked'">press</button>
+<input id=name><a id=pop href="#" onclick="window.open('/popup','_blank','width=300,height=200');return false">pop</a>`,
+  "/signin": FORM,
+  "/inner": `<!doctype html><title>Inner</title><input id=innerpw type=password>`,
+  "/welcome": `<!doctype html><title>Welcome</title><h1 id=hi>Welcome</h1><button id=b onclick="this.textContent='clicked'">press</button>`,
+  "/popup": `<!doctype html><title>Popup</title><p id=p>popup</p>`,
+};
+
+/** A site that remembers what it was sent. */
+export class Site {
+  posts = [];
+
+  static async start() {
+    const site = new Site();
+    site.server = createServer(async (request, response) => {
+      const { pathname } = new URL(request.url, "http://site");
+      if (request.method === "POST") {
+        let body = "";
+        for await (const chunk of request) body += chunk;
+        site.posts.push(body);
+        response.writeHead(303, { location: "/welcome", "set-cookie": "session=signed-in; HttpOnly" }).end();
+      } else if (pathname === "/api") {
+        response.setHeader("content-type", "application/json").end(`{"from":"server"}`);
+      } else if (PAGES[pathname]) {
+        response.setHeader("content-type", "text/html").end(PAGES[pathname]);
+      } else {
+        response.writeHead(404).end("nothing");
+      }
+    });
+    site.server.listen(0, "127.0.0.1");
+    await once(site.server, "listening");
+    site.url = `http://127.0.0.1:${site.server.address().port}`;
+    return site;
+  }
+
+  stop() {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+}
+
+/** A CDP client of a few lines, which keeps every word it hears. */
+export class Cdp {
+  heard = [];
+  #next = 1;
+  #waiting = new Map();
+  #events = new EventEmitter().setMaxListeners(0);
+
+  static async open(url, headers = {}) {
+    const cdp = new Cdp();
+    cdp.socket = new WebSocket(url, { headers, perMessageDeflate: false, maxPayload: 1 << 28 });
+    cdp.socket.on("message", (data) => {
+      const text = String(data);
+      cdp.heard.push(text);
+      const message = JSON.parse(text);
+      if (message.id !== undefined) cdp.#waiting.get(message.id)?.(message);
+      else cdp.#events.emit("event", message);
+    });
+    await once(cdp.socket, "open");
+    return cdp;
+  }
+
+  /** The whole answer, or null if there is none in time. */
+  ask(method, params = {}, sessionId = undefined, ms = 15_000) {
+    const id = this.#next++;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(null), ms);
+      this.#waiting.set(id, (message) => {
+        clearTimeout(timer);
+        this.#waiting.delete(id);
+        resolve(message);
+      });
+      this.socket.send(JSON.stringify({ id, method, params, sessionId }));
+    });
+  }
+
+  async call(method, params, sessionId) {
+    const answer = await this.ask(method, params, sessionId);
+    if (!answer) throw new Error(`${method} was not answered`);
+    if (answer.error) throw new Error(`${method}: ${answer.error.message}`);
+    return answer.result;
+  }
+
+  /** The next event for which `match` holds; ask for it before it can come. */
+  event(match, what) {
+    let look;
+    const found = new Promise((resolve) => {
+      look = (event) => match(event) && resolve(event);
+      this.#events.on("event", look);
+    });
+    return within(15_000, () => what, found).finally(() => this.#events.off("event", look));
+  }
+
+  async evaluate(expression, sessionId) {
+    const { result, exceptionDetails } = await this.call("Runtime.evaluate", { expression, returnByValue: true, awaitPromise: true, userGesture: true }, sessionId);
+    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    return result.value;
+  }
+
+  close() {
+    this.socket.terminate();
+  }
+}
+
+/** A gate before a browser; `upstream` is `pipe` or `port`. */
+export class Gate {
+  static async start({ upstream = "pipe", mode = "hold", args = [] } = {}) {
+    const gate = new Gate();
+    gate.folder = mkdtempSync(`${tmpdir()}/authloop-gate-`);
+    const control = `${gate.folder}/control`;
+    let how = ["--arg=--disable-dev-shm-usage"];
+    if (upstream === "port") {
+      gate.remote = new Remote("about:blank");
+      await gate.remote.ready();
+      how = ["--cdp", gate.remote.cdp];
+    }
+    gate.part = new Part("gate", bin("authloop-host"), ["launch", "--json", "--gate", mode, "--control-file", control, ...how, ...args], { group: true });
+    try {
+      Object.assign(gate, await gate.part.event((e) => e.event === "launched", "the launch"));
+    } catch (error) {
+      await gate.stop();
+      throw error;
+    }
+    gate.bearer = { authorization: `Bearer ${readFileSync(control, "utf8")}` };
+    return gate;
+  }
+
+  async #control(what) {
+    const answer = await fetch(`${this.cdp}/control/${what}`, { method: "POST", headers: this.bearer });
+    if (!answer.ok) throw new Error(`${what}: ${answer.status} ${await answer.text()}`);
+  }
+
+  shut() {
+    return this.#control("close?h1");
+  }
+
+  open() {
+    return this.#control("open");
+  }
+
+  /** The host's way, past the gate. */
+  past() {
+    return Cdp.open(`${this.cdp.replace("http", "ws")}/control/browser`, this.bearer);
+  }
+
+  async stop() {
+    await this.part.stop();
+    await this.remote?.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** The user's hands: on one page, past the gate. */
+export class Hands {
+  static async on(gate, url) {
+    const hands = new Hands();
+    hands.cdp = await gate.past();
+    const { targetInfos } = await hands.cdp.call("Target.getTargets");
+    const target = targetInfos.find((info) => info.type === "page" && info.url.startsWith(url));
+    if (!target) throw new Error(`no page at ${url} among ${targetInfos.map((info) => info.url)}`);
+    const { sessionId } = await hands.cdp.call("Target.attachToTarget", { targetId: target.targetId, flatten: true });
+    hands.session = sessionId;
+    await hands.cdp.call("Page.enable", {}, sessionId);
+    await hands.cdp.call("Emulation.setFocusEmulationEnabled", { enabled: true }, sessionId);
+    return hands;
+  }
+
+  async go(url) {
+    const loaded = this.#loaded();
+    await this.cdp.call("Page.navigate", { url }, this.session);
+    await loaded;
+  }
+
+  #loaded() {
+    return this.cdp.event((e) => e.method === "Page.loadEventFired" && e.sessionId === this.session, "a loaded page");
+  }
+
+  /** Types into what `focus`, a script, gives the focus. */
+  async type(focus, text) {
+    await this.cdp.evaluate(focus, this.session);
+    await this.cdp.call("Input.insertText", { text }, this.session);
+  }
+
+  async submit() {
+    const loaded = this.#loaded();
+    await this.cdp.evaluate("document.getElementById('go').click()", this.session);
+    await loaded;
+  }
+
+  close() {
+    this.cdp.close();
+  }
+}
