@@ -9,6 +9,8 @@ use clap::{Parser, Subcommand};
 use secrecy::SecretString;
 use url::Url;
 
+use crate::launch::LaunchArgs;
+
 /// Hands a browser that an agent drives to its user, and back.
 #[derive(Debug, Parser)]
 #[command(name = "authloop-host", version)]
@@ -26,6 +28,8 @@ pub enum Command {
     /// Exits 0 when the user signed in and pressed Done, 3 when the user declined, 4 when the time
     /// ran out, 5 when interrupted, 1 on failure, 2 on bad usage.
     Handoff(HandoffArgs),
+    /// Start a browser that agents reach through the gate only (docs/GATE.md).
+    Launch(LaunchArgs),
 }
 
 /// Options of `handoff`.

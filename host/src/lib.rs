@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod capture;
 pub mod encode;
+pub mod gate;
 pub mod handoff;
 pub mod input;
 pub mod peer;

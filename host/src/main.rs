@@ -1,6 +1,7 @@
 //! `authloop-host`: beside the browser.
 
 mod cli;
+mod launch;
 mod print;
 
 use std::io::Write as _;
@@ -41,6 +42,11 @@ async fn main() -> ExitCode {
         .init();
     match cli.command {
         Command::Handoff(args) => hand_over(&args).await,
+        Command::Launch(args) => {
+            let stop = CancellationToken::new();
+            tokio::spawn(cancel_on_signal(stop.clone()));
+            launch::run(&args, stop).await
+        }
     }
 }
 
