@@ -21,7 +21,8 @@ use authloop_protocol::{
 };
 use client::{Client, Device, Session};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
     process::{Child, Command},
     time::timeout,
 };
@@ -246,6 +247,38 @@ async fn neither_metrics_nor_logs_name_anyone_or_hold_a_secret() {
             "nonsense".to_owned(),
         ] {
             assert!(!text.contains(&hidden), "{hidden} is in:\n{text}");
+        }
+    }
+}
+
+/// An Allocate without attributes (RFC 8656 section 7.1).
+const TURN_ALLOCATE: [u8; 20] = *b"\x00\x03\x00\x00\x21\x12\xa4\x42transaction!";
+
+/// The WebSocket library would log each message as it came.
+#[tokio::test]
+async fn no_log_level_and_no_filter_shows_a_token() {
+    for filter in [
+        "trace",
+        "trace,tungstenite=trace,tungstenite::protocol=trace",
+    ] {
+        let server = Server::start(&["--log", filter]).await;
+        let (session, _host, mut viewer) = server.handoff().await;
+        let ice = viewer.ice().await;
+        // TURN's magic cookie: a stream, whose end is traced.
+        let address = server.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&TURN_ALLOCATE).await.unwrap();
+        stream.read_u16().await.unwrap();
+
+        let (_, log) = server.end().await;
+
+        assert!(log.contains("TRACE"), "{log}");
+        for hidden in [
+            to_b64u(&session.token),
+            to_b64u(&session.host_token),
+            ice.pwd.clone(),
+        ] {
+            assert!(!log.contains(&hidden), "{hidden} is in:\n{log}");
         }
     }
 }
