@@ -1,7 +1,7 @@
 // What the tests of deploy/ share: commands, a server, and a handoff spoken by hand that moves every metric.
 
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -25,13 +25,6 @@ export function run(file, args, options = {}) {
   const { status, error, stdout, stderr } = spawnSync(file, args, { encoding: "utf8", timeout: 60_000, maxBuffer: 64 << 20, ...options });
   assert.equal(status, 0, `${file} ${args.join(" ")}: ${error ?? ""}\n${stdout}${stderr}`);
   return stdout;
-}
-
-/** Runs something that must fail, and gives what it said. */
-export function refused(file, args, options = {}) {
-  const { status, error, stdout, stderr } = spawnSync(file, args, { encoding: "utf8", timeout: 60_000, ...options });
-  assert.ok(!error && status !== 0, `${file} ${args.join(" ")} should have failed: ${error ?? stdout}`);
-  return stdout + stderr;
 }
 
 /** A folder that goes with the test. */
@@ -169,10 +162,6 @@ export const metricNames = (text) =>
 export const seriesNames = (scrape) =>
   new Set(scrape.split("\n").filter((line) => line && !line.startsWith("#")).map((line) => /^[a-zA-Z0-9_:]+/.exec(line)[0]));
 
-export const has = (file) => {
-  try {
-    return execFileSync("which", [file], { encoding: "utf8" }).trim();
-  } catch {
-    return null;
-  }
-};
+/** A YAML file as JSON. */
+export const yaml = (path) =>
+  JSON.parse(run(`${TOOLS}/python`, ["-c", "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)", path]));
