@@ -4,12 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use authloop_host::{handoff::HandoffConfig, signal::Server};
+use authloop_host::{
+    handoff::{HandoffConfig, Verify},
+    signal::Server,
+};
 use clap::{Parser, Subcommand};
 use secrecy::SecretString;
 use url::Url;
 
 use crate::launch::LaunchArgs;
+use crate::serve::ServeArgs;
 
 /// Hands a browser that an agent drives to its user, and back.
 #[derive(Debug, Parser)]
@@ -28,16 +32,15 @@ pub enum Command {
     /// Exits 0 when the user signed in and pressed Done, 3 when the user declined, 4 when the time
     /// ran out, 5 when interrupted, 1 on failure, 2 on bad usage.
     Handoff(HandoffArgs),
+    /// Serve the agent API (docs/AGENT_API.md) until interrupted.
+    Serve(ServeArgs),
     /// Start a browser that agents reach through the gate only (docs/GATE.md).
     Launch(LaunchArgs),
 }
 
-/// Options of `handoff`.
+/// Which authloop server, and how users reach it.
 #[derive(Debug, clap::Args)]
-pub struct HandoffArgs {
-    /// The browser's CDP address: http://host:port, or ws://host:port/devtools/….
-    #[arg(long, env = "AUTHLOOP_HOST_CDP")]
-    cdp: String,
+pub struct ServerArgs {
     /// The authloop server.
     #[arg(long, env = "AUTHLOOP_HOST_SERVER")]
     server: String,
@@ -53,6 +56,57 @@ pub struct HandoffArgs {
     /// A PEM file of certificates to trust besides the system's, for a self-signed server.
     #[arg(long, env = "AUTHLOOP_HOST_SERVER_CA")]
     server_ca: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    /// The server; nothing has been connected yet.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong.
+    pub fn server(&self) -> anyhow::Result<Server> {
+        let api_key = match &self.api_key_file {
+            Some(path) => Some(SecretString::from(
+                std::fs::read_to_string(path)
+                    .with_context(|| format!("the API key file {} is unreadable", path.display()))?
+                    .trim(),
+            )),
+            None => None,
+        };
+        let ca = match &self.server_ca {
+            Some(path) => Some(
+                std::fs::read(path)
+                    .with_context(|| format!("the CA file {} is unreadable", path.display()))?,
+            ),
+            None => None,
+        };
+        Ok(Server::new(&self.server, api_key, ca.as_deref())?)
+    }
+
+    /// The public origin and the viewer's.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong.
+    pub fn origins(&self, server: &Server) -> anyhow::Result<(String, String)> {
+        let public = match &self.public_origin {
+            Some(text) => origin(text, "--public-origin")?,
+            None => server.origin(),
+        };
+        let viewer = match &self.viewer_origin {
+            Some(text) => origin(text, "--viewer-origin")?,
+            None => public.clone(),
+        };
+        Ok((public, viewer))
+    }
+}
+
+/// Options of `handoff`.
+#[derive(Debug, clap::Args)]
+pub struct HandoffArgs {
+    /// The browser's CDP address: http://host:port, or ws://host:port/devtools/….
+    #[arg(long, env = "AUTHLOOP_HOST_CDP")]
+    cdp: String,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Who asks; shown to the user.
     #[arg(long, default_value = "An AI agent")]
     requester: String,
@@ -79,30 +133,8 @@ impl HandoffArgs {
     /// # Errors
     /// One sentence on what is wrong; nothing has been connected yet.
     pub fn config(&self) -> anyhow::Result<HandoffConfig> {
-        let api_key = match &self.api_key_file {
-            Some(path) => Some(SecretString::from(
-                std::fs::read_to_string(path)
-                    .with_context(|| format!("the API key file {} is unreadable", path.display()))?
-                    .trim(),
-            )),
-            None => None,
-        };
-        let ca = match &self.server_ca {
-            Some(path) => Some(
-                std::fs::read(path)
-                    .with_context(|| format!("the CA file {} is unreadable", path.display()))?,
-            ),
-            None => None,
-        };
-        let server = Server::new(&self.server, api_key, ca.as_deref())?;
-        let public_origin = match &self.public_origin {
-            Some(text) => origin(text, "--public-origin")?,
-            None => server.origin(),
-        };
-        let viewer_origin = match &self.viewer_origin {
-            Some(text) => origin(text, "--viewer-origin")?,
-            None => public_origin.clone(),
-        };
+        let server = self.server.server()?;
+        let (public_origin, viewer_origin) = self.server.origins(&server)?;
         let expected_origins = self
             .expect_origin
             .iter()
@@ -118,6 +150,8 @@ impl HandoffArgs {
             expected_origins,
             ttl: Duration::from_secs(self.ttl),
             storage_state: self.storage_state.is_some(),
+            storage_origins: None,
+            verify: Verify::default(),
         })
     }
 }

@@ -8,6 +8,7 @@ mod show;
 use std::time::Duration;
 
 use authloop_protocol::{input::DeclineReason, invitation::InvitationError};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     browser::BrowserError,
@@ -15,8 +16,10 @@ use crate::{
     peer::PeerError,
     signal::{Server, SignalError},
     storage::StorageState,
+    verdict::{Conclusion, DoneWhen},
 };
 
+pub(crate) use invite::check_origin;
 pub use run::run;
 
 /// The shortest and the longest life of a session; the server bounds it to a day as well.
@@ -44,6 +47,22 @@ pub struct HandoffConfig {
     pub ttl: Duration,
     /// Whether the browser's storage state is returned at the end.
     pub storage_state: bool,
+    /// The origins of which the state is returned; if not given, those where the user is expected
+    /// to sign in, or else those that the browser shows.
+    pub storage_origins: Option<Vec<String>>,
+    /// How it is known that the user has signed in.
+    pub verify: Verify,
+}
+
+/// How it is known that the user has signed in.
+#[derive(Clone, Debug, Default)]
+pub struct Verify {
+    /// What the browser must show when the user says that they are done; nothing if not given.
+    pub done_when: Option<DoneWhen>,
+    /// Whether the handoff ends as soon as the browser shows it.
+    pub auto_finish: bool,
+    /// The agent knows by itself that the user has signed in.
+    pub finish: CancellationToken,
 }
 
 /// What a caller may want to tell.
@@ -70,6 +89,8 @@ pub enum HandoffState {
     Live,
     /// The way to the viewer is lost and being mended.
     Reconnecting,
+    /// The user is done; the browser is asked whether it shows so.
+    Checking,
 }
 
 impl HandoffState {
@@ -81,6 +102,7 @@ impl HandoffState {
             Self::Connecting => "connecting",
             Self::Live => "live",
             Self::Reconnecting => "reconnecting",
+            Self::Checking => "checking",
         }
     }
 }
@@ -94,6 +116,8 @@ pub enum HandoffEnd {
         cookies: usize,
         /// The storage state, if it was asked for.
         storage_state: Option<StorageState>,
+        /// How that is known.
+        conclusion: Conclusion,
     },
     /// The user refused.
     Declined(DeclineReason),

@@ -3,6 +3,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod agent;
 pub mod browser;
 pub mod capture;
 pub mod encode;
@@ -12,3 +13,4 @@ pub mod input;
 pub mod peer;
 pub mod signal;
 pub mod storage;
+pub mod verdict;

@@ -3,6 +3,7 @@
 mod cli;
 mod launch;
 mod print;
+mod serve;
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -42,6 +43,11 @@ async fn main() -> ExitCode {
         .init();
     match cli.command {
         Command::Handoff(args) => hand_over(&args).await,
+        Command::Serve(args) => {
+            let stop = CancellationToken::new();
+            tokio::spawn(cancel_on_signal(stop.clone()));
+            serve::run(&args, stop).await
+        }
         Command::Launch(args) => {
             let stop = CancellationToken::new();
             tokio::spawn(cancel_on_signal(stop.clone()));
@@ -66,6 +72,7 @@ async fn hand_over(args: &HandoffArgs) -> ExitCode {
         Ok(HandoffEnd::Resolved {
             cookies,
             storage_state,
+            ..
         }) => {
             if let (Some(path), Some(state)) = (&args.storage_state, &storage_state)
                 && let Err(error) = write_state(path, state)

@@ -110,5 +110,6 @@ fn state_text(state: HandoffState) -> &'static str {
         HandoffState::Connecting => "Connecting.",
         HandoffState::Live => "Connected, end to end encrypted.",
         HandoffState::Reconnecting => "Connection lost; reconnecting.",
+        HandoffState::Checking => "Checking whether the browser is signed in.",
     }
 }

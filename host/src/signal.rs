@@ -197,7 +197,7 @@ impl Server {
     }
 }
 
-fn tls_config(ca_pem: Option<&[u8]>) -> Result<rustls::ClientConfig, SignalError> {
+pub(crate) fn tls_config(ca_pem: Option<&[u8]>) -> Result<rustls::ClientConfig, SignalError> {
     let tls = |error: String| SignalError::Tls(error);
     let mut roots = rustls::RootCertStore::empty();
     // A machine without a certificate store can still speak http, and https with a given CA.

@@ -1,20 +1,23 @@
 //! The signed-in state, in Playwright's storage-state format.
 //!
-//! Cookies come from the browser process. Local storage is read on a page of our own that answers
-//! every request itself, as Playwright does, so that no site sees a visit and no script of a site
-//! runs. Values are secrets: they are in no `Debug` output and are zeroed when dropped.
+//! Cookies come from the browser process. Local storage and IndexedDB are read on a page of our own
+//! that answers every request itself, as Playwright does, so that no site sees a visit and no script
+//! of a site runs. Values are secrets: they are in no `Debug` output and are zeroed when dropped.
 
 mod local;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::ser::{Error as _, Serialize, SerializeStruct, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::browser::{Browser, BrowserError, Page};
 
-/// Cookies and local storage.
+const NO_DATABASES: &str = "[]";
+
+/// Cookies, local storage and IndexedDB.
 pub struct StorageState {
     cookies: Vec<Cookie>,
     origins: Vec<OriginStorage>,
@@ -35,6 +38,14 @@ struct Cookie {
 struct OriginStorage {
     origin: String,
     items: Vec<Item>,
+    /// An array of databases, as JSON.
+    databases: SecretString,
+}
+
+impl OriginStorage {
+    fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.databases.expose_secret() == NO_DATABASES
+    }
 }
 
 struct Item {
@@ -52,13 +63,9 @@ impl StorageState {
         page: &Page,
         origins: Option<&[String]>,
     ) -> Result<Self, BrowserError> {
-        let mut cookies = cookies(page).await?;
+        let cookies = cookies(page, origins).await?;
         let chosen = match origins {
-            Some(origins) => {
-                let sites: Vec<Url> = origins.iter().filter_map(|o| Url::parse(o).ok()).collect();
-                cookies.retain(|cookie| sites.iter().any(|site| cookie.belongs_to(site)));
-                sites
-            }
+            Some(origins) => sites(origins),
             None => shown_origins(page).await?,
         };
         let mut stored = Vec::new();
@@ -68,15 +75,23 @@ impl StorageState {
             if known || !matches!(site.scheme(), "http" | "https") {
                 continue;
             }
-            let items = local::read(browser, page, &origin).await?;
-            if !items.is_empty() {
-                stored.push(OriginStorage { origin, items });
+            let read = local::read(browser, page, origin).await?;
+            if !read.is_empty() {
+                stored.push(read);
             }
         }
         Ok(Self {
             cookies,
             origins: stored,
         })
+    }
+
+    /// How many cookies [`StorageState::collect`] would find.
+    pub async fn count_cookies(
+        page: &Page,
+        origins: Option<&[String]>,
+    ) -> Result<usize, BrowserError> {
+        Ok(cookies(page, origins).await?.len())
     }
 
     /// How many cookies it holds.
@@ -86,7 +101,7 @@ impl StorageState {
 
     /// Playwright's JSON, secrets in the clear: seal it, or hand it to the agent and drop it.
     pub fn to_json(&self) -> SecretString {
-        // Serialising strings, numbers and booleans cannot fail.
+        // Strings, numbers, booleans and JSON that has been parsed before cannot fail.
         serde_json::to_string(self).unwrap_or_default().into()
     }
 }
@@ -128,9 +143,12 @@ impl Serialize for Cookie {
 
 impl Serialize for OriginStorage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut origin = serializer.serialize_struct("Origin", 2)?;
+        let databases = RawValue::from_string(self.databases.expose_secret().to_owned())
+            .map_err(S::Error::custom)?;
+        let mut origin = serializer.serialize_struct("Origin", 3)?;
         origin.serialize_field("origin", &self.origin)?;
         origin.serialize_field("localStorage", &self.items)?;
+        origin.serialize_field("indexedDB", &databases)?;
         origin.end()
     }
 }
@@ -205,11 +223,24 @@ impl Cookie {
     }
 }
 
-async fn cookies(page: &Page) -> Result<Vec<Cookie>, BrowserError> {
+async fn cookies(page: &Page, origins: Option<&[String]>) -> Result<Vec<Cookie>, BrowserError> {
     let mut answer = page.call("Storage.getCookies", json!({})).await?;
     let cookies = Vec::<CdpCookie>::deserialize(answer["cookies"].take())
         .map_err(|_| BrowserError::Unexpected("Storage.getCookies".to_owned()))?;
-    Ok(cookies.into_iter().map(Cookie::from).collect())
+    let sites = origins.map(sites);
+    let wanted = |cookie: &Cookie| {
+        let sites = sites.as_deref();
+        sites.is_none_or(|sites| sites.iter().any(|site| cookie.belongs_to(site)))
+    };
+    Ok(cookies
+        .into_iter()
+        .map(Cookie::from)
+        .filter(wanted)
+        .collect())
+}
+
+fn sites(origins: &[String]) -> Vec<Url> {
+    origins.iter().filter_map(|o| Url::parse(o).ok()).collect()
 }
 
 /// The origins of the page's frames.
@@ -265,6 +296,7 @@ mod tests {
                     name: "k".to_owned(),
                     value: "v".to_owned().into(),
                 }],
+                databases: r#"[{"name":"d"}]"#.to_owned().into(),
             }],
         };
 
@@ -280,6 +312,7 @@ mod tests {
                 "origins": [{
                     "origin": "https://a.example",
                     "localStorage": [{ "name": "k", "value": "v" }],
+                    "indexedDB": [{ "name": "d" }],
                 }],
             })
         );

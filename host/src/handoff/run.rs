@@ -3,6 +3,7 @@
 mod input;
 mod keyframes;
 mod stage;
+mod verdict;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -26,8 +27,12 @@ use super::{
     connection::{Connection, ConnectionError},
     invite::Invite,
 };
-use crate::{browser::Browser, peer::PeerEvent, signal::SignalEvent, storage::StorageState};
+use crate::{
+    browser::Browser, peer::PeerEvent, signal::SignalEvent, storage::StorageState,
+    verdict::Conclusion,
+};
 use stage::Stage;
+use verdict::Verifier;
 
 /// Hellos that one session may make; each costs an HPKE opening and a peer connection.
 const MAX_HELLOS: usize = 256;
@@ -51,6 +56,7 @@ pub async fn run(
     // The browser comes first: a link that opens nothing must not be made.
     let browser = Browser::connect(&config.cdp).await?;
     let stage = Stage::open(&browser, config.expected_origins.clone()).await?;
+    let verifier = Verifier::new(&config.verify, stage.view());
     let created = invite.register(&config, None).await?;
     let (signal, signals) = config.server.attach(invite.id, created.host_token.clone());
     let link = invite.link(&config.viewer_origin);
@@ -60,6 +66,7 @@ pub async fn run(
         invite,
         browser,
         stage,
+        verifier,
         token: created.host_token,
         signal,
         signals,
@@ -86,6 +93,7 @@ struct Run<R> {
     invite: Invite,
     browser: Browser,
     stage: Stage,
+    verifier: Verifier,
     token: Blob,
     signal: mpsc::Sender<HostMessage>,
     signals: mpsc::Receiver<SignalEvent>,
@@ -120,6 +128,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
         let browser = self.browser.clone();
         let ended = browser.ended();
         tokio::pin!(ended);
+        let finish = self.config.verify.finish.clone();
         loop {
             let step = tokio::select! {
                 () = cancel.cancelled() => Ok(Some(HandoffEnd::Cancelled)),
@@ -128,6 +137,8 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                 event = self.signals.recv() => self.on_signal(event).await,
                 event = next(&mut self.peer_events) => self.on_peer(event).await,
                 () = self.stage.changed() => self.on_view().await,
+                found = self.verifier.found() => self.on_found(found).await,
+                () = finish.cancelled() => Ok(Some(self.resolve(Conclusion::Agent).await)),
                 _ = bitrate.tick() => {
                     if let Some(connection) = &self.connection {
                         self.stage.set_bitrate(connection.peer.target_bitrate().get());
@@ -144,6 +155,9 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
     fn enter(&mut self, state: HandoffState) {
         if self.state != state {
             self.state = state;
+            if state == HandoffState::Live {
+                self.verifier.begin();
+            }
             (self.report)(HandoffEvent::State(state));
         }
     }
@@ -411,23 +425,27 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
         }
     }
 
-    async fn resolve(&mut self) -> HandoffEnd {
-        let origins = (!self.config.expected_origins.is_empty())
-            .then_some(self.config.expected_origins.as_slice());
+    async fn resolve(&mut self, conclusion: Conclusion) -> HandoffEnd {
         let page = self.stage.page();
-        match StorageState::collect(&self.browser, &page, origins).await {
-            Ok(state) => HandoffEnd::Resolved {
-                cookies: state.cookie_count(),
-                storage_state: self.config.storage_state.then_some(state),
-            },
-            Err(error) => {
-                // The user has signed in all the same; what cannot be counted is not claimed.
-                tracing::warn!(%error, "the cookies could not be read");
-                HandoffEnd::Resolved {
-                    cookies: 0,
-                    storage_state: None,
-                }
-            }
+        let expected = self.config.expected_origins.as_slice();
+        let origins = self.config.storage_origins.as_deref();
+        let origins = origins.or((!expected.is_empty()).then_some(expected));
+        let collected = if self.config.storage_state {
+            let state = StorageState::collect(&self.browser, &page, origins).await;
+            state.map(|state| (state.cookie_count(), Some(state)))
+        } else {
+            let count = StorageState::count_cookies(&page, origins).await;
+            count.map(|count| (count, None))
+        };
+        let (cookies, storage_state) = collected.unwrap_or_else(|error| {
+            // The user has signed in all the same; what cannot be counted is not claimed.
+            tracing::warn!(%error, "the cookies could not be read");
+            (0, None)
+        });
+        HandoffEnd::Resolved {
+            cookies,
+            storage_state,
+            conclusion,
         }
     }
 

@@ -1,22 +1,26 @@
-//! Local storage of an origin, read on a page of our own.
+//! Local storage and IndexedDB of an origin, read on a page of our own.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use serde_json::json;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
 
-use super::Item;
+use super::{Item, NO_DATABASES, OriginStorage};
 use crate::browser::{Browser, BrowserError, Page, TargetId};
 
 /// Requests of the reading page that may wait: it makes one, and perhaps one for an icon.
 const REQUESTS: usize = 16;
+/// Gives the databases as JSON, in Playwright's format.
+const INDEXED_DB: &str = include_str!("indexeddb.js");
 
-/// Reads all of `origin`'s local storage in `page`'s browser context.
+/// Reads all that `origin` keeps in `page`'s browser context.
 pub(super) async fn read(
     browser: &Browser,
     page: &Page,
-    origin: &str,
-) -> Result<Vec<Item>, BrowserError> {
+    origin: String,
+) -> Result<OriginStorage, BrowserError> {
     let info = page.call("Target.getTargetInfo", json!({})).await?;
     let mut params = json!({ "url": "about:blank", "background": true });
     if let Some(context) = info["targetInfo"]["browserContextId"].as_str() {
@@ -25,18 +29,23 @@ pub(super) async fn read(
     let created = browser.call("Target.createTarget", params).await?;
     let target = created["targetId"].as_str().map(TargetId::from);
     let target = target.ok_or_else(|| unexpected("Target.createTarget"))?;
-    let items = read_on(browser, &target, origin).await;
+    let read = read_on(browser, &target, &origin).await;
     let close = json!({ "targetId": target.as_str() });
     let _closed_with_the_browser = browser.call("Target.closeTarget", close).await;
     browser.forget(&target).await;
-    items
+    let (items, databases) = read?;
+    Ok(OriginStorage {
+        origin,
+        items,
+        databases,
+    })
 }
 
 async fn read_on(
     browser: &Browser,
     target: &TargetId,
     origin: &str,
-) -> Result<Vec<Item>, BrowserError> {
+) -> Result<(Vec<Item>, SecretString), BrowserError> {
     let reader = browser.attach(target).await?;
     let mut requests = reader.subscribe(&["Fetch.requestPaused"], REQUESTS);
     // A service worker would answer before us.
@@ -76,20 +85,48 @@ async fn read_on(
         if read != origin {
             return Err(unexpected("Runtime.evaluate"));
         }
-        parse(entries).ok_or_else(|| unexpected("Runtime.evaluate"))
+        let items = parse(entries).ok_or_else(|| unexpected("Runtime.evaluate"))?;
+        let params = json!({
+            "expression": INDEXED_DB, "returnByValue": true, "awaitPromise": true,
+        });
+        let mut answer = reader.call("Runtime.evaluate", params).await?;
+        Ok((items, databases(origin, answer["result"]["value"].take())))
     };
     tokio::select! {
-        items = reading => items,
+        read = reading => read,
         () = answering => Err(browser.ended().await),
     }
 }
 
 fn parse(entries: &str) -> Option<Vec<Item>> {
     #[derive(Deserialize)]
-    struct Entry(String, secrecy::SecretString);
+    struct Entry(String, SecretString);
     let entries: Vec<Entry> = serde_json::from_str(entries).ok()?;
     let item = |Entry(name, value)| Item { name, value };
     Some(entries.into_iter().map(item).collect())
+}
+
+/// What the script gave. Databases that cannot be read are left out: the rest is worth having.
+fn databases(origin: &str, answer: Value) -> SecretString {
+    #[derive(Deserialize)]
+    struct Read {
+        databases: SecretString,
+        skipped: u32,
+    }
+    match Read::deserialize(answer) {
+        Ok(Read { databases, skipped })
+            if serde_json::from_str::<IgnoredAny>(databases.expose_secret()).is_ok() =>
+        {
+            if skipped > 0 {
+                tracing::warn!(origin, skipped, "databases or records were left out");
+            }
+            databases
+        }
+        _ => {
+            tracing::warn!(origin, "the databases could not be read");
+            NO_DATABASES.into()
+        }
+    }
 }
 
 fn unexpected(method: &str) -> BrowserError {

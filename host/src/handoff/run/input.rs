@@ -82,6 +82,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                         self.enter(HandoffState::Live);
                         self.stage.show(video);
                         self.update().await;
+                        self.retell().await;
                     }
                     Err(error) => self.give_up(&error).await,
                 }
@@ -148,7 +149,11 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
 
     async fn apply(&mut self, event: InputEvent) -> Applied {
         match event {
-            InputEvent::Done => Applied::End(self.resolve().await),
+            InputEvent::Done => match self.done().await {
+                Some(end) => Applied::End(end),
+                None => Applied::Done,
+            },
+            InputEvent::FinishAnyway => Applied::End(self.finish_anyway().await),
             InputEvent::Decline { reason } => Applied::End(HandoffEnd::Declined(reason)),
             event => match self.stage.apply(event).await {
                 Ok(()) => Applied::Done,

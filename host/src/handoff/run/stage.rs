@@ -119,6 +119,11 @@ impl Stage {
         }
     }
 
+    /// The view and its changes.
+    pub(super) fn view(&self) -> watch::Receiver<View> {
+        self.view.clone()
+    }
+
     pub(super) fn page(&self) -> Page {
         self.view.borrow().page.clone()
     }

@@ -1,0 +1,107 @@
+//! The same request made twice makes one session.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::auth::Owner;
+use super::error::ApiError;
+
+const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_ENTRIES: usize = 4096;
+const MAX_KEY: usize = 255;
+
+type Key = (Owner, String);
+
+/// The requests of the last day that bore a key. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Idempotency(Arc<Mutex<HashMap<Key, Entry>>>);
+
+struct Entry {
+    body: [u8; 32],
+    at: Instant,
+    /// `None` while it is being answered.
+    answer: Option<Answer>,
+}
+
+/// The answer's body, which holds the session's link.
+pub(super) type Answer = Arc<Zeroizing<Vec<u8>>>;
+
+pub(super) enum Begun {
+    /// The first of its kind: answer it.
+    Fresh(Claim),
+    /// It was answered so.
+    Answered(Answer),
+}
+
+/// The right to answer; forgotten unless [`Claim::answered`] is called.
+pub(super) struct Claim {
+    table: Idempotency,
+    key: Option<Key>,
+}
+
+impl Idempotency {
+    pub(super) fn begin(&self, owner: Owner, key: &str, body: &[u8]) -> Result<Begun, ApiError> {
+        let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+        if !(1..=MAX_KEY).contains(&key.len()) || !visible {
+            return Err(ApiError::invalid(
+                "Idempotency-Key",
+                "must have from 1 to 255 visible ASCII characters",
+            ));
+        }
+        let key = (owner, key.to_owned());
+        let body: [u8; 32] = Sha256::digest(body).into();
+        let now = Instant::now();
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|_, entry| entry.answer.is_none() || now.duration_since(entry.at) < KEEP);
+        if let Some(entry) = entries.get(&key) {
+            return match &entry.answer {
+                _ if entry.body != body => Err(ApiError::Mismatch),
+                Some(answer) => Ok(Begun::Answered(Arc::clone(answer))),
+                None => Err(ApiError::InFlight),
+            };
+        }
+        if entries.len() >= MAX_ENTRIES {
+            let answered = entries.iter().filter(|(_, e)| e.answer.is_some());
+            let oldest = answered
+                .min_by_key(|(_, e)| e.at)
+                .map(|(key, _)| key.clone());
+            oldest.and_then(|key| entries.remove(&key));
+        }
+        let answer = None;
+        let entry = Entry {
+            body,
+            at: now,
+            answer,
+        };
+        entries.insert(key.clone(), entry);
+        Ok(Begun::Fresh(Claim {
+            table: self.clone(),
+            key: Some(key),
+        }))
+    }
+}
+
+impl Claim {
+    /// Remembers the answer.
+    pub(super) fn answered(mut self, answer: Answer) {
+        let mut entries = self.table.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = self.key.take().and_then(|key| entries.get_mut(&key));
+        if let Some(entry) = entry {
+            entry.answer = Some(answer);
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            let mut entries = self.table.0.lock().unwrap_or_else(PoisonError::into_inner);
+            entries.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Who carries a session through: the handoff in production, anything else in tests.
+
+use authloop_protocol::input::DeclineReason;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use super::order::Order;
+use crate::handoff::{self, HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, Verify};
+use crate::signal::Server;
+use crate::verdict::Conclusion;
+
+/// Told of the link and of each state.
+pub type Report = Box<dyn FnMut(HandoffEvent) + Send + Sync>;
+
+/// How a session ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The user or the agent is done.
+    Resolved {
+        /// How many cookies the browser holds.
+        cookies: usize,
+        /// Playwright's storage state as JSON, if it was asked for and could be read.
+        storage_state: Option<SecretString>,
+        /// How it is known.
+        conclusion: Conclusion,
+    },
+    /// The user refused.
+    Declined(DeclineReason),
+    /// Nobody finished it in time.
+    Expired,
+    /// It was withdrawn.
+    Cancelled,
+}
+
+/// Why a session broke, in words that name no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// The browser cannot be reached, or is gone.
+    #[error("{0}")]
+    Browser(String),
+    /// The server cannot be reached, or refused.
+    #[error("{0}")]
+    Signaling(String),
+    /// The order cannot be carried out.
+    #[error("{0}")]
+    Order(String),
+    /// Anything else.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Carries sessions through.
+#[async_trait::async_trait]
+pub trait Runner: Send + Sync + 'static {
+    /// Carries one through, from the link, which is the first thing reported, to its end.
+    ///
+    /// `cancel` withdraws it; `finish` ends it as done by the agent's word.
+    async fn run(
+        &self,
+        order: Order,
+        cancel: CancellationToken,
+        finish: CancellationToken,
+        report: Report,
+    ) -> Result<Ended, RunError>;
+
+    /// Where the agent reaches the browser after the handoff.
+    fn agent_cdp_url(&self, order: &Order) -> String {
+        order.cdp_url.clone()
+    }
+}
+
+/// Carries a session through by a handoff.
+#[derive(Clone)]
+pub struct HandoffRunner {
+    /// The signaling server as this host reaches it.
+    pub server: Server,
+    /// The signaling server's origin as the viewer reaches it.
+    pub public_origin: String,
+    /// Where the viewer page is served.
+    pub viewer_origin: String,
+}
+
+impl HandoffRunner {
+    fn config(&self, order: Order, finish: CancellationToken) -> HandoffConfig {
+        HandoffConfig {
+            cdp: order.cdp_url,
+            server: self.server.clone(),
+            public_origin: self.public_origin.clone(),
+            viewer_origin: self.viewer_origin.clone(),
+            requester: order.requester,
+            reason: order.reason,
+            expected_origins: order.expected_origins,
+            ttl: order.ttl,
+            storage_state: order.storage_state,
+            storage_origins: order.storage_origins,
+            verify: Verify {
+                done_when: order.done_when,
+                auto_finish: order.auto_finish,
+                finish,
+            },
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Runner for HandoffRunner {
+    async fn run(
+        &self,
+        order: Order,
+        cancel: CancellationToken,
+        finish: CancellationToken,
+        report: Report,
+    ) -> Result<Ended, RunError> {
+        let end = handoff::run(self.config(order, finish), cancel, report).await?;
+        Ok(match end {
+            HandoffEnd::Resolved {
+                cookies,
+                storage_state,
+                conclusion,
+            } => Ended::Resolved {
+                cookies,
+                storage_state: storage_state.map(|state| state.to_json()),
+                conclusion,
+            },
+            HandoffEnd::Declined(reason) => Ended::Declined(reason),
+            HandoffEnd::Expired => Ended::Expired,
+            HandoffEnd::Cancelled => Ended::Cancelled,
+        })
+    }
+}
+
+impl From<HandoffError> for RunError {
+    fn from(error: HandoffError) -> Self {
+        let text = error.to_string();
+        match error {
+            HandoffError::Browser(_) => Self::Browser(text),
+            HandoffError::Signal(_) | HandoffError::Closed { .. } => Self::Signaling(text),
+            HandoffError::Invitation(_) | HandoffError::Ttl(_) | HandoffError::Origin(_) => {
+                Self::Order(text)
+            }
+            HandoffError::Peer(_) | HandoffError::Encode(_) => Self::Internal(text),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The service as a whole: built from a configuration, served on a listener, ended in order.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::Quota;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::audit::AuditLog;
+use super::auth::{ApiKeys, Rates};
+use super::config::{Config, ConfigError};
+use super::idempotency::Idempotency;
+use super::routes;
+use super::runner::Runner;
+use super::sessions::Sessions;
+use super::webhook::{WebhookPolicy, Webhooks};
+
+/// How long sessions and webhooks may take to end once the service is told to stop.
+const STOP: Duration = Duration::from_secs(8);
+
+/// How long clients may keep a request open after that.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// Why the service does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The listener.
+    #[error("the listener failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// What every request can reach.
+pub(super) struct App {
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) keys: ApiKeys,
+    pub(super) rates: Rates,
+    pub(super) allow_hosts: Vec<String>,
+    pub(super) idempotency: Idempotency,
+    pub(super) audit: AuditLog,
+    pub(super) webhooks: WebhookPolicy,
+}
+
+/// The agent API on one listener.
+pub struct Service {
+    listener: TcpListener,
+    app: Arc<App>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Service {
+    /// Checks the configuration against the listener's address. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn new(
+        listener: TcpListener,
+        config: Config,
+        runner: Arc<dyn Runner>,
+    ) -> Result<Self, ServeError> {
+        let listen = listener.local_addr()?;
+        config.check(listen)?;
+        let base = match &config.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("http://{listen}"),
+        };
+        let tasks = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let webhooks = Webhooks::new(&config.webhooks, tasks.clone(), stop.clone())?;
+        let burst = config
+            .rate
+            .saturating_mul(2.try_into().unwrap_or(config.rate));
+        let rates = Rates::new(
+            &config.keys,
+            Quota::per_second(config.rate).allow_burst(burst),
+        );
+        let sessions = Sessions::new(
+            runner,
+            Arc::new(webhooks),
+            config.max_sessions,
+            config.keep,
+            base,
+            tasks.clone(),
+            stop.clone(),
+        );
+        let app = Arc::new(App {
+            sessions,
+            keys: config.keys,
+            rates,
+            allow_hosts: config
+                .allow_hosts
+                .iter()
+                .map(|host| host.to_ascii_lowercase())
+                .collect(),
+            idempotency: Idempotency::default(),
+            audit: config.audit,
+            webhooks: config.webhooks,
+        });
+        Ok(Self {
+            listener,
+            app,
+            tasks,
+            stop,
+        })
+    }
+
+    /// Serves until `stop` is cancelled; then open sessions are withdrawn, streams and polls end, and
+    /// webhooks get a last attempt.
+    ///
+    /// # Errors
+    /// [`ServeError::Io`].
+    pub async fn serve(self, stop: CancellationToken) -> Result<(), ServeError> {
+        let routes = routes::router(Arc::clone(&self.app));
+        let (sessions, tasks) = (self.stop, self.tasks);
+        let stopping = sessions.clone();
+        let server = axum::serve(self.listener, routes).with_graceful_shutdown(async move {
+            stop.cancelled().await;
+            stopping.cancel();
+        });
+        let server = tokio::spawn(server.into_future());
+        sessions.cancelled().await;
+        tasks.close();
+        if tokio::time::timeout(STOP, tasks.wait()).await.is_err() {
+            tracing::warn!("some sessions or webhooks did not end in time");
+        }
+        if let Ok(Ok(served)) = tokio::time::timeout(CLOSE, server).await {
+            served?;
+        }
+        Ok(())
+    }
+}

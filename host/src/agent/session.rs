@@ -1,0 +1,262 @@
+//! One session's course: a state machine without clock or tasks. Whatever ends it first, counts.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use authloop_protocol::input::DeclineReason;
+use authloop_protocol::output;
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::api::{Outcome, Phase, Reason, SessionView, Status, Verdict};
+use super::runner::{Ended, RunError};
+use crate::handoff::HandoffState;
+use crate::verdict::{Conclusion, Finding};
+
+/// Events kept for clients that come back.
+const EVENTS: usize = 64;
+
+/// What happened, for streams and webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Happened {
+    Created,
+    Phase,
+    Claimed,
+    Checked,
+    Resolved,
+    Cancelled,
+    Timeout,
+    Error,
+}
+
+impl Happened {
+    /// The event's name on the wire.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Created => "session.created",
+            Self::Phase => "session.phase",
+            Self::Claimed => "session.claimed",
+            Self::Checked => "session.checked",
+            Self::Resolved => "session.resolved",
+            Self::Cancelled => "session.cancelled",
+            Self::Timeout => "session.timeout",
+            Self::Error => "session.error",
+        }
+    }
+
+    /// Whether webhooks are told.
+    pub(super) fn is_told(self) -> bool {
+        !matches!(self, Self::Phase | Self::Checked)
+    }
+}
+
+/// An event and what the session was then.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) happened: Happened,
+    pub(super) view: SessionView,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    view: SessionView,
+    claimed: bool,
+    events: VecDeque<Arc<Event>>,
+}
+
+impl Session {
+    /// A session whose link has just been made.
+    pub(super) fn new(
+        session_id: String,
+        service: String,
+        context: Option<Value>,
+        created_at: OffsetDateTime,
+        ttl: std::time::Duration,
+    ) -> Self {
+        let mut session = Self {
+            view: SessionView {
+                session_id,
+                status: Status::Pending,
+                phase: Phase::Waiting,
+                service,
+                created_at,
+                expires_at: created_at + ttl,
+                context,
+                version: 0,
+                outcome: None,
+                cookies: None,
+            },
+            claimed: false,
+            events: VecDeque::new(),
+        };
+        session.note(Happened::Created);
+        session
+    }
+
+    pub(super) fn view(&self) -> &SessionView {
+        &self.view
+    }
+
+    /// The events after `version` that are still kept, oldest first.
+    pub(super) fn events_after(&self, version: u64) -> impl Iterator<Item = &Arc<Event>> {
+        self.events
+            .iter()
+            .filter(move |event| event.view.version > version)
+    }
+
+    /// Takes a state of the handoff. `None` if nothing changed.
+    pub(super) fn enter(&mut self, state: HandoffState) -> Option<Arc<Event>> {
+        let phase = match state {
+            HandoffState::Waiting => Phase::Waiting,
+            HandoffState::Claimed => Phase::Claimed,
+            HandoffState::Connecting => Phase::Connecting,
+            HandoffState::Live => Phase::Live,
+            HandoffState::Reconnecting => Phase::Reconnecting,
+            HandoffState::Checking => Phase::Checking,
+        };
+        if self.view.status.is_terminal() || self.view.phase == phase {
+            return None;
+        }
+        let was = std::mem::replace(&mut self.view.phase, phase);
+        let claims = phase != Phase::Waiting && !std::mem::replace(&mut self.claimed, true);
+        if claims {
+            self.view.status = Status::Active;
+        }
+        Some(self.note(match (claims, was) {
+            (true, _) => Happened::Claimed,
+            (false, Phase::Checking) => Happened::Checked,
+            (false, _) => Happened::Phase,
+        }))
+    }
+
+    /// Takes the end. `None` if it has ended before.
+    pub(super) fn end(&mut self, end: &Result<Ended, RunError>) -> Option<Arc<Event>> {
+        let (status, reason, message, finding) = match end {
+            Ok(Ended::Resolved { conclusion, .. }) => {
+                let (reason, message, finding) = concluded(conclusion);
+                (Status::Resolved, reason, message.to_owned(), finding)
+            }
+            Ok(Ended::Declined(reason)) => {
+                let (reason, message) = declined(*reason);
+                (Status::Cancelled, reason, message.to_owned(), None)
+            }
+            Ok(Ended::Expired) => (
+                Status::Timeout,
+                Reason::Expired,
+                "Nobody finished it in time.".to_owned(),
+                None,
+            ),
+            Ok(Ended::Cancelled) => (
+                Status::Cancelled,
+                Reason::Cancelled,
+                "It was withdrawn.".to_owned(),
+                None,
+            ),
+            Err(error) => (Status::Error, broken(error), error.to_string(), None),
+        };
+        if self.view.status.is_terminal() {
+            return None;
+        }
+        self.view.status = status;
+        self.view.phase = Phase::Ended;
+        if let Ok(Ended::Resolved { cookies, .. }) = end {
+            self.view.cookies = Some(*cookies);
+        }
+        self.view.outcome = Some(Outcome {
+            verdict: match reason {
+                Reason::ConditionMet => Verdict::SignedIn,
+                Reason::FinishedAnyway
+                | Reason::Declined
+                | Reason::NotRequested
+                | Reason::CannotComplete
+                | Reason::Cancelled
+                | Reason::Expired => Verdict::NotSignedIn,
+                Reason::NotCheckable
+                | Reason::NoCondition
+                | Reason::AgentResolved
+                | Reason::BrowserLost
+                | Reason::SignalingLost
+                | Reason::Internal => Verdict::Inconclusive,
+            },
+            reason,
+            message,
+            evidence: finding.map(|f| f.evidence.clone()).unwrap_or_default(),
+        });
+        Some(self.note(match status {
+            Status::Resolved => Happened::Resolved,
+            Status::Cancelled => Happened::Cancelled,
+            Status::Timeout => Happened::Timeout,
+            Status::Pending | Status::Active | Status::Error => Happened::Error,
+        }))
+    }
+
+    fn note(&mut self, happened: Happened) -> Arc<Event> {
+        self.view.version += 1;
+        let event = Arc::new(Event {
+            happened,
+            view: self.view.clone(),
+        });
+        if self.events.len() == EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(Arc::clone(&event));
+        event
+    }
+}
+
+fn concluded(conclusion: &Conclusion) -> (Reason, &'static str, Option<&Finding>) {
+    match conclusion {
+        Conclusion::Checked(finding) => match finding.verdict {
+            output::Verdict::SignedIn => (
+                Reason::ConditionMet,
+                "The browser shows that the user is signed in.",
+                Some(finding),
+            ),
+            output::Verdict::NotSignedIn | output::Verdict::Inconclusive => (
+                Reason::NotCheckable,
+                "The user is done, but the browser did not answer the check.",
+                Some(finding),
+            ),
+        },
+        Conclusion::Anyway(finding) => (
+            Reason::FinishedAnyway,
+            "The browser does not show that the user is signed in; they finished anyway.",
+            Some(finding),
+        ),
+        Conclusion::Unchecked => (
+            Reason::NoCondition,
+            "The user is done. There was nothing to check.",
+            None,
+        ),
+        Conclusion::Agent => (
+            Reason::AgentResolved,
+            "The agent said that it is done.",
+            None,
+        ),
+    }
+}
+
+fn declined(reason: DeclineReason) -> (Reason, &'static str) {
+    match reason {
+        DeclineReason::Declined => (Reason::Declined, "The user declined."),
+        DeclineReason::NotRequested => (
+            Reason::NotRequested,
+            "The user did not ask for this: perhaps an attack.",
+        ),
+        DeclineReason::CannotComplete => (
+            Reason::CannotComplete,
+            "The user cannot sign in this way, for example for want of a passkey.",
+        ),
+    }
+}
+
+fn broken(error: &RunError) -> Reason {
+    match error {
+        RunError::Browser(_) => Reason::BrowserLost,
+        RunError::Signaling(_) => Reason::SignalingLost,
+        RunError::Order(_) | RunError::Internal(_) => Reason::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! What a session may become.
+
+use std::time::Duration;
+
+use super::*;
+
+fn session() -> Session {
+    Session::new(
+        "hs_1".to_owned(),
+        "Bank".to_owned(),
+        None,
+        OffsetDateTime::UNIX_EPOCH,
+        Duration::from_secs(60),
+    )
+}
+
+fn finding(verdict: output::Verdict) -> Finding {
+    Finding {
+        verdict,
+        evidence: Vec::new(),
+    }
+}
+
+fn resolved(conclusion: Conclusion) -> Result<Ended, RunError> {
+    Ok(Ended::Resolved {
+        cookies: 3,
+        storage_state: None,
+        conclusion,
+    })
+}
+
+#[test]
+fn it_is_pending_then_active_then_what_ends_it_first() {
+    let mut session = session();
+    let names: Vec<_> = [
+        HandoffState::Waiting,
+        HandoffState::Claimed,
+        HandoffState::Connecting,
+        HandoffState::Live,
+        HandoffState::Checking,
+        HandoffState::Live,
+    ]
+    .into_iter()
+    .filter_map(|state| session.enter(state))
+    .map(|event| (event.happened.name(), event.view.status))
+    .collect();
+    let claimed = [
+        ("session.claimed", Status::Active),
+        ("session.phase", Status::Active),
+        ("session.phase", Status::Active),
+        ("session.phase", Status::Active),
+        ("session.checked", Status::Active),
+    ];
+    assert_eq!(names, claimed);
+
+    assert!(session.end(&Ok(Ended::Expired)).is_some());
+    let version = session.view().version;
+
+    assert!(session.end(&resolved(Conclusion::Unchecked)).is_none());
+    assert!(session.enter(HandoffState::Live).is_none());
+    assert_eq!(session.view().status, Status::Timeout);
+    assert_eq!(session.view().version, version);
+    assert_eq!(session.view().cookies, None);
+}
+
+#[test]
+fn every_end_has_its_status_verdict_and_reason() {
+    use output::Verdict::{Inconclusive as Unknown, NotSignedIn as No, SignedIn as Yes};
+    let browser = || Err(RunError::Browser("gone".to_owned()));
+    let cases: Vec<(Result<Ended, RunError>, Status, Verdict, Reason)> = vec![
+        (
+            resolved(Conclusion::Checked(finding(Yes))),
+            Status::Resolved,
+            Verdict::SignedIn,
+            Reason::ConditionMet,
+        ),
+        (
+            resolved(Conclusion::Checked(finding(Unknown))),
+            Status::Resolved,
+            Verdict::Inconclusive,
+            Reason::NotCheckable,
+        ),
+        (
+            resolved(Conclusion::Anyway(finding(No))),
+            Status::Resolved,
+            Verdict::NotSignedIn,
+            Reason::FinishedAnyway,
+        ),
+        (
+            resolved(Conclusion::Unchecked),
+            Status::Resolved,
+            Verdict::Inconclusive,
+            Reason::NoCondition,
+        ),
+        (
+            Ok(Ended::Declined(DeclineReason::NotRequested)),
+            Status::Cancelled,
+            Verdict::NotSignedIn,
+            Reason::NotRequested,
+        ),
+        (
+            Ok(Ended::Expired),
+            Status::Timeout,
+            Verdict::NotSignedIn,
+            Reason::Expired,
+        ),
+        (
+            browser(),
+            Status::Error,
+            Verdict::Inconclusive,
+            Reason::BrowserLost,
+        ),
+    ];
+    for (end, status, verdict, reason) in cases {
+        let mut session = session();
+        session.end(&end);
+        let view = session.view();
+        let outcome = view.outcome.as_ref().unwrap();
+        let found = (view.status, outcome.verdict, outcome.reason);
+        assert_eq!(found, (status, verdict, reason), "{end:?}");
+    }
+}
+
+#[test]
+fn the_oldest_events_are_forgotten() {
+    let mut session = session();
+    for _ in 0..40 {
+        session.enter(HandoffState::Live);
+        session.enter(HandoffState::Reconnecting);
+    }
+
+    let versions: Vec<_> = session.events_after(0).map(|e| e.view.version).collect();
+
+    assert_eq!(versions, (18..=81).collect::<Vec<_>>());
+    assert_eq!(session.events_after(80).count(), 1);
+}

@@ -1,0 +1,309 @@
+//! All sessions: who owns them, who carries them through, how long they are kept.
+
+mod handle;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::api::{SessionCreated, SessionView};
+use super::auth::Owner;
+use super::error::ApiError;
+use super::order::Order;
+use super::runner::{Ended, RunError, Runner};
+use super::session::Session;
+use super::webhook::Webhooks;
+use crate::handoff::HandoffEvent;
+pub(super) use handle::Handle;
+
+/// A link is there by then, or the agent is told that it is not.
+const START: Duration = Duration::from_secs(25);
+/// How long the agent's own word may take to end a session properly.
+const FINISH: Duration = Duration::from_secs(20);
+/// Ended sessions are kept this long, and not more than this many.
+const KEEP_ENDED: Duration = Duration::from_secs(60 * 60);
+const MAX_ENDED: usize = 1000;
+const SWEEP: Duration = Duration::from_secs(30);
+
+pub(super) struct Sessions {
+    table: Mutex<HashMap<String, Arc<Handle>>>,
+    slots: Arc<Semaphore>,
+    runner: Arc<dyn Runner>,
+    webhooks: Arc<Webhooks>,
+    /// How long a sealed state waits to be read.
+    keep: Duration,
+    /// What `stream_url` begins with.
+    base: String,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+type Started = Result<SessionCreated, ApiError>;
+
+impl Sessions {
+    pub(super) fn new(
+        runner: Arc<dyn Runner>,
+        webhooks: Arc<Webhooks>,
+        max: usize,
+        keep: Duration,
+        base: String,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let sessions = Arc::new(Self {
+            table: Mutex::default(),
+            slots: Arc::new(Semaphore::new(max)),
+            runner,
+            webhooks,
+            keep,
+            base,
+            tasks,
+            stop,
+        });
+        sessions.tasks.spawn(Arc::clone(&sessions).sweep());
+        sessions
+    }
+
+    /// Starts a session and waits for its link. If the caller stops waiting, it is withdrawn.
+    pub(super) async fn create(self: &Arc<Self>, owner: Owner, order: Order) -> Started {
+        let slot = Arc::clone(&self.slots)
+            .try_acquire_owned()
+            .map_err(|_| ApiError::Sessions)?;
+        let (started, starting) = oneshot::channel();
+        let cancel = self.stop.child_token();
+        let abandon = cancel.clone().drop_guard();
+        let carry = Arc::clone(self).carry(owner, order, slot, cancel, started);
+        self.tasks.spawn(carry);
+        match timeout(START, starting).await {
+            Ok(Ok(Ok(created))) => {
+                abandon.disarm();
+                Ok(created)
+            }
+            Ok(Ok(Err(error))) => Err(error),
+            Ok(Err(_)) => Err(ApiError::Internal("the session did not start".to_owned())),
+            Err(_) => Err(ApiError::Signaling(
+                "no link could be made in time".to_owned(),
+            )),
+        }
+    }
+
+    async fn carry(
+        self: Arc<Self>,
+        owner: Owner,
+        order: Order,
+        _slot: OwnedSemaphorePermit,
+        cancel: CancellationToken,
+        started: oneshot::Sender<Started>,
+    ) {
+        let finish = CancellationToken::new();
+        let handle: Arc<OnceLock<Arc<Handle>>> = Arc::default();
+        // Both the first report and an early failure answer the request.
+        let started = Arc::new(Mutex::new(Some(started)));
+        let report = {
+            let (sessions, handle, started) =
+                (Arc::clone(&self), Arc::clone(&handle), Arc::clone(&started));
+            let (order, cancel, finish) = (order.clone(), cancel.clone(), finish.clone());
+            Box::new(move |event| match event {
+                HandoffEvent::Link(url) => {
+                    let new = handle.get_or_init(|| {
+                        Arc::new(Handle::new(owner, &order, cancel.clone(), finish.clone()))
+                    });
+                    let created = sessions.admit(new, &order, url);
+                    if let Some(started) = lock(&started).take() {
+                        // Nobody waits any more: the drop guard has cancelled it.
+                        let _ = started.send(Ok(created));
+                    }
+                }
+                HandoffEvent::State(state) => {
+                    if let Some(handle) = handle.get() {
+                        sessions.tell(handle, handle.change(|session| session.enter(state)));
+                    }
+                }
+                HandoffEvent::SecondClaim => {
+                    tracing::info!("another device tried a session's link, without effect");
+                }
+            })
+        };
+        let end = self.runner.run(order, cancel, finish, report).await;
+        match handle.get() {
+            Some(handle) => self.end(handle, end),
+            None => {
+                if let Some(started) = lock(&started).take() {
+                    let _ = started.send(Err(not_started(end)));
+                }
+            }
+        }
+    }
+
+    /// A session comes into being with its link.
+    fn admit(&self, handle: &Arc<Handle>, order: &Order, url: String) -> SessionCreated {
+        {
+            let mut table = lock(&self.table);
+            forget(&mut table);
+            table.insert(handle.id.clone(), Arc::clone(handle));
+        }
+        let first = handle.first();
+        self.tell(handle, first);
+        SessionCreated {
+            session_id: handle.id.clone(),
+            session_url: url,
+            stream_token: handle.stream_token.as_str().to_owned(),
+            stream_url: format!("{}/session/{}/events", self.base, handle.id),
+            expires_at: handle.view().expires_at,
+            cdp_url: self.runner.agent_cdp_url(order),
+        }
+    }
+
+    fn end(&self, handle: &Arc<Handle>, end: Result<Ended, RunError>) {
+        if let Err(error) = &end {
+            tracing::warn!(session = handle.id, %error, "a session broke");
+        }
+        let event = handle.end(end, self.keep);
+        self.tell(handle, event);
+    }
+
+    fn tell(&self, handle: &Handle, event: Option<Arc<super::session::Event>>) {
+        let told = event.filter(|event| event.happened.is_told());
+        if let (Some(event), Some(hook)) = (told, &handle.hook) {
+            self.webhooks.send(hook, &event);
+        }
+    }
+
+    /// This owner's session.
+    pub(super) fn get(&self, owner: Owner, id: &str) -> Result<Arc<Handle>, ApiError> {
+        let found = self.find(id)?;
+        // Another key's session must look like none at all.
+        (found.owner == owner)
+            .then_some(found)
+            .ok_or(ApiError::NoSession)
+    }
+
+    /// Anyone's session, for those who prove their right in another way.
+    pub(super) fn find(&self, id: &str) -> Result<Arc<Handle>, ApiError> {
+        let found = lock(&self.table).get(id).cloned();
+        found.ok_or(ApiError::NoSession)
+    }
+
+    /// This owner's sessions, newest first.
+    pub(super) fn list(&self, owner: Owner) -> Vec<SessionView> {
+        let mut handles: Vec<_> = lock(&self.table)
+            .values()
+            .filter(|handle| handle.owner == owner)
+            .cloned()
+            .collect();
+        handles.sort_by_key(|handle| std::cmp::Reverse(handle.created));
+        handles.iter().map(|handle| handle.view()).collect()
+    }
+
+    /// Withdraws a session.
+    pub(super) fn cancel(&self, handle: &Arc<Handle>) -> Result<SessionView, ApiError> {
+        let event = handle.end(Ok(Ended::Cancelled), self.keep);
+        handle.cancel.cancel();
+        let Some(event) = event else {
+            return Err(ended(&handle.view()));
+        };
+        let view = event.view.clone();
+        self.tell(handle, Some(event));
+        Ok(view)
+    }
+
+    /// Ends a session as done, by the agent's word.
+    pub(super) async fn resolve(&self, handle: &Arc<Handle>) -> Result<SessionView, ApiError> {
+        if handle.view().status.is_terminal() {
+            return Err(ended(&handle.view()));
+        }
+        // The runner collects what is to be kept, then ends it.
+        handle.finish.cancel();
+        if timeout(FINISH, handle.ended()).await.is_err() {
+            let end = Ended::Resolved {
+                cookies: 0,
+                storage_state: None,
+                conclusion: crate::verdict::Conclusion::Agent,
+            };
+            let event = handle.end(Ok(end), self.keep);
+            handle.cancel.cancel();
+            self.tell(handle, event);
+        }
+        let view = handle.view();
+        match view.status {
+            super::Status::Resolved => Ok(view),
+            _ => Err(ended(&view)),
+        }
+    }
+
+    async fn sweep(self: Arc<Self>) {
+        let mut ticks = interval(SWEEP);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    let mut table = lock(&self.table);
+                    forget(&mut table);
+                    for handle in table.values() {
+                        handle.forget_state(Instant::now());
+                    }
+                }
+                () = self.stop.cancelled() => return,
+            }
+        }
+    }
+}
+
+/// Why nothing can be done with a session that has ended.
+pub(super) fn ended(view: &SessionView) -> ApiError {
+    match view.status {
+        super::Status::Timeout => ApiError::Expired,
+        super::Status::Resolved => ApiError::Ended("RESOLVED"),
+        super::Status::Cancelled => ApiError::Ended("CANCELLED"),
+        super::Status::Error | super::Status::Pending | super::Status::Active => {
+            ApiError::Ended("ERROR")
+        }
+    }
+}
+
+fn not_started(end: Result<Ended, RunError>) -> ApiError {
+    match end {
+        Err(RunError::Browser(text)) => ApiError::Browser(text),
+        Err(RunError::Signaling(text)) => ApiError::Signaling(text),
+        Err(RunError::Order(text)) => ApiError::invalid("body", text),
+        Err(RunError::Internal(text)) => ApiError::Internal(text),
+        Ok(_) => ApiError::Internal("the session ended before it began".to_owned()),
+    }
+}
+
+/// Drops ended sessions that are too old, or too many.
+fn forget(table: &mut HashMap<String, Arc<Handle>>) {
+    let now = Instant::now();
+    let too_old = |at: Instant| now.duration_since(at) > KEEP_ENDED;
+    table.retain(|_, handle| !handle.ended_at().is_some_and(too_old));
+    let mut ended: Vec<_> = table
+        .values()
+        .filter_map(|handle| Some((handle.ended_at()?, handle.id.clone())))
+        .collect();
+    if let Some(surplus) = ended.len().checked_sub(MAX_ENDED) {
+        ended.sort_unstable();
+        for (_, id) in &ended[..surplus] {
+            table.remove(id);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn new_session(id: &str, order: &Order) -> Session {
+    Session::new(
+        id.to_owned(),
+        order.service.clone(),
+        order.context.clone(),
+        OffsetDateTime::now_utc(),
+        order.ttl,
+    )
+}

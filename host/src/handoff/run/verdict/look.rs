@@ -1,0 +1,237 @@
+//! Asks the browser about each condition. Nothing that the page's scripts can reach has a say: the
+//! address and the cookies come from the browser process, the selector runs in a world of its own.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use authloop_protocol::output::Verdict;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use url::Url;
+
+use crate::{
+    browser::{BrowserError, Page, View},
+    verdict::{Answer, Condition, CookieCondition, DoneWhen, Finding, NetworkCondition},
+};
+
+/// One look at all conditions; a page that hangs must not hold the user.
+const LOOK: Duration = Duration::from_secs(5);
+/// Answers that may wait to be looked at.
+const ANSWERS: usize = 1024;
+const WORLD: &str = "authloop-verdict";
+
+type Asked = (Answer, String);
+
+pub(super) struct Looker {
+    done_when: DoneWhen,
+    view: watch::Receiver<View>,
+    seen: Arc<Seen>,
+    _watching: Option<Watching>,
+}
+
+/// What the network has brought so far.
+struct Seen {
+    /// By the conditions' order; those of other kinds stay `false`.
+    met: Mutex<Vec<bool>>,
+    /// Some answers went by unseen.
+    lost: AtomicBool,
+}
+
+struct Watching(JoinHandle<()>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Looker {
+    /// Must be called inside a tokio runtime: the network is watched from now on, if asked for.
+    pub(super) fn start(done_when: DoneWhen, view: watch::Receiver<View>) -> Self {
+        let conditions = done_when.conditions().to_vec();
+        let seen = Arc::new(Seen {
+            met: Mutex::new(vec![false; conditions.len()]),
+            lost: AtomicBool::new(false),
+        });
+        let network = conditions
+            .iter()
+            .any(|condition| matches!(condition, Condition::Network(_)));
+        let watching = network.then(|| {
+            let watch = watch_network(conditions, view.clone(), Arc::clone(&seen));
+            Watching(tokio::spawn(watch))
+        });
+        Self {
+            done_when,
+            view,
+            seen,
+            _watching: watching,
+        }
+    }
+
+    /// Looks until the user is signed in.
+    pub(super) async fn until_signed_in(&self, pause: Duration) -> Finding {
+        let mut view = self.view.clone();
+        loop {
+            let finding = self.look().await;
+            if finding.verdict == Verdict::SignedIn {
+                return finding;
+            }
+            // At the next document, or after the pause: cookies and elements come without one.
+            if let Ok(Err(_)) = timeout(pause, view.changed()).await {
+                // The browser is gone, which the handoff hears by other means.
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Looks once.
+    pub(super) async fn look(&self) -> Finding {
+        let page = self.view.borrow().page.clone();
+        let deadline = tokio::time::Instant::now() + LOOK;
+        let mut answers = Vec::new();
+        for (i, condition) in self.done_when.conditions().iter().enumerate() {
+            let asking = async {
+                match condition {
+                    Condition::Url(glob) => url(&page, |url| glob.matches(url)).await,
+                    Condition::Cookie(wanted) => cookie(&page, wanted).await,
+                    Condition::Selector(selector) => selects(&page, selector).await,
+                    Condition::Network(wanted) => Ok(self.seen.answer(i, wanted)),
+                }
+            };
+            answers.push(match tokio::time::timeout_at(deadline, asking).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(error)) => (Answer::Unknown, error.to_string()),
+                Err(_) => (
+                    Answer::Unknown,
+                    "The browser did not answer in time.".to_owned(),
+                ),
+            });
+        }
+        self.done_when.conclude(answers)
+    }
+}
+
+async fn url(page: &Page, matches: impl Fn(&str) -> bool) -> Result<Asked, BrowserError> {
+    let info = page.call("Target.getTargetInfo", json!({})).await?;
+    let url = info["targetInfo"]["url"].as_str().unwrap_or_default();
+    // Paths and queries may carry what the site keeps secret.
+    let origin = Url::parse(url).map_or_else(
+        |_| "null".to_owned(),
+        |url| url.origin().ascii_serialization(),
+    );
+    Ok((
+        Answer::from(matches(url)),
+        format!("The page is at {origin}."),
+    ))
+}
+
+async fn cookie(page: &Page, wanted: &CookieCondition) -> Result<Asked, BrowserError> {
+    let answer = page.call("Storage.getCookies", json!({})).await?;
+    let text = |cookie: &Value, key: &str| cookie[key].as_str().unwrap_or_default().to_owned();
+    let found = answer["cookies"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|c| wanted.matches(&text(c, "name"), &text(c, "domain")));
+    Ok(match found {
+        Some(cookie) => (
+            Answer::Met,
+            format!("The cookie is set for {}.", text(cookie, "domain")),
+        ),
+        None => (Answer::Unmet, "There is no such cookie.".to_owned()),
+    })
+}
+
+async fn selects(page: &Page, selector: &str) -> Result<Asked, BrowserError> {
+    let tree = page.call("Page.getFrameTree", json!({})).await?;
+    let frame = tree["frameTree"]["frame"]["id"]
+        .as_str()
+        .unwrap_or_default();
+    let params = json!({ "frameId": frame, "worldName": WORLD });
+    let mut world = page.call("Page.createIsolatedWorld", params).await?;
+    let literal = Value::from(selector).to_string();
+    let params = json!({
+        "expression": format!("document.querySelector({literal}) !== null"),
+        "contextId": world["executionContextId"].take(),
+        "returnByValue": true,
+    });
+    let answer = page.call("Runtime.evaluate", params).await?;
+    Ok(match answer["result"]["value"].as_bool() {
+        Some(true) => (Answer::Met, "An element matches.".to_owned()),
+        Some(false) => (Answer::Unmet, "No element matches.".to_owned()),
+        None => (
+            Answer::Unknown,
+            "The selector is not valid here.".to_owned(),
+        ),
+    })
+}
+
+impl Seen {
+    fn answer(&self, condition: usize, wanted: &NetworkCondition) -> Asked {
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        if met.get(condition).copied().unwrap_or_default() {
+            let seen = format!("An answer with status {} was seen.", wanted.status);
+            (Answer::Met, seen)
+        } else if self.lost.load(Ordering::Relaxed) {
+            let lost = "The page makes more requests than could be watched.";
+            (Answer::Unknown, lost.to_owned())
+        } else {
+            (Answer::Unmet, "No such answer was seen.".to_owned())
+        }
+    }
+
+    fn note(&self, conditions: &[Condition], params: &Value) {
+        let url = params["response"]["url"].as_str().unwrap_or_default();
+        let status = params["response"]["status"].as_u64().unwrap_or_default();
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        for (met, condition) in met.iter_mut().zip(conditions) {
+            if let Condition::Network(wanted) = condition {
+                *met |= u64::from(wanted.status) == status && wanted.url.matches(url);
+            }
+        }
+    }
+}
+
+/// Watches the network of whichever page is shown.
+async fn watch_network(
+    conditions: Vec<Condition>,
+    mut view: watch::Receiver<View>,
+    seen: Arc<Seen>,
+) {
+    loop {
+        let page = view.borrow_and_update().page.clone();
+        // Redirects are told with the request that follows them.
+        let methods = ["Network.responseReceived", "Network.requestWillBeSent"];
+        let mut events = page.subscribe(&methods, ANSWERS);
+        if page.call("Network.enable", json!({})).await.is_err() {
+            seen.lost.store(true, Ordering::Relaxed);
+        }
+        loop {
+            tokio::select! {
+                event = events.recv() => {
+                    let Some(event) = event else { return };
+                    if events.take_lost() > 0 {
+                        seen.lost.store(true, Ordering::Relaxed);
+                    }
+                    match &event.params["redirectResponse"] {
+                        Value::Null => seen.note(&conditions, &event.params),
+                        response => seen.note(&conditions, &json!({ "response": response })),
+                    }
+                }
+                changed = view.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    if view.borrow().page != page {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! `authloop-host serve`: the agent API.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use authloop_host::agent::{ApiKeys, AuditLog, Config, HandoffRunner, Service, WebhookPolicy};
+use authloop_host::signal::Server;
+use clap::CommandFactory as _;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::cli::{Cli, ServerArgs};
+
+/// Options of `serve`.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Where to listen. Anything but loopback needs --api-keys-file.
+    #[arg(long, env = "AUTHLOOP_HOST_LISTEN", default_value = "127.0.0.1:7300")]
+    listen: SocketAddr,
+    #[command(flatten)]
+    server: ServerArgs,
+    /// A file with the keys that agents must present, one a line; without it any key, or none, will do.
+    #[arg(long, env = "AUTHLOOP_HOST_API_KEYS_FILE")]
+    api_keys_file: Option<PathBuf>,
+    /// A name, besides localhost and addresses, under which agents reach this; may be given several times.
+    #[arg(
+        long = "allow-host",
+        env = "AUTHLOOP_HOST_ALLOW_HOST",
+        value_delimiter = ','
+    )]
+    allow_host: Vec<String>,
+    /// How agents reach this, for the addresses they are told.
+    #[arg(long, env = "AUTHLOOP_HOST_PUBLIC_URL")]
+    public_url: Option<Url>,
+    /// Sessions that may be open at once.
+    #[arg(long, env = "AUTHLOOP_HOST_MAX_SESSIONS", default_value_t = 16)]
+    max_sessions: usize,
+    /// Requests a second and key; twice as many in one burst.
+    #[arg(long, env = "AUTHLOOP_HOST_RATE", default_value = "20")]
+    rate: NonZeroU32,
+    /// How long a sealed storage state waits to be read, in seconds.
+    #[arg(long, env = "AUTHLOOP_HOST_KEEP", default_value_t = 600)]
+    keep: u64,
+    /// Append agents' audit events to this file instead of logging them.
+    #[arg(long, env = "AUTHLOOP_HOST_AUDIT_LOG")]
+    audit_log: Option<PathBuf>,
+    /// A host that webhooks may reach although it is private or speaks plain HTTP; may be given several times.
+    #[arg(
+        long = "webhook-allow",
+        env = "AUTHLOOP_HOST_WEBHOOK_ALLOW",
+        value_delimiter = ','
+    )]
+    webhook_allow: Vec<String>,
+    /// Print one JSON object per line instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Print the OpenAPI document and exit.
+    #[arg(long)]
+    openapi: bool,
+}
+
+impl ServeArgs {
+    fn config(&self) -> anyhow::Result<Config> {
+        let keys = match &self.api_keys_file {
+            Some(path) => ApiKeys::load(path)?,
+            None => ApiKeys::default(),
+        };
+        let audit = match &self.audit_log {
+            Some(path) => AuditLog::open(path)
+                .with_context(|| format!("{} cannot be written", path.display()))?,
+            None => AuditLog::default(),
+        };
+        let config = Config {
+            keys,
+            allow_hosts: self.allow_host.clone(),
+            public_url: self.public_url.clone(),
+            max_sessions: self.max_sessions,
+            rate: self.rate,
+            keep: Duration::from_secs(self.keep),
+            audit,
+            webhooks: WebhookPolicy {
+                allow: self.webhook_allow.clone(),
+                ..WebhookPolicy::default()
+            },
+        };
+        config.check(self.listen)?;
+        Ok(config)
+    }
+
+    fn runner(&self) -> anyhow::Result<HandoffRunner> {
+        let server: Server = self.server.server()?;
+        let (public_origin, viewer_origin) = self.server.origins(&server)?;
+        Ok(HandoffRunner {
+            server,
+            public_origin,
+            viewer_origin,
+        })
+    }
+}
+
+/// Serves until `stop` is cancelled. 0 after that, 2 on bad usage, 1 on failure.
+pub async fn run(args: &ServeArgs, stop: CancellationToken) -> ExitCode {
+    if args.openapi {
+        let document = authloop_host::agent::openapi();
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&document).unwrap_or_default()
+        );
+        return ExitCode::SUCCESS;
+    }
+    let checked =
+        refuse_unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+            .and_then(|()| Ok((args.config()?, args.runner()?)));
+    let (config, runner) = match checked {
+        Ok(checked) => checked,
+        Err(error) => {
+            eprintln!("authloop-host: {error:#}");
+            return ExitCode::from(crate::USAGE);
+        }
+    };
+    match serve(args, config, runner, stop).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("authloop-host: {error:#}");
+            ExitCode::from(crate::FAILED)
+        }
+    }
+}
+
+async fn serve(
+    args: &ServeArgs,
+    config: Config,
+    runner: HandoffRunner,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("cannot listen at {}", args.listen))?;
+    let listen = listener.local_addr()?;
+    let open = config.keys.is_open();
+    let service = Service::new(listener, config, Arc::new(runner))?;
+    if args.json {
+        println!(
+            "{}",
+            json!({ "event": "listening", "listen": listen.to_string() })
+        );
+    } else {
+        println!("The agent API is at http://{listen}");
+        if open {
+            println!("Any program on this machine may use it; --api-keys-file changes that.");
+        }
+    }
+    service.serve(stop).await?;
+    Ok(())
+}
+
+/// A setting that is misspelt must not be passed over.
+fn refuse_unknown(names: impl Iterator<Item = String>) -> anyhow::Result<()> {
+    let command = Cli::command();
+    let known: Vec<String> = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned()))
+        .chain(["AUTHLOOP_HOST_LOG".to_owned()])
+        .collect();
+    for name in names.filter(|name| name.starts_with("AUTHLOOP_HOST_")) {
+        if !known.contains(&name) {
+            bail!("{name} is not a setting");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Command;
+
+    fn config(args: &[&str]) -> anyhow::Result<Config> {
+        let given = ["authloop-host", "serve", "--server", "http://127.0.0.1:1"];
+        match Cli::parse_from(given.iter().chain(args)).command {
+            Command::Serve(args) => args.config(),
+            _ => bail!("another command"),
+        }
+    }
+
+    #[test]
+    fn an_open_api_on_the_network_is_refused() {
+        assert!(config(&[]).is_ok());
+        let error = config(&["--listen", "0.0.0.0:7300"]).unwrap_err();
+        assert!(error.to_string().contains("--api-keys-file"), "{error}");
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        for bad in [
+            ["--max-sessions", "0"],
+            ["--keep", "0"],
+            ["--rate", "20000"],
+        ] {
+            assert!(config(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn misspelt_settings_are_refused() {
+        let check = |name: &str| refuse_unknown([name.to_owned()].into_iter());
+        assert!(check("AUTHLOOP_HOST_LISTEN").is_ok());
+        assert!(check("AUTHLOOP_HOST_SERVER").is_ok());
+        assert!(check("PATH").is_ok());
+        assert!(check("AUTHLOOP_HOST_LISTNE").is_err());
+    }
+}
