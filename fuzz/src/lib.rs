@@ -1,5 +1,7 @@
 //! What each fuzz target does with its bytes; shared with the corpus replay on stable.
 
+pub mod stream;
+
 use std::time::{Duration, Instant};
 
 use authloop_relay::stun::{self, BindingRequest, Class, Message, TransactionId};

@@ -5,15 +5,21 @@ use std::path::Path;
 
 const MUTATIONS: u64 = 2_000;
 
+type Target = fn(&[u8]);
+
 #[test]
 fn the_corpus_runs() {
-    let targets: [(&str, fn(&[u8])); 3] = [
+    let targets: [(&str, Target); 5] = [
         ("stun", authloop_fuzz::stun),
         ("demux", authloop_fuzz::demux),
         ("relay", authloop_fuzz::relay),
+        ("split", authloop_fuzz::stream::split),
+        ("turn", |data| _ = authloop_fuzz::stream::turn(data)),
     ];
     for (name, target) in targets {
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("corpus")
+            .join(name);
         let mut files = 0;
         for file in fs::read_dir(&corpus).unwrap() {
             let path = file.unwrap().path();
@@ -27,6 +33,13 @@ fn the_corpus_runs() {
         }
         assert!(files > 0, "{} is empty", corpus.display());
     }
+}
+
+/// A target that never gets past the door tests the door only.
+#[test]
+fn the_turn_target_reaches_the_relay() {
+    let session = include_bytes!("../corpus/turn/session");
+    assert!(authloop_fuzz::stream::turn(session) >= 2);
 }
 
 /// A few bytes changed, and the end cut or doubled, by number.
