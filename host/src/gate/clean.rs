@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::core::Kept;
-use crate::browser::{Browser, BrowserError, Page, TargetId};
+use crate::browser::{Browser, BrowserError, EventStream, Page, TargetId};
 
 /// How long a page may take to show a new document before its renderer is ended.
-const FRESH_TIMEOUT: Duration = Duration::from_secs(6);
+const FRESH_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a renderer may take to end.
+const CRASH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the browser may take to name its service workers.
 const WORKERS_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long one page may take to be cleared; a page that hangs cannot be read either.
@@ -79,36 +81,53 @@ async fn renew_page(browser: &Browser, target: &Target) {
     let Ok(page) = browser.session(&target.id).await else {
         return;
     };
-    let events = ["Page.frameNavigated", "Page.javascriptDialogOpening"];
-    let mut events = page.subscribe(&events, 64);
-    let _gone = page.post("Page.enable", json!({})).await;
+    let events = [
+        "Page.frameNavigated",
+        "Page.javascriptDialogOpening",
+        "Inspector.targetCrashed",
+    ];
+    let mut events = page.subscribe(&events, 256);
+    for domain in ["Page.enable", "Inspector.enable"] {
+        let _gone = page.post(domain, json!({})).await;
+    }
     // These have no address to load from, but the origin of whoever made them.
     let made = ["about:", "blob:", "filesystem:", "javascript:"];
-    let reload =
-        !target.url.is_empty() && !made.iter().any(|scheme| target.url.starts_with(scheme));
-    let (method, params) = match reload {
-        true => ("Page.reload", json!({ "ignoreCache": true })),
-        false => ("Page.navigate", json!({ "url": "about:blank" })),
+    let blank = target.url.is_empty() || made.iter().any(|scheme| target.url.starts_with(scheme));
+    let (method, params) = if blank {
+        ("Page.navigate", json!({ "url": "about:blank" }))
+    } else {
+        ("Page.reload", json!({ "ignoreCache": true }))
     };
-    let renewed = async {
-        page.post(method, params.clone()).await?;
-        while let Some(event) = events.recv().await {
-            match &*event.method {
-                "Page.javascriptDialogOpening" => {
-                    page.notify("Page.handleJavaScriptDialog", json!({ "accept": true }))?;
-                }
-                _ if event.params["frame"]["parentId"].is_null() => break,
-                _ => {}
-            }
-        }
-        Ok::<_, BrowserError>(())
-    };
+    let _gone = page.post(method, params.clone()).await;
+    let renewed = until(&page, &mut events, "Page.frameNavigated");
     if timeout(FRESH_TIMEOUT, renewed).await.is_err() {
         // Whatever runs there, or waits there for its server, must not see what the user types.
+        tracing::warn!("a page does not give way to a new document; its renderer is ended");
         let _gone = page.post("Page.crash", json!({})).await;
+        let _slow = timeout(
+            CRASH_TIMEOUT,
+            until(&page, &mut events, "Inspector.targetCrashed"),
+        )
+        .await;
         let _gone = page.post(method, params).await;
+        let _slow = timeout(
+            FRESH_TIMEOUT,
+            until(&page, &mut events, "Page.frameNavigated"),
+        )
+        .await;
     }
     page.detach().await;
+}
+
+/// Waits for an event of the page itself, and lets no dialog hold it.
+async fn until(page: &Page, events: &mut EventStream, method: &str) {
+    while let Some(event) = events.recv().await {
+        if &*event.method == "Page.javascriptDialogOpening" {
+            let _gone = page.notify("Page.handleJavaScriptDialog", json!({ "accept": true }));
+        } else if &*event.method == method && event.params["frame"]["parentId"].is_null() {
+            return;
+        }
+    }
 }
 
 async fn unregister_workers(browser: &Browser, page: &TargetId) {
@@ -161,7 +180,14 @@ pub(super) async fn clear(browser: &Browser) -> Result<(), BrowserError> {
             Ok(Err(BrowserError::NoSuchPage(_))) => {}
             // What cannot be cleared must not be read either.
             Ok(Err(error)) if error.is_fatal() => {}
-            Ok(Err(_)) | Err(_) => end_target(browser, target).await,
+            Ok(Err(error)) => {
+                tracing::warn!(kind = target.kind, %error, "a page could not be cleared and is ended");
+                end_target(browser, target).await;
+            }
+            Err(_) => {
+                tracing::warn!(kind = target.kind, "a page does not let itself be cleared and is ended");
+                end_target(browser, target).await;
+            }
         }
     });
     join_all(cleared).await;
@@ -196,10 +222,6 @@ async fn clear_target(browser: &Browser, target: &Target, first: bool) -> Result
 
 /// A page that could not be cleared is given a new document, a worker is ended.
 async fn end_target(browser: &Browser, target: &Target) {
-    tracing::warn!(
-        kind = target.kind,
-        "a page could not be cleared and is ended"
-    );
     if target.kind == "page" {
         renew_page(browser, target).await;
     } else if let Ok(session) = browser.session(&target.id).await {

@@ -135,6 +135,11 @@ impl Core {
         }
     }
 
+    /// What agents get from the next closing on.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+    }
+
     /// What is to be done next.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.output.pop_front()

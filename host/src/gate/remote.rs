@@ -54,6 +54,7 @@ impl RemoteGate {
         let answer = answer.map_err(|e| failed(e.without_url().to_string()))?;
         match answer.status() {
             status if status.is_success() => Ok(()),
+            reqwest::StatusCode::CONFLICT => Err(GateError::Taken),
             reqwest::StatusCode::UNAUTHORIZED => {
                 Err(failed("it refuses the control token".to_owned()))
             }

@@ -1,0 +1,164 @@
+// A hostile agent never reads what the user typed: not before, not during, not after.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Attacker, leaks, SPY, sweep } from "./gate-attacker.mjs";
+import { canary, Cdp, Gate, Hands, Site } from "./gate.mjs";
+
+const FIELDS = [
+  ["user", "document.getElementById('user').focus()"],
+  ["password", "document.getElementById('password').focus()"],
+  ["code", "document.getElementById('code').focus()"],
+  ["note", "document.getElementById('note').focus()"],
+  ["inner", "document.getElementById('inner').contentDocument.getElementById('innerpw').focus()"],
+  ["shadow", "dispatchEvent(new Event('focus-inside'))"],
+];
+
+/** What the attacker knows to put into its commands. */
+async function learn(cdp, target, session, url) {
+  const { frameTree } = await cdp.call("Page.getFrameTree", {}, session);
+  const { root } = await cdp.call("DOM.getDocument", { depth: -1, pierce: true }, session);
+  const { result } = await cdp.call("Runtime.evaluate", { expression: "document" }, session);
+  const field = await cdp.call("DOM.querySelector", { nodeId: root.nodeId, selector: "input" }, session).catch(() => ({ nodeId: root.nodeId }));
+  const text = cdp.heard.join("\n");
+  const last = (pattern) => [...text.matchAll(pattern)].at(-1)?.[1];
+  return {
+    frameId: frameTree.frame.id, loaderId: frameTree.frame.loaderId, targetId: target, nodeId: field.nodeId, backendNodeId: root.backendNodeId,
+    objectId: result.objectId, remoteObjectId: result.objectId, executionContextId: undefined, contextId: undefined, uniqueContextId: undefined,
+    scriptId: last(/"scriptId":"(\d+)"/g) ?? "1", requestId: last(/"requestId":"([^"]+)"/g) ?? "1", styleSheetId: last(/"styleSheetId":"([^"]+)"/g) ?? "1",
+    url, urls: [url], origin: new URL(url).origin, securityOrigin: new URL(url).origin, storageKey: `${new URL(url).origin}/`,
+    expression: "document.documentElement.outerHTML + JSON.stringify([...document.querySelectorAll('input,textarea')].map((i) => i.value))",
+    functionDeclaration: "function () { return document.documentElement.outerHTML + localStorage.stolen; }",
+    source: "void 0", query: "CANARY", selector: "input", pierce: true, depth: -1, name: "leak", sessionId: undefined, flatten: true,
+    returnByValue: true, autoAttach: true, waitForDebuggerOnStart: false, discover: true, browserContextId: undefined, text: "a", handle: "1", path: "/tmp/x",
+    ignore: false, disabled: false, offline: false, userAgent: "agent", maxTotalBufferSize: 1 << 24, maxResourceBufferSize: 1 << 24, enabled: true, behavior: "deny",
+  };
+}
+
+/** Puts spies wherever an agent can. */
+async function plant(cdp, session, url) {
+  await cdp.call("Page.enable", {}, session);
+  await cdp.call("Runtime.enable", {}, session);
+  await cdp.call("Network.enable", { maxPostDataSize: 1 << 20 }, session);
+  await cdp.call("Runtime.addBinding", { name: "leak" }, session);
+  await cdp.call("Page.addScriptToEvaluateOnNewDocument", { source: SPY }, session);
+  await cdp.call("Page.addScriptToEvaluateOnNewDocument", { source: SPY, worldName: "spy" }, session);
+  const loaded = cdp.event((e) => e.method === "Page.loadEventFired" && e.sessionId === session, "the page");
+  await cdp.call("Page.navigate", { url }, session);
+  await loaded;
+  await cdp.evaluate(SPY, session);
+  await cdp.evaluate("navigator.serviceWorker.register('/sw.js').then(() => navigator.serviceWorker.ready).then(() => true)", session);
+  await cdp.evaluate("void (window.kept = window.open('/signin', 'spy'))", session);
+  await cdp.call("Page.startScreencast", { format: "jpeg" }, session);
+}
+
+for (const mode of ["reject", "hold"]) {
+  test(`a hostile agent, ${mode}`, { timeout: 240_000 }, async (t) => {
+    const site = await Site.start();
+    const gate = await Gate.start({ mode });
+    const sockets = [];
+    try {
+      const attacker = new Attacker(await (await fetch(`${gate.cdp}/json/protocol`)).json());
+      const secret = canary();
+      const browser = await Cdp.open(gate.ws);
+      sockets.push(browser);
+      await browser.call("Target.setDiscoverTargets", { discover: true });
+      const pages = [];
+      for (const path of ["/signin?kept", "/signin?sent"]) {
+        const { targetId } = await browser.call("Target.createTarget", { url: "about:blank" });
+        const { sessionId } = await browser.call("Target.attachToTarget", { targetId, flatten: true });
+        await plant(browser, sessionId, site.url + path);
+        pages.push({ targetId, sessionId });
+      }
+      const [kept, sent] = pages;
+      const page = await Cdp.open(`${gate.cdp.replace("http", "ws")}/devtools/page/${kept.targetId}`);
+      sockets.push(page);
+      const known = await learn(browser, kept.targetId, kept.sessionId, `${site.url}/signin?kept`);
+      const places = [undefined, kept.sessionId, sent.sessionId];
+
+      // Before.
+      const careful = (commands) => commands.filter(([name]) => !/navigat|reload|clear|setIgnoreInputEvents|setDeviceMetrics/i.test(name));
+      const before = await sweep(browser, [undefined, kept.sessionId], careful(attacker.commands(known)));
+      await sweep(page, [undefined], careful(attacker.commands(known)));
+      assert.ok(before > attacker.methods.length, `only ${before} commands were answered`);
+      assert.ok(leaks(browser.heard, new URL(site.url).port).length > 0, "the search finds nothing, not even the port");
+
+      // During.
+      await gate.shut();
+      for (const socket of sockets) socket.heard.length = 0;
+      site.asked.length = 0;
+      const late = await Cdp.open(gate.ws);
+      sockets.push(late);
+      const commands = attacker.commands(known, { fatal: mode === "reject" });
+      const attack = Promise.all([
+        sweep(browser, places, commands, mode === "reject" ? 1000 : 50),
+        sweep(page, [undefined], commands, mode === "reject" ? 1000 : 50),
+        sweep(late, [undefined], commands, mode === "reject" ? 1000 : 50),
+      ]);
+      const hands = [];
+      for (const path of ["/signin?kept", "/signin?sent"]) hands.push(await Hands.on(gate, site.url + path));
+      for (const user of hands) for (const [, focus] of FIELDS) await user.type(focus, secret);
+      const typed = await hands[0].cdp.evaluate("document.getElementById('password').value", hands[0].session);
+      await hands[0].cdp.evaluate("document.getElementById('user').select(); document.execCommand('copy')", hands[0].session);
+      await hands[0].cdp.evaluate("console.log(document.getElementById('user').value)", hands[0].session);
+      await hands[0].cdp.evaluate("window.ofTheUsersTime = true", hands[0].session);
+      await hands[1].submit();
+      const answers = await attack;
+      const controlled = await hands[1].cdp.evaluate("navigator.serviceWorker.controller === null", hands[1].session);
+      assert.equal(typed, secret);
+      assert.ok(leaks(hands[0].cdp.heard, secret).length > 0, "the search cannot find it where it is");
+      assert.ok(site.posts.some((body) => body.includes(secret)), "it was not sent");
+      assert.ok(controlled, "the agent's service worker is still there");
+      if (mode === "reject") assert.ok(answers[0] > attacker.methods.length * 2, `${answers[0]} answers`);
+      for (const user of hands) user.close();
+      const during = sockets.flatMap((socket) => socket.heard);
+      const passed = during.filter((m) => !/the gate is closed|"code":-32700/.test(m));
+      assert.deepEqual(passed, [], "something came through a closed gate");
+
+      // After.
+      await gate.open();
+      const again = await Cdp.open(gate.ws);
+      sockets.push(again);
+      const same = await again.call("Target.attachToTarget", { targetId: kept.targetId, flatten: true });
+      assert.equal(await again.evaluate("window.ofTheUsersTime", same.sessionId), true, "the page was loaded anew, not cleared");
+      for (const { targetId } of pages) {
+        const { sessionId } = await again.call("Target.attachToTarget", { targetId, flatten: true });
+        const knownNow = await learn(again, targetId, sessionId, site.url);
+        await again.evaluate("[...document.querySelectorAll('input,textarea')].map((i) => i.value) + JSON.stringify(localStorage) + document.cookie + window.__stolen", sessionId);
+        await again.ask("Browser.grantPermissions", { permissions: ["clipboardReadWrite"] });
+        await again.ask("Emulation.setFocusEmulationEnabled", { enabled: true }, sessionId);
+        await again.ask("Runtime.evaluate", { expression: "navigator.clipboard.readText()", awaitPromise: true, userGesture: true, returnByValue: true }, sessionId, 3000);
+        for (const id of ["user", "password", "code", "note"]) {
+          await again.ask("Runtime.evaluate", { expression: `document.getElementById("${id}")?.focus()` }, sessionId);
+          for (const command of ["undo", "redo", "paste"]) {
+            await again.ask("Input.dispatchKeyEvent", { type: "keyDown", key: "z", commands: [command] }, sessionId);
+            await again.ask("Runtime.evaluate", { expression: `document.getElementById("${id}")?.value + [...document.querySelectorAll("input,textarea")].map((i) => i.value)`, returnByValue: true }, sessionId);
+          }
+        }
+        await again.ask("DOMSnapshot.captureSnapshot", { computedStyles: [] }, sessionId);
+        await again.ask("HeapProfiler.takeHeapSnapshot", { reportProgress: false, captureNumericValue: true }, sessionId, 20_000);
+        await sweep(again, [undefined, sessionId], attacker.commands(knownNow), 700);
+        await sweep(again, [sessionId], careful(attacker.commands(knownNow, { all: true })), 700);
+        await again.ask("Runtime.evaluate", { expression: "history.back()" }, sessionId);
+        await again.ask("Runtime.evaluate", { expression: "new Promise((r) => setTimeout(() => r([...document.querySelectorAll('input,textarea')].map((i) => i.value) + location.href), 300))", awaitPromise: true, returnByValue: true }, sessionId, 3000);
+      }
+      const old = [...new Set(browser.heard.join("\n").match(/"requestId":"[^"]+"/g) ?? [])].map((m) => JSON.parse(`{${m}}`).requestId);
+      for (const requestId of old.slice(0, 200)) {
+        for (const method of ["Network.getRequestPostData", "Network.getResponseBody"]) await browser.ask(method, { requestId }, sent.sessionId, 500);
+      }
+      await sweep(browser, [undefined, kept.sessionId], attacker.commands(known), 700);
+
+      const heard = sockets.flatMap((socket) => socket.heard);
+      t.diagnostic(`${attacker.methods.length} methods, ${heard.length} messages heard`);
+      assert.deepEqual(leaks(heard, secret), []);
+      assert.deepEqual(site.asked.filter((url) => url.includes(secret)), [], "a spy told it to the outside");
+    } catch (error) {
+      console.error(gate.part.tail());
+      throw error;
+    } finally {
+      for (const socket of sockets) socket.close();
+      await gate.stop();
+      site.stop();
+    }
+  });
+}
