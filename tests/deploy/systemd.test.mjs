@@ -12,7 +12,7 @@ const setting = (name) => [...unit.matchAll(new RegExp(`^${name}=(.*)$`, "gm"))]
 /** A copy whose binary exists, as `verify` looks. */
 function install(t, dropIns = []) {
   const home = folder(t);
-  writeFileSync(`${home}/authloop.service`, unit.replaceAll("/usr/local/bin/authloop", AUTHLOOP).replace(/^Documentation=.*\n/m, ""));
+  writeFileSync(`${home}/authloop.service`, unit.replaceAll("/usr/local/bin/authloop", AUTHLOOP));
   if (dropIns.length > 0) mkdirSync(`${home}/authloop.service.d`);
   for (const name of dropIns) copyFileSync(`${UNITS}authloop.service.d/${name}`, `${home}/authloop.service.d/${name}`);
   return `${home}/authloop.service`;
