@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use authloop_host::gate::{HandoffGate, RemoteGate};
 use authloop_host::{
     handoff::{HandoffConfig, Verify},
     signal::Server,
@@ -105,6 +106,10 @@ pub struct HandoffArgs {
     /// The browser's CDP address: http://host:port, or ws://host:port/devtools/….
     #[arg(long, env = "AUTHLOOP_HOST_CDP")]
     cdp: String,
+    /// The file that `launch --control-file` wrote, if --cdp is a gate's address: agents are shut out
+    /// from the claim to the end.
+    #[arg(long, env = "AUTHLOOP_HOST_GATE_CONTROL_FILE")]
+    gate_control_file: Option<PathBuf>,
     #[command(flatten)]
     server: ServerArgs,
     /// Who asks; shown to the user.
@@ -140,8 +145,19 @@ impl HandoffArgs {
             .iter()
             .map(|text| origin(text, "--expect-origin"))
             .collect::<anyhow::Result<_>>()?;
+        let gate = match &self.gate_control_file {
+            Some(path) => {
+                let token = std::fs::read_to_string(path).with_context(|| {
+                    format!("the gate's control file {} is unreadable", path.display())
+                })?;
+                let token = SecretString::from(token.trim());
+                Some(HandoffGate::Remote(RemoteGate::new(&self.cdp, token)))
+            }
+            None => None,
+        };
         Ok(HandoffConfig {
             cdp: self.cdp.clone(),
+            gate,
             server,
             public_origin,
             viewer_origin,

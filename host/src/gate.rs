@@ -70,6 +70,9 @@ pub enum GateError {
     /// The browser could not be reached, started or cleaned.
     #[error(transparent)]
     Browser(#[from] BrowserError),
+    /// Another handoff has the browser.
+    #[error("the browser is being handed over already")]
+    Taken,
     /// The browser has ended.
     #[error("the browser behind the gate is gone")]
     BrowserGone,
@@ -248,11 +251,21 @@ impl GatedBrowser {
         self.0.process.as_ref().and_then(Piped::pid)
     }
 
+    /// What agents get from the next closing on, instead of what the gate's configuration says.
+    pub async fn set_mode(&self, mode: Mode) -> Result<(), GateError> {
+        self.0.mux.set_mode(mode).await
+    }
+
     /// Shuts agents out in favour of `handoff`, and gives every page a new document. Returns once
     /// no script of an agent's is left in a page.
+    ///
+    /// # Errors
+    /// [`GateError::Taken`] if it is closed already: what one handoff opens, another may still need closed.
     pub async fn close(&self, handoff: &str) -> Result<(), GateError> {
         let mut keeping = self.0.changing.lock().await;
-        self.0.closed.store(true, Ordering::SeqCst);
+        if self.0.closed.swap(true, Ordering::SeqCst) {
+            return Err(GateError::Taken);
+        }
         let kept = self.0.mux.close(handoff).await?;
         keeping.extend(clean::keep(&self.0.browser, kept).await);
         clean::renew(&self.0.browser).await?;
@@ -275,12 +288,18 @@ impl GatedBrowser {
         self.0.closed.load(Ordering::SeqCst)
     }
 
+    /// The address of a browser that was there already.
+    pub fn upstream(&self) -> Option<&str> {
+        self.0.upstream.as_deref()
+    }
+
     /// Waits until the browser is gone.
     pub async fn ended(&self) {
         self.0.mux.ended().await;
     }
 
-    fn is_gone(&self) -> bool {
+    /// Whether the browser is gone.
+    pub fn is_gone(&self) -> bool {
         self.0.mux.is_gone()
     }
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     browser::BrowserError,
     encode::EncodeError,
+    gate::{GateError, HandoffGate},
     peer::PeerError,
     signal::{Server, SignalError},
     storage::StorageState,
@@ -29,8 +30,11 @@ pub const TTL: std::ops::RangeInclusive<Duration> =
 /// What to hand over, to whom, and for how long.
 #[derive(Clone)]
 pub struct HandoffConfig {
-    /// The browser's CDP address: `http://host:port` or `ws://…/devtools/…`.
+    /// The browser's CDP address: `http://host:port` or `ws://…/devtools/…`. Not used with `gate`.
     pub cdp: String,
+    /// The gate before the browser. It is closed from the claim to the end, and stays closed if the
+    /// browser cannot be cleared.
+    pub gate: Option<HandoffGate>,
     /// The signaling server as this host reaches it.
     pub server: Server,
     /// The signaling server's origin as the viewer reaches it (RFC 6454).
@@ -133,6 +137,9 @@ pub enum HandoffError {
     /// The browser cannot be reached or has died.
     #[error(transparent)]
     Browser(#[from] BrowserError),
+    /// The gate before the browser cannot be closed or opened.
+    #[error(transparent)]
+    Gate(#[from] GateError),
     /// The server cannot be reached or refused.
     #[error(transparent)]
     Signal(#[from] SignalError),

@@ -57,7 +57,7 @@ pub struct LaunchArgs {
 
 /// What agents get while the user has the browser.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum GateMode {
+pub enum GateMode {
     /// Commands wait and go on afterwards.
     Hold,
     /// Commands are answered with an error at once.
@@ -80,13 +80,19 @@ pub async fn run(args: &LaunchArgs, stop: CancellationToken) -> ExitCode {
     }
 }
 
+impl From<GateMode> for Mode {
+    fn from(mode: GateMode) -> Self {
+        match mode {
+            GateMode::Hold => Self::Hold,
+            GateMode::Reject => Self::Reject,
+        }
+    }
+}
+
 async fn serve(args: &LaunchArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let gate = Gate::start(GateConfig {
         listen: args.listen,
-        mode: match args.gate {
-            GateMode::Hold => Mode::Hold,
-            GateMode::Reject => Mode::Reject,
-        },
+        mode: args.gate.into(),
         bare: !args.token_only,
         names: args.allow_host.clone(),
     })

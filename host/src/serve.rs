@@ -4,18 +4,20 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use authloop_host::agent::{ApiKeys, AuditLog, Config, HandoffRunner, Service, WebhookPolicy};
-use authloop_host::signal::Server;
+use authloop_host::browser::Launch;
+use authloop_host::gate::{Gate, GateConfig, GatedBrowser, Upstream};
 use clap::CommandFactory as _;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::cli::{Cli, ServerArgs};
+use crate::launch::GateMode;
 
 /// Options of `serve`.
 #[derive(Debug, clap::Args)]
@@ -57,6 +59,21 @@ pub struct ServeArgs {
         value_delimiter = ','
     )]
     webhook_allow: Vec<String>,
+    /// Start a browser that agents reach through the gate only, and tell its address.
+    #[arg(long)]
+    launch: bool,
+    /// Where agents connect to browsers behind the gate.
+    #[arg(long, env = "AUTHLOOP_HOST_GATE_LISTEN", default_value = "127.0.0.1:0")]
+    gate_listen: SocketAddr,
+    /// What agents get from the gate while the user has the browser, unless a session says otherwise.
+    #[arg(long, value_enum, default_value_t = GateMode::Hold)]
+    gate: GateMode,
+    /// The Chromium to launch; looked for in the usual places if not given.
+    #[arg(long, requires = "launch")]
+    chromium: Option<PathBuf>,
+    /// Show the launched browser's window.
+    #[arg(long, requires = "launch")]
+    headed: bool,
     /// Print one JSON object per line instead of text.
     #[arg(long)]
     json: bool,
@@ -93,13 +110,21 @@ impl ServeArgs {
         Ok(config)
     }
 
-    fn runner(&self) -> anyhow::Result<HandoffRunner> {
-        let server: Server = self.server.server()?;
-        let (public_origin, viewer_origin) = self.server.origins(&server)?;
-        Ok(HandoffRunner {
-            server,
-            public_origin,
-            viewer_origin,
+    fn gate(&self) -> GateConfig {
+        GateConfig {
+            listen: self.gate_listen,
+            mode: self.gate.into(),
+            // Several browsers may come to stand behind it; the token tells them apart.
+            bare: false,
+            names: self.allow_host.clone(),
+        }
+    }
+
+    fn browser(&self) -> Upstream {
+        let launch = Launch::builder().headless(!self.headed);
+        Upstream::Launch(match &self.chromium {
+            Some(chromium) => launch.binary(chromium),
+            None => launch,
         })
     }
 }
@@ -116,13 +141,31 @@ pub async fn run(args: &ServeArgs, stop: CancellationToken) -> ExitCode {
     }
     let checked =
         refuse_unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
-            .and_then(|()| Ok((args.config()?, args.runner()?)));
-    let (config, runner) = match checked {
+            .and_then(|()| {
+                let server = args.server.server()?;
+                let origins = args.server.origins(&server)?;
+                Ok((args.config()?, server, origins))
+            });
+    let (config, server, (public_origin, viewer_origin)) = match checked {
         Ok(checked) => checked,
         Err(error) => {
             eprintln!("authloop-host: {error:#}");
             return ExitCode::from(crate::USAGE);
         }
+    };
+    let gate = match Gate::start(args.gate()).await {
+        Ok(gate) => gate,
+        Err(error) => {
+            eprintln!("authloop-host: {error}");
+            return ExitCode::from(crate::FAILED);
+        }
+    };
+    let runner = HandoffRunner {
+        gate,
+        gated: Mutex::default(),
+        server,
+        public_origin,
+        viewer_origin,
     };
     match serve(args, config, runner, stop).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -144,19 +187,42 @@ async fn serve(
         .with_context(|| format!("cannot listen at {}", args.listen))?;
     let listen = listener.local_addr()?;
     let open = config.keys.is_open();
+    let launched = match args.launch {
+        true => Some(runner.gate.add_browser(args.browser()).await?),
+        false => None,
+    };
+    let cdp = launched.as_ref().map(GatedBrowser::cdp_url);
     let service = Service::new(listener, config, Arc::new(runner))?;
     if args.json {
         println!(
             "{}",
-            json!({ "event": "listening", "listen": listen.to_string() })
+            json!({ "event": "listening", "listen": listen.to_string(), "cdp": cdp })
         );
     } else {
         println!("The agent API is at http://{listen}");
+        if let Some(cdp) = cdp {
+            println!("The browser is behind the gate; agents connect to {cdp}");
+        }
         if open {
             println!("Any program on this machine may use it; --api-keys-file changes that.");
         }
     }
-    service.serve(stop).await?;
+    let ended = async {
+        match &launched {
+            Some(browser) => browser.ended().await,
+            None => std::future::pending().await,
+        }
+    };
+    let serving = service.serve(stop.clone());
+    tokio::pin!(serving);
+    tokio::select! {
+        served = &mut serving => served?,
+        () = ended => {
+            stop.cancel();
+            serving.await?;
+            bail!("the browser has ended");
+        }
+    }
     Ok(())
 }
 

@@ -1,10 +1,14 @@
 //! Who carries a session through: the handoff in production, anything else in tests.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use authloop_protocol::input::DeclineReason;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::order::Order;
+use super::order::{GateMode, Order};
+use crate::gate::{Gate, GateError, GatedBrowser, HandoffGate, Mode, Upstream};
 use crate::handoff::{self, HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, Verify};
 use crate::signal::Server;
 use crate::verdict::Conclusion;
@@ -70,8 +74,11 @@ pub trait Runner: Send + Sync + 'static {
 }
 
 /// Carries a session through by a handoff.
-#[derive(Clone)]
 pub struct HandoffRunner {
+    /// Before browsers that this process has the keeping of.
+    pub gate: Gate,
+    /// Browsers of agents' own that were put behind the gate because an agent asked for it.
+    pub gated: Mutex<HashMap<String, GatedBrowser>>,
     /// The signaling server as this host reaches it.
     pub server: Server,
     /// The signaling server's origin as the viewer reaches it.
@@ -81,9 +88,41 @@ pub struct HandoffRunner {
 }
 
 impl HandoffRunner {
-    fn config(&self, order: Order, finish: CancellationToken) -> HandoffConfig {
+    /// The browser behind our gate, if it is there or the agent wants it there.
+    async fn gated(&self, order: &Order) -> Result<Option<GatedBrowser>, GateError> {
+        let browser = match (self.known(&order.cdp_url), order.gate) {
+            (Some(browser), _) => browser,
+            (None, None) => return Ok(None),
+            (None, Some(_)) => {
+                let upstream = Upstream::Address(order.cdp_url.clone());
+                let browser = self.gate.add_browser(upstream).await?;
+                let mut gated = lock(&self.gated);
+                gated.retain(|_, browser| !browser.is_gone());
+                gated.insert(order.cdp_url.clone(), browser.clone());
+                browser
+            }
+        };
+        if let Some(mode) = order.gate {
+            browser.set_mode(mode.into()).await?;
+        }
+        Ok(Some(browser))
+    }
+
+    fn known(&self, cdp_url: &str) -> Option<GatedBrowser> {
+        let found = self.gate.find(cdp_url);
+        let found = found.or_else(|| lock(&self.gated).get(cdp_url).cloned());
+        found.filter(|browser| !browser.is_gone())
+    }
+
+    fn config(
+        &self,
+        order: Order,
+        gate: Option<GatedBrowser>,
+        finish: CancellationToken,
+    ) -> HandoffConfig {
         HandoffConfig {
             cdp: order.cdp_url,
+            gate: gate.map(HandoffGate::Local),
             server: self.server.clone(),
             public_origin: self.public_origin.clone(),
             viewer_origin: self.viewer_origin.clone(),
@@ -111,7 +150,8 @@ impl Runner for HandoffRunner {
         finish: CancellationToken,
         report: Report,
     ) -> Result<Ended, RunError> {
-        let end = handoff::run(self.config(order, finish), cancel, report).await?;
+        let gate = self.gated(&order).await.map_err(HandoffError::from)?;
+        let end = handoff::run(self.config(order, gate, finish), cancel, report).await?;
         Ok(match end {
             HandoffEnd::Resolved {
                 cookies,
@@ -127,13 +167,34 @@ impl Runner for HandoffRunner {
             HandoffEnd::Cancelled => Ended::Cancelled,
         })
     }
+
+    fn agent_cdp_url(&self, order: &Order) -> String {
+        match self.known(&order.cdp_url) {
+            Some(browser) => browser.cdp_url(),
+            None => order.cdp_url.clone(),
+        }
+    }
+}
+
+/// The map is consistent at every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl From<GateMode> for Mode {
+    fn from(mode: GateMode) -> Self {
+        match mode {
+            GateMode::Hold => Self::Hold,
+            GateMode::Reject => Self::Reject,
+        }
+    }
 }
 
 impl From<HandoffError> for RunError {
     fn from(error: HandoffError) -> Self {
         let text = error.to_string();
         match error {
-            HandoffError::Browser(_) => Self::Browser(text),
+            HandoffError::Browser(_) | HandoffError::Gate(_) => Self::Browser(text),
             HandoffError::Signal(_) | HandoffError::Closed { .. } => Self::Signaling(text),
             HandoffError::Invitation(_) | HandoffError::Ttl(_) | HandoffError::Origin(_) => {
                 Self::Order(text)

@@ -28,6 +28,14 @@ const MAX_TARGETS: usize = 500;
 const OVERWRITE_CLIPBOARD: &str = "(() => { const t = document.createElement('textarea'); \
     t.value = ' '; document.body.append(t); t.select(); return document.execCommand('copy'); })()";
 
+/// What tells how a new document fares.
+const RENEWING: [&str; 4] = [
+    "Inspector.targetCrashed",
+    "Page.frameNavigated",
+    "Page.frameStartedNavigating",
+    "Page.javascriptDialogOpening",
+];
+
 struct Target {
     id: TargetId,
     kind: String,
@@ -73,20 +81,25 @@ pub(super) async fn renew(browser: &Browser) -> Result<(), BrowserError> {
             .map(|page| unregister_workers(browser, &page.id)),
     )
     .await;
-    join_all(pages.iter().map(|page| renew_page(browser, page))).await;
+    if !renew_all(browser, &pages).await {
+        // Pages share renderers: whoever stood by one that was ended is renewed as well.
+        renew_all(browser, &pages).await;
+    }
     Ok(())
 }
 
-async fn renew_page(browser: &Browser, target: &Target) {
+/// Whether every page gave way; the renderers of those that did not are ended.
+async fn renew_all(browser: &Browser, pages: &[Target]) -> bool {
+    let renewed = join_all(pages.iter().map(|page| renew_page(browser, page))).await;
+    renewed.into_iter().all(|renewed| renewed)
+}
+
+async fn renew_page(browser: &Browser, target: &Target) -> bool {
     let Ok(page) = browser.session(&target.id).await else {
-        return;
+        // It has closed.
+        return true;
     };
-    let events = [
-        "Page.frameNavigated",
-        "Page.javascriptDialogOpening",
-        "Inspector.targetCrashed",
-    ];
-    let mut events = page.subscribe(&events, 256);
+    let mut events = page.subscribe(&RENEWING, 256);
     for domain in ["Page.enable", "Inspector.enable"] {
         let _gone = page.post(domain, json!({})).await;
     }
@@ -98,34 +111,49 @@ async fn renew_page(browser: &Browser, target: &Target) {
     } else {
         ("Page.reload", json!({ "ignoreCache": true }))
     };
-    let _gone = page.post(method, params.clone()).await;
-    let renewed = until(&page, &mut events, "Page.frameNavigated");
-    if timeout(FRESH_TIMEOUT, renewed).await.is_err() {
+    let _gone = page.post(method, params).await;
+    let renewed = until_renewed(&page, &target.id, blank, &mut events);
+    let renewed = timeout(FRESH_TIMEOUT, renewed).await.is_ok();
+    if !renewed {
         // Whatever runs there, or waits there for its server, must not see what the user types.
         tracing::warn!("a page does not give way to a new document; its renderer is ended");
         let _gone = page.post("Page.crash", json!({})).await;
-        let _slow = timeout(
-            CRASH_TIMEOUT,
-            until(&page, &mut events, "Inspector.targetCrashed"),
-        )
-        .await;
-        let _gone = page.post(method, params).await;
-        let _slow = timeout(
-            FRESH_TIMEOUT,
-            until(&page, &mut events, "Page.frameNavigated"),
-        )
-        .await;
+        let crashed = async {
+            while let Some(event) = events.recv().await {
+                if &*event.method == "Inspector.targetCrashed" {
+                    return;
+                }
+            }
+        };
+        let _slow = timeout(CRASH_TIMEOUT, crashed).await;
     }
     page.detach().await;
+    renewed
 }
 
-/// Waits for an event of the page itself, and lets no dialog hold it.
-async fn until(page: &Page, events: &mut EventStream, method: &str) {
+/// Waits for the document that was asked for, not for one that an agent had asked for before; no
+/// dialog holds it up.
+async fn until_renewed(page: &Page, id: &TargetId, blank: bool, events: &mut EventStream) {
+    let mut loader = None;
     while let Some(event) = events.recv().await {
-        if &*event.method == "Page.javascriptDialogOpening" {
-            let _gone = page.notify("Page.handleJavaScriptDialog", json!({ "accept": true }));
-        } else if &*event.method == method && event.params["frame"]["parentId"].is_null() {
-            return;
+        let params = &event.params;
+        match &*event.method {
+            "Page.javascriptDialogOpening" => {
+                let _gone = page.notify("Page.handleJavaScriptDialog", json!({ "accept": true }));
+            }
+            "Page.frameStartedNavigating" if params["frameId"] == id.as_str() => {
+                let kind = params["navigationType"].as_str().unwrap_or_default();
+                let ours = if blank {
+                    params["url"] == "about:blank"
+                } else {
+                    kind.starts_with("reload")
+                };
+                loader = ours.then(|| params["loaderId"].clone());
+            }
+            "Page.frameNavigated" if loader.as_ref() == Some(&params["frame"]["loaderId"]) => {
+                return;
+            }
+            _ => {}
         }
     }
 }
@@ -223,7 +251,10 @@ async fn clear_target(browser: &Browser, target: &Target, first: bool) -> Result
 /// A page that could not be cleared is given a new document, a worker is ended.
 async fn end_target(browser: &Browser, target: &Target) {
     if target.kind == "page" {
-        renew_page(browser, target).await;
+        let pages = std::slice::from_ref(target);
+        if !renew_all(browser, pages).await {
+            renew_all(browser, pages).await;
+        }
     } else if let Ok(session) = browser.session(&target.id).await {
         let _gone = session.post("Page.crash", json!({})).await;
         session.detach().await;

@@ -108,6 +108,9 @@ async fn answer(
             });
             match change.await {
                 Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
+                Ok(Err(error @ GateError::Taken)) => {
+                    (StatusCode::CONFLICT, error.to_string()).into_response()
+                }
                 Ok(Err(error)) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
                 Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             }

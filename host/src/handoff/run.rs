@@ -28,7 +28,7 @@ use super::{
     invite::Invite,
 };
 use crate::{
-    browser::Browser, peer::PeerEvent, signal::SignalEvent, storage::StorageState,
+    browser::Browser, gate::GateError, peer::PeerEvent, signal::SignalEvent, storage::StorageState,
     verdict::Conclusion,
 };
 use stage::Stage;
@@ -54,7 +54,10 @@ pub async fn run(
 ) -> Result<HandoffEnd, HandoffError> {
     let invite = Invite::new(&config)?;
     // The browser comes first: a link that opens nothing must not be made.
-    let browser = Browser::connect(&config.cdp).await?;
+    let browser = match &config.gate {
+        Some(gate) => gate.browser().await?,
+        None => Browser::connect(&config.cdp).await?,
+    };
     let stage = Stage::open(&browser, config.expected_origins.clone()).await?;
     let verifier = Verifier::new(&config.verify, stage.view());
     let created = invite.register(&config, None).await?;
@@ -74,6 +77,7 @@ pub async fn run(
         state: HandoffState::Waiting,
         ice: None,
         device: None,
+        gate_closed: false,
         hellos: HashSet::new(),
         waiting_hello: None,
         connection: None,
@@ -85,7 +89,16 @@ pub async fn run(
     (run.report)(HandoffEvent::State(HandoffState::Waiting));
     let end = run.serve(expires, cancel).await;
     run.finish(&end).await;
-    end
+    let opened = run.open_gate().await;
+    match (end, opened) {
+        // The agent must not be told to go on with a browser that it cannot reach.
+        (Ok(HandoffEnd::Resolved { .. }), Err(error)) => Err(error.into()),
+        (end, Err(error)) => {
+            tracing::error!(%error, "the gate stays closed");
+            end
+        }
+        (end, Ok(())) => end,
+    }
 }
 
 struct Run<R> {
@@ -103,6 +116,8 @@ struct Run<R> {
     ice: Option<LegIce>,
     /// The device that won the claim.
     device: Option<[u8; 65]>,
+    /// Agents are shut out, and must be let in again.
+    gate_closed: bool,
     /// Hellos seen, so that none is taken twice.
     hellos: HashSet<[u8; 32]>,
     /// A hello that came before the leg.
@@ -191,10 +206,10 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
         match message {
             ServerMessage::Welcome { device, .. } => {
                 if let Some(device) = device {
-                    self.on_claimed(&device);
+                    self.on_claimed(&device).await?;
                 }
             }
-            ServerMessage::Claimed { device } => self.on_claimed(&device),
+            ServerMessage::Claimed { device } => self.on_claimed(&device).await?,
             ServerMessage::SecondClaim {} => (self.report)(HandoffEvent::SecondClaim),
             ServerMessage::Ice(ice) => self.on_ice(ice).await,
             ServerMessage::Sealed { data } => return Ok(self.on_sealed(data.0).await),
@@ -215,15 +230,30 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
     }
 
     /// The first claim counts; a server that later names another device is not believed.
-    fn on_claimed(&mut self, device: &Blob) {
+    ///
+    /// Agents are shut out before the loop goes on to the viewer's hello.
+    async fn on_claimed(&mut self, device: &Blob) -> Result<(), GateError> {
         let parsed = DeviceKey::parse(&device.0).map(|key| *key.as_bytes());
         match (self.device, parsed) {
             (None, Some(device)) => {
                 self.device = Some(device);
                 self.enter(HandoffState::Claimed);
+                if let Some(gate) = &self.config.gate {
+                    let closed = gate.close(&self.invite.id.to_string()).await;
+                    self.gate_closed = !matches!(closed, Err(GateError::Taken));
+                    closed?;
+                }
             }
             (Some(held), Some(other)) if held == other => {}
             _ => tracing::warn!("signaling names another device than the one that claimed"),
+        }
+        Ok(())
+    }
+
+    async fn open_gate(&mut self) -> Result<(), GateError> {
+        match &self.config.gate {
+            Some(gate) if std::mem::take(&mut self.gate_closed) => gate.open().await,
+            _ => Ok(()),
         }
     }
 
