@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::launch::LaunchArgs;
 use crate::serve::ServeArgs;
+use crate::serve_mcp::McpArgs;
 
 /// Hands a browser that an agent drives to its user, and back.
 #[derive(Debug, Parser)]
@@ -37,6 +38,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Start a browser that agents reach through the gate only (docs/GATE.md).
     Launch(LaunchArgs),
+    /// Serve MCP tools that ask for a sign-in by the agent API (docs/MCP.md).
+    Mcp(McpArgs),
 }
 
 /// Which authloop server, and how users reach it.

@@ -10,6 +10,7 @@ pub mod encode;
 pub mod gate;
 pub mod handoff;
 pub mod input;
+pub mod mcp;
 pub mod peer;
 pub mod signal;
 pub mod storage;

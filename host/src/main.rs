@@ -4,6 +4,7 @@ mod cli;
 mod launch;
 mod print;
 mod serve;
+mod serve_mcp;
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -52,6 +53,11 @@ async fn main() -> ExitCode {
             let stop = CancellationToken::new();
             tokio::spawn(cancel_on_signal(stop.clone()));
             launch::run(&args, stop).await
+        }
+        Command::Mcp(args) => {
+            let stop = CancellationToken::new();
+            tokio::spawn(cancel_on_signal(stop.clone()));
+            serve_mcp::run(&args, stop).await
         }
     }
 }

@@ -1,0 +1,124 @@
+//! The MCP server: an agent's model asks for a sign-in by a tool (`docs/MCP.md`).
+//!
+//! A thin client of the agent API, which may run on another machine: it holds no browser and no session,
+//! and its answers hold no secret but the link, and that only for clients that cannot show it themselves.
+
+mod api;
+mod elicit;
+mod progress;
+mod report;
+mod request;
+mod tools;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use rmcp::ServiceExt as _;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use secrecy::{ExposeSecret as _, SecretString};
+use subtle::ConstantTimeEq as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use api::{Api, ApiError};
+pub use tools::{Defaults, Tools};
+
+/// Why the server ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum McpError {
+    /// The client did not speak MCP.
+    #[error("the client on standard input does not speak MCP: {0}")]
+    Handshake(String),
+    /// The listener failed.
+    #[error("HTTP: {0}")]
+    Http(#[from] std::io::Error),
+}
+
+/// Serves one client on standard input and output, until it goes or `cancel`.
+///
+/// # Errors
+/// [`McpError::Handshake`].
+pub async fn serve_stdio(tools: Tools, cancel: CancellationToken) -> Result<(), McpError> {
+    let started = tools
+        .serve_with_ct(rmcp::transport::stdio(), cancel.clone())
+        .await;
+    match started {
+        Ok(running) => {
+            // It ends with its input, which is how clients end a server.
+            let _reason = running.waiting().await;
+            Ok(())
+        }
+        Err(_) if cancel.is_cancelled() => Ok(()),
+        Err(error) => Err(McpError::Handshake(error.to_string())),
+    }
+}
+
+/// Serves any number of clients at `/mcp` (Streamable HTTP), until `cancel`; with `token`, only those that have it.
+///
+/// # Errors
+/// [`McpError::Http`].
+pub async fn serve_http(
+    tools: Tools,
+    listener: TcpListener,
+    token: Option<SecretString>,
+    cancel: CancellationToken,
+) -> Result<(), McpError> {
+    let mut config =
+        StreamableHttpServerConfig::default().with_cancellation_token(cancel.child_token());
+    if token.is_some() {
+        // The token keeps web pages out, under whatever name the server is reached.
+        config = config.disable_allowed_hosts();
+    }
+    let service = StreamableHttpService::new(
+        move || Ok(tools.clone()),
+        Arc::new(LocalSessionManager::default()),
+        config,
+    );
+    let router = axum::Router::new()
+        .nest_service("/mcp", service)
+        .layer(middleware::from_fn_with_state(Arc::new(token), guard));
+    axum::serve(listener, router)
+        .with_graceful_shutdown(cancel.cancelled_owned())
+        .await?;
+    Ok(())
+}
+
+/// Lets in who has the token, and no web page.
+async fn guard(
+    State(token): State<Arc<Option<SecretString>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.headers().contains_key(header::ORIGIN) {
+        return (StatusCode::FORBIDDEN, "agents are no web pages").into_response();
+    }
+    if let Some(token) = &*token
+        && !bears(request.headers(), token)
+    {
+        let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+        return (
+            StatusCode::UNAUTHORIZED,
+            challenge,
+            "a bearer token is needed",
+        )
+            .into_response();
+    }
+    next.run(request).await
+}
+
+fn bears(headers: &HeaderMap, token: &SecretString) -> bool {
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .is_some_and(|given| {
+            given
+                .as_bytes()
+                .ct_eq(token.expose_secret().as_bytes())
+                .into()
+        })
+}

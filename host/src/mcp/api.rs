@@ -1,0 +1,329 @@
+//! The agent API, as the MCP server asks it (`docs/AGENT_API.md`).
+
+use std::time::Duration;
+
+use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use crate::signal::{SignalError, tls_config};
+
+/// How long an answer may take beyond the wait that was asked for.
+const SLACK: Duration = Duration::from_secs(15);
+
+/// Why the agent API did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// Its address is not one.
+    #[error("the agent API's address {0:?} is not an http:// or https:// URL")]
+    BadUrl(String),
+    /// TLS could not be set up.
+    #[error(transparent)]
+    Tls(#[from] SignalError),
+    /// It does not answer.
+    #[error("the agent API at {0} does not answer; is `authloop-host serve` running?")]
+    Unreachable(Url),
+    /// It refused.
+    #[error("{message} ({code})")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The error's stable name.
+        code: String,
+        /// One sentence.
+        message: String,
+    },
+    /// What answers is something else.
+    #[error("what answers at {0} is not the agent API")]
+    NotAgentApi(Url),
+}
+
+impl ApiError {
+    /// Whether the same request may succeed soon.
+    pub fn transient(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused { status, .. } => matches!(status, 429 | 502 | 503 | 504),
+            Self::BadUrl(_) | Self::Tls(_) | Self::NotAgentApi(_) => false,
+        }
+    }
+}
+
+/// A handoff to ask for.
+#[derive(Debug, Serialize)]
+pub struct NewSession<'a> {
+    /// What the user signs in to.
+    pub service: &'a str,
+    /// The browser.
+    pub cdp_url: &'a str,
+    /// How long the link lives, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<u64>,
+    /// Where the wall is.
+    #[serde(skip_serializing_if = "Context::is_empty")]
+    pub context: Context<'a>,
+    /// Who asks.
+    pub requester: &'a str,
+    /// Why.
+    pub reason: &'a str,
+    /// Where the user is expected to sign in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_origins: Option<&'a [String]>,
+    /// How the host tells that the user is signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done_when: Option<&'a Value>,
+}
+
+/// Where the wall is.
+#[derive(Debug, Default, Serialize)]
+pub struct Context<'a> {
+    /// Its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<&'a str>,
+    /// Its kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wall_type: Option<&'a str>,
+}
+
+impl Context<'_> {
+    fn is_empty(&self) -> bool {
+        self.url.is_none() && self.wall_type.is_none()
+    }
+}
+
+/// A new session. Of its secrets, only the link is kept.
+#[derive(Deserialize)]
+pub struct Created {
+    /// Its id.
+    pub session_id: String,
+    /// The link, for the user only.
+    pub session_url: SecretString,
+    /// When the link ends.
+    pub expires_at: String,
+    /// Where the agent goes on.
+    pub cdp_url: String,
+}
+
+/// A session as it is now.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Session {
+    /// Its id.
+    pub session_id: String,
+    /// PENDING, ACTIVE, RESOLVED, CANCELLED, TIMEOUT or ERROR.
+    pub status: Status,
+    /// A finer state.
+    #[serde(default)]
+    pub phase: String,
+    /// When it ends at the latest.
+    pub expires_at: String,
+    /// Rises with every change.
+    #[serde(default)]
+    pub version: u64,
+    /// How it ended.
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
+}
+
+/// A session's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    Pending,
+    Active,
+    Resolved,
+    Cancelled,
+    Timeout,
+    Error,
+}
+
+impl Status {
+    /// Whether nothing will change any more.
+    pub fn ended(self) -> bool {
+        !matches!(self, Self::Pending | Self::Active)
+    }
+}
+
+/// How a session ended, and what the browser showed then.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Outcome {
+    /// `signed_in`, `not_signed_in` or `inconclusive`.
+    pub verdict: String,
+    /// The stable reason.
+    pub reason: String,
+    /// One sentence.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// A client of one agent API.
+#[derive(Clone)]
+pub struct Api {
+    url: Url,
+    http: reqwest::Client,
+    key: Option<SecretString>,
+}
+
+impl Api {
+    /// For the API at `url`.
+    ///
+    /// # Errors
+    /// [`ApiError::BadUrl`], [`ApiError::Tls`].
+    pub fn new(url: &str, key: Option<SecretString>) -> Result<Self, ApiError> {
+        let bad = || ApiError::BadUrl(url.to_owned());
+        let parsed = Url::parse(url).map_err(|_| bad())?;
+        if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
+            return Err(bad());
+        }
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls_config(None)?)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| SignalError::Tls(error.to_string()))?;
+        Ok(Self {
+            url: parsed,
+            http,
+            key,
+        })
+    }
+
+    /// Asks for a handoff.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn create(&self, session: &NewSession<'_>) -> Result<Created, ApiError> {
+        let request = self.request(
+            Method::POST,
+            self.endpoint(&["session"]),
+            Duration::from_secs(30),
+        );
+        self.send(request.json(session)).await
+    }
+
+    /// The session; at most after `wait` if nothing has changed since version `since`.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn session(
+        &self,
+        id: &str,
+        wait: Duration,
+        since: Option<u64>,
+    ) -> Result<Session, ApiError> {
+        let mut url = self.endpoint(&["session", id]);
+        url.query_pairs_mut()
+            .append_pair("wait", &wait.as_secs().to_string());
+        if let Some(version) = since {
+            url.query_pairs_mut()
+                .append_pair("since", &version.to_string());
+        }
+        self.send(self.request(Method::GET, url, wait)).await
+    }
+
+    /// Ends the session as cancelled.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn cancel(&self, id: &str) -> Result<Session, ApiError> {
+        self.send(self.request(
+            Method::DELETE,
+            self.endpoint(&["session", id]),
+            Duration::ZERO,
+        ))
+        .await
+    }
+
+    /// Escapes each segment: an id comes from a model, and must not leave its place.
+    fn endpoint(&self, path: &[&str]) -> Url {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    fn request(&self, method: Method, url: Url, wait: Duration) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, url).timeout(wait + SLACK);
+        match &self.key {
+            Some(key) => request.bearer_auth(key.expose_secret()),
+            None => request,
+        }
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, ApiError> {
+        let unreachable = |_| ApiError::Unreachable(self.url.clone());
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(unreachable)?;
+        if status.is_success() {
+            return serde_json::from_slice(&body)
+                .map_err(|_| ApiError::NotAgentApi(self.url.clone()));
+        }
+        match serde_json::from_slice::<Refusal>(&body) {
+            Ok(Refusal { error }) => Err(ApiError::Refused {
+                status: status.as_u16(),
+                code: error.code,
+                message: error.message,
+            }),
+            Err(_) => Err(ApiError::NotAgentApi(self.url.clone())),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: RefusalBody,
+}
+
+#[derive(Deserialize)]
+struct RefusalBody {
+    code: String,
+    message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_stays_in_its_path() {
+        let api = Api::new("http://127.0.0.1:7300/base", None).unwrap();
+
+        for (id, wanted) in [
+            ("hs_1", "/base/session/hs_1"),
+            ("../sessions?a=b#c", "/base/session/..%2Fsessions%3Fa=b%23c"),
+            ("..", "/base/session"),
+        ] {
+            let url = api.endpoint(&["session", id]);
+
+            assert_eq!((url.path(), url.query()), (wanted, None));
+        }
+    }
+
+    #[test]
+    fn an_address_must_be_one() {
+        for bad in ["", "7300", "ftp://host", "http://"] {
+            assert!(
+                matches!(Api::new(bad, None), Err(ApiError::BadUrl(_))),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn reads_a_session_with_more_than_it_knows() {
+        let session: Session = serde_json::from_str(
+            r#"{"session_id":"hs_1","status":"RESOLVED","phase":"ended","version":7,"expires_at":"t",
+                "outcome":{"verdict":"signed_in","reason":"condition_met","message":"m","evidence":[]},"new":1}"#,
+        )
+        .unwrap();
+
+        assert!(session.status.ended());
+        assert_eq!(session.outcome.unwrap().verdict, "signed_in");
+    }
+}

@@ -1,0 +1,184 @@
+//! How the user gets the link: by the client, where it can open a URL (MCP elicitation, mode "url").
+//!
+//! Up to 2025-11-25 the server asks the client while the tool's call goes on; since 2026-07-28 the call
+//! itself is answered with what is asked, and made again with the user's answer.
+
+use std::time::Duration;
+
+use rmcp::model::{
+    CallToolResponse, CustomNotification, ElicitRequest, ElicitRequestParams, ElicitResult,
+    ElicitationAction, InputRequest, InputRequests, InputRequiredResult, InputResponses,
+    ProtocolVersion, RequestStateCodec, ServerNotification,
+};
+use rmcp::service::{Peer, RequestContext, RoleServer};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::api::{Api, Created};
+use super::tools::Failure;
+
+const LOGIN: &str = "login";
+/// MCP 2025-11-25, client features, "Elicitation": the client may close what it opened.
+const COMPLETE: &str = "notifications/elicitation/complete";
+/// One poll for a session's end.
+const WATCH: Duration = Duration::from_secs(30);
+/// Between two tries while the agent API is away.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Whether the link reaches the user by the client.
+pub enum Asked {
+    /// The client shows it, unless this says that it failed.
+    Shown(oneshot::Receiver<Failed>),
+    /// The client shows it once it has this answer, and calls again.
+    Return(CallToolResponse),
+    /// The client cannot.
+    Unsupported,
+}
+
+/// The client could not show the link after all.
+pub struct Failed;
+
+/// What the client's second call brings.
+pub struct Answer {
+    /// Which session.
+    pub session_id: String,
+    /// Where the agent goes on.
+    pub cdp_url: String,
+    /// Whether the user agreed to open the link.
+    pub accepted: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    session_id: String,
+    cdp_url: String,
+}
+
+/// Asks clients, and recognises its own questions.
+#[derive(Clone)]
+pub struct Elicitor {
+    states: RequestStateCodec,
+}
+
+impl Elicitor {
+    /// With a key of its own: a state outlives no restart, as little as the call it belongs to.
+    pub fn new() -> Self {
+        Self {
+            states: RequestStateCodec::new_unchecked(rand::random::<[u8; 32]>()),
+        }
+    }
+
+    /// Has the client show the link, if it can.
+    pub fn ask(
+        &self,
+        api: &Api,
+        context: &RequestContext<RoleServer>,
+        created: &Created,
+        message: &str,
+    ) -> Asked {
+        let can = context
+            .client_capabilities()
+            .and_then(|can| can.elicitation)
+            .is_some_and(|elicitation| elicitation.url.is_some());
+        if !can {
+            return Asked::Unsupported;
+        }
+        let rounds = context
+            .protocol_version()
+            .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        let params = ElicitRequestParams::UrlElicitationParams {
+            meta: None,
+            message: message.to_owned(),
+            url: created.session_url.expose_secret().to_owned(),
+            // 2026-07-28 has no such id.
+            elicitation_id: if rounds {
+                String::new()
+            } else {
+                created.session_id.clone()
+            },
+        };
+        if !rounds {
+            let (failed, failure) = oneshot::channel();
+            let id = created.session_id.clone();
+            tokio::spawn(ask_aside(
+                api.clone(),
+                context.peer.clone(),
+                params,
+                id,
+                failed,
+            ));
+            return Asked::Shown(failure);
+        }
+        let state = State {
+            session_id: created.session_id.clone(),
+            cdp_url: created.cdp_url.clone(),
+        };
+        match self.states.seal_json(&state) {
+            Ok(state) => {
+                let request = InputRequest::Elicitation(ElicitRequest::new(params));
+                let requests = InputRequests::from([(LOGIN.to_owned(), request)]);
+                Asked::Return(InputRequiredResult::new(Some(requests), Some(state)).into())
+            }
+            Err(_) => Asked::Unsupported,
+        }
+    }
+
+    /// Reads what the client's second call brings.
+    ///
+    /// # Errors
+    /// [`Failure::State`] when it is no answer to a question of ours.
+    pub fn resume(&self, state: &str, answers: Option<&InputResponses>) -> Result<Answer, Failure> {
+        let state: State = self.states.open_json(state).map_err(|_| Failure::State)?;
+        let answer = answers
+            .and_then(|answers| answers.get(LOGIN))
+            .ok_or(Failure::State)?;
+        let result = ElicitResult::deserialize(answer).map_err(|_| Failure::State)?;
+        Ok(Answer {
+            session_id: state.session_id,
+            cdp_url: state.cdp_url,
+            accepted: result.action == ElicitationAction::Accept,
+        })
+    }
+}
+
+/// Asks beside the call, which may be answered before the user is; ends with the session at the latest.
+async fn ask_aside(
+    api: Api,
+    peer: Peer<RoleServer>,
+    params: ElicitRequestParams,
+    id: String,
+    failed: oneshot::Sender<Failed>,
+) {
+    match peer.create_elicitation(params).await {
+        Ok(answer) if answer.action == ElicitationAction::Accept => {}
+        Ok(_) => {
+            // The call sees the end itself; this may be after an end.
+            if let Err(error) = api.cancel(&id).await {
+                tracing::debug!(%error, "a declined handoff was not cancelled");
+            }
+            return;
+        }
+        Err(error) => {
+            tracing::debug!(%error, "the client did not show the link");
+            // Nobody listens if the call is over.
+            let _gone = failed.send(Failed);
+            return;
+        }
+    }
+    let mut known = None;
+    loop {
+        match api.session(&id, WATCH, known).await {
+            Ok(session) if session.status.ended() => break,
+            Ok(session) => known = Some(session.version),
+            Err(error) if error.transient() => tokio::time::sleep(PAUSE).await,
+            Err(_) => return,
+        }
+    }
+    let done = CustomNotification::new(COMPLETE, Some(json!({ "elicitationId": id })));
+    let done = ServerNotification::CustomNotification(done);
+    if let Err(error) = peer.send_notification(done).await {
+        tracing::debug!(%error, "the client was not told that the link is used");
+    }
+}

@@ -1,0 +1,279 @@
+//! The two tools, and how a call of them goes on while the user signs in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::handler::server::tool::{schema_for_output, schema_for_type};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    ToolAnnotations,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use rmcp::{ServerHandler, model::Implementation};
+use secrecy::ExposeSecret as _;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::api::{Api, ApiError, Context, NewSession, Session};
+use super::elicit::{Asked, Elicitor, Failed};
+use super::progress::Progress;
+use super::report::Report;
+use super::request::{GetStatus, RequestLogin};
+
+/// How long one poll lasts, so that there is progress to tell.
+const POLL: Duration = Duration::from_secs(10);
+/// Between two tries while the agent API is away.
+const PAUSE: Duration = Duration::from_secs(1);
+
+const REQUEST: &str = "request_human_login";
+const STATUS: &str = "get_handoff_status";
+
+const INSTRUCTIONS: &str = "When a page in your browser wants a password, a code, a CAPTCHA or another proof \
+    that only the user can give, call request_human_login: the user gets a link, signs in inside your very \
+    browser from a device of their own, and you go on signed in. Never ask the user for a password or a code. \
+    Leave the browser alone while the handoff is waiting, and poll get_handoff_status until it is finished.";
+
+/// What does not change from call to call.
+#[derive(Debug)]
+pub struct Defaults {
+    /// The browser, when a call does not say.
+    pub cdp_url: Option<String>,
+    /// Who asks; shown to the user.
+    pub requester: String,
+    /// How long a link lives, in seconds; the API's own time if not given.
+    pub ttl: Option<u64>,
+    /// A call answers after this time at the latest, give or take what the API needs for one answer.
+    pub patience: Duration,
+}
+
+/// The MCP server's handler; a clone is the same one.
+#[derive(Clone)]
+pub struct Tools {
+    api: Api,
+    defaults: Arc<Defaults>,
+    elicitor: Elicitor,
+    tools: Arc<[Tool]>,
+}
+
+impl Tools {
+    /// A handler that asks `api`.
+    pub fn new(api: Api, defaults: Defaults) -> Self {
+        Self {
+            api,
+            defaults: Arc::new(defaults),
+            elicitor: Elicitor::new(),
+            tools: tools().into(),
+        }
+    }
+
+    async fn request_login(
+        &self,
+        call: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, Failure> {
+        // A client of 2026-07-28 comes back with the user's answer to the first round.
+        if let Some(state) = &call.request_state {
+            let answer = self.elicitor.resume(state, call.input_responses.as_ref())?;
+            if !answer.accepted {
+                self.give_up(&answer.session_id).await;
+            }
+            let report = Report::of(&self.follow(&answer.session_id, context).await?);
+            return Ok(success(&report.going_on_at(answer.cdp_url)));
+        }
+        let asked: RequestLogin = arguments(call)?;
+        let cdp_url = asked
+            .cdp_url
+            .as_deref()
+            .or(self.defaults.cdp_url.as_deref())
+            .ok_or(Failure::NoBrowser)?;
+        let created = self
+            .api
+            .create(&NewSession {
+                service: &asked.service,
+                cdp_url,
+                ttl: self.defaults.ttl,
+                context: Context {
+                    url: asked.url.as_deref(),
+                    wall_type: asked.wall_type.as_deref(),
+                },
+                requester: &self.defaults.requester,
+                reason: &asked.reason,
+                expected_origins: asked.expected_origins.as_deref(),
+                done_when: asked.done_when.as_ref(),
+            })
+            .await?;
+        let link = created.session_url.expose_secret();
+        let message = format!("Sign in to {}: {}", asked.service, asked.reason);
+        let failure = match self.elicitor.ask(&self.api, context, &created, &message) {
+            Asked::Return(response) => return Ok(response),
+            Asked::Shown(failure) => Some(failure),
+            Asked::Unsupported => None,
+        };
+        let id = &created.session_id;
+        if let Some(failure) = failure {
+            tokio::select! {
+                session = self.follow(id, context) => {
+                    let report = Report::of(&session?);
+                    return Ok(success(&report.going_on_at(created.cdp_url)));
+                }
+                Ok(Failed) = failure => {}
+                () = context.ct.cancelled() => {
+                    // Nobody would learn of its end.
+                    self.give_up(id).await;
+                    return Err(Failure::Cancelled);
+                }
+            }
+        }
+        // Only this answer can bring the link to the user, so it must not wait.
+        let session = self.api.session(id, Duration::ZERO, None).await?;
+        let report = Report::of(&session).going_on_at(created.cdp_url);
+        Ok(success(&report.with_link(link)))
+    }
+
+    async fn status(
+        &self,
+        call: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, Failure> {
+        let asked: GetStatus = arguments(call)?;
+        tokio::select! {
+            session = self.follow(&asked.session_id, context) => Ok(success(&Report::of(&session?))),
+            () = context.ct.cancelled() => Err(Failure::Cancelled),
+        }
+    }
+
+    /// Follows a session until it ends or patience does, telling its progress.
+    async fn follow(
+        &self,
+        id: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Session, ApiError> {
+        let until = Instant::now() + self.defaults.patience;
+        let mut progress = Progress::of(context);
+        let mut known = None;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let wait = POLL.min(Duration::from_secs(left.as_secs()));
+            match self.api.session(id, wait, known).await {
+                Ok(session) if session.status.ended() || wait.is_zero() => return Ok(session),
+                Ok(session) => {
+                    known = Some(session.version);
+                    progress.tell(&session).await;
+                }
+                Err(error) if error.transient() && left > PAUSE => tokio::time::sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Ends a session that nobody will open.
+    async fn give_up(&self, id: &str) {
+        if let Err(error) = self.api.cancel(id).await {
+            tracing::debug!(%error, "a handoff was not cancelled");
+        }
+    }
+}
+
+impl ServerHandler for Tools {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(Implementation::new(
+                "authloop-host",
+                env!("CARGO_PKG_VERSION"),
+            ))
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.tools.to_vec()))
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.tools.iter().find(|tool| tool.name == name).cloned()
+    }
+
+    async fn call_tool(
+        &self,
+        call: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let done = async {
+            match call.name.as_ref() {
+                REQUEST => self.request_login(call, &context).await,
+                STATUS => self.status(call, &context).await,
+                _ => Err(Failure::NoTool),
+            }
+        };
+        match done.await {
+            Ok(response) => Ok(response),
+            Err(Failure::NoTool) => Err(ErrorData::invalid_params("there is no such tool", None)),
+            Err(failure) => {
+                Ok(CallToolResult::error(vec![ContentBlock::text(failure.to_string())]).into())
+            }
+        }
+    }
+}
+
+/// Why a call failed; the text is for the model.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The tool is not one of ours.
+    #[error("there is no such tool")]
+    NoTool,
+    /// The arguments are not the tool's.
+    #[error("the arguments are wrong: {0}")]
+    Arguments(String),
+    /// No browser was given.
+    #[error("cdp_url is missing, and the server was not started with --cdp")]
+    NoBrowser,
+    /// The state of an earlier round is not ours.
+    #[error("the state of this request is unknown or too old; ask again without it")]
+    State,
+    /// The client does not want the answer any more.
+    #[error("the call was cancelled")]
+    Cancelled,
+    /// The agent API's word.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+fn arguments<T: DeserializeOwned>(call: CallToolRequestParams) -> Result<T, Failure> {
+    serde_json::from_value(Value::Object(call.arguments.unwrap_or_default()))
+        .map_err(|error| Failure::Arguments(error.to_string()))
+}
+
+fn success(report: &Report) -> CallToolResponse {
+    // Strings and booleans only, so that serialising cannot fail.
+    let value = serde_json::to_value(report).unwrap_or_default();
+    CallToolResult::structured(value).into()
+}
+
+fn tools() -> Vec<Tool> {
+    let request = Tool::new(
+        REQUEST,
+        "Ask the user to sign in, inside the browser that you drive, from a device of their own. Answers within a minute, with state \"waiting\" if the user is not done by then: call get_handoff_status.",
+        schema_for_type::<RequestLogin>(),
+    )
+    .with_annotations(
+        ToolAnnotations::new()
+            .read_only(false)
+            .destructive(false)
+            .idempotent(false)
+            .open_world(true),
+    );
+    let status = Tool::new(
+        STATUS,
+        "Where a handoff stands. Waits for its end, less than a minute; call it again while the state is \"waiting\".",
+        schema_for_type::<GetStatus>(),
+    )
+    .with_annotations(ToolAnnotations::new().read_only(true).open_world(true));
+    [request, status]
+        .map(|tool| tool.with_raw_output_schema(schema_for_output::<Report>()))
+        .into()
+}
