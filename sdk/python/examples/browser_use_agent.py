@@ -15,7 +15,8 @@ from typing import Any
 
 os.environ.setdefault("ANONYMIZED_TELEMETRY", "false")
 os.environ.setdefault("BROWSER_USE_LOGGING_LEVEL", "warning")
-os.environ.setdefault("BROWSER_USE_SETUP_LOGGING", "false")
+# A person may take longer than the 180 s that browser-use gives an action.
+os.environ.setdefault("BROWSER_USE_ACTION_TIMEOUT_S", "900")
 
 from browser_use import ActionResult, Agent, Browser, BrowserSession, Tools
 from browser_use.llm.views import ChatInvokeCompletion
@@ -27,7 +28,7 @@ def tools_of(cdp_url: str, client: AsyncClient) -> Tools[Any]:
     """browser-use's own actions, and one more."""
     tools: Tools[Any] = Tools()
 
-    @tools.action(
+    @tools.action(  # type: ignore[untyped-decorator]
         "Ask the user to sign in on the page that is open now, whenever it wants a password, a code or a CAPTCHA. "
         "done_url: the address that is shown once signed in."
     )
@@ -91,6 +92,7 @@ async def main(cdp_url: str, site: str) -> None:
             tools=tools_of(cdp_url, client),
             use_vision=False,
             use_judge=False,
+            step_timeout=900,
         )
         history = await agent.run(max_steps=6)
     link_seen = any("/#" in seen for seen in model.seen)
