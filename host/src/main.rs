@@ -2,6 +2,7 @@
 
 mod cli;
 mod launch;
+mod logging;
 mod print;
 mod serve;
 mod serve_mcp;
@@ -19,7 +20,6 @@ use cli::{Cli, Command, HandoffArgs};
 use print::Printer;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -30,18 +30,7 @@ const CANCELLED: u8 = 5;
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Logs go to stderr: stdout is for the link and for JSON.
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            EnvFilter::try_from_env("AUTHLOOP_HOST_LOG").unwrap_or_else(|_| {
-                // The library reports what every lost path brings as errors.
-                EnvFilter::new(
-                    "warn,webrtc=off,rtc=off,rtc_ice=off,rtc_sctp=off,rtc_dtls=off,rtc_srtp=off",
-                )
-            }),
-        )
-        .init();
+    logging::start();
     match cli.command {
         Command::Handoff(args) => hand_over(&args).await,
         Command::Serve(args) => {

@@ -1,0 +1,41 @@
+//! Logs go to standard error; standard output is for the link and for JSON.
+
+use tracing::Level;
+use tracing_subscriber::{
+    EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
+
+/// The level at which libraries may speak: below it, the WebSocket library writes whole messages,
+/// and with them what the user types.
+const LIBRARIES: Level = Level::INFO;
+
+pub(crate) fn start() {
+    let filter = EnvFilter::try_from_env("AUTHLOOP_HOST_LOG").unwrap_or_else(|_| {
+        // The library reports what every lost path brings as errors.
+        EnvFilter::new("warn,webrtc=off,rtc=off,rtc_ice=off,rtc_sctp=off,rtc_dtls=off,rtc_srtp=off")
+    });
+    let subscriber = fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let cap = filter_fn(|metadata| may_speak(*metadata.level(), metadata.target()));
+    subscriber.finish().with(cap).init();
+}
+
+/// Whatever the filter says, only authloop's own code goes below [`LIBRARIES`].
+fn may_speak(level: Level, target: &str) -> bool {
+    let own = target.split("::").next().unwrap_or(target);
+    level <= LIBRARIES || own == "authloop" || own.starts_with("authloop_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_do_not_show_their_messages() {
+        for target in ["tungstenite::protocol", "hyper", "log", "", "authloopy"] {
+            assert!(!may_speak(Level::TRACE, target), "{target}");
+            assert!(!may_speak(Level::DEBUG, target), "{target}");
+            assert!(may_speak(Level::INFO, target), "{target}");
+        }
+        assert!(may_speak(Level::TRACE, "authloop_host::handoff"));
+    }
+}
