@@ -1,5 +1,8 @@
-// The MCP server, driven by the official client.
+// The MCP server, driven by the official clients: of 2025-11-25, which servers ask beside a call, and of
+// 2026-07-28, which make a call again with what they were asked.
 
+import { Client as ModernClient, StreamableHTTPClientTransport as ModernHttp } from "@modelcontextprotocol/client";
+import { StdioClientTransport as ModernStdio } from "@modelcontextprotocol/client/stdio";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
@@ -79,15 +82,15 @@ class Agent {
 
 /** `mcp`, by either transport; ends with the test. */
 const WAYS = {
-  async stdio(t, api, args) {
+  async stdio(t, api, args, Transport = StdioClientTransport) {
     const env = { PATH: process.env.PATH };
-    const transport = new StdioClientTransport({ command: bin("authloop-host"), args: ["mcp", "--api", api.url, "--key-file", `${files}/key`, ...args], env });
+    const transport = new Transport({ command: bin("authloop-host"), args: ["mcp", "--api", api.url, "--key-file", `${files}/key`, ...args], env });
     t.after(() => transport.close());
     return transport;
   },
-  async http(t, api, args) {
+  async http(t, api, args, Transport = StreamableHTTPClientTransport) {
     const { url } = await http(t, api, args);
-    const transport = new StreamableHTTPClientTransport(new URL(url));
+    const transport = new Transport(new URL(url));
     t.after(() => transport.close());
     return transport;
   },
@@ -200,6 +203,35 @@ for (const [way, open] of Object.entries(WAYS)) {
     await assert.rejects(call, /enough/);
     await api.request((r) => r.method === "DELETE");
   });
+}
+
+for (const [way, Transport] of [["stdio", ModernStdio], ["http", ModernHttp]]) {
+  for (const [answer, state] of [["accept", "signed_in"], ["decline", "declined"], [null, "waiting"]]) {
+    test(`${way}, 2026-07-28: ${answer ?? "no elicitation"} is ${state}`, { timeout: TIMEOUT }, async (t) => {
+      const api = await FakeApi.start();
+      t.after(() => api.stop());
+      const opened = [];
+      const capabilities = answer ? { elicitation: { url: {} } } : {};
+      const client = new ModernClient({ name: "test", version: "0" }, { capabilities, versionNegotiation: { mode: { pin: "2026-07-28" } } });
+      if (answer) {
+        client.setRequestHandler("elicitation/create", ({ params }) => {
+          opened.push(params.url);
+          if (answer === "accept") api.resolve();
+          return { action: answer };
+        });
+      }
+      await client.connect(await WAYS[way](t, api, ["--cdp", "http://127.0.0.1:9222"], Transport));
+
+      const { structuredContent: done, isError } = await client.callTool({ name: "request_human_login", arguments: ASK });
+
+      assert.ok(!isError);
+      assert.deepEqual([done.state, done.cdp_url], [state, "http://127.0.0.1:9333"]);
+      assert.deepEqual(opened, answer ? [api.link] : []);
+      assert.equal(done.user_link, answer ? undefined : api.link);
+      assert.equal(api.asked.filter((r) => r.method === "POST").length, 1, "one handoff, however many rounds");
+      assert.equal(api.asked.some((r) => r.method === "DELETE"), answer === "decline");
+    });
+  }
 }
 
 test("http: no web page, and nobody without the token", { timeout: TIMEOUT }, async (t) => {

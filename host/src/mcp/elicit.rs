@@ -182,3 +182,51 @@ async fn ask_aside(
         tracing::debug!(%error, "the client was not told that the link is used");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed(elicitor: &Elicitor) -> String {
+        let state = State {
+            session_id: "hs_1".to_owned(),
+            cdp_url: "http://127.0.0.1:9222".to_owned(),
+        };
+        elicitor.states.seal_json(&state).unwrap()
+    }
+
+    fn answers(action: &str) -> InputResponses {
+        [(LOGIN.to_owned(), json!({ "action": action }))].into()
+    }
+
+    #[test]
+    fn a_second_round_knows_its_session_and_the_answer() {
+        let elicitor = Elicitor::new();
+        let state = sealed(&elicitor);
+
+        for (action, accepted) in [("accept", true), ("decline", false), ("cancel", false)] {
+            let answer = elicitor.resume(&state, Some(&answers(action))).unwrap();
+
+            assert_eq!(answer.session_id, "hs_1");
+            assert_eq!(answer.cdp_url, "http://127.0.0.1:9222");
+            assert_eq!(answer.accepted, accepted);
+        }
+    }
+
+    #[test]
+    fn a_state_of_somebody_else_is_refused() {
+        let elicitor = Elicitor::new();
+        let state = sealed(&elicitor);
+        let accept = answers("accept");
+
+        for (state, answers) in [
+            (sealed(&Elicitor::new()), Some(&accept)),
+            (format!("{state}A"), Some(&accept)),
+            (String::new(), Some(&accept)),
+            (state, None),
+        ] {
+            let answer = elicitor.resume(&state, answers);
+            assert!(matches!(answer, Err(Failure::State)));
+        }
+    }
+}
