@@ -2,13 +2,27 @@
 
 use authloop_host::storage::StorageState;
 use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::{Site, Stage, within};
 
 fn json(state: &StorageState) -> Value {
     serde_json::from_str(state.to_json().expose_secret()).unwrap()
 }
+
+/// One database with what JSON can say, what Playwright encodes, and what neither can.
+const DATABASE: &str = "new Promise(done => {
+    const open = indexedDB.open('d', 2);
+    open.onupgradeneeded = () => open.result.createObjectStore('s');
+    open.onsuccess = () => {
+        const change = open.result.transaction('s', 'readwrite');
+        const store = change.objectStore('s');
+        store.put({ a: [1, 'x', null] }, 1);
+        store.put(new Date(0), 2);
+        store.put(new Blob(['b']), 3);
+        change.oncomplete = () => { open.result.close(); done(0); };
+    };
+})";
 
 #[tokio::test]
 async fn the_signed_in_state_is_read_for_the_chosen_origins() {
@@ -20,6 +34,7 @@ async fn the_signed_in_state_is_read_for_the_chosen_origins() {
                localStorage.setItem('token', 't0ken \"quoted\"'); 0",
         )
         .await;
+    stage.eval(DATABASE).await;
     let elsewhere = site.url_at("localhost", "/");
     stage
         .eval(&format!("location.href = '{elsewhere}'; 0"))
@@ -61,6 +76,18 @@ async fn the_signed_in_state_is_read_for_the_chosen_origins() {
     assert_eq!(
         read["origins"][0]["localStorage"][0]["value"],
         "t0ken \"quoted\""
+    );
+    assert_eq!(
+        read["origins"][0]["indexedDB"],
+        json!([{
+            "name": "d", "version": 2, "stores": [{
+                "name": "s", "autoIncrement": false, "indexes": [],
+                "records": [
+                    { "key": 1, "value": { "a": [1, "x", null] } },
+                    { "key": 2, "valueEncoded": { "d": "1970-01-01T00:00:00.000Z" } },
+                ],
+            }],
+        }])
     );
 
     // Everything: all cookies, and the shown origin's storage.

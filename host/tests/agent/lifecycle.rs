@@ -1,0 +1,230 @@
+//! From the request to each end.
+
+use authloop_host::agent::{Config, Ended, RunError};
+use authloop_host::handoff::HandoffState;
+use authloop_host::verdict::Conclusion;
+use authloop_protocol::input::DeclineReason;
+use serde_json::{Value, json};
+
+use crate::stage::{Cue, Stage, Start, error_of, json_of, resolved};
+
+#[tokio::test]
+async fn a_session_is_made_with_all_that_an_authloop_client_reads() {
+    let stage = Stage::open().await;
+    let context =
+        json!({ "url": "https://bank.example/login", "wall_type": "password", "more": 1 });
+
+    let answer = stage
+        .post("/session")
+        .bearer_auth("any-key-will-do")
+        .json(&json!({
+            "service": "Bank", "cdp_url": "http://127.0.0.1:1", "ttl": 60, "context": context,
+        }))
+        .send()
+        .await
+        .unwrap();
+
+    assert_eq!(answer.status(), 201);
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let created: Value = answer.json().await.unwrap();
+    let id = created["session_id"].as_str().unwrap();
+    assert_eq!(created["session_url"], "https://viewer.test/#1");
+    assert_eq!(
+        created["stream_url"],
+        format!("{}/session/{id}/events", stage.url)
+    );
+    assert_eq!(created["cdp_url"], "http://127.0.0.1:1");
+    let session = json_of(stage.get(&format!("/session/{id}"))).await;
+    assert_eq!(session["status"], "PENDING");
+    assert_eq!(session["phase"], "waiting");
+    assert_eq!(session["context"], context);
+    assert_eq!(session["expires_at"], created["expires_at"]);
+    assert_eq!(session["outcome"], Value::Null);
+    let order = stage.played.orders.lock().unwrap()[0].clone();
+    assert_eq!(order.expected_origins, ["https://bank.example"]);
+    assert_eq!(order.ttl.as_secs(), 60);
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn each_end_has_its_status_and_reason() {
+    let stage = Stage::open().await;
+    let browser = RunError::Browser("the browser went away".to_owned());
+    let ends = [
+        (
+            Ok(resolved(false, Conclusion::Unchecked)),
+            "RESOLVED",
+            "no_condition",
+        ),
+        (
+            Ok(Ended::Declined(DeclineReason::NotRequested)),
+            "CANCELLED",
+            "not_requested",
+        ),
+        (Ok(Ended::Expired), "TIMEOUT", "expired"),
+        (Err(browser), "ERROR", "browser_lost"),
+    ];
+    for (n, (end, status, reason)) in ends.into_iter().enumerate() {
+        let id = stage.session().await;
+
+        stage.cue(n, Cue::State(HandoffState::Claimed));
+        stage.cue(n, Cue::End(end));
+
+        let session = stage.ended(&id).await;
+        assert_eq!(session["status"], status);
+        assert_eq!(session["phase"], "ended");
+        assert_eq!(session["outcome"]["reason"], reason);
+    }
+    let all = json_of(stage.get("/sessions")).await;
+    let statuses: Vec<_> = all["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| &s["status"])
+        .collect();
+    assert_eq!(statuses, ["ERROR", "TIMEOUT", "CANCELLED", "RESOLVED"]);
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn the_agent_ends_a_session_once() {
+    let stage = Stage::open().await;
+    let cancelled = stage.session().await;
+    let resolved = stage.session().await;
+
+    let first = json_of(stage.delete(&format!("/session/{cancelled}"))).await;
+    let second = json_of(stage.post(&format!("/session/{resolved}/resolve"))).await;
+
+    assert_eq!(
+        (&first["status"], &first["outcome"]["reason"]),
+        (&"CANCELLED".into(), &"cancelled".into())
+    );
+    assert_eq!(
+        (&second["status"], &second["outcome"]["reason"]),
+        (&"RESOLVED".into(), &"agent_resolved".into())
+    );
+    assert_eq!(second["cookies"], 2);
+    for path in [&cancelled, &resolved] {
+        let again = stage
+            .delete(&format!("/session/{path}"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(error_of(again).await.1, "session_ended");
+        let again = stage
+            .post(&format!("/session/{path}/resolve"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(error_of(again).await.0, 409);
+    }
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn a_slot_is_free_again_when_a_session_has_ended() {
+    let stage = Stage::with(Config {
+        max_sessions: 1,
+        ..Config::default()
+    })
+    .await;
+    let body = json!({ "service": "Bank", "cdp_url": "http://127.0.0.1:1" });
+    let id = stage.session().await;
+
+    let refused = stage.post("/session").json(&body).send().await.unwrap();
+    assert_eq!(refused.headers()["retry-after"], "5");
+    assert_eq!(
+        error_of(refused).await,
+        (429, "too_many_sessions".to_owned(), Value::Null)
+    );
+
+    stage
+        .post(&format!("/session/{id}/resolve"))
+        .send()
+        .await
+        .unwrap();
+    // The slot is given back just after the end is told.
+    let status = async {
+        loop {
+            let answer = stage.post("/session").json(&body).send().await.unwrap();
+            if answer.status() != 429 {
+                return answer.status();
+            }
+        }
+    };
+    assert_eq!(
+        tokio::time::timeout(crate::stage::LIMIT, status)
+            .await
+            .unwrap(),
+        201
+    );
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn the_same_request_twice_makes_one_session() {
+    let stage = Stage::open().await;
+    let body = json!({ "service": "Bank", "cdp_url": "http://127.0.0.1:1" });
+    let ask = |key: &str, body: &Value| {
+        stage
+            .post("/session")
+            .header("idempotency-key", key)
+            .json(body)
+            .send()
+    };
+    let started = std::sync::Arc::new(tokio::sync::Notify::new());
+    stage.next_start(Start::Wait(started.clone()));
+
+    let in_flight = ask("k1", &body);
+    let (first, ()) = tokio::join!(in_flight, async {
+        // Only once the first is under way does the second ask.
+        while stage.played.orders.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let meanwhile = ask("k1", &body).await.unwrap();
+        assert_eq!(error_of(meanwhile).await.1, "idempotency_in_flight");
+        started.notify_one();
+    });
+    let first = first.unwrap();
+    assert!(!first.headers().contains_key("idempotency-replayed"));
+    let first = first.text().await.unwrap();
+    let again = ask("k1", &body).await.unwrap();
+    assert_eq!(
+        (
+            again.status().as_u16(),
+            &again.headers()["idempotency-replayed"]
+        ),
+        (201, &"true".parse().unwrap())
+    );
+    assert_eq!(again.text().await.unwrap(), first);
+    let mut other = body.clone();
+    other["ttl"] = 60.into();
+    let mismatch = ask("k1", &other).await.unwrap();
+    assert_eq!(
+        error_of(mismatch).await,
+        (422, "idempotency_mismatch".to_owned(), Value::Null)
+    );
+
+    // What failed is not remembered.
+    stage.next_start(Start::Fail(RunError::Browser("no browser".to_owned())));
+    assert_eq!(ask("k2", &body).await.unwrap().status(), 412);
+    assert_eq!(ask("k2", &body).await.unwrap().status(), 201);
+    assert_eq!(stage.played.orders.lock().unwrap().len(), 3);
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn stopping_the_service_withdraws_what_is_open() {
+    let stage = Stage::open().await;
+    let id = stage.session().await;
+    let stream = stage
+        .get(&format!("/session/{id}/events"))
+        .send()
+        .await
+        .unwrap();
+
+    stage.close().await;
+
+    let events = stream.text().await.unwrap();
+    assert!(events.contains("event: session.cancelled"), "{events}");
+}

@@ -1,0 +1,190 @@
+//! A real service with a runner that does what the test says.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use authloop_host::agent::{Config, Ended, Order, Report, RunError, Runner, Service};
+use authloop_host::handoff::{HandoffEvent, HandoffState};
+use authloop_host::verdict::Conclusion;
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The longest any single step may take; the machine may be busy.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// What a played handoff does next.
+pub enum Cue {
+    State(HandoffState),
+    End(Result<Ended, RunError>),
+}
+
+/// What happens to a session's start.
+pub enum Start {
+    Link,
+    Fail(RunError),
+    /// The link comes when the test says so.
+    Wait(Arc<tokio::sync::Notify>),
+}
+
+#[derive(Default)]
+pub struct Played {
+    starts: Mutex<VecDeque<Start>>,
+    running: Mutex<Vec<mpsc::UnboundedSender<Cue>>>,
+    pub orders: Mutex<Vec<Order>>,
+}
+
+#[async_trait::async_trait]
+impl Runner for Played {
+    async fn run(
+        &self,
+        order: Order,
+        cancel: CancellationToken,
+        finish: CancellationToken,
+        mut report: Report,
+    ) -> Result<Ended, RunError> {
+        let wants_state = order.storage_state;
+        self.orders.lock().unwrap().push(order);
+        let (cues, mut cue) = mpsc::unbounded_channel();
+        let number = {
+            let mut running = self.running.lock().unwrap();
+            running.push(cues);
+            running.len()
+        };
+        let start = self.starts.lock().unwrap().pop_front();
+        match start.unwrap_or(Start::Link) {
+            Start::Link => {}
+            Start::Fail(error) => return Err(error),
+            Start::Wait(notify) => notify.notified().await,
+        }
+        report(HandoffEvent::Link(format!("https://viewer.test/#{number}")));
+        report(HandoffEvent::State(HandoffState::Waiting));
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(Ended::Cancelled),
+                () = finish.cancelled() => return Ok(resolved(wants_state, Conclusion::Agent)),
+                cue = cue.recv() => match cue {
+                    Some(Cue::State(state)) => report(HandoffEvent::State(state)),
+                    Some(Cue::End(end)) => return end,
+                    None => std::future::pending().await,
+                },
+            }
+        }
+    }
+}
+
+/// An end by the user, with or without a state.
+pub fn resolved(state: bool, conclusion: Conclusion) -> Ended {
+    Ended::Resolved {
+        cookies: 2,
+        storage_state: state.then(|| r#"{"cookies":[],"origins":[]}"#.into()),
+        conclusion,
+    }
+}
+
+/// The service, and a client of it.
+pub struct Stage {
+    pub url: String,
+    pub played: Arc<Played>,
+    client: Client,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Stage {
+    pub async fn open() -> Self {
+        Self::with(Config::default()).await
+    }
+
+    pub async fn with(config: Config) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let played = Arc::new(Played::default());
+        let service = Service::new(listener, config, Arc::clone(&played) as _).unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn({
+            let stop = stop.clone();
+            async move { service.serve(stop).await.unwrap() }
+        });
+        let client = Client::builder().no_proxy().timeout(LIMIT).build().unwrap();
+        Self {
+            url,
+            played,
+            client,
+            stop,
+            serving,
+        }
+    }
+
+    pub fn next_start(&self, start: Start) {
+        self.played.starts.lock().unwrap().push_back(start);
+    }
+
+    /// Has the `n`th handoff do something.
+    pub fn cue(&self, n: usize, cue: Cue) {
+        self.played.running.lock().unwrap()[n].send(cue).unwrap();
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.url))
+    }
+
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url))
+    }
+
+    pub fn delete(&self, path: &str) -> RequestBuilder {
+        self.client.delete(format!("{}{path}", self.url))
+    }
+
+    /// A session by the least request; its id.
+    pub async fn session(&self) -> String {
+        self.session_of(json!({ "service": "Bank", "cdp_url": "http://127.0.0.1:1" }))
+            .await
+    }
+
+    pub async fn session_of(&self, body: Value) -> String {
+        let answer = self.post("/session").json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 201);
+        let created: Value = answer.json().await.unwrap();
+        created["session_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Polls until the session is terminal.
+    pub async fn ended(&self, id: &str) -> Value {
+        loop {
+            let session = json_of(self.get(&format!("/session/{id}?wait=10"))).await;
+            let status = session["status"].as_str().unwrap();
+            if status != "PENDING" && status != "ACTIVE" {
+                return session;
+            }
+        }
+    }
+
+    /// Stops the service and waits until it has.
+    pub async fn close(self) {
+        self.stop.cancel();
+        tokio::time::timeout(LIMIT, self.serving)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
+
+pub async fn json_of(request: RequestBuilder) -> Value {
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+/// The status, the error's code, and its details.
+pub async fn error_of(answer: Response) -> (u16, String, Value) {
+    let status = answer.status().as_u16();
+    let body: Value = answer.json().await.unwrap();
+    let error = &body["error"];
+    assert!(!error["message"].as_str().unwrap().is_empty());
+    let code = error["code"].as_str().unwrap().to_owned();
+    (status, code, error["details"].clone())
+}

@@ -1,0 +1,270 @@
+//! Long polls, server-sent events, the sealed state, and the document that describes them.
+
+use std::time::Duration;
+
+use authloop_host::agent::Config;
+use authloop_host::handoff::HandoffState;
+use authloop_host::verdict::Conclusion;
+use authloop_protocol::id::{from_b64u, to_b64u};
+use hpke::{Deserializable as _, Kem as _, OpModeR, Serializable as _};
+use serde_json::{Value, json};
+
+use crate::stage::{Cue, Stage, error_of, json_of, resolved};
+
+type Kem = hpke::kem::DhP256HkdfSha256;
+
+#[tokio::test]
+async fn a_long_poll_answers_at_the_change_and_misses_none() {
+    let stage = Stage::open().await;
+    let id = stage.session().await;
+    let path = format!("/session/{id}");
+    let first = json_of(stage.get(&path)).await;
+    let version = first["version"].as_u64().unwrap();
+
+    // The change comes before the poll: `since` finds it all the same.
+    stage.cue(0, Cue::State(HandoffState::Claimed));
+    let claimed = json_of(stage.get(&format!("{path}?wait=20&since={version}"))).await;
+    assert_eq!(
+        (&claimed["status"], &claimed["phase"]),
+        (&"ACTIVE".into(), &"claimed".into())
+    );
+    // The change comes after it.
+    let since = claimed["version"].as_u64().unwrap();
+    let waiting = stage.get(&format!("{path}?wait=20&since={since}")).send();
+    let (live, ()) = tokio::join!(waiting, async {
+        stage.cue(0, Cue::State(HandoffState::Live));
+    });
+    let live: Value = live.unwrap().json().await.unwrap();
+    assert_eq!(live["phase"], "live");
+    // Nothing new.
+    let tag = format!("\"{}\"", live["version"]);
+    let same = stage
+        .get(&path)
+        .header("if-none-match", &tag)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            same.status().as_u16(),
+            same.headers()["etag"].to_str().unwrap()
+        ),
+        (304, tag.as_str())
+    );
+    // The end is no longer waited for.
+    stage.cue(0, Cue::End(Ok(resolved(false, Conclusion::Unchecked))));
+    stage.ended(&id).await;
+    let over = json_of(stage.get(&format!("{path}?wait=60"))).await;
+    assert_eq!(over["status"], "RESOLVED");
+    for bad in ["wait=61", "wait=x", "wiat=1", "since=-1"] {
+        let answer = stage.get(&format!("{path}?{bad}")).send().await.unwrap();
+        assert_eq!(error_of(answer).await.0, 400, "{bad}");
+    }
+    stage.close().await;
+}
+
+fn names(events: &str) -> Vec<&str> {
+    events
+        .lines()
+        .filter_map(|line| line.strip_prefix("event: "))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_stream_tells_everything_and_ends_itself() {
+    let stage = Stage::open().await;
+    let id = stage.session().await;
+    let path = format!("/session/{id}/events");
+    let stream = stage.get(&path).send().await.unwrap();
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+
+    for state in [
+        HandoffState::Claimed,
+        HandoffState::Live,
+        HandoffState::Checking,
+        HandoffState::Live,
+    ] {
+        stage.cue(0, Cue::State(state));
+    }
+    stage.cue(0, Cue::End(Ok(resolved(false, Conclusion::Unchecked))));
+
+    let text = stream.text().await.unwrap();
+    let told = names(&text);
+    assert_eq!(
+        told,
+        [
+            "session.created",
+            "session.claimed",
+            "session.phase",
+            "session.phase",
+            "session.checked",
+            "session.resolved"
+        ]
+    );
+    let last = text
+        .lines()
+        .rfind(|line| line.starts_with("data: "))
+        .unwrap();
+    let last: Value = serde_json::from_str(&last[6..]).unwrap();
+    assert_eq!(
+        (&last["status"], &last["version"]),
+        (&"RESOLVED".into(), &6.into())
+    );
+    // A client that was away gets the rest; one that has all of it is told to stop.
+    let rest = stage
+        .get(&path)
+        .header("last-event-id", "4")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        names(&rest.text().await.unwrap()),
+        ["session.checked", "session.resolved"]
+    );
+    let none = stage
+        .get(&path)
+        .header("last-event-id", "6")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(none.status(), 204);
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn a_stream_tells_at_once() {
+    let stage = Stage::open().await;
+    let id = stage.session().await;
+    let stream = stage
+        .get(&format!("/session/{id}/events"))
+        .send()
+        .await
+        .unwrap();
+    let mut stream = stream;
+    let mut seen = String::new();
+    while !seen.contains("session.created") {
+        let chunk = stream.chunk().await.unwrap().unwrap();
+        seen.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+
+    stage.cue(0, Cue::State(HandoffState::Claimed));
+
+    while !seen.contains("session.claimed") {
+        let chunk = stream.chunk().await.unwrap().unwrap();
+        seen.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn the_sealed_state_is_read_once() {
+    let stage = Stage::open().await;
+    let (private, public) = Kem::gen_keypair();
+    let body = json!({
+        "service": "Bank", "cdp_url": "http://127.0.0.1:1",
+        "storage_state": { "recipient": to_b64u(&public.to_bytes()), "origins": ["https://bank.example"] },
+    });
+    let id = stage.session_of(body).await;
+    let path = format!("/session/{id}/storage-state");
+    let early = stage.get(&path).send().await.unwrap();
+    assert_eq!(error_of(early).await.1, "not_resolved");
+    stage.cue(0, Cue::End(Ok(resolved(true, Conclusion::Unchecked))));
+    stage.ended(&id).await;
+
+    let sealed = json_of(stage.get(&path)).await;
+
+    let bytes = |member: &str| from_b64u(sealed[member].as_str().unwrap()).unwrap();
+    let opened = hpke::single_shot_open::<hpke::aead::AesGcm256, hpke::kdf::HkdfSha256, Kem>(
+        &OpModeR::Base,
+        &private,
+        &<Kem as hpke::Kem>::EncappedKey::from_bytes(&bytes("enc")).unwrap(),
+        format!("authloop storage-state v1 {id}").as_bytes(),
+        &bytes("ciphertext"),
+        b"",
+    );
+    assert_eq!(opened.unwrap(), br#"{"cookies":[],"origins":[]}"#);
+    let again = stage.get(&path).send().await.unwrap();
+    assert_eq!(error_of(again).await.0, 410);
+    let order = stage.played.orders.lock().unwrap()[0].clone();
+    assert_eq!(order.storage_origins.unwrap(), ["https://bank.example"]);
+    let other = stage.session().await;
+    let none = stage
+        .get(&format!("/session/{other}/storage-state"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(error_of(none).await.0, 404);
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn a_state_that_nobody_fetches_is_forgotten() {
+    let keep = Duration::from_secs(1);
+    let stage = Stage::with(Config {
+        keep,
+        ..Config::default()
+    })
+    .await;
+    let (_, public) = Kem::gen_keypair();
+    let recipient = to_b64u(&public.to_bytes());
+    let id = stage
+        .session_of(json!({
+            "service": "Bank", "cdp_url": "http://127.0.0.1:1", "storage_state": { "recipient": recipient },
+        }))
+        .await;
+    stage.cue(0, Cue::End(Ok(resolved(true, Conclusion::Unchecked))));
+    stage.ended(&id).await;
+
+    // What is waited for is time itself: the state's own.
+    tokio::time::sleep(keep).await;
+
+    let late = stage
+        .get(&format!("/session/{id}/storage-state"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(error_of(late).await.1, "already_read");
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn the_document_is_served_and_names_every_path() {
+    let stage = Stage::open().await;
+
+    let document = json_of(stage.get("/openapi.json")).await;
+
+    let mut paths: Vec<_> = document["paths"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
+    paths.sort();
+    assert_eq!(
+        paths,
+        [
+            "/audit",
+            "/healthz",
+            "/session",
+            "/session/{id}",
+            "/session/{id}/events",
+            "/session/{id}/resolve",
+            "/session/{id}/storage-state",
+            "/sessions"
+        ]
+    );
+    assert_eq!(
+        document,
+        serde_json::to_value(authloop_host::agent::openapi()).unwrap()
+    );
+    // Each reference leads somewhere.
+    let text = document.to_string();
+    for reference in text.split("\"#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert!(
+            document["components"]["schemas"][name].is_object(),
+            "{name}"
+        );
+    }
+    stage.close().await;
+}
