@@ -5,7 +5,7 @@ python browser_use_agent.py CDP_URL SITE_URL
 The model here is scripted, so that the example runs without one; put any of browser-use's chat models in its place.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations`: browser-use reads the annotations of actions as they stand.
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 os.environ.setdefault("ANONYMIZED_TELEMETRY", "false")
-os.environ.setdefault("BROWSER_USE_LOGGING_LEVEL", "warning")
+os.environ.setdefault("BROWSER_USE_LOGGING_LEVEL", "result")
 # A person may take longer than the 180 s that browser-use gives an action.
 os.environ.setdefault("BROWSER_USE_ACTION_TIMEOUT_S", "900")
 
