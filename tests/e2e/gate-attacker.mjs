@@ -11,7 +11,7 @@ const FATAL = new Set([
   "Target.setRemoteLocations", "Browser.executeBrowserCommand", "HeapProfiler.startSampling", "DeviceAccess.enable",
 ]);
 /** They would destroy what the others look for. */
-const LATE = /\.(disable|clear\w*|remove\w*|delete\w*|reset\w*|navigate\w*|reload|stop\w*|setOuterHTML|setNodeValue|setNodeName|setDocumentContent|setAttribute\w*|moveTo|copyTo|replace\w*|discard\w*|end)$/i;
+export const LATE = /\.(disable|clear\w*|remove\w*|delete\w*|reset\w*|navigate\w*|reload|stop\w*|setOuterHTML|setNodeValue|setNodeName|setDocumentContent|setAttribute\w*|moveTo|copyTo|replace\w*|discard\w*|end)$/i;
 
 export class Attacker {
   /** @param {{domains: object[]}} protocol */

@@ -85,6 +85,13 @@ pub(super) async fn renew(browser: &Browser) -> Result<(), BrowserError> {
         // Pages share renderers: whoever stood by one that was ended is renewed as well.
         renew_all(browser, &pages).await;
     }
+    // And again, for what the old documents did meanwhile.
+    join_all(
+        contexts
+            .values()
+            .map(|page| unregister_workers(browser, &page.id)),
+    )
+    .await;
     Ok(())
 }
 
@@ -100,9 +107,6 @@ async fn renew_page(browser: &Browser, target: &Target) -> bool {
         return true;
     };
     let mut events = page.subscribe(&RENEWING, 256);
-    for domain in ["Page.enable", "Inspector.enable"] {
-        let _gone = page.post(domain, json!({})).await;
-    }
     // These have no address to load from, but the origin of whoever made them.
     let made = ["about:", "blob:", "filesystem:", "javascript:"];
     let blank = target.url.is_empty() || made.iter().any(|scheme| target.url.starts_with(scheme));
@@ -111,8 +115,16 @@ async fn renew_page(browser: &Browser, target: &Target) -> bool {
     } else {
         ("Page.reload", json!({ "ignoreCache": true }))
     };
-    let _gone = page.post(method, params).await;
-    let renewed = until_renewed(&page, &target.id, blank, &mut events);
+    let renewed = async {
+        // A dialog that is open already would hold everything up.
+        let accept = json!({ "accept": true });
+        let _none = page.post("Page.handleJavaScriptDialog", accept).await;
+        let _gone = page.post("Inspector.enable", json!({})).await;
+        // Answered by the renderer: what begins before that, it may not tell of.
+        let _gone = page.call("Page.enable", json!({})).await;
+        let _gone = page.post(method, params).await;
+        until_renewed(&page, &target.id, blank, &mut events).await;
+    };
     let renewed = timeout(FRESH_TIMEOUT, renewed).await.is_ok();
     if !renewed {
         // Whatever runs there, or waits there for its server, must not see what the user types.
@@ -165,7 +177,7 @@ async fn unregister_workers(browser: &Browser, page: &TargetId) {
     let mut events = page.subscribe(&["ServiceWorker.workerRegistrationUpdated"], 64);
     let unregistered = async {
         page.call("ServiceWorker.enable", json!({})).await?;
-        if let Some(event) = events.recv().await {
+        while let Some(event) = events.recv().await {
             for registration in event.params["registrations"]
                 .as_array()
                 .into_iter()
