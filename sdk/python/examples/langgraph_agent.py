@@ -51,7 +51,7 @@ def tools_of(page: Page, cdp_url: str, client: AsyncClient) -> list[BaseTool]:
             url=sign_in_url,
             requester="LangGraph agent",
             done_when={"any": [{"url": done_url}]},
-            idempotency_key=f"langgraph {call}",
+            idempotency_key=f"langgraph-{call}",
         )
         interrupt({"link": handoff.url})
         end = await handoff.wait()
