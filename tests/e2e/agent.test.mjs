@@ -58,7 +58,7 @@ class Agent extends Part {
     }
   }
 
-  ended(id) {
+  over(id) {
     return this.until(id, (s) => !["PENDING", "ACTIVE"].includes(s.status));
   }
 }
@@ -155,7 +155,7 @@ scenario("Done too early is told and mended; the state is sealed, read once, and
   await viewer.done();
 
   await viewer.state("ended");
-  const session = await agent.ended(id);
+  const session = await agent.over(id);
   assert.deepEqual([session.status, session.outcome.verdict, session.outcome.reason], ["RESOLVED", "signed_in", "condition_met"]);
   assert.deepEqual(session.outcome.evidence.map((e) => e.met), [true, true, true, true], JSON.stringify(session.outcome));
   const sealed = await agent.json(`/session/${id}/storage-state`);
@@ -226,7 +226,7 @@ scenario("what cannot be checked is left open; a user who is sure finishes anywa
   const viewer = await claimed(world, url, "phone");
   // A selector that no browser takes leaves it open whether the user is signed in.
   await viewer.done();
-  const open = await agent.ended(id);
+  const open = await agent.over(id);
   assert.deepEqual([open.outcome.verdict, open.outcome.reason], ["inconclusive", "not_checkable"]);
   assert.deepEqual(open.outcome.evidence.map((e) => e.met), [false, null]);
 
@@ -235,7 +235,7 @@ scenario("what cannot be checked is left open; a user who is sure finishes anywa
   await sure.done();
   await sure.page.waitForSelector("#sheet-checked[open]");
   await sure.page.click("#checked-finish");
-  const session = await agent.ended(second.session_id);
+  const session = await agent.over(second.session_id);
   assert.deepEqual([session.status, session.outcome.verdict, session.outcome.reason], ["RESOLVED", "not_signed_in", "finished_anyway"]);
 });
 
@@ -250,7 +250,7 @@ scenario("the session ends by itself once the user is signed in", { site }, asyn
 
   await viewer.state("ended");
   assert.equal((await viewer.dataset()).outcome, "resolved");
-  const session = await agent.ended(id);
+  const session = await agent.over(id);
   assert.deepEqual([session.status, session.outcome.reason], ["RESOLVED", "condition_met"]);
 });
 
@@ -260,7 +260,7 @@ scenario("a user who did not ask for it says so, and the agent resolves for anot
   const stranger = await world.viewer("phone");
   await stranger.open(first.session_url);
   await stranger.page.click("#decline-start");
-  const declined = await agent.ended(first.session_id);
+  const declined = await agent.over(first.session_id);
   assert.deepEqual([declined.status, declined.outcome.reason], ["CANCELLED", "not_requested"]);
 
   const second = await agent.session({ cdp_url: world.remote.cdp });

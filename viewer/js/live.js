@@ -243,8 +243,11 @@ export class Live {
     const on = (/** @type {string} */ id, /** @type {() => void} */ work) => button(id).addEventListener("click", work);
     const decline = (/** @type {import("./events.js").DeclineReason} */ reason) => void this.handoff.decline(reason);
     wireDecline(decline);
-    wireChecked(() => {
-      if (this.#send({ t: "finish_anyway" }) === "ok") announce(t("live.finishing"));
+    wireChecked({
+      finishAnyway: () => {
+        if (this.#send({ t: "finish_anyway" }) === "ok") announce(t("live.finishing"));
+      },
+      goOn: () => this.enabled && !coarse() && this.keyboard.focus(),
     });
     on("decline", openDecline);
     on("unexpected-decline", openDecline);

@@ -30,17 +30,22 @@ export function wireDecline(decline) {
 
 /**
  * The host looked, and the user does not seem to be signed in.
- * @param {() => void} finishAnyway
+ * @param {{finishAnyway: () => void, goOn: () => void}} on
  */
-export function wireChecked(finishAnyway) {
+export function wireChecked(on) {
+  const sheet = dialog("sheet-checked");
   button("checked-finish").addEventListener("click", () => {
-    dialog("sheet-checked").close();
-    finishAnyway();
+    sheet.returnValue = "finish";
+    sheet.close();
+    on.finishAnyway();
   });
+  // The browser gives the focus back to the button that the user pressed before: not what they want now.
+  sheet.addEventListener("close", () => sheet.returnValue === "finish" || on.goOn());
 }
 
 export function openChecked() {
   const sheet = dialog("sheet-checked");
+  sheet.returnValue = "";
   if (!sheet.open) sheet.showModal();
   button("checked-retry").focus();
 }
