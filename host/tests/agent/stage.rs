@@ -110,6 +110,8 @@ impl Stage {
             let stop = stop.clone();
             async move { service.serve(stop).await.unwrap() }
         });
+        // Whoever is first installs it; the workspace links one provider.
+        let _already_installed = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().timeout(LIMIT).build().unwrap();
         Self {
             url,
