@@ -18,7 +18,9 @@ const FRESH_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a renderer may take to end.
 const CRASH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the browser may take to name its service workers.
-const WORKERS_TIMEOUT: Duration = Duration::from_millis(500);
+const WORKERS_TIMEOUT: Duration = Duration::from_secs(4);
+/// After this long without news, it has named them all.
+const WORKERS_QUIET: Duration = Duration::from_millis(150);
 /// How long one page may take to be cleared; a page that hangs cannot be read either.
 const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
 /// Targets that are looked after; more are a page's attack on us.
@@ -74,18 +76,12 @@ pub(super) async fn renew(browser: &Browser) -> Result<(), BrowserError> {
     for page in &pages {
         contexts.entry(&page.context).or_insert(page);
     }
-    // A worker answers for the site; the site brings its own again.
-    join_all(
-        contexts
-            .values()
-            .map(|page| unregister_workers(browser, &page.id)),
-    )
-    .await;
     if !renew_all(browser, &pages).await {
         // Pages share renderers: whoever stood by one that was ended is renewed as well.
         renew_all(browser, &pages).await;
     }
-    // And again, for what the old documents did meanwhile.
+    // A reload past the cache goes past workers as well, so the new documents have none; what comes
+    // next must not meet them either. The site brings its own again.
     join_all(
         contexts
             .values()
@@ -99,6 +95,21 @@ pub(super) async fn renew(browser: &Browser) -> Result<(), BrowserError> {
 async fn renew_all(browser: &Browser, pages: &[Target]) -> bool {
     let renewed = join_all(pages.iter().map(|page| renew_page(browser, page))).await;
     renewed.into_iter().all(|renewed| renewed)
+}
+
+/// Has every page go past service workers, by sessions that [`release`] ends.
+pub(super) async fn bypass_workers(browser: &Browser) -> Result<Vec<Page>, BrowserError> {
+    let mut bypassing = Vec::new();
+    for target in targets(browser, &["page"]).await? {
+        let Ok(page) = browser.session(&target.id).await else {
+            continue;
+        };
+        let bypass = json!({ "bypass": true });
+        let _gone = page.post("Network.enable", json!({})).await;
+        let _gone = page.post("Network.setBypassServiceWorker", bypass).await;
+        bypassing.push(page);
+    }
+    Ok(bypassing)
 }
 
 async fn renew_page(browser: &Browser, target: &Target) -> bool {
@@ -177,19 +188,21 @@ async fn unregister_workers(browser: &Browser, page: &TargetId) {
     let mut events = page.subscribe(&["ServiceWorker.workerRegistrationUpdated"], 64);
     let unregistered = async {
         page.call("ServiceWorker.enable", json!({})).await?;
-        while let Some(event) = events.recv().await {
-            for registration in event.params["registrations"]
-                .as_array()
-                .into_iter()
-                .flatten()
-            {
-                let scope = json!({ "scopeURL": registration["scopeURL"] });
-                page.call("ServiceWorker.unregister", scope).await?;
+        // The first event names what is stored, and comes even if that is nothing.
+        let mut patience = WORKERS_TIMEOUT;
+        while let Ok(Some(event)) = timeout(patience, events.recv()).await {
+            let found = event.params["registrations"].as_array();
+            for registration in found.into_iter().flatten() {
+                if registration["isDeleted"] != true {
+                    let scope = json!({ "scopeURL": registration["scopeURL"] });
+                    page.call("ServiceWorker.unregister", scope).await?;
+                }
             }
+            patience = WORKERS_QUIET;
         }
         Ok::<_, BrowserError>(())
     };
-    if let Ok(Err(error)) = timeout(WORKERS_TIMEOUT, unregistered).await {
+    if let Err(error) = unregistered.await {
         tracing::warn!(%error, "service workers could not be unregistered");
     }
     page.detach().await;
