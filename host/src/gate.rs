@@ -269,6 +269,7 @@ impl GatedBrowser {
         let kept = self.0.mux.close(handoff).await?;
         keeping.extend(clean::keep(&self.0.browser, kept).await);
         clean::renew(&self.0.browser).await?;
+        keeping.extend(clean::bypass_workers(&self.0.browser).await?);
         Ok(())
     }
 
