@@ -272,8 +272,8 @@ impl Actor {
     async fn drain(&mut self) {
         while let Some(output) = self.core.poll_output() {
             match output {
-                Output::Browser(text) => self.to_browser(text),
-                Output::Client(id, text) => self.to_client(id, text).await,
+                Output::Browser(text) => self.send_to_browser(text),
+                Output::Client(id, text) => self.send_to_client(id, text).await,
                 Output::Disconnect(id) => _ = self.clients.remove(&id),
                 Output::Closed => {
                     let kept = std::mem::take(&mut self.kept);
@@ -291,7 +291,7 @@ impl Actor {
         }
     }
 
-    fn to_browser(&mut self, text: String) {
+    fn send_to_browser(&mut self, text: String) {
         if !self.backlog.is_empty() {
             return self.backlog.push_back(text);
         }
@@ -300,7 +300,7 @@ impl Actor {
         }
     }
 
-    async fn to_client(&mut self, id: ClientId, text: String) {
+    async fn send_to_client(&mut self, id: ClientId, text: String) {
         let Some((gated, sender)) = self.clients.get(&id) else {
             return;
         };
