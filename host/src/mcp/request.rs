@@ -21,7 +21,7 @@ pub struct RequestLogin {
     /// What kind of wall: password, sms_otp, totp, behavioral_captcha, ...
     #[serde(default)]
     pub wall_type: Option<String>,
-    /// Origins where the user is expected to sign in, for example ["https://bank.example"].
+    /// Origins where the user is expected to sign in, for example `["https://bank.example"]`.
     #[serde(default)]
     pub expected_origins: Option<Vec<String>>,
     /// How to tell that the user is signed in: {"any": [...]} or {"all": [...]} of {"url": pattern},
