@@ -9,6 +9,8 @@ const FATAL = new Set([
   "Page.printToPDF", "Storage.deleteStorageBucket",
   "Memory.prepareForLeakDetection", "Inspector.disable", "Page.handleJavaScriptDialog", "SystemInfo.getProcessInfo",
   "Target.setRemoteLocations", "Browser.executeBrowserCommand", "HeapProfiler.startSampling", "DeviceAccess.enable",
+  "BluetoothEmulation.simulateAdvertisement", "BluetoothEmulation.simulateGATTOperationResponse", "BluetoothEmulation.simulateGATTDisconnection",
+  "BluetoothEmulation.simulateCharacteristicOperationResponse", "BluetoothEmulation.simulateDescriptorOperationResponse",
 ]);
 /** They would destroy what the others look for. */
 export const LATE = /\.(disable|clear\w*|remove\w*|delete\w*|reset\w*|navigate\w*|reload|stop\w*|setOuterHTML|setNodeValue|setNodeName|setDocumentContent|setAttribute\w*|moveTo|copyTo|replace\w*|discard\w*|end)$/i;

@@ -188,7 +188,9 @@ export class Hands {
     const hands = new Hands();
     hands.cdp = await gate.past();
     const { targetInfos } = await hands.cdp.call("Target.getTargets");
-    const target = targetInfos.find((info) => info.type === "page" && info.url.startsWith(url));
+    const pages = targetInfos.filter((info) => info.type === "page");
+    // The browser lists them in no order, and an agent may have others at the same site.
+    const target = pages.find((info) => info.url === url) ?? pages.find((info) => info.url.startsWith(url));
     if (!target) throw new Error(`no page at ${url} among ${targetInfos.map((info) => info.url)}`);
     const { sessionId } = await hands.cdp.call("Target.attachToTarget", { targetId: target.targetId, flatten: true });
     hands.session = sessionId;
