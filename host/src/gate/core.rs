@@ -101,6 +101,7 @@ enum Pending {
     Root(ClientId),
     Detach,
     Frames(ClientId, Place),
+    Worlds(ClientId, Place),
     Setting(ClientId, Place, Option<String>),
     Child(ClientId, Place, Down),
     Nobody,
@@ -112,6 +113,7 @@ impl Pending {
             Self::Client { client, .. }
             | Self::Root(client)
             | Self::Frames(client, _)
+            | Self::Worlds(client, _)
             | Self::Setting(client, ..)
             | Self::Child(client, ..) => Some(*client),
             Self::Detach | Self::Nobody => None,

@@ -59,6 +59,7 @@ impl Core {
             }
             Pending::Root(client) => self.on_root(client, message),
             Pending::Frames(client, place) => self.on_frames(client, &place, message),
+            Pending::Worlds(client, place) => self.on_worlds(client, &place, message),
             Pending::Setting(client, place, script) => {
                 self.on_setting(client, &place, script, message)
             }
@@ -76,10 +77,12 @@ impl Core {
     fn on_root(&mut self, id: ClientId, message: &Message<'_>) {
         let result = value(message.result);
         let up = result["sessionId"].as_str().map(Up::from);
-        let wanted = self
-            .clients
-            .get(&id)
-            .is_some_and(|c| c.state == State::Waiting);
+        // A closing and an opening while a root was being attached leave two on their way: the first
+        // is taken, and the second must not stay behind in the browser.
+        let wanted = self.clients.get(&id).is_some_and(|client| {
+            let root = client.sessions.get(&None);
+            client.state == State::Waiting && root.is_some_and(|root| root.up.is_none())
+        });
         match (up, wanted) {
             (Some(up), true) => {
                 if let Some(root) = self.session(id, &None) {

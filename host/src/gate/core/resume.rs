@@ -92,9 +92,7 @@ impl Core {
         else {
             return;
         };
-        let (up, runtime) = (session.up.clone(), session.journal.has("Runtime.enable"));
-        let worlds = session.journal.worlds().to_vec();
-        if runtime {
+        if session.journal.has("Runtime.enable") {
             self.tell_event(id, place, "Runtime.executionContextsCleared", &json!({}));
         }
         let result = value(message.result);
@@ -111,22 +109,46 @@ impl Core {
             }
             let navigated = json!({ "frame": frame, "type": "Navigation" });
             self.tell_event(id, place, "Page.frameNavigated", &navigated);
-            for (_, params) in &worlds {
-                let mut params = params.clone();
-                params["frameId"] = frame["id"].clone();
-                self.command(
-                    up.as_ref(),
-                    "Page.createIsolatedWorld",
-                    &raw(&params),
-                    Pending::Nobody,
-                );
-            }
+            self.worlds(id, place, frame);
             trees.extend(tree["childFrames"].as_array().into_iter().flatten());
         }
         for (method, params) in events {
             self.event(id, place, &method, &params);
         }
         self.settings(id, place);
+    }
+
+    /// The frames as they are once every setting is in force.
+    ///
+    /// A document that came between the first look and the script settings has no world yet, and
+    /// nothing would give it one: its client would wait for ever. A world that is there stays.
+    pub(super) fn on_worlds(&mut self, id: ClientId, place: &Place, message: &Message<'_>) {
+        let result = value(message.result);
+        let mut trees: Vec<&Value> = vec![&result["frameTree"]];
+        while let Some(tree) = trees.pop() {
+            if tree["frame"]["id"].is_string() {
+                self.worlds(id, place, &tree["frame"]);
+            }
+            trees.extend(tree["childFrames"].as_array().into_iter().flatten());
+        }
+    }
+
+    /// Makes the client's isolated worlds in a frame.
+    fn worlds(&mut self, id: ClientId, place: &Place, frame: &Value) {
+        let Some(session) = self.session(id, place) else {
+            return;
+        };
+        let up = session.up.clone();
+        for (_, mut params) in session.journal.worlds().to_vec() {
+            params["frameId"] = frame["id"].clone();
+            let params = raw(&params);
+            self.command(
+                up.as_ref(),
+                "Page.createIsolatedWorld",
+                &params,
+                Pending::Nobody,
+            );
+        }
     }
 
     fn settings(&mut self, id: ClientId, place: &Place) {
@@ -183,6 +205,14 @@ impl Core {
             return;
         };
         let up = session.up.clone();
+        if !session.journal.worlds().is_empty() {
+            let none = raw(&json!({}));
+            let worlds = Pending::Worlds(id, place.clone());
+            self.command(up.as_ref(), "Page.getFrameTree", &none, worlds);
+        }
+        let Some(session) = self.session(id, place) else {
+            return;
+        };
         let missing: Vec<String> = session
             .targets
             .iter()
