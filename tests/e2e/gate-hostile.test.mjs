@@ -54,18 +54,20 @@ async function plant(cdp, session, url) {
 
 for (const mode of ["reject", "hold"]) {
   test(`a hostile agent, ${mode}`, { timeout: 480_000 }, async (t) => {
-    // All that is tried at once can end Chromium itself, on either side of the closing: then nothing is proved
-    // either way, and it is tried again with another one.
-    for (let left = 2; !(await attack(t, mode, left)); left -= 1) t.diagnostic("Chromium itself ended; another one is tried");
+    // All that is tried at once can end Chromium itself, or a page so that no user could type into it: then
+    // nothing is proved either way, and it is tried again with another one.
+    for (let left = 2; !(await attack(t, mode, left)); left -= 1) t.diagnostic("Chromium or its page ended; another one is tried");
   });
 }
 
-/** False if the browser ended before all was tried and `left` allows another. */
+/** False if the browser or its page ended before all was tried, and `left` allows another. */
 async function attack(t, mode, left) {
   const site = await Site.start();
   const gate = await Gate.start({ mode });
   const sockets = [];
   let secret;
+  /** Whether the user got to type at all. */
+  let user = false;
   try {
     const attacker = new Attacker(await (await fetch(`${gate.cdp}/json/protocol`)).json());
     secret = canary();
@@ -108,7 +110,8 @@ async function attack(t, mode, left) {
     ]);
     const hands = [];
     for (const path of ["/signin?kept", "/signin?sent"]) hands.push(await Hands.on(gate, site.url + path));
-    for (const user of hands) for (const [, focus] of FIELDS) await user.type(focus, secret);
+    for (const hand of hands) for (const [, focus] of FIELDS) await hand.type(focus, secret);
+    user = true;
     const typed = await hands[0].cdp.evaluate("document.getElementById('password').value", hands[0].session);
     await hands[0].cdp.evaluate("document.getElementById('user').select(); document.execCommand('copy')", hands[0].session);
     await hands[0].cdp.evaluate("console.log(document.getElementById('user').value)", hands[0].session);
@@ -121,7 +124,7 @@ async function attack(t, mode, left) {
     assert.ok(site.posts.some((body) => body.includes(secret)), "it was not sent");
     assert.ok(controlled, "the agent's service worker is still there");
     if (mode === "reject") assert.ok(answers[0] > attacker.methods.length * 2, `${answers[0]} answers`);
-    for (const user of hands) user.close();
+    for (const hand of hands) hand.close();
     const during = sockets.flatMap((socket) => socket.heard);
     const passed = during.filter((m) => !/the gate is closed|"code":-32700/.test(m));
     assert.deepEqual(passed, [], "something came through a closed gate");
@@ -173,7 +176,8 @@ async function attack(t, mode, left) {
   } catch (error) {
     const heard = sockets.flatMap((socket) => socket.heard);
     assert.deepEqual(secret ? leaks(heard, secret) : [], []);
-    if (left > 0 && gate.part.events.some((e) => e.event === "failed" && e.message === "the browser has ended")) return false;
+    const over = gate.part.events.some((e) => e.event === "failed" && e.message === "the browser has ended");
+    if (left > 0 && (over || !user)) return false;
     console.error(gate.part.tail());
     throw error;
   } finally {
