@@ -77,6 +77,23 @@ pub struct RawConfig {
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
     pub viewer_origins: Option<Vec<String>>,
+    /// Origins whose pages may show the viewer page in a frame, and hear how the session stands
+    /// [default: none].
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
+    pub embed_origins: Option<Vec<String>>,
+    /// The name on the viewer page [default: authloop].
+    #[arg(long, value_name = "NAME")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub brand_name: Option<String>,
+    /// The picture beside it: an SVG or PNG file of at most 64 KiB.
+    #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub brand_logo: Option<String>,
+    /// The colour of its buttons and marks, as in `#1a6453`; one that cannot be read is refused.
+    #[arg(long, value_name = "COLOUR")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub brand_accent: Option<String>,
     /// File with the API keys that may register sessions, one a line, plain or as
     /// `sha256:<hexadecimal digits>`.
     #[arg(long, value_name = "FILE")]

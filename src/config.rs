@@ -1,6 +1,7 @@
 //! Configuration in two stages: flags, environment and file are merged as text, then become one
 //! validated [`Config`]. Nothing opens a port before that.
 
+mod face;
 mod sources;
 mod streams;
 mod validate;
@@ -10,7 +11,7 @@ use std::{
     path::PathBuf,
 };
 
-use authloop_signaling::{ApiKeys, Viewer, origin::Origin};
+use authloop_signaling::{ApiKeys, Brand, Viewer, origin::Origin};
 
 use crate::cli::ServeArgs;
 
@@ -35,6 +36,10 @@ pub struct Config {
     pub public_origin: Option<Origin>,
     /// Other origins whose pages may act as viewers.
     pub viewer_origins: Vec<Origin>,
+    /// Origins whose pages may frame the viewer page.
+    pub embed_origins: Vec<Origin>,
+    /// What the viewer page shows of whoever runs it.
+    pub brand: Brand,
     /// Who may register sessions; `None` lets anyone.
     pub api_keys: Option<ApiKeys>,
     /// Proxies whose `X-Forwarded-For` is believed.

@@ -149,6 +149,8 @@ fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::T
 fn settings(config: &Config, origin: Origin) -> Settings {
     let mut settings = Settings::new(origin);
     settings.viewer_origins.clone_from(&config.viewer_origins);
+    settings.embed_origins.clone_from(&config.embed_origins);
+    settings.brand.clone_from(&config.brand);
     settings.api_keys.clone_from(&config.api_keys);
     settings.trusted_proxies.clone_from(&config.trusted_proxies);
     settings.registry.max_sessions = config.max_sessions;

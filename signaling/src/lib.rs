@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api_keys;
+pub mod brand;
 pub mod observer;
 pub mod origin;
 pub mod page;
@@ -31,6 +32,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use api_keys::ApiKeys;
+pub use brand::Brand;
 pub use observer::{Event, Observer};
 pub use page::Viewer;
 pub use registry::{Counts, Registry};

@@ -1,6 +1,6 @@
 //! The viewer page: the same bytes for everyone, under a strict policy.
 
-use std::{borrow::Cow, path::PathBuf, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, path::PathBuf, sync::Arc};
 
 use axum::{
     Router,
@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     error::{ApiError, Kind},
+    origin::Origin,
     settings::Settings,
 };
 
@@ -30,7 +31,7 @@ const PERMISSIONS: &str = "clipboard-read=(self), clipboard-write=(self), accele
     picture-in-picture=(), publickey-credentials-create=(), publickey-credentials-get=(), \
     serial=(), storage-access=(), usb=(), xr-spatial-tracking=()";
 
-const FOLDERS: [&str; 5] = ["js", "css", "vendor", "locales", "img"];
+const FOLDERS: [&str; 6] = ["js", "css", "vendor", "locales", "img", "brand"];
 
 #[derive(RustEmbed)]
 #[folder = "../viewer"]
@@ -40,6 +41,7 @@ const FOLDERS: [&str; 5] = ["js", "css", "vendor", "locales", "img"];
 #[include = "vendor/*"]
 #[include = "locales/*"]
 #[include = "img/*"]
+#[include = "brand/*"]
 #[allow_missing = true]
 struct Embedded;
 
@@ -77,12 +79,32 @@ impl Viewer {
 
 struct Page {
     viewer: Viewer,
+    /// Files that the configuration puts in the place of the page's own, with their SHA-256.
+    brand: HashMap<&'static str, (Vec<u8>, [u8; 32])>,
     headers: HeaderMap,
 }
 
+impl Page {
+    async fn file(&self, path: &str) -> Option<(Cow<'_, [u8]>, [u8; 32])> {
+        match self.brand.get(path) {
+            Some((bytes, hash)) => Some((bytes.as_slice().into(), *hash)),
+            None => self.viewer.file(path).await,
+        }
+    }
+}
+
 pub(crate) fn router(settings: &Settings, viewer: &Viewer) -> Router {
+    let branded = settings.brand.files(&settings.embed_origins);
+    let hashed = |bytes: Vec<u8>| {
+        let hash = Sha256::digest(&bytes).into();
+        (bytes, hash)
+    };
     let page = Page {
         viewer: viewer.clone(),
+        brand: branded
+            .into_iter()
+            .map(|file| (file.path, hashed(file.bytes)))
+            .collect(),
         headers: page_headers(settings),
     };
     Router::new().fallback_service(get(serve).with_state(Arc::new(page)))
@@ -96,7 +118,7 @@ async fn serve(State(page): State<Arc<Page>>, request: Request) -> Response {
     let not_found = || ApiError::new(Kind::NotFound, "there is no such page").into_response();
     let mut response = match content_type(path) {
         None => not_found(),
-        Some(content_type) => match page.viewer.file(path).await {
+        Some(content_type) => match page.file(path).await {
             None => not_found(),
             Some((bytes, hash)) => file_response(request.headers(), content_type, bytes, hash),
         },
@@ -108,7 +130,7 @@ async fn serve(State(page): State<Arc<Page>>, request: Request) -> Response {
 fn file_response(
     request: &HeaderMap,
     content_type: &'static str,
-    bytes: Cow<'static, [u8]>,
+    bytes: Cow<'_, [u8]>,
     hash: [u8; 32],
 ) -> Response {
     let etag = format!("\"{}\"", hex::encode(hash));
@@ -189,10 +211,15 @@ fn page_headers(settings: &Settings) -> HeaderMap {
 }
 
 fn content_security_policy(settings: &Settings) -> String {
+    let parents: Vec<&str> = settings.embed_origins.iter().map(Origin::as_str).collect();
+    let parents = match parents.as_slice() {
+        [] => "'none'".to_owned(),
+        parents => parents.join(" "),
+    };
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
          media-src 'self' blob: mediastream:; connect-src 'self' {}; font-src 'self'; \
-         manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {parents}; \
          require-trusted-types-for 'script'",
         settings.public_origin.web_socket()
     )

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
-use crate::{api_keys::ApiKeys, origin::Origin};
+use crate::{api_keys::ApiKeys, brand::Brand, origin::Origin};
 
 /// All of signaling's settings, already validated.
 #[derive(Clone, Debug)]
@@ -11,6 +11,10 @@ pub struct Settings {
     pub public_origin: Origin,
     /// Other origins whose pages may act as viewers.
     pub viewer_origins: Vec<Origin>,
+    /// Origins whose pages may frame the page, and are told how the session stands.
+    pub embed_origins: Vec<Origin>,
+    /// What the page shows of whoever runs it.
+    pub brand: Brand,
     /// Who may register sessions; `None` lets anyone.
     pub api_keys: Option<ApiKeys>,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -30,6 +34,8 @@ impl Settings {
         Self {
             public_origin,
             viewer_origins: Vec::new(),
+            embed_origins: Vec::new(),
+            brand: Brand::default(),
             api_keys: None,
             trusted_proxies: Vec::new(),
             registry: RegistrySettings::default(),

@@ -10,7 +10,7 @@ use std::{
 use authloop_signaling::{ApiKeys, Viewer, origin::Origin};
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, ConfigError, LogFormat, Tls, streams};
+use super::{Config, ConfigError, LogFormat, Tls, face, streams};
 use crate::cli::RawConfig;
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7443);
@@ -62,6 +62,8 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
             .iter()
             .map(|text| origin("viewer_origins", text))
             .collect::<Result<_, _>>()?,
+        embed_origins: face::parents(raw.embed_origins)?,
+        brand: face::brand(raw.brand_name, raw.brand_logo, raw.brand_accent)?,
         api_keys,
         trusted_proxies: addresses("trusted_proxies", raw.trusted_proxies.unwrap_or_default())?,
         max_sessions: within("max_sessions", raw.max_sessions, 20_000, 1..=10_000_000)?,
@@ -107,7 +109,7 @@ fn within(
     Ok(number)
 }
 
-fn origin(key: &'static str, text: &str) -> Result<Origin, ConfigError> {
+pub(super) fn origin(key: &'static str, text: &str) -> Result<Origin, ConfigError> {
     text.parse()
         .map_err(|error| invalid(key, format!("{error}, not `{text}`")))
 }

@@ -17,7 +17,8 @@ const CASES = {
   "host network": { ...least, hostNetwork: true },
   balanced,
   everything: {
-    ...balanced, viewerOrigins: ["https://view.example"], trustedProxies: ["10.0.0.1"], tls: { secretName: "tls" },
+    ...balanced, viewerOrigins: ["https://view.example"], embedOrigins: ["https://app.example"],
+    brand: { name: "Contoso", accent: "#003366", logo: { configMapName: "brand" } }, trustedProxies: ["10.0.0.1"], tls: { secretName: "tls" },
     streams: { advertise: ["turns:relay.example:8443"] }, ingress: { enabled: true, host: "relay.example", className: "nginx", tlsSecretName: "tls" },
     networkPolicy: { httpFrom: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ingress" } } }] },
     serviceMonitor: { enabled: true, labels: { release: "prometheus" } }, prometheusRule: { enabled: true }, dashboard: { enabled: true },
@@ -107,10 +108,11 @@ test("the server takes the environment that the chart gives it", (t) => {
   const home = folder(t);
   writeFileSync(`${home}/api-keys`, "0123456789abcdef0123456789abcdef\n");
   run("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=relay.example", "-keyout", `${home}/tls.key`, "-out", `${home}/tls.crt`]);
+  writeFileSync(`${home}/logo.svg`, '<svg xmlns="http://www.w3.org/2000/svg"/>');
   for (const name of ["host network", "balanced", "everything", "open"]) {
     const given = Object.entries(env(name)).map(([key, value]) => {
       if (typeof value !== "string") return [key, "127.0.0.1"];
-      return [key, value.replace(/^\/run\/authloop\/(keys|tls)/, home)];
+      return [key, value.replace(/^\/run\/authloop\/(keys|tls|brand)/, home)];
     });
     const said = run(AUTHLOOP, ["check", "--listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"], { env: { PATH: process.env.PATH, ...Object.fromEntries(given) } });
     assert.match(said, /^ok {4}the configuration is valid$/m, name);

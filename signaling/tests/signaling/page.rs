@@ -1,6 +1,6 @@
 //! The viewer page and its policy.
 
-use authloop_signaling::Viewer;
+use authloop_signaling::{Brand, Viewer, brand::Logo};
 use reqwest::Response;
 
 use crate::support::{Server, http};
@@ -127,4 +127,70 @@ async fn the_binary_holds_the_page_and_only_the_page() {
         let served = get(&server, &format!("/{path}")).await;
         assert_eq!(served.status(), 200, "{path}");
     }
+}
+
+#[tokio::test]
+async fn only_listed_pages_may_frame_it() {
+    let server = Server::with(|settings| {
+        settings.embed_origins = vec![
+            "https://app.example".parse().unwrap(),
+            "https://b.example:8443".parse().unwrap(),
+        ];
+    })
+    .await;
+
+    let page = get(&server, "/").await;
+    let told: serde_json::Value = get(&server, "/brand/brand.json")
+        .await
+        .json()
+        .await
+        .unwrap();
+
+    let policy = header(&page, "content-security-policy");
+    assert!(
+        policy.contains("frame-ancestors https://app.example https://b.example:8443;"),
+        "{policy}"
+    );
+    assert_eq!(told["embed"][1], "https://b.example:8443");
+    assert_eq!(told["name"], "authloop");
+}
+
+#[tokio::test]
+async fn a_brand_replaces_its_files_and_nothing_else() {
+    let svg = br#"<svg xmlns="http://www.w3.org/2000/svg"/>"#.to_vec();
+    let logo = Logo::parse(svg.clone()).unwrap();
+    let plain = Server::start().await;
+    let server = Server::with(|settings| {
+        settings.brand = Brand {
+            name: Some("Contoso".parse().unwrap()),
+            logo: Some(logo),
+            accent: Some("#003366".parse().unwrap()),
+        };
+    })
+    .await;
+
+    let told: serde_json::Value = get(&server, "/brand/brand.json")
+        .await
+        .json()
+        .await
+        .unwrap();
+    let style = get(&server, "/brand/brand.css").await;
+    let picture = get(&server, "/brand/logo.svg").await;
+
+    assert_eq!(told["name"], "Contoso");
+    assert_eq!(told["logo"], "brand/logo.svg");
+    assert_eq!(header(&style, "content-type"), "text/css; charset=utf-8");
+    let etag = header(&style, "etag").to_owned();
+    let again = http()
+        .get(server.url("/brand/brand.css"))
+        .header("if-none-match", etag);
+    assert_eq!(again.send().await.unwrap().status(), 304);
+    assert!(style.text().await.unwrap().contains("--accent: #003366;"));
+    assert_eq!(header(&picture, "content-type"), "image/svg+xml");
+    assert_eq!(picture.bytes().await.unwrap(), svg);
+    for path in ["/", "/js/main.js", "/css/base.css"] {
+        let (here, there) = (get(&server, path).await, get(&plain, path).await);
+        assert_eq!(here.bytes().await.unwrap(), there.bytes().await.unwrap());
+    }
+    assert_eq!(get(&plain, "/brand/logo.svg").await.status(), 404);
 }

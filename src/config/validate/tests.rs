@@ -100,6 +100,48 @@ fn every_refusal_names_its_key() {
             },
         ),
         (
+            "embed_origins",
+            RawConfig {
+                embed_origins: list("*"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "embed_origins",
+            RawConfig {
+                embed_origins: list("http://app.example"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "brand_name",
+            RawConfig {
+                brand_name: text("two\nlines"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "brand_logo",
+            RawConfig {
+                brand_logo: text("/nonexistent.svg"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "brand_logo",
+            RawConfig {
+                brand_logo: text("/proc/self/cmdline"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "brand_accent",
+            RawConfig {
+                brand_accent: text("#ffcc00"),
+                ..RawConfig::default()
+            },
+        ),
+        (
             "api_keys",
             RawConfig {
                 api_keys: list("short"),
