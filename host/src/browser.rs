@@ -33,7 +33,7 @@ pub use focus::{FocusedField, Rect};
 pub use follow::{Dialog, DialogKind, Follower, Health, View};
 pub use ids::{FrameId, SessionId, TargetId};
 pub use launch::{Launch, Launched, Piped};
-pub use origin::{OriginInfo, SecurityState};
+pub use origin::{Certificate, OriginInfo, SecurityState};
 pub use page::Page;
 pub(crate) use transport::Transport;
 

@@ -50,10 +50,16 @@ pub enum InputEvent {
     },
     /// Deletes around the caret, as soft keyboards do without a key code.
     Delete {
-        /// Code points to delete before the caret.
+        /// How many times Backspace.
         before: u16,
-        /// Code points to delete after the caret.
+        /// How many times Delete.
         after: u16,
+    },
+    /// The caret moves, in the order of the text and not of the screen: no arrow key does that in
+    /// text that runs from right to left.
+    Move {
+        /// By how many user-perceived characters; negative is towards the text's start.
+        by: i16,
     },
     /// The whole value of the focused field is replaced (compose-and-send).
     Replace {
@@ -155,6 +161,7 @@ impl InputEvent {
                 | Self::Composition { .. }
                 | Self::Paste { .. }
                 | Self::Delete { .. }
+                | Self::Move { .. }
                 | Self::Replace { .. }
                 | Self::Dialog { .. }
         )
@@ -214,6 +221,7 @@ impl std::fmt::Debug for InputEvent {
             Self::Composition { .. } => "Composition",
             Self::Paste { .. } => "Paste",
             Self::Delete { .. } => "Delete",
+            Self::Move { .. } => "Move",
             Self::Replace { .. } => "Replace",
             Self::Pointer { .. } => "Pointer",
             Self::Wheel { .. } => "Wheel",

@@ -120,6 +120,12 @@ pub struct Page {
     pub title: String,
     /// Whether the connection to the site is secure.
     pub secure: bool,
+    /// What the browser says of that connection.
+    #[serde(default)]
+    pub connection: SiteConnection,
+    /// The certificate that the site presented; none where there is none, or none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<SiteCertificate>,
     /// Whether the origin is among the invitation's.
     pub expected: bool,
     /// Rises when the origin changes.
@@ -128,6 +134,37 @@ pub struct Page {
     pub loading: bool,
     /// Whether there is a page to go back to.
     pub can_go_back: bool,
+}
+
+/// How the browser judges its connection to the site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SiteConnection {
+    /// It has not said.
+    #[default]
+    Unknown,
+    /// Neither good nor bad, as of `about:blank`.
+    Neutral,
+    /// Not encrypted.
+    Insecure,
+    /// HTTPS with a valid certificate.
+    Secure,
+    /// HTTPS with an invalid certificate, or a page the browser warns of.
+    Broken,
+}
+
+/// The site's certificate, as the browser read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteCertificate {
+    /// Whom it names.
+    pub subject: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// When it ends, in Unix seconds.
+    pub valid_to: u64,
+    /// The browser's name for what is wrong with it (`net::ERR_CERT_…`); empty if nothing is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub problem: String,
 }
 
 /// The field that has focus. Its value is never told, only its length.
@@ -151,6 +188,15 @@ pub struct Field {
     pub length: u32,
     /// Left, top, width, height; 0..=65535 of the visible page.
     pub rect: [u16; 4],
+    /// How many UTF-16 code units it takes at most; 0 if there is no limit.
+    #[serde(default)]
+    pub maxlength: u32,
+    /// The origin of the frame that holds it, which may be another one than the page's.
+    #[serde(default)]
+    pub origin: String,
+    /// Whether that origin is the page's or among the invitation's.
+    #[serde(default)]
+    pub expected: bool,
 }
 
 /// Which JavaScript dialog.

@@ -11,7 +11,7 @@ use authloop_protocol::{
     id::{Blob, SessionId, to_b64u},
     invitation::{Fingerprint, Invitation, invitation_hash},
     link::{LinkFragment, LinkKeys, LinkSecret},
-    output::{OutputMessage, Page, Verdict},
+    output::{OutputMessage, Page, SiteConnection, Verdict},
     seal::{Hello, HostKeyPair, SealContext, SealedSignal, Transcript, open_hello, seal_hello},
 };
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
@@ -235,6 +235,8 @@ fn frames() -> Value {
             origin: "https://login.example".to_owned(),
             title: "Sign in – Bücher".to_owned(),
             secure: true,
+            connection: SiteConnection::Secure,
+            certificate: None,
             expected: true,
             epoch: 1,
             loading: false,

@@ -5,6 +5,7 @@
 //! moves to under the user's hands.
 
 mod extras;
+mod hands;
 mod pages;
 mod record;
 
@@ -147,6 +148,7 @@ fn router(shared: Shared) -> Router {
         .route("/style.css", get(pages::style))
         .route("/records", get(records))
         .merge(extras::router())
+        .merge(hands::router())
         .with_state(shared)
 }
 

@@ -9,6 +9,7 @@
  *   | {t: "composition", text: string, start: number, end: number}
  *   | {t: "paste", text: string}
  *   | {t: "delete", before: number, after: number}
+ *   | {t: "move", by: number}
  *   | {t: "replace", text: string}
  *   | {t: "pointer", phase: "move" | "down" | "up", x: number, y: number, button: Button | null,
  *      buttons: number, clicks: number, mods: number}
@@ -27,10 +28,18 @@
  * @property {string} origin
  * @property {string} title
  * @property {boolean} secure
+ * @property {"unknown" | "neutral" | "insecure" | "secure" | "broken"} [connection]
+ * @property {Certificate} [certificate]
  * @property {boolean} expected
  * @property {number} epoch
  * @property {boolean} loading
  * @property {boolean} can_go_back
+ *
+ * @typedef {object} Certificate
+ * @property {string} subject
+ * @property {string} issuer
+ * @property {number} valid_to Unix seconds
+ * @property {string} [problem] the browser's name for what is wrong with it
  *
  * @typedef {object} Field the focused remote field
  * @property {number} [id] differs from every other field's of the session
@@ -42,6 +51,9 @@
  * @property {boolean} multiline
  * @property {number} length
  * @property {[number, number, number, number]} rect x, y, w, h in 0..=65535
+ * @property {number} [maxlength] in UTF-16 code units; 0: no limit
+ * @property {string} [origin] of its frame
+ * @property {boolean} [expected] whether that is the page's or among the invitation's
  *
  * @typedef {"resolved" | "declined" | "expired" | "cancelled" | "failed"} Outcome
  *
@@ -61,7 +73,7 @@
 
 export const OUTCOMES = /** @type {const} */ (["resolved", "declined", "expired", "cancelled", "failed"]);
 
-const TYPED = new Set(["key", "text", "composition", "paste", "delete", "replace", "dialog"]);
+const TYPED = new Set(["key", "text", "composition", "paste", "delete", "move", "replace", "dialog"]);
 const FREE = new Set(["viewport", "release_all", "done", "finish_anyway", "decline", "refresh"]);
 
 /**

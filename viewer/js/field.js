@@ -71,3 +71,24 @@ export function sameField(a, b) {
   const near = (/** @type {number} */ p, /** @type {number} */ q) => Math.abs(p - q) < 330;
   return alike.every((k) => a[k] === b[k]) && near(a.rect[0], b.rect[0]) && near(a.rect[2], b.rect[2]);
 }
+
+// Boxes for one or two characters each, in a row.
+const BOX = 2;
+const MAX_CODE = 32;
+
+/**
+ * A code that comes whole, by autofill or paste, for a row of boxes: the first takes its part as
+ * before, the rest come as single characters, which a page that moves on from box to box by itself
+ * puts where they belong. A whole text would be cut at the first box's end.
+ * @param {import("./events.js").InputEvent} event
+ * @param {Field | null} field
+ * @returns {import("./events.js").InputEvent[]}
+ */
+export function spread(event, field) {
+  const box = field?.maxlength ?? 0;
+  if ((event.t !== "replace" && event.t !== "paste") || box < 1 || box > BOX || event.text.length <= box) return [event];
+  const code = event.text.replace(/[\s-]+/g, "");
+  if (code.length > MAX_CODE) return [event];
+  const rest = [...code.slice(box)].map((text) => ({ t: /** @type {const} */ ("text"), text }));
+  return [{ ...event, text: code.slice(0, box) }, ...rest];
+}

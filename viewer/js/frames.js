@@ -14,6 +14,8 @@ export const CONTROL = 4;
 const HEADER = 8 + 4 + 1 + 2;
 /** What one frame carries of a message, in bytes. */
 export const BODY_LENGTH = PLAINTEXT_LENGTH - HEADER;
+/** How many frames a secret sent as one block takes, or a multiple of that: its length must not show. */
+export const BLOCK_FRAMES = 4;
 /** The longest text an event may carry, in bytes of UTF-8. */
 export const MAX_TEXT = 32 * 1024;
 const MAX_MESSAGE = 40 * 1024;
@@ -40,7 +42,7 @@ export const filler = () => encodeFrame({ sequence: 0, epoch: 0, flags: FILLER, 
 export class InputQueue {
   /** @type {Bytes[]} connection-scoped, so they go first and are never re-sent */
   #control = [];
-  /** @type {{event: InputEvent, epoch: number}[]} not framed yet: these may still be coalesced */
+  /** @type {{event: InputEvent, epoch: number, block: boolean}[]} not framed yet: these may still be coalesced */
   #waiting = [];
   /** @type {Frame[]} framed and not yet applied */
   #unacked = [];
@@ -53,9 +55,10 @@ export class InputQueue {
   /**
    * @param {InputEvent} event
    * @param {number} epoch of the page the user was looking at
+   * @param {boolean} block whether the number of its frames must not tell its length
    * @returns {"ok" | "too_long" | "full"}
    */
-  push(event, epoch) {
+  push(event, epoch, block = false) {
     if ("text" in event && event.text !== undefined) {
       // A lone surrogate has no UTF-8 form; as an escape in JSON it would be refused.
       event.text = text(utf8(event.text));
@@ -70,8 +73,8 @@ export class InputQueue {
       }
     }
     if (this.#waiting.length >= MAX_WAITING || this.#unacked.length >= MAX_UNACKED) return "full";
-    if ("text" in event && utf8(JSON.stringify(event)).length > MAX_MESSAGE) return "too_long";
-    this.#waiting.push({ event, epoch });
+    if ("text" in event && (block ? blockOf(event) : utf8(JSON.stringify(event))).length > MAX_MESSAGE) return "too_long";
+    this.#waiting.push({ event, epoch, block });
     return "ok";
   }
 
@@ -136,13 +139,25 @@ export class InputQueue {
   #frameOne() {
     const message = this.#waiting.shift();
     if (!message) return;
-    const bytes = utf8(JSON.stringify(message.event));
+    const bytes = message.block ? blockOf(message.event) : utf8(JSON.stringify(message.event));
     for (let at = 0; at < bytes.length; at += BODY_LENGTH) {
       const body = bytes.slice(at, at + BODY_LENGTH);
       const flags = at + BODY_LENGTH < bytes.length ? MORE : 0;
       this.#unacked.push({ sequence: ++this.#lastSequence, epoch: message.epoch, flags, body });
     }
   }
+}
+
+/**
+ * JSON may end in white space: here it fills the last of the block's frames.
+ * @param {InputEvent} event
+ */
+function blockOf(event) {
+  const json = utf8(JSON.stringify(event));
+  const block = BLOCK_FRAMES * BODY_LENGTH;
+  const out = new Uint8Array(Math.ceil(json.length / block) * block).fill(0x20);
+  out.set(json);
+  return out;
 }
 
 /**

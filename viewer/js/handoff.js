@@ -112,16 +112,17 @@ export class Handoff {
    * taken. During an outage of a confirmed connection text is kept and sent, in order; a click
    * on a frozen picture is not.
    * @param {InputEvent} event
+   * @param {boolean} block whether it goes as one block, whose size does not tell its length
    * @returns {"ok" | "too_long" | "full" | "locked"}
    */
-  send(event) {
+  send(event, block = false) {
     if (this.#over) return "locked";
     if (actsOnPage(event) && !this.verified) return "locked";
     if (this.#trouble) {
       if (!isTyped(event) && actsOnPage(event)) return "locked";
       if (++this.#away > MAX_TEXT_WHILE_AWAY) return "full";
     }
-    const result = this.#queue.push(event, this.epoch);
+    const result = this.#queue.push(event, this.epoch, block);
     this.#peer?.channel?.pump();
     return result;
   }

@@ -72,3 +72,9 @@ export function relative(seconds) {
   if (Math.abs(seconds) < 90 * 60) return format.format(Math.round(seconds / 60), "minute");
   return format.format(Math.round(seconds / 3600), "hour");
 }
+
+/**
+ * A date, in the user's language.
+ * @param {number} seconds since 1970
+ */
+export const day = (seconds) => new Intl.DateTimeFormat(locale, { dateStyle: "medium" }).format(new Date(seconds * 1000));

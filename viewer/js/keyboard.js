@@ -97,7 +97,9 @@ export class Keyboard {
       return;
     }
     const had = this.focused;
-    this.#send(this.#shadow.flush());
+    // The remote side has committed what was composing when the focus left the field: told once
+    // more, it would go to the next one.
+    if (!old) this.flush();
     const pad = field && padAttributes(field).multiline ? this.multi : this.single;
     const other = pad === this.single ? this.multi : this.single;
     this.#pad = pad;
@@ -125,6 +127,15 @@ export class Keyboard {
   /** Text that is still composing is committed before something else happens. */
   flush() {
     this.#send(this.#shadow.flush());
+  }
+
+  /**
+   * Something else changes the field or moves its caret, as a tap or a paste does: what the local
+   * input holds is no longer what stands before the remote caret.
+   */
+  restart() {
+    this.flush();
+    if (!this.#shadow.empty) this.#clear();
   }
 
   /** Everything held is let go, here and there. */

@@ -1,10 +1,12 @@
 // The live screen: joins picture, pointer, keyboard and toolbar to a handoff.
 
 import { button, byId, el, input } from "./dom.js";
+import { spread } from "./field.js";
 import { Keyboard } from "./keyboard.js";
 import { Pointer } from "./pointer.js";
 import { closeAllSheets, Compose, openChecked, openDecline, PageDialog, wireChecked, wireDecline } from "./sheets.js";
-import { announce, notice, showPage, showSeal, showState, showUnexpected } from "./ui.js";
+import { frameOf, ownerOf, showFrame, showPage, showUnexpected, wireSite } from "./site.js";
+import { announce, notice, showSeal, showState } from "./ui.js";
 import { t } from "./i18n.js";
 import { coarse, View } from "./view.js";
 
@@ -47,26 +49,40 @@ export class Live {
       send,
       enabled: () => this.enabled && !this.#trouble,
       before: () => {
-        this.keyboard.flush();
+        this.keyboard.restart();
         this.#play();
       },
       tap: (x, y, touch) => this.#tap(x, y, touch),
     });
-    this.compose = new Compose((e) => this.#send(e));
+    this.compose = new Compose((e, secret) => {
+      this.keyboard.restart();
+      this.#send(e, secret);
+    });
     this.dialogs = new PageDialog((e) => this.#send(e));
     this.#wire();
     this.#seal();
   }
 
-  /** Whether what the user types now is taken. */
+  /** Whether what the user does to the page is taken. */
   get enabled() {
     return this.#verified && !this.#locked;
+  }
+
+  /** Whether what the user types now is taken. */
+  get typing() {
+    return this.enabled && !this.#lockedFrame;
   }
 
   /** An unexpected site takes nothing before the user says so. */
   get #locked() {
     const page = this.#page;
     return page !== null && !page.expected && page.origin !== "" && !this.#accepted.has(page.origin);
+  }
+
+  /** The focused field is in a frame of an unexpected site: typing waits, clicks may leave it. */
+  get #lockedFrame() {
+    const frame = frameOf(this.#field, this.#page);
+    return frame !== "" && this.#field?.expected === false && !this.#accepted.has(frame);
   }
 
   /** @param {boolean} verified */
@@ -151,8 +167,12 @@ export class Live {
   }
 
   #seal() {
-    showSeal({ verified: this.#verified, trouble: this.#trouble, locked: this.#locked });
-    this.keyboard.setEnabled(this.enabled);
+    const frame = frameOf(this.#field, this.#page);
+    showSeal({ verified: this.#verified, trouble: this.#trouble, typing: this.typing, frame: ownerOf(frame) });
+    showFrame(frame);
+    const page = this.#locked ? (this.#page?.origin ?? "") : "";
+    showUnexpected(page ? { origin: page, frame: false } : this.#lockedFrame ? { origin: frame, frame: true } : null);
+    this.keyboard.setEnabled(this.typing);
     if (this.#page) button("back").disabled = !this.#verified || !this.#page.can_go_back;
     el("page").dataset.enabled = String(this.enabled && !this.#trouble);
     this.#layout();
@@ -166,7 +186,6 @@ export class Live {
       announce(page.origin);
     }
     showPage(page);
-    showUnexpected(this.#locked ? page.origin : null);
     this.#seal();
   }
 
@@ -176,6 +195,7 @@ export class Live {
     this.handoff.setTick(field?.secret === true);
     this.keyboard.setField(field, coarse());
     this.view.setField(field);
+    this.#seal();
     // A field that got the focus by the user's tap opens the keyboard; one that the page focused by
     // itself does not. Android opens it while the tap is fresh; iOS only within the tap, and gets
     // a button over the field instead.
@@ -204,7 +224,7 @@ export class Live {
     const typing = this.keyboard.focused;
     el("stage").dataset.typing = String(typing);
     button("keyboard").setAttribute("aria-pressed", String(typing));
-    chip.hidden = !field || !this.enabled || this.#trouble || !coarse() || typing;
+    chip.hidden = !field || !this.typing || this.#trouble || !coarse() || typing;
     if (!field) return;
     const r = this.view.fieldRect(field);
     for (const target of [this.keyboard.pad, chip]) {
@@ -215,17 +235,25 @@ export class Live {
     }
   }
 
-  /** @param {InputEvent} event */
-  #send(event) {
-    const result = this.handoff.send(event);
-    if (result === "too_long" || result === "full") notice(result);
+  /**
+   * @param {InputEvent} event
+   * @param {boolean} secret whether not even its length may show
+   */
+  #send(event, secret = this.#field?.secret === true) {
+    const block = secret && (event.t === "replace" || event.t === "paste");
+    let result = /** @type {ReturnType<Handoff["send"]>} */ ("ok");
+    for (const part of spread(event, this.#field)) {
+      result = this.handoff.send(part, block);
+      if (result === "too_long" || result === "full") notice(result);
+      if (result !== "ok") break;
+    }
     return result;
   }
 
   /** @param {string} text */
   #paste(text) {
     if (text === "") return notice("paste_empty");
-    this.keyboard.flush();
+    this.keyboard.restart();
     this.#send({ t: "paste", text });
   }
 
@@ -243,6 +271,7 @@ export class Live {
     const on = (/** @type {string} */ id, /** @type {() => void} */ work) => button(id).addEventListener("click", work);
     const decline = (/** @type {import("./events.js").DeclineReason} */ reason) => void this.handoff.decline(reason);
     wireDecline(decline);
+    wireSite(this.handoff.invitation);
     wireChecked({
       finishAnyway: () => {
         if (this.#send({ t: "finish_anyway" }) === "ok") announce(t("live.finishing"));
@@ -252,10 +281,9 @@ export class Live {
     on("decline", openDecline);
     on("unexpected-decline", openDecline);
     on("unexpected-continue", () => {
-      this.#accepted.add(this.#lastOrigin);
-      showUnexpected(null);
+      this.#accepted.add(this.#locked ? this.#lastOrigin : frameOf(this.#field, this.#page));
       this.#seal();
-      if (!coarse()) this.keyboard.focus();
+      if (!coarse() || this.#field) this.keyboard.focus();
     });
     on("done", () => {
       this.keyboard.flush();

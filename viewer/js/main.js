@@ -1,9 +1,11 @@
 // From the link to the live screen. boot.js has taken the secret out of the address bar.
 
 import { fragment } from "./boot.js";
+import { loadBrand, showBrand } from "./brand.js";
 import { b64u, equal } from "./bytes.js";
 import { newDevice, SessionStore } from "./device.js";
 import { button } from "./dom.js";
+import { tellParent } from "./embed.js";
 import { Handoff } from "./handoff.js";
 import { loadLocale, t, translatePage } from "./i18n.js";
 import { InvitationError, openInvitation } from "./invitation.js";
@@ -34,8 +36,10 @@ let handoff = null;
 let live = null;
 
 async function main() {
-  await loadLocale(navigator.languages);
+  const [brand] = await Promise.all([loadBrand(), loadLocale(navigator.languages)]);
   translatePage();
+  showBrand(brand);
+  tellParent(brand.embed, "id" in fragment ? b64u(fragment.id) : "");
   wireSheets();
   if (!isSecureContext || !crypto.subtle) return showError("insecure_context");
   if (typeof RTCPeerConnection !== "function" || !("generateCertificate" in RTCPeerConnection)) return showError("no_webrtc");

@@ -7,6 +7,10 @@ const BUTTONS = /** @type {const} */ (["left", "middle", "right", "back", "forwa
 const CLICK_MS = 500;
 const CLICK_SLOP = 5;
 const MAX_FINGERS = 5;
+const STILL = 10;
+// A finger that rests so long and is lifted asks for the menu. One that rests longer holds something
+// of the page's ("press and hold"), which must see it come and go.
+const LONG_PRESS_MS = [500, 1500];
 const LINE = 40;
 
 /**
@@ -43,7 +47,7 @@ export class ClickCounter {
 
 export class Pointer {
   #clicks = new ClickCounter();
-  /** @type {Map<number, {id: number, x: number, y: number, startX: number, startY: number}>} by pointerId */
+  /** @type {Map<number, {id: number, x: number, y: number, startX: number, startY: number, since: number}>} by pointerId */
   #fingers = new Map();
   /** @type {"none" | "page" | "view"} who has the fingers */
   #touchFor = "none";
@@ -167,7 +171,7 @@ export class Pointer {
     while (used.has(id)) id += 1;
     this.page.setPointerCapture(e.pointerId);
     const { clientX: x, clientY: y } = e;
-    this.#fingers.set(e.pointerId, { id, x, y, startX: x, startY: y });
+    this.#fingers.set(e.pointerId, { id, x, y, startX: x, startY: y, since: e.timeStamp });
     if (this.#fingers.size === 2 && this.#touchFor === "page") {
       this.#touchFor = "view";
       this.on.send({ t: "touch", phase: "cancel", points: [] });
@@ -202,11 +206,23 @@ export class Pointer {
     if (!finger) return;
     this.#fingers.delete(e.pointerId);
     if (this.#touchFor === "page") {
-      this.on.send({ t: "touch", phase, points: this.#points() });
-      const still = Math.hypot(finger.x - finger.startX, finger.y - finger.startY) < 10;
+      const still = Math.hypot(finger.x - finger.startX, finger.y - finger.startY) < STILL;
+      if (phase === "end" && still && this.#fingers.size === 0 && isLongPress(e.timeStamp - finger.since)) this.#menu(finger);
+      else this.on.send({ t: "touch", phase, points: this.#points() });
       if (phase === "end" && still) this.on.tap(finger.x, finger.y, true);
     }
     if (this.#fingers.size === 0) this.#touchFor = "none";
+  }
+
+  /** The remote browser makes no menu of touches: the finger is taken away, and the right button pressed.
+   * @param {{x: number, y: number}} at
+   */
+  #menu(at) {
+    this.on.send({ t: "touch", phase: "cancel", points: [] });
+    const { x, y } = this.view.toPage(at.x, at.y);
+    const press = { t: /** @type {const} */ ("pointer"), x, y, button: /** @type {const} */ ("right"), clicks: 1, mods: 0 };
+    this.on.send({ ...press, phase: "down", buttons: 2 });
+    this.on.send({ ...press, phase: "up", buttons: 0 });
   }
 
   #points() {
@@ -216,6 +232,9 @@ export class Pointer {
     });
   }
 }
+
+/** @param {number} ms how long a finger rested. Pure. */
+export const isLongPress = (ms) => ms >= (LONG_PRESS_MS[0] ?? 0) && ms <= (LONG_PRESS_MS[1] ?? 0);
 
 /** @param {Event} e a button of the viewer's own that lies over the picture */
 const ownButton = (e) => e.target instanceof Element && e.target.closest("button") !== null;

@@ -8,8 +8,9 @@
 /** @typedef {import("./events.js").InputEvent} InputEvent */
 
 export const SENTINEL = "\u200b";
-const MAX_ARROWS = 200;
-const RTL = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
+const MAX_STEPS = 2000;
+// What Backspace takes away whole; of anything else it takes the last code point.
+const WHOLE = /\p{Extended_Pictographic}|\p{Regional_Indicator}|[\u20e3\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/u;
 
 export class Shadow {
   /** What the remote field has of this input, without a composition. */
@@ -123,19 +124,19 @@ export class Shadow {
   #edit(next) {
     const old = this.#committed;
     if (next === old) return [];
-    // By what a reader calls characters: arrow keys and carets go by those, and an emoji is never
-    // cut between its parts.
+    // By what a reader calls characters: carets go by those, and an emoji is never cut between its
+    // parts.
     const was = graphemes(old);
     const is = graphemes(next);
     let head = 0;
     while (head < was.length && head < is.length && was[head] === is[head]) head += 1;
     let end = 0;
     while (end < was.length - head && end < is.length - head && was.at(-1 - end) === is.at(-1 - end)) end += 1;
-    const removed = was.slice(head, was.length - end).join("");
+    const removed = was.slice(head, was.length - end);
     const inserted = is.slice(head, is.length - end).join("");
     const tail = was.slice(was.length - end).join("").length;
     const events = this.#moveTo(old.length - tail);
-    if (removed !== "") events.push({ t: "delete", before: [...removed].length, after: 0 });
+    if (removed.length > 0) events.push({ t: "delete", before: removed.map(backspaces).reduce((a, b) => a + b), after: 0 });
     if (inserted !== "") events.push({ t: "text", text: inserted });
     this.#committed = next;
     this.#caret = next.length - tail;
@@ -143,19 +144,17 @@ export class Shadow {
   }
 
   /**
-   * The remote caret follows an edit in the middle, by arrow keys.
+   * The remote caret follows an edit in the middle.
    * @param {number} place
    * @returns {InputEvent[]}
    */
   #moveTo(place) {
     if (place === this.#caret) return [];
     const between = this.#committed.slice(Math.min(place, this.#caret), Math.max(place, this.#caret));
-    // Arrow keys go by what is seen: in Arabic or Hebrew text, back is to the right.
-    const back = place < this.#caret;
-    const key = back !== RTL.test(between) ? "ArrowLeft" : "ArrowRight";
+    const steps = Math.min(MAX_STEPS, graphemes(between).length);
+    const by = place < this.#caret ? -steps : steps;
     this.#caret = place;
-    const steps = Math.min(MAX_ARROWS, graphemes(between).length);
-    return Array.from({ length: steps }, () => keyPress(key)).flat();
+    return [{ t: "move", by }];
   }
 }
 
@@ -177,6 +176,12 @@ function graphemes(s) {
   if (typeof Intl.Segmenter !== "function") return [...s];
   return [...new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(s)].map((g) => g.segment);
 }
+
+/**
+ * How many times Backspace for one user-perceived character, as Chromium does it.
+ * @param {string} grapheme
+ */
+const backspaces = (grapheme) => (WHOLE.test(grapheme) ? 1 : [...grapheme].length);
 
 /**
  * Whether a composition is only a Latin word on its way, as Gboard makes of every word.

@@ -2,14 +2,14 @@
 
 import { button, byId, dialog, el, input } from "./dom.js";
 import { t } from "./i18n.js";
-import { isolated } from "./ui.js";
+import { isolated } from "./site.js";
 
 /** @typedef {import("./events.js").DeclineReason} DeclineReason */
 /** @typedef {import("./events.js").InputEvent} InputEvent */
 
 /** A click on a `data-close` button or on the backdrop closes a sheet of the viewer's own. */
 export function wireSheets() {
-  for (const id of ["sheet-decline", "sheet-compose", "sheet-checked"]) {
+  for (const id of ["sheet-site", "sheet-decline", "sheet-compose", "sheet-checked"]) {
     const sheet = dialog(id);
     sheet.addEventListener("click", (e) => {
       if (e.target === sheet || (e.target instanceof Element && e.target.closest("[data-close]"))) sheet.close();
@@ -19,10 +19,9 @@ export function wireSheets() {
 
 /** @param {(reason: DeclineReason) => void} decline */
 export function wireDecline(decline) {
-  const sheet = dialog("sheet-decline");
-  for (const choice of /** @type {NodeListOf<HTMLElement>} */ (sheet.querySelectorAll("[data-reason]"))) {
+  for (const choice of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("dialog [data-reason]"))) {
     choice.addEventListener("click", () => {
-      sheet.close();
+      choice.closest("dialog")?.close();
       decline(/** @type {DeclineReason} */ (choice.dataset.reason));
     });
   }
@@ -62,7 +61,7 @@ export class Compose {
   /** @type {"replace" | "paste"} */
   #as = "replace";
 
-  /** @param {(event: InputEvent) => void} send */
+  /** @param {(event: InputEvent, secret: boolean) => void} send */
   constructor(send) {
     this.send = send;
     const sheet = dialog("sheet-compose");
@@ -95,7 +94,7 @@ export class Compose {
     const text = this.#secret ? input("compose-secret").value : byId("compose-text", HTMLTextAreaElement).value;
     this.#clear();
     dialog("sheet-compose").close();
-    this.send({ t: this.#as, text });
+    this.send({ t: this.#as, text }, this.#secret);
   }
 
   #clear() {
@@ -159,5 +158,5 @@ export class PageDialog {
 }
 
 export function closeAllSheets() {
-  for (const id of ["sheet-decline", "sheet-compose", "sheet-checked", "page-dialog"]) dialog(id).close();
+  for (const id of ["sheet-site", "sheet-decline", "sheet-compose", "sheet-checked", "page-dialog"]) dialog(id).close();
 }

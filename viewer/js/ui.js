@@ -2,7 +2,7 @@
 
 import { byId, button, el, setIcon } from "./dom.js";
 import { has, relative, t } from "./i18n.js";
-import { splitOrigin } from "./origin.js";
+import { siteItems } from "./site.js";
 
 /** @typedef {import("./events.js").Outcome} Outcome */
 /** @typedef {"invitation" | "connecting" | "live" | "reconnecting" | "ended" | "error"} State */
@@ -37,45 +37,11 @@ export function showInvitation(invitation) {
   el("requester").textContent = invitation.requester;
   el("reason").textContent = invitation.reason;
   document.title = t("title", { requester: invitation.requester });
-  const sites = invitation.origins.map((origin) => {
-    const li = document.createElement("li");
-    li.append(...originNodes(origin));
-    return li;
-  });
-  if (sites.length === 0) {
-    const li = document.createElement("li");
-    li.textContent = t("invitation.any_site");
-    sites.push(li);
-  }
-  el("sites").replaceChildren(...sites);
+  el("sites").replaceChildren(...siteItems(invitation.origins));
   const time = byId("expires", HTMLTimeElement);
   time.dateTime = new Date(invitation.expires * 1000).toISOString();
   time.textContent = relative(invitation.expires - Date.now() / 1000);
   showState("invitation");
-}
-
-/**
- * @param {string} name of the class
- * @param {string} text
- */
-function span(name, text) {
-  const el = document.createElement("span");
-  el.className = name;
-  const inner = document.createElement("span");
-  inner.textContent = text;
-  el.append(inner);
-  return el;
-}
-
-/** @param {string} origin */
-function originNodes(origin) {
-  const { before, name, after } = splitOrigin(origin);
-  const strong = document.createElement("strong");
-  strong.textContent = name;
-  const bdi = document.createElement("bdi");
-  bdi.dir = "ltr";
-  bdi.append(span("before", before), strong, span("after", after));
-  return [bdi];
 }
 
 /**
@@ -99,38 +65,22 @@ export function connectingNote(note) {
   el("connecting-note").textContent = note ?? "";
 }
 
-/** @param {import("./events.js").Page} page */
-export function showPage(page) {
-  const nodes = page.origin ? originNodes(page.origin) : [t("live.no_origin")];
-  el("origin").replaceChildren(...nodes);
-  el("origin").title = page.title;
-  setIcon("lock", page.secure ? "i-lock" : "i-unlock");
-  el("origin-line").dataset.secure = String(page.secure);
-  el("lock-text").textContent = t(page.secure ? "live.secure" : "live.insecure");
-  el("loading").hidden = !page.loading;
-  button("back").disabled = !page.can_go_back;
-}
-
-/** @param {{verified: boolean, trouble: boolean, locked: boolean}} of */
-export function showSeal({ verified, trouble, locked }) {
-  const key = trouble ? "reconnecting" : !verified ? "unverified" : locked ? "locked" : "verified";
+/**
+ * @param {object} of
+ * @param {boolean} of.verified
+ * @param {boolean} of.trouble
+ * @param {boolean} of.typing what is typed now is taken
+ * @param {string} of.frame the name that owns the focused field, where it is not the page's
+ */
+export function showSeal({ verified, trouble, typing, frame }) {
+  const key = trouble ? "reconnecting" : !verified ? "unverified" : !typing ? "locked" : frame ? "frame" : "verified";
   el("seal-line").dataset.seal = key;
-  el("seal-text").textContent = t(`live.${key}`);
-  const enabled = verified && !locked;
+  el("seal-text").textContent = t(`live.${key}`, { name: frame });
   root.dataset.verified = String(verified);
-  root.dataset.keyboard = enabled ? "enabled" : "disabled";
-  for (const id of ["keyboard", "paste", "compose", "reload", "done"]) button(id).disabled = !verified || (locked && id !== "reload" && id !== "done");
+  root.dataset.keyboard = typing ? "enabled" : "disabled";
+  for (const id of ["keyboard", "paste", "compose"]) button(id).disabled = !typing;
+  for (const id of ["reload", "done"]) button(id).disabled = !verified;
   if (!verified) button("back").disabled = true;
-}
-
-/** An origin inside a sentence, which may run from right to left (UAX 9: LRI … PDI). @param {string} origin */
-export const isolated = (origin) => `\u2066${origin}\u2069`;
-
-/** @param {string | null} origin the unexpected one */
-export function showUnexpected(origin) {
-  const banner = el("unexpected");
-  el("unexpected-text").textContent = origin === null ? "" : t("unexpected.text", { origin: isolated(origin) });
-  banner.hidden = origin === null;
 }
 
 /**
@@ -189,6 +139,7 @@ export function showEnded(outcome, message) {
 export function showError(code, message = "", retry = false) {
   const known = has(`error.${code}`) ? code : "internal";
   root.dataset.keyboard = "disabled";
+  root.dataset.error = code;
   el("error-title").textContent = t(`error.${known}`);
   el("error-text").textContent = t(`error.${known}_text`);
   el("error-code").textContent = code;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { b64u, concat, equal, random, sha256, text, u64, unb64u, utf8 } from "../js/bytes.js";
-import { BODY_LENGTH, coalesce, CONTROL, filler, FILLER, InputQueue, MORE } from "../js/frames.js";
+import { BLOCK_FRAMES, BODY_LENGTH, coalesce, CONTROL, filler, FILLER, InputQueue, MORE } from "../js/frames.js";
 import { contain, shiftFor, toClient, toPage, zoomAround } from "../js/geometry.js";
 import { pickLocale } from "../js/i18n.js";
 import { openInvitation } from "../js/invitation.js";
@@ -143,6 +143,19 @@ test("frames: chunks, sequences, epochs", () => {
   assert.deepEqual(JSON.parse(text(concat(...frames.slice(2).map((f) => f.body)))), { t: "paste", text: "é".repeat(300) });
   assert.equal(BODY_LENGTH, 217);
   assert.equal(decodeFrame(filler()).flags, FILLER);
+});
+
+test("frames: a secret sent whole takes as many frames whatever its length", () => {
+  for (const secret of ["", "x", "correct horse battery staple", "ü".repeat(300)]) {
+    const q = new InputQueue();
+    q.push({ t: "replace", text: secret }, 1, true);
+    const frames = drain(q);
+    assert.deepEqual(frames.map((f) => [f.flags, f.body.length]), [...Array(BLOCK_FRAMES - 1).fill([MORE, BODY_LENGTH]), [0, BODY_LENGTH]], secret);
+    assert.deepEqual(JSON.parse(text(concat(...frames.map((f) => f.body)))), { t: "replace", text: secret });
+  }
+  const q = new InputQueue();
+  q.push({ t: "replace", text: "x".repeat(900) }, 1, true);
+  assert.equal(drain(q).length, 2 * BLOCK_FRAMES);
 });
 
 test("frames: what is not applied is sent again, once and in order, at any cut", () => {

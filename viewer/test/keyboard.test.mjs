@@ -1,33 +1,11 @@
 // The keyboard's pure cores: the shadow of the local input, fields, keys.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { padAttributes, sameField } from "../js/field.js";
+import { padAttributes, sameField, spread } from "../js/field.js";
 import { DoubleEscape, remoteMods, stuckModifiers, useOf } from "../js/keymap.js";
 import { ClickCounter } from "../js/pointer.js";
 import { isLatin, SENTINEL, Shadow } from "../js/shadow.js";
-
-/** What a remote field would hold: the model that every edit must keep equal to the local one. */
-class Remote {
-  constructor(value = "") { this.before = [...value]; this.after = []; this.comp = ""; }
-  get value() { return this.before.join("") + this.comp + this.after.join(""); }
-  apply(events) {
-    for (const e of events) {
-      if (e.t === "text") { this.comp = ""; this.before.push(...e.text); }
-      else if (e.t === "composition") this.comp = e.text;
-      else if (e.t === "replace") { this.comp = ""; this.before = [...e.text]; this.after = []; }
-      else if (e.t === "delete") { assert.equal(this.comp, ""); for (let i = 0; i < e.before; i++) this.before.pop(); }
-      else if (e.t === "key" && e.down) {
-        assert.equal(this.comp, "", "no key while composing");
-        // By grapheme, as a browser's arrow keys go.
-        const seg = (s) => [...new Intl.Segmenter("en", { granularity: "grapheme" }).segment(s)].map((x) => x.segment);
-        if (e.key === "ArrowLeft") { const g = seg(this.before.join("")).pop(); if (g) { this.before.splice(-[...g].length); this.after.unshift(...g); } }
-        else if (e.key === "ArrowRight") { const g = seg(this.after.join(""))[0]; if (g) { this.after.splice(0, [...g].length); this.before.push(...g); } }
-        else assert.fail(e.key);
-      }
-    }
-    return this;
-  }
-}
+import { Remote } from "./support/remote.mjs";
 
 const P = SENTINEL.repeat(8);
 
@@ -159,6 +137,17 @@ test("which local input stands for a field", () => {
   assert.equal(a({ kind: "textarea", multiline: true }).assist, true);
   assert.equal(a({ kind: "textarea", multiline: true, secret: true }).multiline, false);
   assert.equal(a({ autocomplete: "username" }).assist, false, "names are not corrected");
+});
+
+test("a code that comes whole fills a row of boxes, and only that is taken apart", () => {
+  const told = (event, f) => spread(event, f && field(f)).map((e) => `${e.t}:${e.text}`);
+  const code = { t: "replace", text: "123 456" };
+  assert.deepEqual(told(code, { maxlength: 1 }), ["replace:1", "text:2", "text:3", "text:4", "text:5", "text:6"]);
+  assert.deepEqual(told({ t: "paste", text: "12-34" }, { maxlength: 2 }), ["paste:12", "text:3", "text:4"]);
+  for (const f of [{}, { maxlength: 0 }, { maxlength: 6 }, null]) assert.deepEqual(told(code, f), ["replace:123 456"]);
+  assert.deepEqual(told({ t: "paste", text: "7" }, { maxlength: 1 }), ["paste:7"]);
+  assert.deepEqual(told({ t: "text", text: "78" }, { maxlength: 1 }), ["text:78"], "what is typed stays as it is");
+  assert.equal(told({ t: "paste", text: "x".repeat(50) }, { maxlength: 1 }).length, 1, "no code");
 });
 
 test("fields are told apart", () => {

@@ -61,7 +61,9 @@
       length: (kind === "contenteditable" ? element.textContent : element.value).length,
       rect: [box.x, box.y, box.width, box.height],
       viewport: window === window.top ? viewport() : null,
-      origin: location.origin,
+      maxlength: element.maxLength > 0 ? element.maxLength : 0,
+      // The document's own: `location.origin` does not know of a sandbox or of about:blank's heir.
+      origin: self.origin,
     };
   };
 
@@ -74,7 +76,7 @@
       attributes.disconnect();
       watched = element;
       if (field) {
-        const attributeFilter = ["type", "inputmode", "autocomplete", "enterkeyhint", "readonly"];
+        const attributeFilter = ["type", "inputmode", "autocomplete", "enterkeyhint", "readonly", "maxlength"];
         attributes.observe(element, { attributeFilter });
       }
     }

@@ -54,7 +54,9 @@ pub struct FocusedField {
     pub length: u32,
     /// Where it is.
     pub rect: Rect,
-    /// The origin of the frame that holds it.
+    /// How many UTF-16 code units it takes at most; 0 if there is no limit.
+    pub max_length: u32,
+    /// The origin of the frame that holds it (RFC 6454); `null` if it is opaque.
     pub frame_origin: String,
 }
 
@@ -70,6 +72,7 @@ pub(super) struct Report {
     secret: bool,
     multiline: bool,
     length: u32,
+    maxlength: u32,
     rect: [f64; 4],
     /// Left, top, width and height of the visible part; from the top frame only.
     viewport: Option<[f64; 4]>,
@@ -91,6 +94,7 @@ impl Report {
             is_secret: self.secret,
             multiline: self.multiline,
             length: self.length,
+            max_length: self.maxlength,
             rect: Rect {
                 x: across(self.rect[0] + offset.0 - left),
                 y: down(self.rect[1] + offset.1 - top),
@@ -256,7 +260,7 @@ mod tests {
     fn a_field_is_placed_in_fractions_of_the_visible_page() {
         let report: Report = serde_json::from_value(json!({
             "number": 1, "type": "password", "inputmode": "", "autocomplete": "current-password",
-            "enterkeyhint": "go", "secret": true, "multiline": false, "length": 3,
+            "enterkeyhint": "go", "secret": true, "multiline": false, "length": 3, "maxlength": 0,
             "rect": [10.0, 20.0, 100.0, 30.0], "viewport": null, "origin": "https://a.example",
         }))
         .unwrap();

@@ -32,6 +32,33 @@ impl SecurityState {
     }
 }
 
+/// The certificate that a site presented, as the browser read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Whom it names.
+    pub subject: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// When it ends, in Unix seconds.
+    pub valid_to: u64,
+    /// The browser's name for what is wrong with it (`net::ERR_CERT_…`); empty if nothing is.
+    pub problem: String,
+}
+
+impl Certificate {
+    /// Reads `Security.visibleSecurityStateChanged`; none on a page without TLS.
+    pub(super) fn from_cdp(params: &Value) -> Option<Self> {
+        let found = &params["visibleSecurityState"]["certificateSecurityState"];
+        let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
+        found["validTo"].as_f64().map(|end| Self {
+            subject: text("subjectName"),
+            issuer: text("issuer"),
+            valid_to: end as u64,
+            problem: text("certificateNetworkError"),
+        })
+    }
+}
+
 /// Where the shown page comes from, by the browser process's own word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginInfo {
@@ -42,6 +69,8 @@ pub struct OriginInfo {
     pub title: String,
     /// The connection's security, where the browser tells.
     pub security: SecurityState,
+    /// The site's certificate, where the browser tells.
+    pub certificate: Option<Certificate>,
     /// Rises by one whenever the shown page's origin changes, and only then.
     pub epoch: u64,
 }
@@ -61,6 +90,7 @@ impl OriginTracker {
                 origin: "null".to_owned(),
                 title: String::new(),
                 security: SecurityState::Unknown,
+                certificate: None,
                 epoch: 0,
             },
             opaque_url: None,
@@ -99,6 +129,8 @@ fn ascii_origin(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -125,6 +157,28 @@ mod tests {
 
         assert_eq!(tracker.info().origin, "null");
         assert_eq!(tracker.info().epoch, 2);
+    }
+
+    #[test]
+    fn the_certificate_is_read_as_the_browser_tells_of_it() {
+        let broken = json!({ "visibleSecurityState": {
+            "securityState": "insecure-broken",
+            "certificateSecurityState": {
+                "protocol": "TLS 1.3", "subjectName": "bank.example", "issuer": "Some CA",
+                "validFrom": 1_700_000_000.0, "validTo": 1_800_000_000.5,
+                "certificateNetworkError": "net::ERR_CERT_DATE_INVALID",
+            },
+        }});
+        let plain = json!({ "visibleSecurityState": { "securityState": "insecure" } });
+
+        let certificate = Certificate::from_cdp(&broken).unwrap();
+
+        assert_eq!(SecurityState::from_cdp(&broken), SecurityState::Broken);
+        assert_eq!(certificate.subject, "bank.example");
+        assert_eq!(certificate.issuer, "Some CA");
+        assert_eq!(certificate.valid_to, 1_800_000_000);
+        assert_eq!(certificate.problem, "net::ERR_CERT_DATE_INVALID");
+        assert_eq!(Certificate::from_cdp(&plain), None);
     }
 
     #[test]

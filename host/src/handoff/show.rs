@@ -1,6 +1,8 @@
 //! What the viewer is told of the browser, and only when it changes.
 
-use authloop_protocol::output::{DialogKind, Field, OutputMessage, Page};
+use authloop_protocol::output::{
+    DialogKind, Field, OutputMessage, Page, SiteCertificate, SiteConnection,
+};
 
 use crate::{
     browser::{self, FocusedField, Health, SecurityState, View},
@@ -43,7 +45,10 @@ impl Shown {
                 height: size.1,
             });
         }
-        let field = view.focus.as_ref().map(field);
+        let field = view
+            .focus
+            .as_ref()
+            .map(|focus| field(focus, &view.origin.origin, expected));
         if self.field.as_ref() != Some(&field) {
             self.field = Some(field.clone());
             out.push(OutputMessage::Field { field });
@@ -98,17 +103,34 @@ fn page(view: &View, can_go_back: bool, expected: &[String]) -> Page {
         SecurityState::Unknown | SecurityState::Neutral => origin.starts_with("https://"),
     };
     Page {
-        expected: expected.is_empty() || expected.contains(&origin),
+        expected: is_expected(&origin, expected),
         origin,
         title: cut(&view.origin.title),
         secure,
+        connection: match view.origin.security {
+            SecurityState::Unknown => SiteConnection::Unknown,
+            SecurityState::Neutral => SiteConnection::Neutral,
+            SecurityState::Insecure => SiteConnection::Insecure,
+            SecurityState::Secure => SiteConnection::Secure,
+            SecurityState::Broken => SiteConnection::Broken,
+        },
+        certificate: view.origin.certificate.as_ref().map(certificate),
         epoch: epoch(view),
         loading: false,
         can_go_back,
     }
 }
 
-fn field(focus: &FocusedField) -> Field {
+fn certificate(found: &browser::Certificate) -> SiteCertificate {
+    SiteCertificate {
+        subject: cut(&found.subject),
+        issuer: cut(&found.issuer),
+        valid_to: found.valid_to,
+        problem: cut(&found.problem),
+    }
+}
+
+fn field(focus: &FocusedField, page: &str, expected: &[String]) -> Field {
     let fraction = |value: f32| (value.clamp(0.0, 1.0) * 65535.0) as u16;
     Field {
         id: focus.id,
@@ -125,7 +147,15 @@ fn field(focus: &FocusedField) -> Field {
             fraction(focus.rect.width),
             fraction(focus.rect.height),
         ],
+        maxlength: focus.max_length,
+        expected: is_expected(&focus.frame_origin, expected) || focus.frame_origin == page,
+        origin: focus.frame_origin.clone(),
     }
+}
+
+/// An invitation that names no site expects any.
+fn is_expected(origin: &str, expected: &[String]) -> bool {
+    expected.is_empty() || expected.iter().any(|known| known == origin)
 }
 
 fn cut(words: &str) -> String {

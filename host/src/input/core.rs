@@ -85,6 +85,7 @@ impl InputState {
             InputEvent::Delete { before, after } => {
                 self.delete(*before, *after, &mut commands);
             }
+            InputEvent::Move { by } => self.move_caret(*by, &mut commands),
             InputEvent::Replace { text } => self.replace(text, &mut commands),
             InputEvent::Pointer {
                 phase,

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{Shared, pages};
 
 /// Everything that reports through script does so in the order in which it happened.
-const REPORT: &str = r#"<script>
+pub(super) const REPORT: &str = r#"<script>
 let last = Promise.resolve();
 const report = (event, value) => { last = last.then(() => fetch("/extra/report", { method: "POST",
   headers: { "content-type": "application/json" }, body: JSON.stringify({ event, value: String(value) }) })); };
@@ -35,6 +35,7 @@ pub(super) fn other_router(shared: Shared) -> Router {
     Router::new()
         .route("/style.css", get(pages::style))
         .route("/oauth", get(consent).post(consented))
+        .route("/extra/bare", get(bare))
         .route("/extra/form", get(form).post(form_sent))
         .with_state(shared)
 }
@@ -158,6 +159,15 @@ async fn form() -> Html<String> {
         "Sign in",
         r#"<h1>Sign in</h1><form method="post" action="/extra/form"><label for="password">Password</label>
 <input id="password" name="password" type="password" autofocus><button id="next">Continue</button></form>"#,
+    )
+}
+
+/// The form with nothing around it, for a frame in another site's page.
+async fn bare() -> Html<&'static str> {
+    Html(
+        r#"<!doctype html><meta charset="utf-8"><title>Contoso ID</title><style>body { margin: 0; font: 16px sans-serif; }
+input { position: absolute; left: 10px; top: 40px; width: 200px; height: 40px; box-sizing: border-box; }</style>
+<form method="post" action="/extra/form"><label for="password">PIN</label><input id="password" name="password" type="password"></form>"#,
     )
 }
 

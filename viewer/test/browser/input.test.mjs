@@ -213,6 +213,59 @@ test("Android composes Latin words: the page sees text, other scripts compositio
   await s.close();
 });
 
+test("a field in another site's frame: shown, and locked until the user decides", async () => {
+  const s = await live({ viewport: { width: 1000, height: 700 } });
+  const keyboard = (state) => s.page.waitForFunction((k) => document.documentElement.dataset.keyboard === k, state);
+  await field(s.host, { id: 1, origin: "https://login.example.com", expected: true });
+  await s.page.waitForFunction(() => document.querySelector("#seal-line").dataset.seal === "verified");
+  await field(s.host, { id: 2, origin: "https://id.contoso.example", expected: true });
+  await s.page.waitForFunction(() => /id\.contoso|contoso\.example/.test(document.querySelector("#seal-text").textContent));
+  assert.equal(await s.page.evaluate(() => document.documentElement.dataset.keyboard), "enabled", "an expected one needs no choice");
+  await field(s.host, { id: 3, origin: "https://evil.example", expected: false });
+  await s.page.waitForSelector("#unexpected:not([hidden])");
+  await keyboard("disabled");
+  assert.match(await s.page.textContent("#unexpected-text"), /https:\/\/evil\.example/);
+  assert.deepEqual(await s.page.evaluate(() => ["pad", "paste", "compose", "keyboard", "done"].map((id) => document.getElementById(id).disabled)), [true, true, true, true, false]);
+  await s.page.keyboard.type("secret");
+  // Clicking elsewhere is free, and another field needs no decision.
+  await s.page.mouse.click(300, 600);
+  await until(s.host, () => fake.events.some((e) => e.t === "pointer" && e.phase === "up"));
+  await field(s.host, { id: 4, origin: "https://login.example.com", expected: true });
+  await keyboard("enabled");
+  assert.equal(await s.page.isVisible("#unexpected"), false);
+  await field(s.host, { id: 5, origin: "https://evil.example", expected: false });
+  await s.page.click("#unexpected-continue");
+  await keyboard("enabled");
+  await s.page.keyboard.type("x");
+  await until(s.host, () => fake.events.some((e) => e.key === "x"));
+  assert.ok(!(await events(s.host, "key")).some((e) => e.key === "s"), "nothing of what was typed before");
+  // The whole story, with the way out.
+  await s.page.click("#site");
+  assert.equal((await s.page.textContent("#site-frame")).trim(), "https://evil.example");
+  assert.equal((await s.page.textContent("#site-requester")).trim(), "Invoice assistant");
+  await s.page.click("#sheet-site [data-reason=not_requested]");
+  await inState(s.page, "ended");
+  assert.equal(await s.host.evaluate(() => fake.declined), "not_requested");
+  await s.close();
+});
+
+test("a long press asks for the menu and clicks nothing; a longer one is the page's", async () => {
+  const s = await live(PHONE);
+  const box = await s.page.locator("#video").boundingBox();
+  const press = async (ms) => {
+    await s.cdp.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: [{ x: box.x + 90, y: box.y + 90 }] });
+    await s.page.waitForTimeout(ms);
+    await s.cdp.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
+  };
+  await press(700);
+  await until(s.host, () => fake.events.some((e) => e.t === "pointer" && e.phase === "up"));
+  assert.deepEqual((await events(s.host, "touch", "pointer")).map((e) => `${e.t} ${e.phase} ${e.button ?? ""}`.trim()), ["touch start", "touch cancel", "pointer down right", "pointer up right"]);
+  await press(1700);
+  await until(s.host, () => fake.events.some((e) => e.t === "touch" && e.phase === "end"));
+  assert.deepEqual((await events(s.host, "touch", "pointer")).slice(4).map((e) => `${e.t} ${e.phase}`), ["touch start", "touch end"]);
+  await s.close();
+});
+
 test("two fingers zoom the view, not the page", async () => {
   const s = await live(PHONE);
   const touch = (type, points) => s.cdp.send("Input.dispatchTouchEvent", { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) });

@@ -10,7 +10,7 @@ import { b64u, concat, unb64u, utf8 } from "../../js/bytes.js";
 import { TestRelay } from "./relay.mjs";
 
 const viewer = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
-const TYPES = { html: "text/html; charset=utf-8", js: "text/javascript", css: "text/css", json: "application/json", svg: "image/svg+xml" };
+const TYPES = { html: "text/html; charset=utf-8", js: "text/javascript", css: "text/css", json: "application/json", svg: "image/svg+xml", png: "image/png" };
 export const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; " +
   "connect-src 'self' ORIGIN; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
@@ -27,6 +27,10 @@ export class Stub {
   /** @type {((m: any) => any) | null} */
   tamper = null;
   down = false;
+  /** Files in the place of the viewer's own, as the server's branding makes them. @type {Record<string, string>} */
+  files = {};
+  /** Who may frame the page. */
+  ancestors = "'none'";
   /** @type {string[]} */
   violations = [];
 
@@ -93,11 +97,11 @@ export class Stub {
     const name = url.pathname === "/" ? "index.html" : url.pathname.slice(1);
     if (name.includes("..")) return res.writeHead(404).end();
     try {
-      const data = readFileSync(path.join(viewer, name));
+      const data = this.files[name] ?? readFileSync(path.join(viewer, name));
       const type = TYPES[name.split(".").at(-1)] ?? "text/plain";
       res.writeHead(200, {
         "content-type": type,
-        "content-security-policy": `${CSP.replace("ORIGIN", this.origin.replace("http", "ws"))}; report-uri /csp`,
+        "content-security-policy": `${CSP.replace("ORIGIN", this.origin.replace("http", "ws")).replace("'none'; require", `${this.ancestors}; require`)}; report-uri /csp`,
         "referrer-policy": "no-referrer",
         "x-content-type-options": "nosniff",
       });

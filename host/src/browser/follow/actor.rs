@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use super::{Dialog, DialogKind, Health, View};
 use crate::browser::connection::{Connection, Event, EventStream};
 use crate::browser::focus::{FocusedField, Report, Source};
-use crate::browser::origin::{OriginTracker, SecurityState};
+use crate::browser::origin::{Certificate, OriginTracker, SecurityState};
 use crate::browser::tabs::Tabs;
 use crate::browser::{Browser, BrowserError, FrameId, Page, SessionId, TargetId, TargetInfo};
 
@@ -73,7 +73,7 @@ pub(super) struct Actor {
     tabs: Tabs,
     pages: HashMap<TargetId, Page>,
     /// Told once per change, perhaps before the change of origin is known.
-    security: HashMap<TargetId, SecurityState>,
+    security: HashMap<TargetId, (SecurityState, Option<Certificate>)>,
     frames: HashMap<SessionId, FrameSession>,
     tracker: OriginTracker,
     focus_source: Option<(Source, u64)>,
@@ -187,7 +187,8 @@ impl Actor {
             "Security.visibleSecurityStateChanged" => {
                 if let Some(page) = self.page_of(event.session.as_ref()) {
                     let state = SecurityState::from_cdp(params);
-                    self.security.insert(page.target().clone(), state);
+                    let told = (state, Certificate::from_cdp(params));
+                    self.security.insert(page.target().clone(), told);
                     self.publish_origin();
                 }
             }
@@ -345,7 +346,7 @@ impl Actor {
     fn publish_origin(&self) {
         let mut origin = self.tracker.info().clone();
         let security = self.tabs.active().and_then(|id| self.security.get(id));
-        origin.security = security.copied().unwrap_or_default();
+        (origin.security, origin.certificate) = security.cloned().unwrap_or_default();
         self.change(|view| view.origin = origin);
     }
 

@@ -10,8 +10,8 @@ const CTRL: u8 = 2;
 const META: u8 = 4;
 const SHIFT: u8 = 8;
 
-/// More deletions than any soft keyboard asks for at once.
-const MAX_DELETIONS: u16 = 2048;
+/// More deletions, or steps of the caret, than any soft keyboard asks for at once.
+const MAX_STEPS: u16 = 2048;
 
 /// A key event as the viewer saw it.
 pub(super) struct Stroke<'a> {
@@ -167,11 +167,30 @@ impl InputState {
     }
 
     pub(super) fn delete(&mut self, before: u16, after: u16, commands: &mut Vec<Command>) {
-        for _ in 0..before.min(MAX_DELETIONS) {
+        for _ in 0..before.min(MAX_STEPS) {
             self.press("Backspace", "Backspace", 0, commands);
         }
-        for _ in 0..after.min(MAX_DELETIONS) {
+        for _ in 0..after.min(MAX_STEPS) {
             self.press("Delete", "Delete", 0, commands);
+        }
+    }
+
+    /// Arrow keys go by the screen, so each is told which way along the text it means.
+    pub(super) fn move_caret(&mut self, by: i16, commands: &mut Vec<Command>) {
+        let (key, edit) = if by < 0 {
+            ("ArrowLeft", "moveBackward")
+        } else {
+            ("ArrowRight", "moveForward")
+        };
+        for _ in 0..by.unsigned_abs().min(MAX_STEPS) {
+            let first = commands.len();
+            self.press(key, key, 0, commands);
+            let down = commands[first..]
+                .iter_mut()
+                .find(|command| command.params["type"] == "rawKeyDown");
+            if let Some(down) = down {
+                down.params["commands"] = json!([edit]);
+            }
         }
     }
 

@@ -27,25 +27,31 @@ pub(super) struct Change {
 impl InputState {
     pub(super) fn mouse(&mut self, change: &Change, commands: &mut Vec<Command>) {
         let changed = change.button.unwrap_or(Button::Left);
-        let bit = bit(changed);
+        let changed_bit = bit(changed);
         match change.phase {
             PointerPhase::Down => {
-                if self.buttons & bit != 0 {
+                if self.buttons & changed_bit != 0 {
                     // Its release was lost.
-                    self.release_buttons(self.buttons & !bit, change.mods, commands);
+                    self.release_buttons(self.buttons & !changed_bit, change.mods, commands);
                 }
-                self.buttons |= bit;
+                self.buttons |= changed_bit;
                 self.clicks = change.clicks.clamp(1, 3);
                 commands.push(self.mouse_event("mousePressed", Some(changed), change.mods));
             }
             PointerPhase::Up => {
-                if self.buttons & bit != 0 {
-                    self.release_buttons(self.buttons & !bit, change.mods, commands);
+                if self.buttons & changed_bit != 0 {
+                    self.release_buttons(self.buttons & !changed_bit, change.mods, commands);
                 }
             }
             PointerPhase::Move => {
                 self.release_buttons(change.buttons, change.mods, commands);
-                commands.push(self.mouse_event("mouseMoved", None, change.mods));
+                // A move that names no button does not begin the page's drag and drop.
+                let held = BUTTONS
+                    .into_iter()
+                    .find(|button| self.buttons & bit(*button) != 0);
+                let mut moved = self.mouse_event("mouseMoved", held, change.mods);
+                moved.params["clickCount"] = 0.into();
+                commands.push(moved);
             }
         }
     }

@@ -268,6 +268,7 @@ fn any_event() -> impl Strategy<Value = InputEvent> {
         1 => ("[a日]{0,3}", any::<u32>(), any::<u32>())
             .prop_map(|(text, start, end)| InputEvent::Composition { text, start, end }),
         1 => "[a-z]{0,3}".prop_map(|text| InputEvent::Replace { text }),
+        1 => (-3i16..3).prop_map(|by| InputEvent::Move { by }),
         1 => (0u16..4, 0u16..4).prop_map(|(before, after)| InputEvent::Delete { before, after }),
         4 => (pointer_phase, any::<u16>(), any::<u16>(), button, any::<u8>(), any::<u8>(), 0u8..16)
             .prop_map(|(phase, x, y, button, buttons, clicks, mods)| InputEvent::Pointer {

@@ -1,0 +1,119 @@
+// Where the remote browser is, outside the picture: the bar, the warning, and the sheet that tells all.
+
+import { button, dialog, el, setIcon } from "./dom.js";
+import { day, t } from "./i18n.js";
+import { splitOrigin } from "./origin.js";
+
+/** @typedef {import("./events.js").Page} Page */
+/** @typedef {import("./events.js").Field} Field */
+
+/** An origin inside a sentence, which may run from right to left (UAX 9: LRI … PDI). @param {string} origin */
+export const isolated = (origin) => `\u2066${origin}\u2069`;
+
+/**
+ * @param {string} name of the class
+ * @param {string} text
+ */
+function span(name, text) {
+  const outer = document.createElement("span");
+  outer.className = name;
+  const inner = document.createElement("span");
+  inner.textContent = text;
+  outer.append(inner);
+  return outer;
+}
+
+/** The whole origin, with its owner's name emphasised. @param {string} origin */
+function originNode(origin) {
+  const { before, name, after } = splitOrigin(origin);
+  const strong = document.createElement("strong");
+  strong.textContent = name;
+  const bdi = document.createElement("bdi");
+  bdi.dir = "ltr";
+  bdi.append(span("before", before), strong, span("after", after));
+  return bdi;
+}
+
+/**
+ * The expected sites, as list items.
+ * @param {readonly string[]} origins
+ */
+export function siteItems(origins) {
+  const items = origins.length > 0 ? origins.map(originNode) : [t("invitation.any_site")];
+  return items.map((item) => {
+    const li = document.createElement("li");
+    li.append(item);
+    return li;
+  });
+}
+
+/** What the bar calls the connection: a certificate that is not valid is told apart from none. @param {Page} page */
+const connectionOf = (page) => (page.connection === "broken" ? "broken" : page.secure ? "secure" : "insecure");
+
+/** @param {Page} page */
+export function showPage(page) {
+  el("origin").replaceChildren(page.origin ? originNode(page.origin) : t("live.no_origin"));
+  setIcon("lock", page.secure ? "i-lock" : page.connection === "broken" ? "i-warn" : "i-unlock");
+  el("origin-line").dataset.secure = String(page.secure);
+  el("lock-text").textContent = t(`live.${connectionOf(page)}`);
+  el("loading").hidden = !page.loading;
+  button("back").disabled = !page.can_go_back;
+  fill(page);
+}
+
+/**
+ * The focused field's frame, if it is another site's than the page.
+ * @param {Field | null} field
+ * @param {Page | null} page
+ * @returns {string} its origin, or nothing
+ */
+export const frameOf = (field, page) => (field?.origin && field.origin !== page?.origin ? field.origin : "");
+
+/** The part of an origin that names its owner; an opaque one has no owner. @param {string} origin */
+export const ownerOf = (origin) => {
+  const { name, after } = splitOrigin(origin);
+  return origin === "" ? "" : isolated(name + after);
+};
+
+/**
+ * The warning over the picture: a site that was not expected takes nothing before the user decides.
+ * @param {{origin: string, frame: boolean} | null} unexpected
+ */
+export function showUnexpected(unexpected) {
+  const text = unexpected ? t(unexpected.frame ? "unexpected.frame" : "unexpected.text", { origin: isolated(unexpected.origin) }) : "";
+  if (el("unexpected-text").textContent !== text) el("unexpected-text").textContent = text;
+  el("unexpected").hidden = unexpected === null;
+}
+
+/** @param {import("./invitation.js").Invitation} invitation */
+export function wireSite(invitation) {
+  el("site-requester").textContent = invitation.requester;
+  el("site-reason").textContent = invitation.reason;
+  el("site-reason-row").hidden = invitation.reason === "";
+  el("site-expected").replaceChildren(...siteItems(invitation.origins));
+  button("site").onclick = () => dialog("sheet-site").showModal();
+}
+
+/** @param {string} origin of the focused field's frame, or nothing */
+export function showFrame(origin) {
+  el("site-frame-row").hidden = origin === "";
+  el("site-frame").replaceChildren(origin ? originNode(origin) : "");
+}
+
+/** @param {Page} page */
+function fill(page) {
+  const { certificate: seen } = page;
+  el("site-address").replaceChildren(page.origin ? originNode(page.origin) : t("live.no_origin"));
+  el("site-punycode").hidden = !splitOrigin(page.origin).punycode;
+  const told = page.connection === "secure" || page.connection === "broken" || page.connection === "insecure";
+  el("site-connection").textContent = t(`site.${told ? page.connection : "unknown"}`);
+  el("site-connection").dataset.state = page.connection ?? "unknown";
+  el("site-certificate-row").hidden = !seen;
+  if (seen) {
+    const { subject, issuer } = seen;
+    el("site-certificate").textContent = t("site.issued", { subject: isolated(subject), issuer: isolated(issuer), date: day(seen.valid_to) });
+  }
+  el("site-problem").textContent = seen?.problem ?? "";
+  el("site-name-row").hidden = page.title === "";
+  el("site-name").textContent = page.title;
+}
