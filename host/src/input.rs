@@ -7,6 +7,7 @@ mod core;
 mod injector;
 mod keys;
 mod merge;
+mod touch_clock;
 
 pub use self::core::{Command, InputState};
 pub use injector::{Injector, InjectorClosed};

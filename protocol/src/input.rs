@@ -107,6 +107,9 @@ pub enum InputEvent {
         phase: TouchPhase,
         /// Points on the glass after the event; those that changed, for `end` and `cancel`, are gone.
         points: Vec<TouchPoint>,
+        /// When, in milliseconds of the viewer's clock, whatever that counts from; 0: not told.
+        #[serde(default)]
+        at: u32,
     },
     /// The viewer's place for the page changed size.
     Viewport {

@@ -14,7 +14,7 @@
  *   | {t: "pointer", phase: "move" | "down" | "up", x: number, y: number, button: Button | null,
  *      buttons: number, clicks: number, mods: number}
  *   | {t: "wheel", x: number, y: number, dx: number, dy: number, mods: number}
- *   | {t: "touch", phase: "start" | "move" | "end" | "cancel", points: TouchPoint[]}
+ *   | {t: "touch", phase: "start" | "move" | "end" | "cancel", points: TouchPoint[], at: number}
  *   | {t: "viewport", width: number, height: number, scale: number, mobile: boolean}
  *   | {t: "dialog", id: number, accept: boolean, text?: string}
  *   | {t: "navigate", action: "back" | "forward" | "reload"}

@@ -174,11 +174,11 @@ export class Pointer {
     this.#fingers.set(e.pointerId, { id, x, y, startX: x, startY: y, since: e.timeStamp });
     if (this.#fingers.size === 2 && this.#touchFor === "page") {
       this.#touchFor = "view";
-      this.on.send({ t: "touch", phase: "cancel", points: [] });
+      this.on.send({ t: "touch", phase: "cancel", points: [], at: when(e) });
     }
     if (this.#touchFor === "page") {
       this.on.before();
-      this.on.send({ t: "touch", phase: "start", points: this.#points() });
+      this.on.send({ t: "touch", phase: "start", points: this.#points(), at: when(e) });
     }
   }
 
@@ -190,7 +190,7 @@ export class Pointer {
     finger.x = e.clientX;
     finger.y = e.clientY;
     if (this.#touchFor === "page") {
-      this.on.send({ t: "touch", phase: "move", points: this.#points() });
+      this.on.send({ t: "touch", phase: "move", points: this.#points(), at: when(e) });
     } else if (this.#fingers.size >= 2) {
       const after = pinch([...this.#fingers.values()]);
       this.view.zoomBy(after.span / before.span, after.x, after.y, after.x - before.x, after.y - before.y);
@@ -208,7 +208,7 @@ export class Pointer {
     if (this.#touchFor === "page") {
       const still = Math.hypot(finger.x - finger.startX, finger.y - finger.startY) < STILL;
       if (phase === "end" && still && this.#fingers.size === 0 && isLongPress(e.timeStamp - finger.since)) this.#menu(finger);
-      else this.on.send({ t: "touch", phase, points: this.#points() });
+      else this.on.send({ t: "touch", phase, points: this.#points(), at: when(e) });
       if (phase === "end" && still) this.on.tap(finger.x, finger.y, true);
     }
     if (this.#fingers.size === 0) this.#touchFor = "none";
@@ -218,7 +218,7 @@ export class Pointer {
    * @param {{x: number, y: number}} at
    */
   #menu(at) {
-    this.on.send({ t: "touch", phase: "cancel", points: [] });
+    this.on.send({ t: "touch", phase: "cancel", points: [], at: 0 });
     const { x, y } = this.view.toPage(at.x, at.y);
     const press = { t: /** @type {const} */ ("pointer"), x, y, button: /** @type {const} */ ("right"), clicks: 1, mods: 0 };
     this.on.send({ ...press, phase: "down", buttons: 2 });
@@ -232,6 +232,9 @@ export class Pointer {
     });
   }
 }
+
+/** The page's milliseconds, never 0: the speed of a finger is lost on the way, so its times are told. @param {PointerEvent} e */
+const when = (e) => Math.max(1, Math.round(e.timeStamp)) % 2 ** 32;
 
 /** @param {number} ms how long a finger rested. Pure. */
 export const isLongPress = (ms) => ms >= (LONG_PRESS_MS[0] ?? 0) && ms <= (LONG_PRESS_MS[1] ?? 0);

@@ -113,7 +113,7 @@ impl InputState {
                 let delta = (f64::from(*dx), f64::from(*dy));
                 self.wheel(delta, mods.0, &mut commands);
             }
-            InputEvent::Touch { phase, points } => {
+            InputEvent::Touch { phase, points, .. } => {
                 self.touch(*phase, points, surface, &mut commands);
             }
             InputEvent::ReleaseAll => commands = self.release_all(),

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::core::{Command, InputState};
 use super::merge::{is_flood, merge};
+use super::touch_clock::TouchClock;
 use crate::browser::{Page, View};
 use crate::capture::Surface;
 
@@ -49,6 +50,7 @@ impl Injector {
             surface,
             page,
             state: InputState::new(),
+            touch_clock: TouchClock::default(),
             unanswered: FuturesUnordered::new(),
             moves: 0,
             pending: None,
@@ -76,6 +78,7 @@ struct Task {
     surface: watch::Receiver<Surface>,
     page: Page,
     state: InputState,
+    touch_clock: TouchClock,
     unanswered: FuturesUnordered<BoxFuture<'static, WasMove>>,
     moves: usize,
     /// The flood's latest, not sent yet.
@@ -154,7 +157,14 @@ impl Task {
     async fn emit(&mut self, event: &InputEvent) {
         let surface = *self.surface.borrow();
         let is_move = is_flood(event);
-        for command in self.state.apply(event, surface) {
+        let touched_at = match event {
+            InputEvent::Touch { phase, at, .. } => self.touch_clock.at(*phase, *at, now()),
+            _ => None,
+        };
+        for mut command in self.state.apply(event, surface) {
+            if let Some(time) = touched_at {
+                command.params["timestamp"] = time.into();
+            }
             if is_pointing(&command) {
                 self.send_pointing(command, is_move).await;
             } else {
@@ -199,6 +209,12 @@ impl Task {
     fn answered(&mut self, was_move: WasMove) {
         self.moves -= usize::from(was_move).min(self.moves);
     }
+}
+
+/// CDP's `Input.TimeSinceEpoch`, in seconds.
+fn now() -> f64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
 }
 
 fn is_pointing(command: &Command) -> bool {

@@ -37,10 +37,12 @@ pub(super) fn merge(first: &InputEvent, second: &InputEvent) -> Option<InputEven
             InputEvent::Touch {
                 phase: TouchPhase::Move,
                 points: a,
+                ..
             },
             InputEvent::Touch {
                 phase: TouchPhase::Move,
                 points: b,
+                ..
             },
         ) if a.iter().map(|p| p.id).eq(b.iter().map(|p| p.id)) => Some(second.clone()),
         (
@@ -89,6 +91,7 @@ mod tests {
         let touch = |id| InputEvent::Touch {
             phase: TouchPhase::Move,
             points: vec![TouchPoint { id, x: 0, y: 0 }],
+            at: 0,
         };
 
         assert!(merge(&touch(1), &touch(1)).is_some());

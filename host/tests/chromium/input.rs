@@ -230,6 +230,7 @@ async fn a_tap_is_a_touch_and_a_click() {
                 y: fraction(530.0, VIEWPORT.height),
             })
             .collect(),
+        at: 0,
     };
 
     hands.send(touch(TouchPhase::Start, &[1])).await;

@@ -94,6 +94,40 @@ fn alt_gr_and_option_make_characters_not_shortcuts() {
 }
 
 #[test]
+fn the_caret_moves_along_the_text_and_not_the_screen() {
+    let mut state = InputState::new();
+
+    let back = state.apply(&InputEvent::Move { by: -2 }, SURFACE);
+    let on = state.apply(&InputEvent::Move { by: 1 }, SURFACE);
+
+    let edits = |commands: &[Command]| -> Vec<String> {
+        let edit = |command: &Command| command.params["commands"][0].as_str().map(str::to_owned);
+        commands.iter().filter_map(edit).collect()
+    };
+    assert_eq!(edits(&back), ["moveBackward", "moveBackward"]);
+    assert_eq!(edits(&on), ["moveForward"]);
+    assert!(state.is_idle());
+}
+
+#[test]
+fn a_move_names_the_button_that_drags() {
+    let mut state = InputState::new();
+
+    let commands = apply_all(
+        &mut state,
+        &[
+            mouse(PointerPhase::Move, 0),
+            mouse(PointerPhase::Down, 1),
+            mouse(PointerPhase::Move, 1),
+        ],
+    );
+
+    let buttons: Vec<_> = commands.iter().map(|c| &c.params["button"]).collect();
+    assert_eq!(buttons, ["none", "left", "left"]);
+    assert_eq!(commands[2].params["clickCount"], 0);
+}
+
+#[test]
 fn dead_keys_say_nothing_until_they_are_text() {
     let mut state = InputState::new();
 
@@ -172,6 +206,7 @@ fn a_second_finger_comes_and_goes() {
                 y: 1,
             })
             .collect(),
+        at: 0,
     };
 
     let commands = apply_all(
@@ -277,6 +312,7 @@ fn any_event() -> impl Strategy<Value = InputEvent> {
         3 => (touch_phase, points).prop_map(|(phase, points)| InputEvent::Touch {
             phase,
             points: points.into_iter().map(|(id, (x, y))| TouchPoint { id, x, y }).collect(),
+            at: 0,
         }),
     ]
 }
