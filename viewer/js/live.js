@@ -16,6 +16,7 @@ import { coarse, View } from "./view.js";
 /** @typedef {import("./handoff.js").Handoff} Handoff */
 
 const FRESH_MS = 2000;
+const SMALL_CHIP = 52;
 
 export class Live {
   #verified = false;
@@ -227,10 +228,14 @@ export class Live {
     chip.hidden = !field || !this.typing || this.#trouble || !coarse() || typing;
     if (!field) return;
     const r = this.view.fieldRect(field);
+    // What the field holds stays readable beside the button.
+    const small = field.length > 0 && r.width > 3 * SMALL_CHIP;
+    chip.toggleAttribute("data-small", small);
     for (const target of [this.keyboard.pad, chip]) {
-      target.style.left = `${r.left}px`;
+      const aside = target === chip && small ? r.width - SMALL_CHIP : 0;
+      target.style.left = `${r.left + aside}px`;
       target.style.top = `${r.top}px`;
-      target.style.width = `${Math.max(r.width, 44)}px`;
+      target.style.width = `${Math.max(r.width - aside, 44)}px`;
       target.style.height = `${Math.max(r.height, 24)}px`;
     }
   }
