@@ -78,6 +78,8 @@ pub enum HandoffEvent {
     State(HandoffState),
     /// Another device tried the link, without effect.
     SecondClaim,
+    /// The user went on on another of their devices.
+    HandedOver,
 }
 
 /// Where the handoff stands.

@@ -30,6 +30,9 @@ impl Printer {
                     state_text(*state).to_owned()
                 });
             }
+            HandoffEvent::HandedOver => self.line(&json!({ "event": "handed_over" }), || {
+                "The user goes on on another device.".to_owned()
+            }),
             HandoffEvent::SecondClaim => self.line(&json!({ "event": "second_claim" }), || {
                 "Someone else opened the link. It stays with the first device.".to_owned()
             }),

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::Blob;
+
 /// The largest text an event may carry, in bytes of UTF-8.
 pub const MAX_TEXT: usize = 32 * 1024;
 /// The most simultaneous touch points an event may carry.
@@ -148,6 +150,11 @@ pub enum InputEvent {
         /// Why.
         reason: DeclineReason,
     },
+    /// The user gives the session to another device of theirs, and keeps nothing of it here.
+    HandOver {
+        /// That device's public key, 65 bytes.
+        device: Blob,
+    },
     /// The viewer wants a whole picture at once (its decoder lost the reference).
     Refresh,
 }
@@ -236,6 +243,7 @@ impl std::fmt::Debug for InputEvent {
             Self::Done => "Done",
             Self::FinishAnyway => "FinishAnyway",
             Self::Decline { .. } => "Decline",
+            Self::HandOver { .. } => "HandOver",
             Self::Refresh => "Refresh",
         })
     }

@@ -147,6 +147,13 @@ pub enum ServerMessage {
     },
     /// Another device tried the link; nothing changed.
     SecondClaim {},
+    /// To the viewer: another device asks to go on in its place; only its consent moves the session.
+    Takeover {
+        /// The asking device, 65 bytes; `None` when nobody asks any more.
+        device: Option<Blob>,
+    },
+    /// To a device that asked: the one that has the session is being asked.
+    Waiting {},
     /// A blob of the other side's.
     Sealed {
         /// Opaque to the server.
@@ -186,6 +193,8 @@ pub enum SignalErrorCode {
     Timeout,
     /// Too many tries.
     RateLimited,
+    /// The session was handed over to another device.
+    HandedOver,
     /// A newer socket of the same side took over.
     Replaced,
     /// The server failed.
@@ -205,6 +214,7 @@ impl SignalErrorCode {
             Self::Ended => 4410,
             Self::TooLarge => 4413,
             Self::RateLimited => 4429,
+            Self::HandedOver => 4498,
             Self::Replaced => 4499,
             Self::Internal => 4500,
         }
@@ -234,6 +244,11 @@ pub enum HostMessage {
     },
     /// New credentials for the host's leg, please.
     Restart {},
+    /// The device that has the session gave it, over the sealed channel, to another one.
+    HandOver {
+        /// That other device, 65 bytes.
+        device: Blob,
+    },
     /// The session is over.
     End {
         /// How.
@@ -253,6 +268,20 @@ pub enum ViewerMessage {
         device: Blob,
         /// D's signature over the challenge, 64 bytes.
         signature: Blob,
+    },
+    /// First: this device asks the one that has the session for it.
+    Takeover {
+        /// The claim token T, 32 bytes.
+        token: Blob,
+        /// The asking device's public key, 65 bytes.
+        device: Blob,
+        /// Its signature over the challenge, the same as a claim's, 64 bytes.
+        signature: Blob,
+    },
+    /// The device that has the session keeps it.
+    TakeoverRefuse {
+        /// The device that asked, 65 bytes.
+        device: Blob,
     },
     /// First: this device comes back.
     Resume {

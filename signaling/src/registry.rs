@@ -23,7 +23,7 @@ use crate::{
     relay::{LegEvent, Relay, Side},
     seat::Delivery,
     secret::SecretHash,
-    session::{Claim, Registration, Session},
+    session::{Claim, Registration, Session, Wish},
     settings::RegistrySettings,
 };
 
@@ -186,6 +186,7 @@ impl Registry {
         id: SessionId,
         token: &SecretHash,
         device: DeviceKey,
+        wish: Wish,
         signed: impl FnOnce(&DeviceKey) -> bool,
         outbox: Outbox,
     ) -> Result<Attachment, SignalErrorCode> {
@@ -196,7 +197,7 @@ impl Registry {
         let outbox_id = outbox.id();
         let claim = {
             let mut session = lock(&session);
-            let claim = session.claim(token, device, outbox, Instant::now());
+            let claim = session.claim(token, device, wish, outbox, Instant::now());
             if let Ok(Claim::Won(_)) = claim {
                 self.shared.created.fetch_sub(1, Ordering::Relaxed);
                 self.shared.claimed.fetch_add(1, Ordering::Relaxed);
@@ -206,6 +207,7 @@ impl Registry {
         match claim {
             Ok(Claim::Won(after)) => self.shared.observer.observe(Event::Claimed { after }),
             Ok(Claim::Again) => {}
+            Ok(Claim::Asks) => self.shared.observer.observe(Event::SecondClaim),
             Err(SignalErrorCode::AlreadyClaimed) => {
                 self.shared.observer.observe(Event::SecondClaim);
                 return Err(SignalErrorCode::AlreadyClaimed);
@@ -263,6 +265,26 @@ impl Attachment {
                     .observe(Event::MailboxDropped(receiver));
             }
         }
+    }
+
+    /// Whether this socket speaks for its side.
+    pub(crate) fn is_seated(&self) -> bool {
+        lock(&self.session).is_seated(self.side, self.outbox_id)
+    }
+
+    /// The host says that the viewer gave the session to `device`.
+    pub(crate) fn hand_over(&self, device: DeviceKey) {
+        let restarts = lock(&self.session).hand_over(device);
+        if restarts {
+            // What the old device knows of the leg must not open it any more.
+            let (session, id) = (self.session.clone(), self.id);
+            tokio::spawn(self.shared.clone().restart_leg(session, id, Side::Viewer));
+        }
+    }
+
+    /// The viewer keeps the session, whoever asked for it.
+    pub(crate) fn refuse_takeover(&self, device: &[u8]) {
+        lock(&self.session).refuse_takeover(device, Instant::now());
     }
 
     pub(crate) async fn set_remote(&self, ufrag: String, pwd: String) {

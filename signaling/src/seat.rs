@@ -62,12 +62,15 @@ impl Seat {
         }
     }
 
+    pub(crate) fn is_of(&self, outbox_id: u64) -> bool {
+        self.outbox
+            .as_ref()
+            .is_some_and(|outbox| outbox.id() == outbox_id)
+    }
+
     /// Frees the seat if this socket still has it.
     pub(crate) fn leave(&mut self, outbox_id: u64) -> bool {
-        let had_it = self
-            .outbox
-            .as_ref()
-            .is_some_and(|outbox| outbox.id() == outbox_id);
+        let had_it = self.is_of(outbox_id);
         if had_it {
             self.outbox = None;
         }
@@ -143,6 +146,14 @@ impl Seat {
         if let Some(outbox) = self.outbox.take() {
             outbox.close(closing);
         }
+    }
+
+    /// Empties the seat for another device: what waits was meant for the old one, and so were the
+    /// leg's parameters. Whether the caller must now ask the relay to restart the leg.
+    pub(crate) fn vacate(&mut self, closing: Closing) -> bool {
+        let restarts = self.begin_restart();
+        self.clear(closing);
+        restarts
     }
 
     /// Ends the socket after what is queued and drops what waits.

@@ -1,6 +1,8 @@
 //! One session's state machine. It is driven under its registry's lock, does no I/O of its own and
 //! never waits: messages go into bounded queues.
 
+mod takeover;
+
 use std::{sync::Arc, time::Duration};
 
 use authloop_protocol::{
@@ -16,6 +18,7 @@ use crate::{
     seat::{Delivery, Seat},
     secret::SecretHash,
 };
+use takeover::Takeover;
 
 /// Notices of a second claim are at least this far apart, so that someone who has the link cannot
 /// fill the queue of the one who won it.
@@ -47,6 +50,7 @@ enum Phase {
         device: DeviceKey,
         relay: RelayState,
         second_claim_told: Option<Instant>,
+        takeover: Takeover,
     },
     Ended {
         outcome: Outcome,
@@ -69,6 +73,17 @@ pub(crate) enum Claim {
     Won(Duration),
     /// This device had won it before.
     Again,
+    /// Another device has it, and is being asked.
+    Asks,
+}
+
+/// What a device with the link wants where another has the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Nothing.
+    Claim,
+    /// To have it in the other's place.
+    TakeOver,
 }
 
 /// What the registry must do when a session's timer fires.
@@ -87,6 +102,7 @@ impl Session {
                 device,
                 relay: RelayState::Closed,
                 second_claim_told: None,
+                takeover: Takeover::default(),
             },
         };
         Self {
@@ -162,6 +178,7 @@ impl Session {
         &mut self,
         token: &SecretHash,
         device: DeviceKey,
+        wish: Wish,
         outbox: Outbox,
         now: Instant,
     ) -> Result<Claim, SignalErrorCode> {
@@ -173,6 +190,13 @@ impl Session {
             Phase::Claimed { device: winner, .. } if *winner == device => {
                 self.seat_down(Side::Viewer, outbox)?;
                 Ok(Claim::Again)
+            }
+            Phase::Claimed { takeover, .. }
+                if wish == Wish::TakeOver && takeover.may_ask(&device, now) =>
+            {
+                let asked = takeover.ask(device, outbox, now);
+                self.viewer.tell(&asked);
+                Ok(Claim::Asks)
             }
             Phase::Claimed {
                 second_claim_told, ..
@@ -194,12 +218,53 @@ impl Session {
                     device,
                     relay: RelayState::Closed,
                     second_claim_told: None,
+                    takeover: Takeover::default(),
                 };
                 self.host.tell(&claimed);
                 self.seat_down(Side::Viewer, outbox)?;
                 Ok(Claim::Won(self.age(now)))
             }
         }
+    }
+
+    /// Gives the session to `device`, as the host heard from the device that had it. Whether the
+    /// caller must now ask the relay to restart the viewer's leg.
+    pub(crate) fn hand_over(&mut self, device: DeviceKey) -> bool {
+        let Phase::Claimed {
+            device: holder,
+            takeover,
+            ..
+        } = &mut self.phase
+        else {
+            return false;
+        };
+        if *holder == device {
+            return false;
+        }
+        let asking = takeover.granted(&device);
+        *holder = device;
+        let restarts = self.viewer.vacate(Closing::Error(
+            SignalErrorCode::HandedOver,
+            "the session goes on on another device",
+        ));
+        self.host.tell(&ServerMessage::Peer { present: false });
+        if let Some(outbox) = asking {
+            // It cannot have ended: it is claimed.
+            let _seated = self.seat_down(Side::Viewer, outbox);
+        }
+        restarts
+    }
+
+    /// The device that has the session keeps it.
+    pub(crate) fn refuse_takeover(&mut self, device: &[u8], now: Instant) {
+        if let Phase::Claimed { takeover, .. } = &mut self.phase {
+            takeover.refuse(device, now);
+        }
+    }
+
+    /// Whether this socket speaks for its side.
+    pub(crate) fn is_seated(&mut self, side: Side, outbox_id: u64) -> bool {
+        self.seat(side).is_of(outbox_id)
     }
 
     /// Seats a viewer whose signature by the claimed device the caller has checked.
@@ -218,6 +283,12 @@ impl Session {
     }
 
     pub(crate) fn detach(&mut self, side: Side, outbox_id: u64) {
+        if let Phase::Claimed { takeover, .. } = &mut self.phase
+            && let Some(told) = takeover.left(outbox_id)
+        {
+            self.viewer.tell(&told);
+            return;
+        }
         if self.seat(side).leave(outbox_id) {
             self.seat(side.other())
                 .tell(&ServerMessage::Peer { present: false });
@@ -315,7 +386,10 @@ impl Session {
             Phase::Created => false,
             Phase::Claimed { relay, .. } => *relay == RelayState::Open,
         };
-        self.phase = Phase::Ended { outcome, forget_at };
+        let over = Phase::Ended { outcome, forget_at };
+        if let Phase::Claimed { mut takeover, .. } = std::mem::replace(&mut self.phase, over) {
+            takeover.end(outcome);
+        }
         for side in [Side::Host, Side::Viewer] {
             let seat = self.seat(side);
             seat.tell(&ServerMessage::Ended { outcome });
@@ -346,6 +420,12 @@ impl Session {
         };
         let is_new = !self.seat(side).is_taken();
         self.seat(side).sit(outbox, &welcome);
+        if side == Side::Viewer
+            && let Phase::Claimed { takeover, .. } = &self.phase
+            && let Some(asked) = takeover.asked()
+        {
+            self.viewer.tell(&asked);
+        }
         if is_new {
             self.seat(side.other())
                 .tell(&ServerMessage::Peer { present: true });

@@ -23,6 +23,7 @@ use crate::{
     registry::Attachment,
     relay::Side,
     secret::{SecretHash, random, take_hash},
+    session::Wish,
     settings::SocketSettings,
 };
 
@@ -152,8 +153,14 @@ impl Socket<'_> {
             return Err(explain(SignalErrorCode::RateLimited));
         }
         let registry = self.signaling.registry();
+        let asks = matches!(first, ViewerMessage::Takeover { .. });
         match first {
             ViewerMessage::Claim {
+                token,
+                device,
+                signature,
+            }
+            | ViewerMessage::Takeover {
                 token,
                 device,
                 signature,
@@ -165,8 +172,9 @@ impl Socket<'_> {
                 let signed = |device: &DeviceKey| {
                     device.verify_claim(id, challenge, &token_bytes, &signature.0)
                 };
+                let wish = if asks { Wish::TakeOver } else { Wish::Claim };
                 registry
-                    .claim(id, &hash, device, signed, outbox)
+                    .claim(id, &hash, device, wish, signed, outbox)
                     .map_err(explain)
             }
             ViewerMessage::Resume { signature } => {
@@ -175,9 +183,10 @@ impl Socket<'_> {
             }
             ViewerMessage::Sealed { .. }
             | ViewerMessage::IceLocal { .. }
+            | ViewerMessage::TakeoverRefuse { .. }
             | ViewerMessage::Restart {} => Err((
                 SignalErrorCode::Malformed,
-                "the first message must be `claim` or `resume`",
+                "the first message must be `claim`, `takeover` or `resume`",
             )),
         }
     }

@@ -133,6 +133,8 @@ export class World {
     try {
       world.mitm = mitm ? world.keep(await Mitm.start()) : null;
       const origin = world.mitm ? ["--public-origin", world.mitm.origin] : [];
+      const ports = (arg, i, all) => !["--listen", "--relay-listen"].some((flag) => arg === flag || all[i - 1] === flag);
+      world.serverArgs = [...origin, ...server.filter(ports)];
       world.site = world.keep(new Site(site));
       world.server = world.keep(new Server([...origin, ...server]));
       await Promise.all([world.site.ready(), world.server.ready()]);
@@ -155,6 +157,19 @@ export class World {
 
   host(args = [], { cdp = this.remote.cdp, server = this.origin } = {}) {
     return this.keep(new Host("host", bin("authloop-host"), ["handoff", "--json", "--cdp", cdp, "--server", server, ...args]));
+  }
+
+  /**
+   * The server dies without a word, and another one stands up in its place, with no memory.
+   * @param {() => Promise<void>} [meanwhile] while there is none
+   */
+  async restartServer(meanwhile = async () => {}) {
+    const { listen, relay } = this.server;
+    this.server.kill("SIGKILL");
+    await this.server.ended;
+    await meanwhile();
+    this.server = this.keep(new Server(["--listen", listen, "--relay-listen", relay, ...this.serverArgs]));
+    await this.server.ready();
   }
 
   /** A user at a device, with nothing remembered. */

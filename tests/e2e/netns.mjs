@@ -36,9 +36,9 @@ export class Netns {
     ip("netns", "add", this.#name);
     try {
       ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", this.#name);
-      ip("addr", "add", `${this.outside}/30`, "dev", near);
+      ip("addr", "add", `${this.outside}/29`, "dev", near);
       ip("link", "set", near, "up");
-      ip("-n", this.#name, "addr", "add", `${this.inside}/30`, "dev", far);
+      ip("-n", this.#name, "addr", "add", `${this.inside}/29`, "dev", far);
       for (const link of [far, "lo"]) ip("-n", this.#name, "link", "set", link, "up");
       ip("-n", this.#name, "route", "add", "default", "via", this.outside);
     } catch (error) {
@@ -69,6 +69,25 @@ export class Netns {
     return Number(packets);
   }
 
+  /** Another address in here, and not the old one any more: as from Wi-Fi to the mobile network. */
+  move() {
+    const far = `${this.#name}b`;
+    const old = this.inside;
+    this.inside = old === "10.213.77.2" ? "10.213.77.3" : "10.213.77.2";
+    ip("-n", this.#name, "addr", "del", `${old}/29`, "dev", far);
+    ip("-n", this.#name, "addr", "add", `${this.inside}/29`, "dev", far);
+    ip("-n", this.#name, "route", "replace", "default", "via", this.outside);
+  }
+
+  /** Stops everything that runs in here, as a phone does with its screen locked. */
+  sleep() {
+    this.#signal("SIGSTOP");
+  }
+
+  wake() {
+    this.#signal("SIGCONT");
+  }
+
   /** Every TCP connection out of here breaks, as when a phone changes its network. */
   breakTcp() {
     this.#exec("ss", "--kill", "--tcp", "state", "established");
@@ -84,6 +103,10 @@ export class Netns {
   stop() {
     ip("netns", "del", this.#name);
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #signal(signal) {
+    for (const pid of ip("netns", "pids", this.#name).split("\n").filter(Boolean)) process.kill(Number(pid), signal);
   }
 
   #nft(rules) {

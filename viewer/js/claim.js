@@ -8,22 +8,24 @@ import { signClaim, signResume } from "./device.js";
 /** @typedef {import("./device.js").SessionStore} SessionStore */
 
 /**
- * A claim while there is a token to spend, else a resume.
+ * A claim (or, where another device has the session, a wish for it) while there is a token to
+ * spend, else a resume.
  * @param {SessionRecord} record
  * @param {SessionStore} store
  * @param {Bytes} id
  * @param {Bytes} challenge
- * @param {boolean} probing resume, although no claim is known to have been accepted
+ * @param {{probing: boolean, takeover: boolean}} how `probing`: resume, although no claim is known to
+ *   have been accepted
  * @returns {Promise<object>}
  */
-export async function firstFrame(record, store, id, challenge, probing) {
+export async function firstFrame(record, store, id, challenge, { probing, takeover }) {
   const key = record.keys.privateKey;
   if (record.token && !probing) {
     const signature = b64u(await signClaim(key, id, challenge, record.token));
     // Written down first: if the answer is lost, the claim may still have won.
     record.attempted = true;
     await store.put(record);
-    return { type: "claim", token: b64u(record.token), device: b64u(record.device), signature };
+    return { type: takeover ? "takeover" : "claim", token: b64u(record.token), device: b64u(record.device), signature };
   }
   return { type: "resume", signature: b64u(await signResume(key, id, challenge)) };
 }

@@ -22,6 +22,7 @@
  *   | {t: "done"}
  *   | {t: "finish_anyway"}
  *   | {t: "decline", reason: DeclineReason}
+ *   | {t: "hand_over", device: string}
  *   | {t: "refresh"}} InputEvent
  *
  * @typedef {object} Page what the browser process says of the page, shown outside the video
@@ -69,6 +70,22 @@
  *   | {t: "notice", code: string, message: string}
  *   | {t: "checked", verdict: "signed_in" | "not_signed_in" | "inconclusive", message: string}
  *   | {t: "outcome", outcome: Outcome, message: string}} Output
+ */
+
+/**
+ * @typedef {object} HandoffEvents what the rest of the page hears of a handoff
+ * @property {(step: "server" | "host" | "offer" | "path" | "verify") => void} step
+ * @property {(verified: boolean) => void} verified
+ * @property {(stream: MediaStream) => void} video
+ * @property {(output: Output) => void} output
+ * @property {(trouble: boolean) => void} trouble the connection is lost, or is back
+ * @property {(present: boolean) => void} peer the host is attached to signaling
+ * @property {() => void} secondClaim another device tried the link
+ * @property {(device: import("./bytes.js").Bytes | null) => void} takeover another device asks for the session; null: no more
+ * @property {() => void} waiting the device that has the session is being asked for it
+ * @property {(applied: number) => void} applied
+ * @property {(outcome: Outcome, message: string) => void} ended
+ * @property {(code: string, message?: string) => void} fatal
  */
 
 export const OUTCOMES = /** @type {const} */ (["resolved", "declined", "expired", "cancelled", "failed"]);

@@ -1,7 +1,7 @@
 // One handoff from the claim to its end: signaling, the peer connection, and what to do when
 // either is lost. Knows nothing of the DOM beyond "visible" and "online".
 
-import { random, unb64u } from "./bytes.js";
+import { b64u, random, unb64u } from "./bytes.js";
 import { accepted, firstFrame } from "./claim.js";
 import { actsOnPage, isTyped, OUTCOMES } from "./events.js";
 import { InputQueue } from "./frames.js";
@@ -9,22 +9,11 @@ import { newCertificate, Peer } from "./peer.js";
 import { parseIce } from "./sdp.js";
 import { fetchSession, Signaling, socketUrl, verdict } from "./signaling.js";
 
+/** @typedef {import("./bytes.js").Bytes} Bytes */
 /** @typedef {import("./events.js").InputEvent} InputEvent */
 /** @typedef {import("./events.js").Outcome} Outcome */
 /** @typedef {import("./events.js").Output} Output */
-/**
- * @typedef {object} HandoffEvents
- * @property {(step: "server" | "host" | "offer" | "path" | "verify") => void} step
- * @property {(verified: boolean) => void} verified
- * @property {(stream: MediaStream) => void} video
- * @property {(output: Output) => void} output
- * @property {(trouble: boolean) => void} trouble the connection is lost, or is back
- * @property {(present: boolean) => void} peer the host is attached to signaling
- * @property {() => void} secondClaim another device tried the link
- * @property {(applied: number) => void} applied
- * @property {(outcome: Outcome, message: string) => void} ended
- * @property {(code: string, message?: string) => void} fatal
- */
+/** @typedef {import("./events.js").HandoffEvents} HandoffEvents */
 
 const WATCH_MS = 1000;
 const PING_MS = 5000;
@@ -63,6 +52,7 @@ export class Handoff {
   #over = false;
   /** @type {import("./events.js").DeclineReason | null} */
   #declining = null;
+  #takeover = false;
   /** @type {ReturnType<typeof setInterval> | null} */
   #watch = null;
   /** @type {Signaling} */
@@ -84,7 +74,7 @@ export class Handoff {
     this.origin = origin;
     this.on = on;
     this.#signaling = new Signaling(socketUrl(origin, invitation.id), {
-      authenticate: (challenge) => firstFrame(record, store, invitation.id, challenge, this.#probing),
+      authenticate: (challenge) => firstFrame(record, store, invitation.id, challenge, { probing: this.#probing, takeover: this.#takeover }),
       message: (m) => this.#message(m),
       closed: (code, awayFor) => this.#closed(code, awayFor),
       fatal: (code) => void this.#fatalClose(code),
@@ -92,9 +82,14 @@ export class Handoff {
     });
   }
 
-  /** @param {import("./events.js").DeclineReason} [declining] claim only to say no */
-  async start(declining) {
+  /**
+   * @param {object} [how]
+   * @param {import("./events.js").DeclineReason} [how.declining] claim only to say no
+   * @param {boolean} [how.takeover] ask the device that has the session for it
+   */
+  async start({ declining, takeover = false } = {}) {
     this.#declining = declining ?? null;
+    this.#takeover = takeover;
     this.on.step("server");
     this.#own = await newCertificate();
     this.#signaling.connect();
@@ -145,6 +140,16 @@ export class Handoff {
     }
   }
 
+  /** What was typed before goes first. @param {Bytes} device that gets the session */
+  handOver(device) {
+    return this.send({ t: "hand_over", device: b64u(device) });
+  }
+
+  /** @param {Bytes} device that asked for the session, and does not get it */
+  keep(device) {
+    return this.#signaling.send({ type: "takeover_refuse", device: b64u(device) });
+  }
+
   /** Leaves without ending anything. */
   stop() {
     this.#over = true;
@@ -171,6 +176,10 @@ export class Handoff {
         return this.on.peer(this.#hostPresent);
       case "second_claim":
         return this.on.secondClaim();
+      case "takeover":
+        return this.on.takeover(typeof m.device === "string" ? unb64u(m.device) : null);
+      case "waiting":
+        return this.on.waiting();
       case "sealed": {
         const blob = unb64u(m.data);
         if (blob) await this.#peer?.sealed(blob);
@@ -351,6 +360,7 @@ export class Handoff {
    */
   #closed(code, awayFor) {
     const { record } = this;
+    if (code === 4409 && this.#takeover) return { retry: /** @type {const} */ (false), code: "takeover_refused" };
     if (code === 4409 && record.attempted && !record.claimed && !this.#probing) {
       // It may have been our own claim that won, with its answer lost on the way.
       this.#probing = true;
@@ -377,7 +387,7 @@ export class Handoff {
     if (this.#over) return;
     this.stop();
     this.on.verified(false);
-    if (["ended", "not_found", "already_claimed", "unauthorized"].includes(code)) void this.store.delete(this.record.id);
+    if (["ended", "not_found", "already_claimed", "takeover_refused", "handed_over", "unauthorized"].includes(code)) void this.store.delete(this.record.id);
     this.on.fatal(code, message);
   }
 

@@ -4,7 +4,7 @@ import { fragment } from "./boot.js";
 import { loadBrand, showBrand } from "./brand.js";
 import { b64u, equal } from "./bytes.js";
 import { newDevice, SessionStore } from "./device.js";
-import { button } from "./dom.js";
+import { button, el } from "./dom.js";
 import { tellParent } from "./embed.js";
 import { Handoff } from "./handoff.js";
 import { loadLocale, t, translatePage } from "./i18n.js";
@@ -13,6 +13,7 @@ import { deriveKeys } from "./keys.js";
 import { Live } from "./live.js";
 import { openDecline, wireDecline, wireSheets } from "./sheets.js";
 import { backoff, fetchSession } from "./signaling.js";
+import { Takeover } from "./takeover.js";
 import {
   announce,
   connectingNote,
@@ -101,14 +102,15 @@ async function begin(record, id) {
   record.expires = invitation.expires;
   await store.put(record);
   if (session.state === "ended") return over(record, session.outcome);
+  button("take-over").addEventListener("click", () => connect(invitation, record, { takeover: true }));
   if (session.state === "claimed" && !record.claimed && !record.attempted) {
     await store.delete(record.id);
-    return showError("already_claimed");
+    return showError("already_claimed", "", "take-over");
   }
   if (record.claimed) return connect(invitation, record);
   // The claim needs a gesture, so that the bots that preview links cannot spend it.
   button("open").addEventListener("click", () => connect(invitation, record), { once: true });
-  button("decline-start").addEventListener("click", () => connect(invitation, record, "not_requested"), { once: true });
+  button("decline-start").addEventListener("click", () => connect(invitation, record, { declining: "not_requested" }), { once: true });
   showInvitation(invitation);
 }
 
@@ -126,9 +128,14 @@ async function over(record, outcome) {
 /**
  * @param {Invitation} invitation
  * @param {SessionRecord} record
- * @param {import("./events.js").DeclineReason} [declining]
+ * @param {Parameters<Handoff["start"]>[0]} [how]
  */
-function connect(invitation, record, declining) {
+function connect(invitation, record, how) {
+  const takeover = new Takeover(record, {
+    give: (device) => handoff?.handOver(device) === "ok",
+    keep: (device) => handoff?.keep(device) === true,
+  });
+  waiting(how?.takeover === true);
   showState("connecting");
   handoff = new Handoff(
     { invitation, record, store, origin },
@@ -141,7 +148,10 @@ function connect(invitation, record, declining) {
       video: (stream) => live?.setVideo(stream),
       output: (output) => live?.output(output),
       trouble: (trouble) => live?.setTrouble(trouble),
+      takeover: (device) => void takeover.asked(device),
+      waiting: () => void takeover.code(record.device).then((code) => connectingNote(t("takeover.waiting", { code }))),
       peer: (present) => {
+        waiting(false);
         connectingNote(present ? null : t("connecting.host_away"));
         if (!present) notice("host_away");
       },
@@ -153,14 +163,24 @@ function connect(invitation, record, declining) {
       },
       fatal: (code, message) => {
         live?.end();
-        showError(code, message, code === "replaced");
+        showError(code, message, code === "replaced" ? "retry" : code === "already_claimed" ? "take-over" : "");
       },
     },
   );
-  live = new Live(handoff);
+  if (live) live.handoff = handoff;
+  else live = new Live(handoff);
   button("decline-connecting").addEventListener("click", openDecline);
   wireDecline(() => connectingNote(t("live.finishing")));
-  void handoff.start(declining).catch(() => showError("no_webrtc"));
+  void handoff.start(how).catch(() => showError("no_webrtc"));
+}
+
+/**
+ * Whoever only asks for a session has nothing to decline yet.
+ * @param {boolean} asking
+ */
+function waiting(asking) {
+  button("decline-connecting").hidden = asking;
+  el("connecting-note").classList.toggle("fine", !asking);
 }
 
 /**

@@ -40,6 +40,8 @@ export function verdict(code, { claimed, probing, awayFor }) {
       return { retry: false, code: "ended" };
     case 4429:
       return { retry: true, after: 5000 };
+    case 4498:
+      return { retry: false, code: "handed_over" };
     case 4499:
       return { retry: false, code: "replaced" };
     default:

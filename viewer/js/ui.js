@@ -134,16 +134,17 @@ export function showEnded(outcome, message) {
 /**
  * @param {string} code
  * @param {string} [message] from the other side
- * @param {boolean} [retry] offer to try again
+ * @param {"" | "retry" | "take-over"} [action] the button to offer
  */
-export function showError(code, message = "", retry = false) {
+export function showError(code, message = "", action = "") {
   const known = has(`error.${code}`) ? code : "internal";
   root.dataset.keyboard = "disabled";
   root.dataset.error = code;
   el("error-title").textContent = t(`error.${known}`);
   el("error-text").textContent = t(`error.${known}_text`);
   el("error-code").textContent = code;
-  el("error-actions").hidden = !retry;
+  el("error-actions").hidden = action === "";
+  for (const id of ["retry", "take-over"]) button(id).hidden = id !== action;
   showMessage("error-message", message);
   showState("error");
   announce(`${t(`error.${known}`)}. ${t(`error.${known}_text`)}`);

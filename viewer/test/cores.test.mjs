@@ -1,11 +1,13 @@
 // The pure cores: link, invitation, descriptions, frames, signaling verdicts, geometry, origins.
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { test } from "node:test";
 import { b64u, concat, equal, random, sha256, text, u64, unb64u, utf8 } from "../js/bytes.js";
 import { BLOCK_FRAMES, BODY_LENGTH, coalesce, CONTROL, filler, FILLER, InputQueue, MORE } from "../js/frames.js";
 import { contain, shiftFor, toClient, toPage, zoomAround } from "../js/geometry.js";
 import { pickLocale } from "../js/i18n.js";
 import { openInvitation } from "../js/invitation.js";
+import { takeoverCode } from "../js/keys.js";
 import { parseFragment, publicFragment } from "../js/link.js";
 import { splitOrigin } from "../js/origin.js";
 import { checkFingerprint, fingerprintOf, formatFingerprint, localIce, munge, parseAddress, parseIce, restartAnswer, SdpError } from "../js/sdp.js";
@@ -204,6 +206,16 @@ test("frames: limits", () => {
   assert.deepEqual(drain(lone).map((f) => JSON.parse(text(f.body)).text), ["a\ufffd"]);
 });
 
+test("a takeover's code is keyed by the link, and always of six digits", async () => {
+  const [psk, id] = [new Uint8Array(32).fill(7), new Uint8Array(16).fill(9)];
+  for (let n = 0; n < 50; n++) {
+    const device = new Uint8Array(65).fill(n);
+    const mac = createHmac("sha256", psk).update("authloop/1 takeover").update(id).update(device).digest();
+    assert.equal(await takeoverCode(psk, id, device), String(mac.readUInt32BE(0) % 1_000_000).padStart(6, "0"));
+  }
+  assert.notEqual(await takeoverCode(psk, id, psk), await takeoverCode(new Uint8Array(32), id, psk));
+});
+
 test("close codes", () => {
   const fresh = { claimed: false, probing: false, awayFor: 0 };
   const claimed = { claimed: true, probing: false, awayFor: 0 };
@@ -213,6 +225,7 @@ test("close codes", () => {
   assert.equal(verdict(4404, claimed).retry, true, "a restarted server hears of the session again");
   assert.equal(verdict(4404, { ...claimed, awayFor: 1e6 }).code, "not_found");
   assert.equal(verdict(4499, claimed).code, "replaced");
+  assert.equal(verdict(4498, claimed).code, "handed_over");
   assert.equal(verdict(4410, claimed).code, "ended");
   for (const code of [1000, 1001, 1006, 1011, 4408, 4429]) assert.equal(verdict(code, claimed).retry, true);
   for (let i = 0; i < 40; i++) assert.ok(backoff(i, Math.random()) <= 10_000);

@@ -125,6 +125,9 @@ impl Sessions {
                         sessions.tell(handle, handle.change(|session| session.enter(state)));
                     }
                 }
+                HandoffEvent::HandedOver => {
+                    tracing::info!("a session's user went on on another device");
+                }
                 HandoffEvent::SecondClaim => {
                     tracing::info!("another device tried a session's link, without effect");
                 }

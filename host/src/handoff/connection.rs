@@ -59,6 +59,8 @@ pub(super) struct Connection {
     offer: String,
     host: Fingerprint,
     viewer: Fingerprint,
+    /// The device that made the hello.
+    device: Blob,
     answer: Option<String>,
     transcript: Option<[u8; 32]>,
     /// Both sides have confirmed the handshake.
@@ -89,12 +91,18 @@ impl Connection {
             offer,
             host: certificate.fingerprint().clone(),
             viewer: hello.fingerprint.clone(),
+            device: hello.device.clone(),
             answer: None,
             transcript: None,
             verified: false,
             video: None,
         };
         Ok((connection, events, blob))
+    }
+
+    /// Whether this is a connection of `device`'s.
+    pub(super) fn is_of(&self, device: &Blob) -> bool {
+        self.device == *device
     }
 
     /// The hello that this connection answers.

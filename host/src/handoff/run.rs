@@ -1,5 +1,6 @@
 //! The handoff's loop: one task that owns everything of the session.
 
+mod hand_over;
 mod input;
 mod keyframes;
 mod stage;
@@ -207,6 +208,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
             ServerMessage::Welcome { device, .. } => {
                 if let Some(device) = device {
                     self.on_claimed(&device).await?;
+                    self.tell_holder(&device);
                 }
             }
             ServerMessage::Claimed { device } => self.on_claimed(&device).await?,
@@ -223,6 +225,8 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                 }));
             }
             ServerMessage::Peer { .. }
+            | ServerMessage::Takeover { .. }
+            | ServerMessage::Waiting {}
             | ServerMessage::Challenge { .. }
             | ServerMessage::Error { .. } => {}
         }

@@ -123,6 +123,7 @@ impl InputState {
             | InputEvent::Done
             | InputEvent::FinishAnyway
             | InputEvent::Decline { .. }
+            | InputEvent::HandOver { .. }
             | InputEvent::Refresh => {}
         }
         commands

@@ -70,7 +70,7 @@ fn claim(
 ) -> Result<(Attachment, Outgoings), SignalErrorCode> {
     let (outbox, outgoings) = outbox::channel(32);
     let token = SecretHash::of(TOKEN);
-    let attachment = registry.claim(id, &token, device, |_| true, outbox)?;
+    let attachment = registry.claim(id, &token, device, Wish::Claim, |_| true, outbox)?;
     Ok((attachment, outgoings))
 }
 
@@ -224,6 +224,13 @@ async fn the_dear_check_is_made_only_with_the_right_token() {
     let id = register(&registry, 1).unwrap();
     let (outbox, _outgoings) = outbox::channel(8);
     let never = |_: &DeviceKey| panic!("checked a signature for a wrong token");
-    let refused = registry.claim(id, &SecretHash::of(b"wrong"), device(1), never, outbox);
+    let refused = registry.claim(
+        id,
+        &SecretHash::of(b"wrong"),
+        device(1),
+        Wish::Claim,
+        never,
+        outbox,
+    );
     assert_eq!(refused.err(), Some(SignalErrorCode::Unauthorized));
 }

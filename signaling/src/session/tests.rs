@@ -96,7 +96,7 @@ proptest! {
             match step {
                 Step::Claim { device: number, right_token } => {
                     let token = token(right_token, TOKEN);
-                    let claim = session.claim(&token, device(number), outbox, now);
+                    let claim = session.claim(&token, device(number), Wish::Claim, outbox, now);
                     let expected = match (right_token, ended, winner) {
                         (false, _, _) => Err(SignalErrorCode::Unauthorized),
                         (true, true, _) => Err(SignalErrorCode::Ended),
@@ -175,7 +175,7 @@ fn legs_that_open_after_the_end_are_not_wanted() {
     let mut session = session(now);
     let (outbox, _outgoings) = outbox::channel(8);
     session
-        .claim(&SecretHash::of(TOKEN), device(0), outbox, now)
+        .claim(&SecretHash::of(TOKEN), device(0), Wish::Claim, outbox, now)
         .unwrap();
     assert!(session.begin_opening());
     assert_eq!(session.end(Outcome::Cancelled, now), Some(false));

@@ -56,6 +56,7 @@ pub(super) fn explain(code: SignalErrorCode) -> Refusal {
         SignalErrorCode::TooLarge => "the message is larger than 16 KiB",
         SignalErrorCode::Timeout => "the client is too slow",
         SignalErrorCode::RateLimited => "too many messages or tries; wait a little",
+        SignalErrorCode::HandedOver => "the session goes on on another device",
         SignalErrorCode::Replaced => "a newer connection of this side took over",
         SignalErrorCode::Internal => "the server failed; connect again",
     };

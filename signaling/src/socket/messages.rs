@@ -1,6 +1,7 @@
 //! What an identified client says, and what comes of it.
 
 use authloop_protocol::{
+    device::DeviceKey,
     id::Blob,
     signal::{HostMessage, MAX_SEALED, Outcome, SignalErrorCode, ViewerMessage, is_ice_string},
 };
@@ -11,12 +12,22 @@ use crate::{registry::Attachment, relay::Side};
 
 /// Does what one message asks.
 pub(super) async fn obey(side: Side, attachment: &Attachment, text: &str) -> Result<(), Refusal> {
+    // A device that asks for the session, and one that gave it away, have no say in it.
+    if !attachment.is_seated() {
+        return Ok(());
+    }
     match side {
         Side::Host => match parse(text)? {
             HostMessage::Sealed { data } => forward(attachment, data),
             HostMessage::IceLocal { ufrag, pwd } => set_remote(attachment, ufrag, pwd).await,
             HostMessage::Restart {} => {
                 attachment.restart();
+                Ok(())
+            }
+            HostMessage::HandOver { device } => {
+                let device = DeviceKey::parse(&device.0)
+                    .ok_or((SignalErrorCode::Malformed, "`device` is not a P-256 point"))?;
+                attachment.hand_over(device);
                 Ok(())
             }
             HostMessage::End {
@@ -38,7 +49,13 @@ pub(super) async fn obey(side: Side, attachment: &Attachment, text: &str) -> Res
                 attachment.restart();
                 Ok(())
             }
-            ViewerMessage::Claim { .. } | ViewerMessage::Resume { .. } => Err((
+            ViewerMessage::TakeoverRefuse { device } => {
+                attachment.refuse_takeover(&device.0);
+                Ok(())
+            }
+            ViewerMessage::Claim { .. }
+            | ViewerMessage::Takeover { .. }
+            | ViewerMessage::Resume { .. } => Err((
                 SignalErrorCode::Malformed,
                 "this socket is attached already",
             )),

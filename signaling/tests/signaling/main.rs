@@ -13,3 +13,4 @@ mod page;
 mod relay;
 mod rest;
 mod support;
+mod takeover;

@@ -2,6 +2,7 @@
 
 use authloop_protocol::{
     frame::Frame,
+    id::Blob,
     input::InputEvent,
     output::{OutputMessage, RefusedReason},
     sequence::Accepted,
@@ -139,8 +140,12 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
 
     /// Why an event must not be applied, if so.
     fn allowed(&self, event: &InputEvent, epoch: u32) -> Option<RefusedReason> {
-        let verified = self.connection.as_ref().is_some_and(|c| c.verified);
-        if event.acts_on_page() && !verified {
+        let device = self.device.map(Blob::from);
+        let may_act = self.connection.as_ref().zip(device).is_some_and(
+            // A device that gave the session away has no say in it any more.
+            |(connection, device)| connection.verified && connection.is_of(&device),
+        );
+        if event.acts_on_page() && !may_act {
             return Some(RefusedReason::Locked);
         }
         // Keys that were meant for one origin must not reach another.
@@ -154,6 +159,10 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                 None => Applied::Done,
             },
             InputEvent::FinishAnyway => Applied::End(self.finish_anyway().await),
+            InputEvent::HandOver { device } => match self.hand_over(&device).await {
+                true => Applied::Done,
+                false => Applied::Refused,
+            },
             InputEvent::Decline { reason } => Applied::End(HandoffEnd::Declined(reason)),
             event => match self.stage.apply(event).await {
                 Ok(()) => Applied::Done,

@@ -203,6 +203,18 @@ impl Client {
         .await;
     }
 
+    /// Asks for a session that another device has.
+    pub async fn take_over(&mut self, session: &Session, device: &Device) {
+        let challenge = self.challenge().await;
+        let message = claim_message(session.id, &challenge, &session.token);
+        self.send(&ViewerMessage::Takeover {
+            token: Blob::from(session.token),
+            device: Blob::from(device.public()),
+            signature: device.sign(&message),
+        })
+        .await;
+    }
+
     pub async fn resume(&mut self, device: &Device) {
         let challenge = self.challenge().await;
         let id = self.id.unwrap();

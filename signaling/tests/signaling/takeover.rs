@@ -1,0 +1,102 @@
+//! A second device gets a session only with the first one's consent.
+
+use authloop_protocol::{
+    id::Blob,
+    signal::{HostMessage, ServerMessage, SignalErrorCode, ViewerMessage},
+};
+
+use authloop_signaling::Side;
+
+use crate::support::{Device, Server, Told, sealed};
+
+const HELD: (SignalErrorCode, u16) = (SignalErrorCode::AlreadyClaimed, 4409);
+
+/// Who the viewer is told asks for its session.
+async fn asked(viewer: &mut crate::support::Client) -> Option<Vec<u8>> {
+    match viewer.next().await {
+        ServerMessage::Takeover { device } => device.map(|device| device.0),
+        other => panic!("not asked: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_session_moves_by_the_hosts_word_with_a_new_leg_and_without_the_old_devices_mail() {
+    let server = Server::start().await;
+    let (session, first_device, mut host, mut first) = server.handoff().await;
+    let second_device = Device::new();
+    let mut second = server.viewer_socket(session.id).await;
+    second.take_over(&session, &second_device).await;
+    assert!(matches!(second.next().await, ServerMessage::Waiting {}));
+    assert_eq!(asked(&mut first).await.unwrap(), second_device.public());
+
+    // It has no say before the consent.
+    second.send(&ViewerMessage::Restart {}).await;
+    let device = Blob::from(second_device.public());
+    host.send(&HostMessage::HandOver { device }).await;
+
+    assert_eq!(first.refused().await, (SignalErrorCode::HandedOver, 4498));
+    let ServerMessage::Welcome { device, .. } = second.next().await else {
+        panic!("no welcome");
+    };
+    assert_eq!(device.unwrap().0, second_device.public());
+    assert_eq!(server.told().await, Told::Restart(session.id, Side::Viewer));
+    second.ice().await;
+    for present in [false, true] {
+        let ServerMessage::Peer { present: told } = host.next().await else {
+            panic!("not told who is there");
+        };
+        assert_eq!(told, present);
+    }
+    host.send(&sealed(b"for the second")).await;
+    assert_eq!(second.sealed().await, b"for the second");
+
+    let mut back = server.viewer_socket(session.id).await;
+    back.resume(&first_device).await;
+    assert_eq!(back.refused().await, (SignalErrorCode::Unauthorized, 4401));
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_the_session_and_buys_some_peace() {
+    let server = Server::start().await;
+    let (session, _, _host, mut first) = server.handoff().await;
+    let device = Device::new();
+    let mut second = server.viewer_socket(session.id).await;
+    second.take_over(&session, &device).await;
+    assert!(matches!(second.next().await, ServerMessage::Waiting {}));
+    asked(&mut first).await;
+
+    // One question at a time.
+    let mut third = server.viewer_socket(session.id).await;
+    third.take_over(&session, &Device::new()).await;
+    assert_eq!(third.refused().await, HELD);
+    assert!(matches!(first.next().await, ServerMessage::SecondClaim {}));
+
+    let device = Blob::from(device.public());
+    first.send(&ViewerMessage::TakeoverRefuse { device }).await;
+    assert_eq!(second.refused().await, HELD);
+
+    let mut again = server.viewer_socket(session.id).await;
+    again.take_over(&session, &Device::new()).await;
+    assert_eq!(again.refused().await, HELD);
+    first.send(&ViewerMessage::Restart {}).await;
+    first.ice().await;
+}
+
+#[tokio::test]
+async fn whoever_stops_asking_is_taken_back_and_whoever_is_away_is_asked_on_coming_back() {
+    let server = Server::start().await;
+    let (session, first_device, _host, mut first) = server.handoff().await;
+    let mut second = server.viewer_socket(session.id).await;
+    second.take_over(&session, &Device::new()).await;
+    assert!(matches!(second.next().await, ServerMessage::Waiting {}));
+    assert!(asked(&mut first).await.is_some());
+
+    let mut again = server.viewer_socket(session.id).await;
+    again.resume(&first_device).await;
+    assert!(matches!(again.next().await, ServerMessage::Welcome { .. }));
+    again.ice().await;
+    assert!(asked(&mut again).await.is_some());
+
+    drop(second);
+    assert!(asked(&mut again).await.is_none());
+}

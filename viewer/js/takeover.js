@@ -1,0 +1,56 @@
+// Another device of the user's asks to go on with the session: the question here, and the code by
+// which they see that it is theirs.
+
+import { unb64u } from "./bytes.js";
+import { button, el } from "./dom.js";
+import { isolated } from "./site.js";
+import { t } from "./i18n.js";
+import { takeoverCode } from "./keys.js";
+
+/** @typedef {import("./bytes.js").Bytes} Bytes */
+/** @typedef {import("./device.js").SessionRecord} SessionRecord */
+
+export class Takeover {
+  /** @type {Bytes | null} the device that asks */
+  #device = null;
+
+  /**
+   * @param {SessionRecord} record
+   * @param {object} on each says whether it could be told
+   * @param {(device: Bytes) => boolean} on.give
+   * @param {(device: Bytes) => boolean} on.keep
+   */
+  constructor(record, on) {
+    this.record = record;
+    this.#answer("takeover-consent", on.give);
+    this.#answer("takeover-refuse", on.keep);
+  }
+
+  /** @param {Bytes} device */
+  code(device) {
+    return takeoverCode(this.record.psk, unb64u(this.record.id) ?? new Uint8Array(), device);
+  }
+
+  /**
+   * Not a dialog: a key that the user is just pressing for the remote page must not answer it.
+   * @param {Bytes | null} device null: nobody asks any more
+   */
+  async asked(device) {
+    this.#device = device;
+    const code = device && (await this.code(device));
+    if (device !== this.#device) return;
+    el("takeover-text").textContent = code ? t("takeover.text", { code: isolated(code) }) : "";
+    el("takeover").hidden = !code;
+  }
+
+  /**
+   * @param {string} id
+   * @param {(device: Bytes) => boolean} say
+   */
+  #answer(id, say) {
+    // Not added: a second handoff of this page's life replaces the first's.
+    button(id).onclick = () => {
+      if (this.#device && say(this.#device)) void this.asked(null);
+    };
+  }
+}
