@@ -8,6 +8,7 @@ mod drive;
 mod floor;
 mod growth;
 mod ice;
+mod impair;
 mod malformed;
 mod net;
 mod packet;
@@ -50,6 +51,8 @@ enum Command {
     },
     /// Feed malformed datagrams to the core, in process and without sockets.
     Malformed(malformed::Options),
+    /// Be a bad network: a UDP proxy on loopback that loses, delays and throttles as it is told.
+    Impair(impair::Options),
     /// Be a server under test; for the other commands' own use.
     #[command(hide = true)]
     Serve {
@@ -98,6 +101,7 @@ fn main() -> Result<()> {
         Command::Compare { options, place } => rounds::run(&options, &place.settle()?),
         Command::Growth { options, place } => growth::run(&options, &place.settle()?),
         Command::Malformed(options) => malformed::run(&options),
+        Command::Impair(options) => impair::run(&options),
         Command::Serve { role } => serve::run(role),
     }
 }
