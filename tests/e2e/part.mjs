@@ -39,14 +39,15 @@ export class Part {
    * @param {string} name
    * @param {string} file
    * @param {string[]} args
-   * @param {{env?: Record<string, string>, group?: boolean}} [options] `group`: it has children that must die too
+   * @param {{env?: Record<string, string>, group?: boolean, input?: boolean}} [options] `group`: it has children that must die too;
+   *   `input`: it is told things on its standard input
    */
-  constructor(name, file, args, { env = {}, group = false } = {}) {
+  constructor(name, file, args, { env = {}, group = false, input = false } = {}) {
     this.name = name;
     this.group = group;
     this.logFile = `${ARTIFACTS}${name}.${process.pid}-${living.size}.log`;
     const log = createWriteStream(this.logFile);
-    this.child = spawn(file, args, { env: { ...ENV, ...env }, detached: group, stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(file, args, { env: { ...ENV, ...env }, detached: group, stdio: [input ? "pipe" : "ignore", "pipe", "pipe"] });
     living.add(this);
     for (const stream of [this.child.stdout, this.child.stderr]) {
       createInterface({ input: stream }).on("line", (line) => {
