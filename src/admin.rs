@@ -53,10 +53,9 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     let relay = admin.relay.stats().await.ok();
-    match admin
-        .metrics
-        .render(admin.signaling.registry().counts(), relay.as_ref())
-    {
+    let counts = admin.signaling.registry().counts();
+    let cluster = admin.signaling.cluster();
+    match admin.metrics.render(counts, relay.as_ref(), cluster) {
         Ok(text) => plain(StatusCode::OK, text),
         Err(error) => {
             tracing::error!(%error, "cannot write metrics");

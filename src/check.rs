@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
-use authloop_signaling::{Viewer, origin::Origin};
+use authloop_signaling::{Cluster, ClusterSettings, Viewer, origin::Origin};
 
 use crate::{
     config::{Config, Streams},
@@ -52,6 +52,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.push(certificate(config));
     findings.push(page(&config.viewer));
     findings.push(registration(config));
+    findings.extend(config.cluster.as_ref().map(redis));
     findings
 }
 
@@ -176,6 +177,25 @@ fn registration(config: &Config) -> Finding {
     }
 }
 
+fn redis(cluster: &ClusterSettings) -> Finding {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let tried = match runtime {
+        Ok(runtime) => runtime
+            .block_on(Cluster::try_out(cluster))
+            .map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match tried {
+        Ok(()) => good("Redis answers, and runs scripts"),
+        Err(error) => bad(format!(
+            "{error}; fix: --redis-url with the address, user name and password of a Redis 7 that \
+             runs, and an ACL that allows scripts and channels"
+        )),
+    }
+}
+
 fn good(text: impl Into<String>) -> Finding {
     Finding {
         verdict: Verdict::Good,
@@ -230,6 +250,20 @@ mod tests {
             find(&findings, Verdict::Doubtful, "--relay-advertise"),
             "{findings:?}"
         );
+    }
+
+    #[test]
+    fn a_redis_that_is_not_there_is_named_without_its_password() {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let findings = check(&config(RawConfig {
+            redis_url: Some(format!("redis://user:hunter2@{port}")),
+            ..RawConfig::default()
+        }));
+        assert!(find(&findings, Verdict::Bad, "--redis-url"), "{findings:?}");
+        assert!(!format!("{findings:?}").contains("hunter2"));
     }
 
     #[test]

@@ -128,6 +128,19 @@ pub struct RawConfig {
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub max_sessions: Option<String>,
+    /// Redis through which several servers act as one, as in `redis://10.0.0.5:6379`.
+    #[arg(long, value_name = "URL")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub redis_url: Option<String>,
+    /// File with that URL, for one that holds a password.
+    #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub redis_url_file: Option<String>,
+    /// What every key in Redis begins with; servers with the same prefix are one group
+    /// [default: authloop].
+    #[arg(long, value_name = "TEXT")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub redis_prefix: Option<String>,
     /// Serve the viewer page from this folder instead of from the binary.
     #[arg(long, value_name = "FOLDER")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]

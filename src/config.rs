@@ -11,7 +11,7 @@ use std::{
     path::PathBuf,
 };
 
-use authloop_signaling::{ApiKeys, Brand, Viewer, origin::Origin};
+use authloop_signaling::{ApiKeys, Brand, ClusterSettings, Viewer, origin::Origin};
 
 use crate::cli::ServeArgs;
 
@@ -46,6 +46,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpAddr>,
     /// Sessions that may be open at once.
     pub max_sessions: usize,
+    /// Where several servers meet; `None` for a server alone.
+    pub cluster: Option<ClusterSettings>,
     /// Where the page's files come from.
     pub viewer: Viewer,
     /// A `tracing` filter.

@@ -7,15 +7,17 @@ use std::{
 };
 
 use authloop_relay::{DropReason, StunOutcome};
-use authloop_signaling::{Counts, Event, Observer, Side};
+use authloop_signaling::{ClusterStats, Counts, Event, Observer, Side};
 use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
     TextEncoder,
 };
 
 use crate::shard::{Batches, RelayStats};
+use cluster::ClusterMetrics;
 use make::Make;
 
+mod cluster;
 mod make;
 
 /// The server's counters.
@@ -36,6 +38,7 @@ pub struct Metrics {
     restarts: IntCounterVec,
     relay_failures: IntCounter,
     relay: RelayMetrics,
+    cluster: ClusterMetrics,
     streams: StreamMetrics,
     /// Two scrapes at once must not both add the same difference.
     rendering: Mutex<()>,
@@ -115,6 +118,7 @@ impl Metrics {
                 "Times that the relay did not open or restart legs.",
             )?,
             relay: RelayMetrics::new(&make)?,
+            cluster: ClusterMetrics::new(&make)?,
             streams: StreamMetrics::new(&make)?,
             rendering: Mutex::new(()),
             registry: registry.clone(),
@@ -140,7 +144,12 @@ impl Metrics {
     ///
     /// # Errors
     /// When the encoder fails.
-    pub fn render(&self, counts: Counts, relay: Option<&RelayStats>) -> prometheus::Result<String> {
+    pub fn render(
+        &self,
+        counts: Counts,
+        relay: Option<&RelayStats>,
+        cluster: Option<ClusterStats>,
+    ) -> prometheus::Result<String> {
         let _one_at_a_time = self
             .rendering
             .lock()
@@ -154,6 +163,9 @@ impl Metrics {
         }
         if let Some(stats) = relay {
             self.relay.follow(stats);
+        }
+        if let Some(stats) = cluster {
+            self.cluster.follow(&stats);
         }
         let mut text = TextEncoder::new().encode_to_string(&self.registry.gather())?;
         if let Some(stats) = relay {

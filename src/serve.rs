@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use authloop_signaling::{Settings, Signaling, origin::Origin};
+use authloop_signaling::{Cluster, Settings, Signaling, origin::Origin};
 use axum::Router;
 use axum_server::{Handle, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
 use hyper_util::rt::TokioTimer;
@@ -63,21 +63,17 @@ pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyh
     let candidates = try_relay(&relay).await?;
     let ways = config.stream_ways(bound);
     let metrics = Arc::new(Metrics::new()?);
-    let signaling = Signaling::new(
-        settings(&config, origin.clone()),
-        config.viewer.clone(),
-        Arc::new(ShardRelay {
-            shards: relay.clone(),
-            streams: ways.clone(),
-        }),
-        metrics.clone(),
-    );
+    let shards = Arc::new(ShardRelay {
+        shards: relay.clone(),
+        streams: ways.clone(),
+    });
+    let signaling = signaling(&config, origin.clone(), shards, metrics.clone()).await?;
     let events = tokio::spawn(pump_events(events, signaling.registry().clone()));
     let streams = Streams::new(relay.clone(), metrics.streams().clone());
     let let_in = (config.streams != config::Streams::Off).then(|| streams.clone());
     let router = signaling.router().merge(admin::router(Admin {
         signaling: signaling.clone(),
-        relay,
+        relay: relay.clone(),
         metrics,
     }));
     let handle = Handle::new();
@@ -92,6 +88,10 @@ pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyh
     let drained = tokio::time::timeout(shutdown::GRACE, signaling.drain()).await;
     if drained.is_err() {
         tracing::warn!("some WebSockets did not close in time");
+    }
+    if config.cluster.is_some() {
+        // The clients are still on this relay, until they have come to another node's.
+        shutdown::quiet(&relay).await;
     }
     handle.graceful_shutdown(Some(shutdown::GRACE));
     let ended = tokio::time::timeout(shutdown::GRACE, streams.close()).await;
@@ -144,6 +144,24 @@ fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::T
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_HEADERS as u32);
+}
+
+/// A server alone, or one of several that meet in Redis.
+async fn signaling(
+    config: &Config,
+    origin: Origin,
+    relay: Arc<ShardRelay>,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<Signaling> {
+    let settings = settings(config, origin);
+    let viewer = config.viewer.clone();
+    let Some(cluster) = &config.cluster else {
+        return Ok(Signaling::new(settings, viewer, relay, metrics));
+    };
+    // For `rediss://`: the library takes the process's provider. Another that is set already will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cluster = Cluster::connect(cluster, &settings.sockets, settings.registry.remember).await?;
+    Ok(Signaling::join(settings, viewer, relay, metrics, cluster).await)
 }
 
 fn settings(config: &Config, origin: Origin) -> Settings {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::shard::RelayHandle;
+
 /// How long open requests and WebSockets may take to end.
 pub const GRACE: Duration = Duration::from_secs(10);
 
@@ -19,4 +21,22 @@ pub async fn requested() -> std::io::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Waits until the relay passes nothing on any more, or for [`GRACE`].
+pub async fn quiet(relay: &RelayHandle) {
+    /// Video and consent checks leave no pause as long as this.
+    const PAUSE: Duration = Duration::from_millis(750);
+    let watch = async {
+        let mut before = None;
+        while let Ok(stats) = relay.stats().await {
+            let now = stats.counters.forwarded_packets;
+            if before == Some(now) {
+                return;
+            }
+            before = Some(now);
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    let _ = tokio::time::timeout(GRACE, watch).await;
 }

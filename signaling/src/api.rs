@@ -1,9 +1,6 @@
 //! The sessions API (`docs/PROTOCOL.md` section 4).
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use authloop_protocol::{
     device::DeviceKey,
@@ -35,6 +32,8 @@ use tower_http::{limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
 use crate::{
     Signaling,
     api_keys::bearer,
+    cluster::unix_millis,
+    directory::Unreachable,
     error::{ApiError, Kind, RefusalCode},
     limits::ClientAddr,
     observer::Event,
@@ -99,7 +98,7 @@ async fn create(
         ));
     }
     let request = parse_create(&headers, body)?;
-    let unix_now = unix_now();
+    let unix_now = unix_millis() / 1000;
     let host_token: [u8; 32] = random().map_err(|_| {
         ApiError::new(
             Kind::Unavailable,
@@ -114,8 +113,9 @@ async fn create(
     )?;
     let (id, expires_at) = (registration.id, registration.expires_at);
     signaling
-        .registry()
+        .directory()
         .register(registration, unix_now)
+        .await?
         .map_err(|error| match error {
             RegisterError::Known => ApiError::new(
                 Kind::Conflict,
@@ -138,10 +138,9 @@ async fn status(
     State(signaling): State<Signaling>,
     Path(id): Path<String>,
 ) -> Result<Json<SessionStatus>, ApiError> {
-    SessionId::parse(&id)
-        .and_then(|id| signaling.registry().status(id))
-        .map(Json)
-        .ok_or_else(unknown)
+    let id = SessionId::parse(&id).ok_or_else(unknown)?;
+    let status = signaling.directory().status(id).await?;
+    status.map(Json).ok_or_else(unknown)
 }
 
 async fn cancel(
@@ -160,7 +159,7 @@ async fn cancel(
         .and_then(authloop_protocol::id::from_b64u)
         .map(|token| take_hash(Blob(token)))
         .ok_or_else(unauthorized)?;
-    match signaling.registry().cancel(id, &token) {
+    match signaling.directory().cancel(id, &token).await? {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(CancelError::Unknown) => Err(unknown()),
         Err(CancelError::Unauthorized) => Err(unauthorized()),
@@ -366,13 +365,18 @@ fn validate(
         device,
         expires_at: unix_now + life.as_secs(),
         deadline: Instant::now() + life,
+        epoch: 0,
+        born: unix_millis(),
     })
 }
 
-fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+impl From<Unreachable> for ApiError {
+    fn from(_: Unreachable) -> Self {
+        Self::new(
+            Kind::Unavailable,
+            "the servers cannot reach what they share; try again later",
+        )
+    }
 }
 
 fn bad_request(message: impl Into<String>) -> ApiError {

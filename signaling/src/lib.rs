@@ -16,6 +16,8 @@ pub mod relay;
 pub mod settings;
 
 mod api;
+mod cluster;
+mod directory;
 mod error;
 mod limits;
 mod outbox;
@@ -33,12 +35,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use api_keys::ApiKeys;
 pub use brand::Brand;
+pub use cluster::{Cluster, ClusterError, ClusterSettings, ClusterStats};
 pub use observer::{Event, Observer};
 pub use page::Viewer;
 pub use registry::{Counts, Registry};
 pub use relay::{LegEvent, LegParameters, Legs, Relay, RelayError, Side};
 pub use settings::Settings;
 
+use directory::Directory;
 use limits::Limits;
 
 /// One server's signaling; clones share it.
@@ -49,7 +53,7 @@ pub struct Signaling {
 
 struct Inner {
     settings: Settings,
-    registry: Registry,
+    directory: Directory,
     limits: Limits,
     viewer: Viewer,
     observer: Arc<dyn Observer>,
@@ -67,13 +71,36 @@ impl Signaling {
         relay: Arc<dyn Relay>,
         observer: Arc<dyn Observer>,
     ) -> Self {
+        Self::over(settings, viewer, relay, observer, None)
+    }
+
+    /// As [`Self::new`], as one of several nodes.
+    pub async fn join(
+        settings: Settings,
+        viewer: Viewer,
+        relay: Arc<dyn Relay>,
+        observer: Arc<dyn Observer>,
+        cluster: Cluster,
+    ) -> Self {
+        let signaling = Self::over(settings, viewer, relay, observer, Some(cluster.clone()));
+        cluster.join(signaling.registry().clone()).await;
+        signaling
+    }
+
+    fn over(
+        settings: Settings,
+        viewer: Viewer,
+        relay: Arc<dyn Relay>,
+        observer: Arc<dyn Observer>,
+        cluster: Option<Cluster>,
+    ) -> Self {
         let registry = Registry::start(settings.registry.clone(), relay, observer.clone());
         Self {
             inner: Arc::new(Inner {
                 limits: Limits::new(&settings.rates),
                 socket_places: Arc::new(Semaphore::new(settings.sockets.max_sockets)),
                 settings,
-                registry,
+                directory: Directory { registry, cluster },
                 viewer,
                 observer,
                 draining: CancellationToken::new(),
@@ -91,7 +118,17 @@ impl Signaling {
     /// The sessions.
     #[must_use]
     pub fn registry(&self) -> &Registry {
-        &self.inner.registry
+        &self.inner.directory.registry
+    }
+
+    /// What this node knows of its group; `None` for a server alone.
+    #[must_use]
+    pub fn cluster(&self) -> Option<ClusterStats> {
+        self.inner.directory.cluster.as_ref().map(Cluster::stats)
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.inner.directory
     }
 
     /// Whether [`Self::drain`] was called.
@@ -101,8 +138,12 @@ impl Signaling {
     }
 
     /// Closes every WebSocket with 1012 (service restart), refuses new ones and waits until the
-    /// last has gone. axum's own graceful shutdown does not see upgraded connections.
+    /// last has gone. axum's own graceful shutdown does not see upgraded connections. One of several
+    /// nodes gives its sessions to the others first.
     pub async fn drain(&self) {
+        if let Some(cluster) = &self.inner.directory.cluster {
+            cluster.hand_over().await;
+        }
         self.inner.draining.cancel();
         self.inner.sockets.close();
         self.inner.sockets.wait().await;

@@ -89,6 +89,11 @@ impl Outbox {
         }
     }
 
+    /// Queues a message that another node wrote; a reader too slow for it is cut.
+    pub(crate) fn send_text(&self, text: String) {
+        let _ = self.push(Outgoing::Text(text.into()));
+    }
+
     /// Ends the socket after what is queued, or at once if the queue is full.
     pub(crate) fn close(&self, closing: Closing) {
         if self.queue.try_send(Outgoing::Close(closing)).is_err() {

@@ -4,6 +4,7 @@
 //! that a registry shared by several servers can take its place. A session is changed under its own
 //! lock; the map is never touched while one is held.
 
+mod moving;
 mod shared;
 
 use std::sync::{Arc, Mutex, atomic::Ordering};
@@ -27,6 +28,7 @@ use crate::{
     settings::RegistrySettings,
 };
 
+pub(crate) use shared::Change;
 use shared::{Shared, SharedSession, lock, run_timers};
 
 /// The sessions of one server; clones share them.
@@ -60,6 +62,23 @@ pub(crate) enum CancelError {
     Unknown,
     Unauthorized,
     Ended(Outcome),
+}
+
+/// Who a client proved to be.
+pub(crate) enum Identity {
+    Host {
+        token: SecretHash,
+    },
+    /// A device that knows the link, and signed.
+    Claim {
+        token: SecretHash,
+        device: DeviceKey,
+        wish: Wish,
+    },
+    /// The device that won, and signed again.
+    Resume {
+        device: DeviceKey,
+    },
 }
 
 /// A side's hold on its session; dropping it leaves the seat.
@@ -275,6 +294,7 @@ impl Attachment {
     /// The host says that the viewer gave the session to `device`.
     pub(crate) fn hand_over(&self, device: DeviceKey) {
         let restarts = lock(&self.session).hand_over(device);
+        self.shared.changed(self.id, Change::Device);
         if restarts {
             // What the old device knows of the leg must not open it any more.
             let (session, id) = (self.session.clone(), self.id);

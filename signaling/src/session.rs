@@ -34,6 +34,10 @@ pub(crate) struct Registration {
     /// Unix seconds.
     pub(crate) expires_at: u64,
     pub(crate) deadline: Instant,
+    /// How often the session has changed its node, from 1; 0 for a server alone.
+    pub(crate) epoch: u64,
+    /// Unix milliseconds.
+    pub(crate) born: u64,
 }
 
 pub(crate) struct Session {
@@ -118,6 +122,11 @@ impl Session {
         self.registration.id
     }
 
+    /// What it was registered with; the device that claimed it since is [`Self::device`].
+    pub(crate) fn registration(&self) -> &Registration {
+        &self.registration
+    }
+
     pub(crate) fn state(&self) -> SessionState {
         match self.phase {
             Phase::Created => SessionState::Created,
@@ -198,16 +207,8 @@ impl Session {
                 self.viewer.tell(&asked);
                 Ok(Claim::Asks)
             }
-            Phase::Claimed {
-                second_claim_told, ..
-            } => {
-                let due = second_claim_told
-                    .is_none_or(|told| now.saturating_duration_since(told) >= SECOND_CLAIM_NOTICE);
-                if due {
-                    *second_claim_told = Some(now);
-                    self.host.tell(&ServerMessage::SecondClaim {});
-                    self.viewer.tell(&ServerMessage::SecondClaim {});
-                }
+            Phase::Claimed { .. } => {
+                self.second_claim(now);
                 Err(SignalErrorCode::AlreadyClaimed)
             }
             Phase::Created => {
@@ -265,6 +266,23 @@ impl Session {
     /// Whether this socket speaks for its side.
     pub(crate) fn is_seated(&mut self, side: Side, outbox_id: u64) -> bool {
         self.seat(side).is_of(outbox_id)
+    }
+
+    /// Tells both sides that another device tried, unless they were told a moment ago.
+    pub(crate) fn second_claim(&mut self, now: Instant) {
+        let Phase::Claimed {
+            second_claim_told, ..
+        } = &mut self.phase
+        else {
+            return;
+        };
+        let due = second_claim_told
+            .is_none_or(|told| now.saturating_duration_since(told) >= SECOND_CLAIM_NOTICE);
+        if due {
+            *second_claim_told = Some(now);
+            self.host.tell(&ServerMessage::SecondClaim {});
+            self.viewer.tell(&ServerMessage::SecondClaim {});
+        }
     }
 
     /// Seats a viewer whose signature by the claimed device the caller has checked.
@@ -396,6 +414,13 @@ impl Session {
             seat.clear(Closing::Normal);
         }
         Some(held)
+    }
+
+    /// Sends both sides away to come back: another node has the session now.
+    pub(crate) fn release(&mut self) {
+        for side in [Side::Host, Side::Viewer] {
+            self.seat(side).clear(Closing::Restart);
+        }
     }
 
     pub(crate) fn timeout(&self, now: Instant) -> Timeout {

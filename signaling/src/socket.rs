@@ -17,18 +17,22 @@ use tokio::time::{Instant, interval_at, timeout};
 
 use crate::{
     Signaling,
+    directory::Seat,
     limits::ClientAddr,
     observer::{Event, Observer},
-    outbox::{self, Closing, Outbox, Outgoing, Outgoings},
-    registry::Attachment,
+    outbox::{self, Closing, Outgoing, Outgoings},
+    registry::Identity,
     relay::Side,
     secret::{SecretHash, random, take_hash},
     session::Wish,
     settings::SocketSettings,
 };
 
-use ending::{End, Refusal, close_frame, explain, library_error, refusal, refuse, text};
-use messages::{obey, parse};
+use ending::{End, Refusal, close_frame, library_error, refusal, refuse, text};
+use messages::parse;
+
+pub(crate) use ending::explain;
+pub(crate) use messages::obey;
 
 /// Past this the library refuses a message; up to it the message is read and refused politely.
 const MAX_READ: usize = 4 * MAX_MESSAGE;
@@ -76,7 +80,7 @@ struct Socket<'a> {
 }
 
 struct Identified {
-    attachment: Attachment,
+    seat: Seat,
     outgoings: Outgoings,
 }
 
@@ -87,9 +91,11 @@ impl Socket<'_> {
         id: Option<SessionId>,
         client: ClientAddr,
     ) -> Result<Identified, End> {
-        let registry = self.signaling.registry();
         let id = id.ok_or_else(|| refuse(SignalErrorCode::NotFound))?;
-        registry.check_open(id).map_err(refuse)?;
+        let known = self.signaling.directory().known(id).await.map_err(refuse)?;
+        if known.outcome.is_some() {
+            return Err(refuse(SignalErrorCode::Ended));
+        }
         let challenge: [u8; 32] = random().map_err(|_| refuse(SignalErrorCode::Internal))?;
         let nonce = ServerMessage::Challenge {
             nonce: Blob::from(challenge),
@@ -106,95 +112,24 @@ impl Socket<'_> {
                 Err(refusal((SignalErrorCode::Timeout, "the first message did not come in time")))
             })?,
         };
-        let (outbox, outgoings) = outbox::channel(self.settings.queue);
-        let attachment = match self.side {
-            Side::Host => self.attach(id, parse(&first).map_err(refusal)?, outbox),
-            Side::Viewer => self.claim_or_resume(
-                id,
-                client,
-                &challenge,
-                parse(&first).map_err(refusal)?,
-                outbox,
-            ),
+        let identity = match self.side {
+            Side::Host => host(parse(&first).map_err(refusal)?),
+            Side::Viewer => {
+                let first = parse(&first).map_err(refusal)?;
+                viewer(self.signaling, id, client, &challenge, first).await
+            }
         }
         .map_err(refusal)?;
-        Ok(Identified {
-            attachment,
-            outgoings,
-        })
-    }
-
-    fn attach(
-        &self,
-        id: SessionId,
-        first: HostMessage,
-        outbox: Outbox,
-    ) -> Result<Attachment, Refusal> {
-        let HostMessage::Attach { host_token } = first else {
-            return Err((
-                SignalErrorCode::Malformed,
-                "the first message must be `attach`",
-            ));
-        };
-        let token = take_hash(host_token);
-        let attached = self.signaling.registry().attach_host(id, &token, outbox);
-        attached.map_err(explain)
-    }
-
-    fn claim_or_resume(
-        &self,
-        id: SessionId,
-        client: ClientAddr,
-        challenge: &[u8; 32],
-        first: ViewerMessage,
-        outbox: Outbox,
-    ) -> Result<Attachment, Refusal> {
-        if self.signaling.inner.limits.claim(client).is_err() {
-            return Err(explain(SignalErrorCode::RateLimited));
-        }
-        let registry = self.signaling.registry();
-        let asks = matches!(first, ViewerMessage::Takeover { .. });
-        match first {
-            ViewerMessage::Claim {
-                token,
-                device,
-                signature,
-            }
-            | ViewerMessage::Takeover {
-                token,
-                device,
-                signature,
-            } => {
-                let device = DeviceKey::parse(&device.0)
-                    .ok_or((SignalErrorCode::Malformed, "`device` is not a P-256 point"))?;
-                let token_bytes = zeroize::Zeroizing::new(token.0);
-                let hash = SecretHash::of(&token_bytes);
-                let signed = |device: &DeviceKey| {
-                    device.verify_claim(id, challenge, &token_bytes, &signature.0)
-                };
-                let wish = if asks { Wish::TakeOver } else { Wish::Claim };
-                registry
-                    .claim(id, &hash, device, wish, signed, outbox)
-                    .map_err(explain)
-            }
-            ViewerMessage::Resume { signature } => {
-                let signed = |device: &DeviceKey| device.verify_resume(id, challenge, &signature.0);
-                registry.resume(id, signed, outbox).map_err(explain)
-            }
-            ViewerMessage::Sealed { .. }
-            | ViewerMessage::IceLocal { .. }
-            | ViewerMessage::TakeoverRefuse { .. }
-            | ViewerMessage::Restart {} => Err((
-                SignalErrorCode::Malformed,
-                "the first message must be `claim`, `takeover` or `resume`",
-            )),
-        }
+        let (outbox, outgoings) = outbox::channel(self.settings.queue);
+        let seat = self.signaling.directory().enter(id, identity, outbox);
+        let seat = seat.await.map_err(refuse)?;
+        Ok(Identified { seat, outgoings })
     }
 
     /// Passes messages both ways until one end closes.
     async fn converse(&mut self, identified: Identified) -> End {
         let Identified {
-            attachment,
+            seat,
             mut outgoings,
         } = identified;
         let draining = self.signaling.inner.draining.clone();
@@ -218,7 +153,7 @@ impl Socket<'_> {
                         Ok(Some(_)) if rate.check().is_err() => {
                             Err(refuse(SignalErrorCode::RateLimited))
                         }
-                        Ok(Some(text)) => obey(self.side, &attachment, &text).await.map_err(refusal),
+                        Ok(Some(text)) => seat.obey(self.side, &text).await.map_err(End::Close),
                         Err(end) => Err(end),
                     }
                 },
@@ -334,6 +269,79 @@ impl Socket<'_> {
             }
         };
         let _ = timeout(wait, handshake).await;
+    }
+}
+
+/// Who the host is; its token is checked where the session is.
+fn host(first: HostMessage) -> Result<Identity, Refusal> {
+    let HostMessage::Attach { host_token } = first else {
+        return Err((
+            SignalErrorCode::Malformed,
+            "the first message must be `attach`",
+        ));
+    };
+    Ok(Identity::Host {
+        token: take_hash(host_token),
+    })
+}
+
+/// Who the viewer is, once its signature is checked.
+async fn viewer(
+    signaling: &Signaling,
+    id: SessionId,
+    client: ClientAddr,
+    challenge: &[u8; 32],
+    first: ViewerMessage,
+) -> Result<Identity, Refusal> {
+    if signaling.inner.limits.claim(client).is_err() {
+        return Err(explain(SignalErrorCode::RateLimited));
+    }
+    let known = signaling.directory().known(id).await.map_err(explain)?;
+    let unauthorized = || explain(SignalErrorCode::Unauthorized);
+    let wish = match first {
+        ViewerMessage::Takeover { .. } => Wish::TakeOver,
+        _ => Wish::Claim,
+    };
+    match first {
+        ViewerMessage::Claim {
+            token,
+            device,
+            signature,
+        }
+        | ViewerMessage::Takeover {
+            token,
+            device,
+            signature,
+        } => {
+            let device = DeviceKey::parse(&device.0)
+                .ok_or((SignalErrorCode::Malformed, "`device` is not a P-256 point"))?;
+            let token_bytes = zeroize::Zeroizing::new(token.0);
+            let token = SecretHash::of(&token_bytes);
+            // The signature is the dearer of the two to check.
+            let proved = known.claim_hash.matches(&token)
+                && device.verify_claim(id, challenge, &token_bytes, &signature.0);
+            if proved {
+                Ok(Identity::Claim {
+                    token,
+                    device,
+                    wish,
+                })
+            } else {
+                Err(unauthorized())
+            }
+        }
+        ViewerMessage::Resume { signature } => known
+            .device
+            .filter(|device| device.verify_resume(id, challenge, &signature.0))
+            .map(|device| Identity::Resume { device })
+            .ok_or_else(unauthorized),
+        ViewerMessage::Sealed { .. }
+        | ViewerMessage::IceLocal { .. }
+        | ViewerMessage::TakeoverRefuse { .. }
+        | ViewerMessage::Restart {} => Err((
+            SignalErrorCode::Malformed,
+            "the first message must be `claim`, `takeover` or `resume`",
+        )),
     }
 }
 

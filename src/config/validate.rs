@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-use authloop_signaling::{ApiKeys, Viewer, origin::Origin};
+use authloop_signaling::{ApiKeys, ClusterSettings, Viewer, origin::Origin};
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, ConfigError, LogFormat, Tls, face, streams};
@@ -67,6 +67,7 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         api_keys,
         trusted_proxies: addresses("trusted_proxies", raw.trusted_proxies.unwrap_or_default())?,
         max_sessions: within("max_sessions", raw.max_sessions, 20_000, 1..=10_000_000)?,
+        cluster: cluster(raw.redis_url, raw.redis_url_file, raw.redis_prefix)?,
         viewer: viewer(raw.viewer_dir)?,
         log,
         log_format: match raw.log_format.as_deref() {
@@ -190,6 +191,46 @@ fn api_keys(file: Option<&str>, inline: Option<&[String]>) -> Result<Option<ApiK
     ApiKeys::parse(&text)
         .map(Some)
         .map_err(|error| invalid(key, format!("cannot be used: {error}")))
+}
+
+/// The URL itself stays out of every message: it may hold a password.
+fn cluster(
+    url: Option<String>,
+    file: Option<String>,
+    prefix: Option<String>,
+) -> Result<Option<ClusterSettings>, ConfigError> {
+    const URL: &str = "redis_url";
+    let (key, url) = match (url, file) {
+        (None, None) if prefix.is_some() => {
+            return Err(invalid("redis_prefix", "needs a `redis_url`"));
+        }
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            return Err(invalid(URL, "and `redis_url_file` exclude each other"));
+        }
+        (Some(url), None) => (URL, url),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| invalid("redis_url_file", format!("{path}: {error}")))?;
+            ("redis_url_file", text)
+        }
+    };
+    let prefix = prefix.unwrap_or_else(|| "authloop".to_owned());
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    if prefix.is_empty() || prefix.len() > 64 || !prefix.chars().all(is_plain) {
+        return Err(invalid(
+            "redis_prefix",
+            "must be 1 to 64 letters, digits, or any of -_.:",
+        ));
+    }
+    ClusterSettings::new(url.trim(), &prefix)
+        .map(Some)
+        .ok_or_else(|| {
+            invalid(
+                key,
+                "must be a URL as in redis://127.0.0.1:6379 or rediss://…",
+            )
+        })
 }
 
 fn tls(mode: Option<&str>, cert: Option<String>, key: Option<String>) -> Result<Tls, ConfigError> {

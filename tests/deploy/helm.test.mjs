@@ -15,6 +15,9 @@ const CASES = {
   "a path in the origin": { ...balanced, publicOrigin: "https://relay.example/authloop" },
   "no time to end": { ...balanced, terminationGracePeriodSeconds: 10 },
   "host network": { ...least, hostNetwork: true },
+  "three alone": { ...least, hostNetwork: true, replicas: 3 },
+  "Redis without the node's address": { ...balanced, redis: { secretName: "redis" } },
+  "three as one": { ...least, hostNetwork: true, replicas: 3, redis: { secretName: "redis", prefix: "demo" } },
   balanced,
   everything: {
     ...balanced, viewerOrigins: ["https://view.example"], embedOrigins: ["https://app.example"],
@@ -48,6 +51,7 @@ test("what is missing or wrong is said before anything is installed", () => {
   for (const [name, said] of [
     ["nothing given", /publicOrigin is required/], ["no keys", /apiKeys.secretName is required/], ["no address", /relay.advertise is required/],
     ["a key nobody knows", /'replicaCount' not allowed/], ["a path in the origin", /publicOrigin/], ["no time to end", /terminationGracePeriodSeconds/],
+    ["three alone", /redis.secretName is required/], ["Redis without the node's address", /hostNetwork is required with redis/],
   ]) assert.match(rendered[name].error ?? "rendered", said, name);
 });
 
@@ -78,8 +82,18 @@ test("the relay is advertised where the pod is, or where the load balancer is", 
   assert.deepEqual(relay.ports.map((p) => [p.port, p.targetPort, p.protocol]), [[3478, "relay-0", "UDP"], [3479, "relay-1", "UDP"]]);
 });
 
+test("with Redis several pods act as one, and are replaced one after the other", () => {
+  const { replicas, strategy } = kind("three as one", "Deployment")[0].spec;
+  assert.deepEqual([replicas, strategy], [3, { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } }]);
+  assert.deepEqual(env("three as one").AUTHLOOP_RELAY_ADVERTISE, { fieldRef: { fieldPath: "status.hostIP" } });
+  assert.equal(env("three as one").AUTHLOOP_REDIS_PREFIX, "demo");
+  const { mountPath } = pod("three as one").containers[0].volumeMounts.find((mount) => mount.name === "redis");
+  assert.equal(env("three as one").AUTHLOOP_REDIS_URL_FILE, `${mountPath}/url`);
+  assert.equal(kind("host network", "Deployment")[0].spec.strategy.type, "Recreate");
+});
+
 test("what points at something finds it", () => {
-  for (const name of ["host network", "balanced", "everything", "open"]) {
+  for (const name of ["host network", "three as one", "balanced", "everything", "open"]) {
     const { labels } = kind(name, "Deployment")[0].spec.template.metadata;
     const ports = new Map(pod(name).containers[0].ports.map((p) => [p.name, p.protocol]));
     for (const { spec, kind: what } of docs(name)) {

@@ -4,7 +4,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -24,6 +24,16 @@ use crate::{
 };
 
 pub(super) type SharedSession = Arc<Mutex<Session>>;
+pub(super) type OnChange = Box<dyn Fn(SessionId, Change) + Send + Sync>;
+
+/// What other nodes must know of a session here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    /// It is over.
+    Ended(Outcome),
+    /// Another device has it.
+    Device,
+}
 
 pub(super) struct Shared {
     pub(super) settings: RegistrySettings,
@@ -38,6 +48,7 @@ pub(super) struct Shared {
     pub(super) ended_order: Mutex<VecDeque<SessionId>>,
     pub(super) timers: Mutex<BinaryHeap<Reverse<(Instant, SessionId)>>>,
     pub(super) timers_changed: Notify,
+    pub(super) on_change: OnceLock<OnChange>,
 }
 
 impl Shared {
@@ -58,6 +69,7 @@ impl Shared {
             ended_order: Mutex::default(),
             timers: Mutex::default(),
             timers_changed: Notify::new(),
+            on_change: OnceLock::new(),
         }
     }
 
@@ -142,6 +154,7 @@ impl Shared {
         };
         self.observer.observe(Event::Ended { outcome, after });
         tracing::info!(session = %id, outcome = outcome.as_str(), "session ended");
+        self.changed(id, Change::Ended(outcome));
         if relay_held {
             let relay = self.relay.clone();
             tokio::spawn(async move { relay.close(id).await });
@@ -158,6 +171,12 @@ impl Shared {
         };
         if let Some(id) = too_old {
             self.forget(id);
+        }
+    }
+
+    pub(super) fn changed(&self, id: SessionId, change: Change) {
+        if let Some(on_change) = self.on_change.get() {
+            on_change(id, change);
         }
     }
 

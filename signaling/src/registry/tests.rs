@@ -52,6 +52,8 @@ fn register(registry: &Registry, number: u16) -> Result<SessionId, RegisterError
         device: None,
         expires_at: 0,
         deadline: Instant::now() + LIFE,
+        epoch: 0,
+        born: 0,
     };
     registry.register(registration, 0).map(|()| id)
 }

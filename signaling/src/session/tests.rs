@@ -56,6 +56,8 @@ fn session(now: Instant) -> Session {
         device: None,
         expires_at: 1,
         deadline: now + Duration::from_secs(3600),
+        epoch: 0,
+        born: 0,
     };
     Session::new(registration, 0, now)
 }

@@ -6,7 +6,7 @@ use axum::extract::ws::{CloseFrame, Message};
 use crate::outbox::Closing;
 
 /// What was wrong: a code for programs, a sentence for people.
-pub(super) type Refusal = (SignalErrorCode, &'static str);
+pub(crate) type Refusal = (SignalErrorCode, &'static str);
 
 /// How a socket's conversation ended.
 pub(super) enum End {
@@ -46,7 +46,7 @@ pub(super) fn refusal((code, message): Refusal) -> End {
     End::Close(Closing::Error(code, message))
 }
 
-pub(super) fn explain(code: SignalErrorCode) -> Refusal {
+pub(crate) fn explain(code: SignalErrorCode) -> Refusal {
     let message = match code {
         SignalErrorCode::Malformed => "this is not a message that the server knows",
         SignalErrorCode::Unauthorized => "the token or the signature is wrong",

@@ -11,7 +11,7 @@ use super::ending::{Refusal, explain};
 use crate::{registry::Attachment, relay::Side};
 
 /// Does what one message asks.
-pub(super) async fn obey(side: Side, attachment: &Attachment, text: &str) -> Result<(), Refusal> {
+pub(crate) async fn obey(side: Side, attachment: &Attachment, text: &str) -> Result<(), Refusal> {
     // A device that asks for the session, and one that gave it away, have no say in it.
     if !attachment.is_seated() {
         return Ok(());

@@ -8,6 +8,7 @@
 
 mod claims;
 mod closing;
+mod cluster;
 mod messages;
 mod page;
 mod relay;

@@ -1,6 +1,7 @@
 //! A server on a free port, a relay that takes notes, and clients that say what they are told to.
 
 mod client;
+mod redis;
 
 use std::{
     net::SocketAddr,
@@ -17,7 +18,8 @@ use authloop_protocol::{
     signal::{HostMessage, ServerMessage, SessionCreated},
 };
 use authloop_signaling::{
-    Event, LegParameters, Legs, Observer, Relay, RelayError, Settings, Side, Signaling, Viewer,
+    Cluster, ClusterSettings, Event, LegParameters, Legs, Observer, Relay, RelayError, Settings,
+    Side, Signaling, Viewer,
 };
 use serde::Serialize;
 use tokio::{sync::mpsc, time::timeout};
@@ -27,6 +29,7 @@ use tokio_tungstenite::{
 };
 
 pub use client::{Client, Device, Session};
+pub use redis::Redis;
 
 /// Past this a test has failed; nothing waits for it to pass.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -44,12 +47,13 @@ pub struct FakeRelay {
     told: mpsc::UnboundedSender<Told>,
     pub fails: AtomicBool,
     pub forgets: AtomicBool,
-    credentials: AtomicU32,
 }
 
 impl FakeRelay {
     fn leg(&self) -> LegParameters {
-        let number = self.credentials.fetch_add(1, Ordering::Relaxed);
+        // Unlike those of every other relay in this process, too.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         LegParameters {
             ufrag: format!("ufrag{number:011}"),
             pwd: format!("pwd{number:021}"),
@@ -105,6 +109,14 @@ pub struct Server {
     pub relay: Arc<FakeRelay>,
     told: tokio::sync::Mutex<mpsc::UnboundedReceiver<Told>>,
     notes: Arc<Notes>,
+    /// A node's own, so that it can die like a process.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
 }
 
 impl Server {
@@ -118,18 +130,57 @@ impl Server {
 
     pub async fn with_viewer(change: impl FnOnce(&mut Settings), viewer: Viewer) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut settings = Settings::new(format!("http://{address}").parse().unwrap());
+        let mut settings = Settings::new(origin(&listener));
         change(&mut settings);
+        Self::over(listener, settings, viewer, None).await
+    }
+
+    /// One of several nodes, in a runtime of its own.
+    pub async fn node(redis: &ClusterSettings) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let redis = redis.clone();
+        let started = runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut settings = Settings::new(origin(&listener));
+            // All clients come from one address.
+            settings.rates.claim_burst = 5000.try_into().unwrap();
+            // A thousand of them say their first word together.
+            settings.sockets.first_frame = SOON;
+            Self::over(listener, settings, Viewer::Embedded, Some(redis)).await
+        });
+        let mut server = started.await.unwrap();
+        server.runtime = Some(runtime);
+        server
+    }
+
+    async fn over(
+        listener: tokio::net::TcpListener,
+        settings: Settings,
+        viewer: Viewer,
+        redis: Option<ClusterSettings>,
+    ) -> Self {
+        let address = listener.local_addr().unwrap();
         let (sender, told) = mpsc::unbounded_channel();
         let relay = Arc::new(FakeRelay {
             told: sender,
             fails: AtomicBool::new(false),
             forgets: AtomicBool::new(false),
-            credentials: AtomicU32::new(0),
         });
         let notes = Arc::new(Notes::default());
-        let signaling = Signaling::new(settings, viewer, relay.clone(), notes.clone());
+        let signaling = match redis {
+            None => Signaling::new(settings, viewer, relay.clone(), notes.clone()),
+            Some(redis) => {
+                let remember = settings.registry.remember;
+                let cluster = Cluster::connect(&redis, &settings.sockets, remember)
+                    .await
+                    .unwrap();
+                Signaling::join(settings, viewer, relay.clone(), notes.clone(), cluster).await
+            }
+        };
         let service = signaling
             .router()
             .into_make_service_with_connect_info::<SocketAddr>();
@@ -140,6 +191,14 @@ impl Server {
             relay,
             told: tokio::sync::Mutex::new(told),
             notes,
+            runtime: None,
+        }
+    }
+
+    /// Ends a node as SIGKILL would: every task and connection at once, without a word.
+    pub fn kill(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
 
@@ -251,6 +310,11 @@ impl Server {
         assert_eq!(self.told().await, Told::Open(session.id));
         (session, device, host, viewer)
     }
+}
+
+fn origin(listener: &tokio::net::TcpListener) -> authloop_signaling::origin::Origin {
+    let address = listener.local_addr().unwrap();
+    format!("http://{address}").parse().unwrap()
 }
 
 /// An HTTP client; the library wants a TLS provider even where nothing is encrypted.

@@ -184,6 +184,35 @@ fn every_refusal_names_its_key() {
             },
         ),
         (
+            "redis_url",
+            RawConfig {
+                redis_url: text("http://127.0.0.1"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "redis_url_file",
+            RawConfig {
+                redis_url_file: text("/nonexistent"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "redis_prefix",
+            RawConfig {
+                redis_prefix: text("other"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "redis_prefix",
+            RawConfig {
+                redis_url: text("redis://127.0.0.1"),
+                redis_prefix: text("two words"),
+                ..RawConfig::default()
+            },
+        ),
+        (
             "viewer_dir",
             RawConfig {
                 viewer_dir: text("/nonexistent"),

@@ -26,6 +26,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if not $v.publicOrigin }}{{ fail "publicOrigin is required: what people's browsers open, as in https://relay.example" }}{{ end -}}
 {{- if and (not $v.apiKeys.secretName) (not $v.openRegistration) }}{{ fail "apiKeys.secretName is required, or anyone who reaches the server could register sessions; openRegistration: true says that this is meant" }}{{ end -}}
 {{- if and (not $v.hostNetwork) (not $v.relay.advertise) }}{{ fail "relay.advertise is required without hostNetwork: the address of the load balancer before the relay's UDP port" }}{{ end -}}
+{{- if and (gt (int $v.replicas) 1) (not $v.redis.secretName) }}{{ fail "redis.secretName is required with more than one replica, or each would know its own sessions only" }}{{ end -}}
+{{- if and $v.redis.secretName (not $v.hostNetwork) }}{{ fail "hostNetwork is required with redis: each pod's relay needs an address of its own" }}{{ end -}}
 {{- if and $v.ingress.enabled (not $v.ingress.host) }}{{ fail "ingress.host is required with ingress.enabled" }}{{ end -}}
 {{- if and $v.streams.advertise (not $v.streams.enabled) }}{{ fail "streams.advertise makes no sense with streams.enabled: false" }}{{ end -}}
 {{- end -}}

@@ -133,6 +133,28 @@ impl Client {
         }
     }
 
+    /// The next message; `None` if the socket ends instead.
+    pub async fn try_next(&mut self) -> Option<ServerMessage> {
+        loop {
+            let frame = timeout(SOON, self.socket.next())
+                .await
+                .expect("nothing came");
+            match frame?.ok()? {
+                Message::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
+                Message::Ping(_) | Message::Pong(_) => {}
+                _ => return None,
+            }
+        }
+    }
+
+    /// The challenge; `None` if the socket ends instead.
+    pub async fn try_challenge(&mut self) -> Option<[u8; 32]> {
+        match self.try_next().await? {
+            ServerMessage::Challenge { nonce } => nonce.array(),
+            _ => None,
+        }
+    }
+
     pub async fn challenge(&mut self) -> [u8; 32] {
         match self.next().await {
             ServerMessage::Challenge { nonce } => nonce.array().unwrap(),
@@ -217,9 +239,13 @@ impl Client {
 
     pub async fn resume(&mut self, device: &Device) {
         let challenge = self.challenge().await;
+        self.resume_with(device, &challenge).await;
+    }
+
+    pub async fn resume_with(&mut self, device: &Device, challenge: &[u8; 32]) {
         let id = self.id.unwrap();
         self.send(&ViewerMessage::Resume {
-            signature: device.sign(&resume_message(id, &challenge)),
+            signature: device.sign(&resume_message(id, challenge)),
         })
         .await;
     }

@@ -1,0 +1,182 @@
+//! What a registry does as one of several nodes': sessions come from others and go to them.
+
+use std::sync::{Arc, Mutex, atomic::Ordering};
+
+use authloop_protocol::{
+    device::DeviceKey,
+    id::SessionId,
+    signal::{Outcome, SessionState},
+};
+use dashmap::Entry;
+use tokio::time::Instant;
+
+use super::{
+    Registry,
+    shared::{Change, SharedSession, lock},
+};
+use crate::{
+    cluster::{NodeId, Record},
+    directory::Known,
+    observer::Event,
+    relay::Relay,
+    session::Session,
+};
+
+/// How many generations of a leg's credentials an owner may hand out within its first second.
+const GENERATIONS: u64 = 64;
+
+impl Registry {
+    /// Hears of every [`Change`] of a session here; the first caller only.
+    pub(crate) fn on_change(&self, hear: impl Fn(SessionId, Change) + Send + Sync + 'static) {
+        let _ = self.shared.on_change.set(Box::new(hear));
+    }
+
+    /// Sessions that are not over.
+    pub(crate) fn live(&self) -> usize {
+        self.shared.live.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.live() >= self.shared.settings.max_sessions
+    }
+
+    /// A session was registered through this node, wherever it lives.
+    pub(crate) fn registered(&self) {
+        self.shared.observer.observe(Event::Registered);
+    }
+
+    pub(crate) fn known(&self, id: SessionId) -> Option<Known> {
+        let session = self.shared.find(id)?;
+        let session = lock(&session);
+        Some(Known {
+            claim_hash: session.registration().claim_hash,
+            device: session.device().cloned(),
+            outcome: session.outcome(),
+        })
+    }
+
+    pub(crate) fn is_unclaimed(&self, id: SessionId) -> bool {
+        let session = self.shared.find(id);
+        session.is_some_and(|session| lock(&session).state() == SessionState::Created)
+    }
+
+    /// The epoch of an open session here.
+    pub(crate) fn epoch(&self, id: SessionId) -> Option<u64> {
+        let session = self.shared.find(id)?;
+        let session = lock(&session);
+        session
+            .outcome()
+            .is_none()
+            .then(|| session.registration().epoch)
+    }
+
+    /// What Redis should hold of an open session here.
+    pub(crate) fn record(&self, id: SessionId, me: NodeId) -> Option<Record> {
+        let session = self.shared.find(id)?;
+        let session = lock(&session);
+        if session.outcome().is_some() {
+            return None;
+        }
+        let registration = session.registration();
+        let mut record = Record::new(registration, me, registration.epoch, registration.born);
+        record.device = session.device().cloned();
+        Some(record)
+    }
+
+    pub(crate) fn open_sessions(&self) -> Vec<SessionId> {
+        let sessions = &self.shared.sessions;
+        let sessions: Vec<SharedSession> =
+            sessions.iter().map(|entry| entry.value().clone()).collect();
+        let open = sessions.iter().filter_map(|session| {
+            let session = lock(session);
+            session.outcome().is_none().then(|| session.id())
+        });
+        open.collect()
+    }
+
+    pub(crate) fn second_claim(&self, id: SessionId) {
+        if let Some(session) = self.shared.find(id) {
+            lock(&session).second_claim(Instant::now());
+            self.shared.observer.observe(Event::SecondClaim);
+        }
+    }
+
+    /// Ends a session as another node was asked to.
+    pub(crate) fn end(&self, id: SessionId, outcome: Outcome) {
+        if let Some(session) = self.shared.find(id) {
+            self.shared.end(&session, outcome);
+        }
+    }
+
+    /// Takes a session from its record, unless this epoch of it is here already. It never refuses:
+    /// whoever comes from a dead node has nowhere else to go.
+    pub(crate) fn adopt(&self, record: &Record, now: Instant, unix_millis: u64) {
+        let id = record.id;
+        let old = match self.shared.sessions.entry(id) {
+            Entry::Occupied(mut place) => {
+                if lock(place.get()).registration().epoch >= record.epoch {
+                    return;
+                }
+                Some(place.insert(fresh(record, now, unix_millis)))
+            }
+            Entry::Vacant(place) => {
+                place.insert(fresh(record, now, unix_millis));
+                None
+            }
+        };
+        if let Some(old) = old {
+            self.count_out(&old);
+            lock(&old).release();
+        }
+        self.count_in(record.device.as_ref());
+        let registration = record.registration(now, unix_millis / 1000);
+        self.shared.wake_at(registration.deadline, id);
+    }
+
+    /// Gives an open session up without an end, and sends its clients away; the relay still has its
+    /// legs. `None` if there is no such session here.
+    pub(crate) fn release(&self, id: SessionId) -> Option<Arc<dyn Relay>> {
+        let sessions = &self.shared.sessions;
+        let (_, session) =
+            sessions.remove_if(&id, |_, session| lock(session).outcome().is_none())?;
+        self.count_out(&session);
+        lock(&session).release();
+        Some(self.shared.relay.clone())
+    }
+
+    fn count_in(&self, device: Option<&DeviceKey>) {
+        let state = match device {
+            Some(_) => &self.shared.claimed,
+            None => &self.shared.created,
+        };
+        state.fetch_add(1, Ordering::Relaxed);
+        self.shared.live.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_out(&self, session: &SharedSession) {
+        let state = match lock(session).state() {
+            SessionState::Created => &self.shared.created,
+            SessionState::Claimed => &self.shared.claimed,
+            SessionState::Ended => {
+                self.shared.ended.fetch_sub(1, Ordering::Relaxed);
+                return;
+            }
+        };
+        state.fetch_sub(1, Ordering::Relaxed);
+        self.shared.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn fresh(record: &Record, now: Instant, unix_millis: u64) -> SharedSession {
+    let registration = record.registration(now, unix_millis / 1000);
+    // It must rise although two owners may follow each other within one second.
+    let generation = unix_millis / 1000 + record.epoch * GENERATIONS;
+    let generation = u32::try_from(generation).unwrap_or(0);
+    let age = std::time::Duration::from_millis(unix_millis.saturating_sub(record.born));
+    let registered = now.checked_sub(age).unwrap_or(now);
+    Arc::new(Mutex::new(Session::new(
+        registration,
+        generation,
+        registered,
+    )))
+}

@@ -1,0 +1,452 @@
+//! Several nodes as one, over a real Redis: whichever a client comes to, and whatever dies.
+
+use std::time::Duration;
+
+use authloop_protocol::{
+    id::Blob,
+    signal::{HostMessage, LegIce, Outcome, ServerMessage, SignalErrorCode},
+};
+use authloop_signaling::ClusterSettings;
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep};
+
+use crate::support::{Client, Device, Redis, SOON, Server, Session, sealed};
+
+/// A killed node is found out at the next beat; clients come back in less than a second more.
+const FAILOVER: Duration = Duration::from_secs(2);
+
+/// One test at a time: a beat that comes late for lack of a processor looks like a death.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+async fn nodes<const N: usize>(redis: &ClusterSettings) -> [Server; N] {
+    let mut nodes = Vec::new();
+    for _ in 0..N {
+        nodes.push(Server::node(redis).await);
+    }
+    let Ok(nodes) = nodes.try_into() else {
+        unreachable!()
+    };
+    meet(&nodes).await;
+    nodes
+}
+
+/// Waits until every node sees every other, and hears it.
+async fn meet<const N: usize>(nodes: &[Server; N]) {
+    eventually(async || {
+        let mut stats = nodes.iter().filter_map(|node| node.signaling.cluster());
+        stats.all(|stats| stats.nodes == N && stats.connected)
+    })
+    .await;
+}
+
+async fn eventually(is_so: impl AsyncFn() -> bool) {
+    let began = Instant::now();
+    while !is_so().await {
+        assert!(began.elapsed() < SOON, "it never came to be");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn status(node: &Server, session: &Session) -> Option<serde_json::Value> {
+    let url = node.url(&format!("/v1/sessions/{}", session.id));
+    let response = crate::support::http().get(url).send().await.unwrap();
+    response.json().await.ok()
+}
+
+/// Attaches wherever it may, as clients do: again and again.
+async fn attach(nodes: &[&Server], session: &Session) -> Client {
+    come_back(nodes, async |node: &Server| {
+        let mut host = node
+            .socket(&session.id.to_string(), "host", None)
+            .await
+            .ok()?;
+        host.try_challenge().await?;
+        host.send(&HostMessage::Attach {
+            host_token: Blob::from(&session.host_token),
+        })
+        .await;
+        matches!(host.try_next().await, Some(ServerMessage::Welcome { .. })).then_some(host)
+    })
+    .await
+}
+
+async fn resume(nodes: &[&Server], session: &Session, device: &Device) -> Client {
+    come_back(nodes, async |node: &Server| {
+        let mut viewer = node
+            .socket(&session.id.to_string(), "viewer", None)
+            .await
+            .ok()?;
+        let challenge = viewer.try_challenge().await?;
+        viewer.resume_with(device, &challenge).await;
+        matches!(viewer.try_next().await, Some(ServerMessage::Welcome { .. })).then_some(viewer)
+    })
+    .await
+}
+
+async fn come_back(nodes: &[&Server], attempt: impl AsyncFn(&Server) -> Option<Client>) -> Client {
+    let began = Instant::now();
+    for node in nodes.iter().cycle() {
+        if let Some(client) = attempt(node).await {
+            return client;
+        }
+        assert!(began.elapsed() < SOON, "no node took the client");
+        sleep(Duration::from_millis(50)).await;
+    }
+    unreachable!("the cycle has no end")
+}
+
+/// Both sides meet and one hears the other, however often they are sent away meanwhile, which a machine
+/// short of processors may do: what counts is that it works in the end.
+async fn meet_again(host_at: &Server, viewer_at: &Server, session: &Session, device: &Device) {
+    let began = Instant::now();
+    loop {
+        let mut host = attach(&[host_at], session).await;
+        let mut viewer = resume(&[viewer_at], session, device).await;
+        host.send(&sealed(b"hello again")).await;
+        while let Some(message) = viewer.try_next().await {
+            if let ServerMessage::Sealed { data } = message {
+                assert_eq!(data.0, b"hello again");
+                return;
+            }
+        }
+        assert!(began.elapsed() < SOON, "they never met");
+    }
+}
+
+/// The next ICE parameters, and whatever comes before them.
+async fn ice(client: &mut Client) -> LegIce {
+    loop {
+        if let ServerMessage::Ice(ice) = client.next().await {
+            return ice;
+        }
+    }
+}
+
+async fn hears(client: &mut Client, data: &[u8]) {
+    loop {
+        if let ServerMessage::Sealed { data: heard } = client.next().await {
+            assert_eq!(heard.0, data);
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_node_takes_any_socket() {
+    let _alone = ALONE.lock().await;
+    let redis = Redis::start().await;
+    let [one, two, three] = nodes(&redis.settings()).await;
+    // One of these three lives at each node, so each path is walked.
+    for _ in 0..3 {
+        let (session, device) = (one.session().await, Device::new());
+        let mut host = two.host(&session).await;
+        let mut viewer = three.viewer(&session, &device).await;
+
+        let (host_ice, viewer_ice) = (ice(&mut host).await, ice(&mut viewer).await);
+        for n in 0..20u8 {
+            host.send(&sealed(&[n])).await;
+            viewer.send(&sealed(&[n, n])).await;
+        }
+        for n in 0..20u8 {
+            hears(&mut viewer, &[n]).await;
+            hears(&mut host, &[n, n]).await;
+        }
+        viewer.send_text(r#"{"type":"restart"}"#).await;
+        let restarted = ice(&mut viewer).await;
+        host.send(&HostMessage::End {
+            outcome: Outcome::Resolved,
+        })
+        .await;
+
+        assert_ne!(host_ice.ufrag, viewer_ice.ufrag);
+        assert!(restarted.generation > viewer_ice.generation);
+        assert_eq!(host.closed().await, 1000);
+        assert_eq!(viewer.closed().await, 1000);
+        for node in [&one, &two, &three] {
+            eventually(async || status(node, &session).await.unwrap()["state"] == "ended").await;
+            assert_eq!(status(node, &session).await.unwrap()["outcome"], "resolved");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sessions_spread_over_the_nodes_and_are_known_to_all() {
+    let _alone = ALONE.lock().await;
+    let redis = Redis::start().await;
+    let [one, two, three] = nodes(&redis.settings()).await;
+    for _ in 0..30 {
+        let session = one.session().await;
+        let again = two.create(&session.registration(None)).await;
+        assert_eq!(again.status(), 409);
+        assert_eq!(status(&three, &session).await.unwrap()["state"], "created");
+    }
+    eventually(async || {
+        let counts = [&one, &two, &three].map(|node| node.signaling.registry().counts().created);
+        counts.iter().sum::<usize>() == 30 && counts.iter().all(|count| *count > 0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_can_be_withdrawn_through_any_node() {
+    let _alone = ALONE.lock().await;
+    let redis = Redis::start().await;
+    let [one, two] = nodes(&redis.settings()).await;
+    for node in [&one, &two] {
+        let session = one.session().await;
+        let mut host = one.host(&session).await;
+        let url = node.url(&format!("/v1/sessions/{}", session.id));
+        let delete = |token: &[u8]| {
+            let token = authloop_protocol::id::to_b64u(token);
+            crate::support::http()
+                .delete(&url)
+                .bearer_auth(token)
+                .send()
+        };
+
+        let refused = delete(&[0; 32]).await.unwrap().status();
+        let done = delete(&session.host_token).await.unwrap().status();
+
+        assert_eq!((refused.as_u16(), done.as_u16()), (401, 204));
+        assert_eq!(host.closed().await, 1000);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_thousand_claims_at_three_nodes_one_wins() {
+    let _alone = ALONE.lock().await;
+    let redis = Redis::start().await;
+    let nodes: [Server; 3] = nodes(&redis.settings()).await;
+    let session = nodes[0].session().await;
+    let mut host = nodes[1].host(&session).await;
+
+    let start = tokio::sync::Barrier::new(1000);
+    let tries = (0..1000).map(async |n: usize| {
+        let device = Device::new();
+        let mut viewer = nodes[n % 3].viewer_socket(session.id).await;
+        let challenge = viewer.challenge().await;
+        start.wait().await;
+        viewer
+            .claim_with(&session, &session.token, &device, &challenge)
+            .await;
+        match viewer.next().await {
+            ServerMessage::Welcome { .. } => Some((device, viewer)),
+            // A machine too slow for so many at once tells some to come again.
+            ServerMessage::Error { code, .. } => {
+                use SignalErrorCode::{AlreadyClaimed, Internal};
+                assert!(matches!(code, AlreadyClaimed | Internal), "{code:?}");
+                None
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+    let winners: Vec<_> = join_all(tries).await.into_iter().flatten().collect();
+
+    assert_eq!(winners.len(), 1);
+    let ServerMessage::Claimed { device } = host.next().await else {
+        panic!("not told of the claim");
+    };
+    assert_eq!(device.0, winners[0].0.public());
+    let claimed = nodes
+        .iter()
+        .map(|node| node.signaling.registry().counts().claimed);
+    assert_eq!(claimed.sum::<usize>(), 1);
+}
+
+#[tokio::test]
+async fn when_its_node_dies_a_session_goes_on_at_another() {
+    let _alone = ALONE.lock().await;
+    let redis = Redis::start().await;
+    let [mut one, two, three] = nodes(&redis.settings()).await;
+    // Registered until one lives at the node that will die.
+    let (session, device) = loop {
+        let session = one.session().await;
+        let here = one.signaling.registry().counts().created;
+        sleep(Duration::from_millis(10)).await;
+        if here > 0 {
+            break (session, Device::new());
+        }
+    };
+    let mut host = two.host(&session).await;
+    let mut viewer = one.viewer(&session, &device).await;
+    let before = (ice(&mut host).await, ice(&mut viewer).await);
+    let owned = one.signaling.registry().counts().claimed == 1;
+
+    let began = Instant::now();
+    one.kill();
+    drop(viewer);
+    let mut viewer = resume(&[&three, &two], &session, &device).await;
+    let viewer_ice = ice(&mut viewer).await;
+    // The host's socket is at a living node, which sends it back as soon as it knows.
+    assert_eq!(host.closed().await, 1012);
+    let mut host = attach(&[&two], &session).await;
+    let host_ice = ice(&mut host).await;
+    let gap = began.elapsed();
+    host.send(&sealed(b"after")).await;
+    hears(&mut viewer, b"after").await;
+
+    assert!(owned, "the session lived elsewhere");
+    assert!(host_ice.generation > before.0.generation);
+    assert!(viewer_ice.generation > before.1.generation);
+    assert_ne!(host_ice.ufrag, before.0.ufrag);
+    assert!(gap < FAILOVER, "{gap:?}");
+    assert_eq!(status(&two, &session).await.unwrap()["state"], "claimed");
+}
+
+#[tokio::test]
+async fn a_device_that_took_over_keeps_the_session_when_its_node_dies() {
+    let _alone = ALONE.lock().await;
+    let redis = Redis::start().await;
+    let mut one = Server::node(&redis.settings()).await;
+    let (session, first) = (one.session().await, Device::new());
+    let mut host = one.host(&session).await;
+    let holder = one.viewer(&session, &first).await;
+    let two = Server::node(&redis.settings()).await;
+    let second = Device::new();
+    let mut asking = two.viewer_socket(session.id).await;
+    asking.take_over(&session, &second).await;
+    assert!(matches!(asking.next().await, ServerMessage::Waiting {}));
+
+    let device = Blob::from(second.public());
+    host.send(&HostMessage::HandOver { device }).await;
+    assert!(matches!(asking.next().await, ServerMessage::Welcome { .. }));
+    // Until Redis has it: the node dies of what comes next.
+    eventually(async || {
+        let mut back = two.viewer_socket(session.id).await;
+        let challenge = back.challenge().await;
+        back.resume_with(&second, &challenge).await;
+        matches!(back.try_next().await, Some(ServerMessage::Welcome { .. }))
+    })
+    .await;
+    one.kill();
+    drop((holder, host, asking));
+
+    meet_again(&two, &two, &session, &second).await;
+    let mut late = two.viewer_socket(session.id).await;
+    late.resume(&first).await;
+    assert_eq!(late.refused().await.0, SignalErrorCode::Unauthorized);
+}
+
+#[tokio::test]
+async fn a_node_cut_off_from_redis_lets_nobody_claim_what_others_took_over() {
+    let _alone = ALONE.lock().await;
+    let redis = Redis::start().await;
+    let wire = redis.wire().await;
+    let cut_off = Server::node(&wire.settings).await;
+    let session = cut_off.session().await;
+    let other = Server::node(&redis.settings()).await;
+    let mut host = cut_off.host(&session).await;
+
+    wire.cut();
+    let mut late = cut_off.viewer_socket(session.id).await;
+    late.claim(&session, &Device::new()).await;
+    let refused = late.refused().await.0;
+    let winner = Device::new();
+    let viewer = come_back(&[&other], async |node: &Server| {
+        let mut viewer = node.viewer_socket(session.id).await;
+        let challenge = viewer.try_challenge().await?;
+        viewer
+            .claim_with(&session, &session.token, &winner, &challenge)
+            .await;
+        matches!(viewer.try_next().await, Some(ServerMessage::Welcome { .. })).then_some(viewer)
+    })
+    .await;
+    wire.mend();
+    let sent_away = host.closed().await;
+    // While it learns what happened it may send clients away, but it must never let this one in.
+    come_back(&[&cut_off], async |node: &Server| {
+        let mut late = node.viewer_socket(session.id).await;
+        let challenge = late.try_challenge().await?;
+        late.claim_with(&session, &session.token, &Device::new(), &challenge)
+            .await;
+        match late.try_next().await? {
+            ServerMessage::Error {
+                code: SignalErrorCode::AlreadyClaimed,
+                ..
+            } => Some(late),
+            ServerMessage::Error { .. } => None,
+            other => panic!("it was let in: {other:?}"),
+        }
+    })
+    .await;
+    drop(viewer);
+    meet_again(&cut_off, &other, &session, &winner).await;
+
+    assert_eq!(refused, SignalErrorCode::Internal);
+    assert_eq!(sent_away, 1012);
+}
+
+#[tokio::test]
+async fn a_redis_that_restarts_empty_learns_of_the_sessions_again() {
+    let _alone = ALONE.lock().await;
+    let mut redis = Redis::start().await;
+    let both: [Server; 2] = nodes(&redis.settings()).await;
+    let [one, two] = &both;
+    let mut sessions = Vec::new();
+    for _ in 0..4 {
+        let (session, device) = (one.session().await, Device::new());
+        drop(one.viewer(&session, &device).await);
+        sessions.push((session, device));
+    }
+
+    redis.restart(Duration::from_millis(1200)).await;
+    meet(&both).await;
+
+    for (session, device) in &sessions {
+        for node in [one, two] {
+            eventually(async || {
+                status(node, session)
+                    .await
+                    .is_some_and(|status| status["state"] == "claimed")
+            })
+            .await;
+        }
+        meet_again(two, one, session, device).await;
+    }
+}
+
+#[tokio::test]
+async fn without_redis_new_sessions_are_refused_and_old_ones_go_on() {
+    let _alone = ALONE.lock().await;
+    let redis = Redis::start().await;
+    let wire = redis.wire().await;
+    let alone = Server::node(&wire.settings).await;
+    let (session, device) = (alone.session().await, Device::new());
+    let mut host = alone.host(&session).await;
+    let mut viewer = alone.viewer(&session, &device).await;
+
+    wire.cut();
+    let refused = alone.create(&Session::new().registration(None)).await;
+    host.send(&sealed(b"on")).await;
+    hears(&mut viewer, b"on").await;
+    drop(viewer);
+    let mut viewer = resume(&[&alone], &session, &device).await;
+    host.send(&sealed(b"and on")).await;
+    hears(&mut viewer, b"and on").await;
+
+    assert_eq!(refused.status(), 503);
+}
+
+#[tokio::test]
+async fn a_node_that_leaves_gives_its_sessions_away() {
+    let _alone = ALONE.lock().await;
+    let redis = Redis::start().await;
+    let [leaving, staying] = nodes(&redis.settings()).await;
+    let mut handoffs = Vec::new();
+    for _ in 0..20 {
+        let (session, device) = (leaving.session().await, Device::new());
+        let host = leaving.host(&session).await;
+        let viewer = leaving.viewer(&session, &device).await;
+        handoffs.push((session, device, host, viewer));
+    }
+
+    leaving.signaling.drain().await;
+
+    for (session, device, mut host, mut viewer) in handoffs {
+        assert_eq!((host.closed().await, viewer.closed().await), (1012, 1012));
+        meet_again(&staying, &staying, &session, &device).await;
+    }
+    let counts = staying.signaling.registry().counts();
+    assert_eq!((counts.claimed, counts.ended), (20, 0));
+    assert_eq!(leaving.signaling.registry().counts().claimed, 0);
+}

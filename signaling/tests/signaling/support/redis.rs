@@ -1,0 +1,137 @@
+//! A Redis of the test's own, and a wire to it that can be cut.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use authloop_signaling::{Cluster, ClusterSettings};
+use tokio::{
+    io::copy_bidirectional,
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use super::SOON;
+
+/// Debian's `redis-server` on a free loopback port, without a file of its own.
+pub struct Redis {
+    port: u16,
+    process: Child,
+}
+
+impl Redis {
+    pub async fn start() -> Self {
+        let port = free_port();
+        let mut redis = Self {
+            port,
+            process: spawn(port),
+        };
+        redis.wait().await;
+        redis
+    }
+
+    /// What nodes need to know to meet here.
+    pub fn settings(&self) -> ClusterSettings {
+        settings(self.port)
+    }
+
+    /// A wire to it that can be cut.
+    pub async fn wire(&self) -> Wire {
+        Wire::to(([127, 0, 0, 1], self.port).into()).await
+    }
+
+    /// Dies, and comes back having forgotten everything, so long after.
+    pub async fn restart(&mut self, after: Duration) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        sleep(after).await;
+        self.process = spawn(self.port);
+        self.wait().await;
+    }
+
+    async fn wait(&mut self) {
+        let started = Instant::now();
+        while let Err(error) = Cluster::try_out(&self.settings()).await {
+            assert!(started.elapsed() < SOON, "redis-server: {error}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A TCP forwarder.
+pub struct Wire {
+    pub settings: ClusterSettings,
+    whole: watch::Sender<bool>,
+}
+
+impl Wire {
+    async fn to(redis: SocketAddr) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (whole, is_whole) = watch::channel(true);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut is_whole = is_whole.clone();
+                tokio::spawn(async move {
+                    if !*is_whole.borrow() {
+                        return;
+                    }
+                    let Ok(mut far) = TcpStream::connect(redis).await else {
+                        return;
+                    };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        _ = is_whole.wait_for(|whole| !whole) => {}
+                    }
+                });
+            }
+        });
+        Self {
+            settings: settings(port),
+            whole,
+        }
+    }
+
+    /// Cuts every connection, and lets none through.
+    pub fn cut(&self) {
+        self.whole.send_replace(false);
+    }
+
+    pub fn mend(&self) {
+        self.whole.send_replace(true);
+    }
+}
+
+/// Below the ports that Linux gives to whoever asks for any: while Redis is away, a node that connects
+/// to its port must find nobody there, not itself.
+fn free_port() -> u16 {
+    loop {
+        let port = 15_000 + u16::from_be_bytes(super::random()) % 10_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn settings(port: u16) -> ClusterSettings {
+    ClusterSettings::new(&format!("redis://127.0.0.1:{port}"), "test").unwrap()
+}
+
+fn spawn(port: u16) -> Child {
+    Command::new("redis-server")
+        .args(["--port", &port.to_string()])
+        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is missing: script/bootstrap --tests")
+}
