@@ -180,6 +180,10 @@ impl Peer {
         let sender = pc
             .add_track(Arc::clone(&track) as Arc<dyn TrackLocal>)
             .await?;
+        // A track would be offered in its own codec only, which Firefox does not always have.
+        for transceiver in pc.get_transceivers().await {
+            transceiver.set_codec_preferences(codecs()).await?;
+        }
         let channel = pc
             .create_data_channel(
                 CHANNEL_LABEL,
@@ -340,17 +344,8 @@ async fn read_feedback(track: Arc<TrackLocalStaticRTP>, events: mpsc::Sender<Pee
 
 fn media() -> Result<(MediaEngine, Registry, TargetBitrate), PeerError> {
     let mut media = MediaEngine::default();
-    for (codec, payload_type) in [
-        (Codec::H264, H264_PAYLOAD_TYPE),
-        (Codec::Vp8, VP8_PAYLOAD_TYPE),
-    ] {
-        media.register_codec(
-            RTCRtpCodecParameters {
-                rtp_codec: rtp_codec(codec),
-                payload_type,
-            },
-            RtpCodecKind::Video,
-        )?;
+    for codec in codecs() {
+        media.register_codec(codec, RtpCodecKind::Video)?;
     }
     media.register_header_extension(
         RTCRtpHeaderExtensionCapability {
@@ -371,6 +366,19 @@ fn media() -> Result<(MediaEngine, Registry, TargetBitrate), PeerError> {
         // After every interceptor that reads RTCP, so that none misses what this one drops.
         .with(Slot::from(14_000), feedback::KeyframeRequests::default());
     Ok((media, registry, target))
+}
+
+/// What is offered, best first.
+fn codecs() -> Vec<RTCRtpCodecParameters> {
+    [
+        (Codec::H264, H264_PAYLOAD_TYPE),
+        (Codec::Vp8, VP8_PAYLOAD_TYPE),
+    ]
+    .map(|(codec, payload_type)| RTCRtpCodecParameters {
+        rtp_codec: rtp_codec(codec),
+        payload_type,
+    })
+    .to_vec()
 }
 
 fn rtp_codec(codec: Codec) -> RTCRtpCodec {
@@ -434,5 +442,30 @@ fn local_addresses(ice: &LegIce) -> Result<Vec<SocketAddr>, PeerError> {
     match failure {
         Some(error) if addresses.is_empty() => Err(PeerError::Unroutable(error)),
         _ => Ok(addresses.into_iter().map(|ip| (ip, 0).into()).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn both_codecs_are_offered_best_first() {
+        let leg = LegIce {
+            generation: 1,
+            ufrag: "relayufrag".to_owned(),
+            pwd: "relaypasswordrelaypassword".to_owned(),
+            candidates: vec!["127.0.0.1:9".parse().unwrap()],
+            tcp: Vec::new(),
+            turn: None,
+        };
+
+        let (peer, _events, offer) = Peer::offer(&Certificate::generate().unwrap(), &leg)
+            .await
+            .unwrap();
+
+        let offered = sdp::video_payload_types(&offer);
+        assert_eq!(offered, [H264_PAYLOAD_TYPE, VP8_PAYLOAD_TYPE]);
+        peer.close().await;
     }
 }
