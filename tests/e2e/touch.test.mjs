@@ -55,15 +55,18 @@ class Hands {
     await this.touch("touchEnd");
   }
 
-  /** One finger along a straight way, in `steps` of a screen's refresh. */
+  /** One finger along a straight way, in `steps` of a screen's refresh; however slow this machine is, the finger is not. */
   async swipe(from, to, steps = 6) {
     const [a, b] = [await this.at(...from), await this.at(...to)];
-    await this.touch("touchStart", a);
-    for (let i = 1; i <= steps; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 16)); // a finger's speed is part of what it says
-      await this.touch("touchMove", [0, 1].map((k) => a[k] + ((b[k] - a[k]) * i) / steps));
-    }
-    await this.touch("touchEnd");
+    const start = Date.now();
+    const touch = async (type, after, ...points) => {
+      await new Promise((resolve) => setTimeout(resolve, start + after - Date.now()));
+      const touchPoints = points.map(([x, y]) => ({ x, y, id: 0 }));
+      await this.cdp.send("Input.dispatchTouchEvent", { type, touchPoints, timestamp: (start + after) / 1000 });
+    };
+    await touch("touchStart", 0, a);
+    for (let i = 1; i <= steps; i++) await touch("touchMove", 16 * i, [0, 1].map((k) => a[k] + ((b[k] - a[k]) * i) / steps));
+    await touch("touchEnd", 16 * steps + 8);
   }
 
   async mouse(x, y) {

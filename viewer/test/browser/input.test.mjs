@@ -103,8 +103,24 @@ test("without a pointer: in, out and done", async () => {
   await s.page.keyboard.press("Escape");
   await s.page.keyboard.press("Escape");
   assert.equal(await s.page.evaluate(() => document.activeElement.id), "done");
+  // On to the bar: what it says is heard with its button, and the whole of it opens and closes by keys.
+  const focused = () => s.page.evaluate(() => document.activeElement.id);
+  // Behind the last button comes the browser's own bar, where there is one.
+  for (let i = 0; i < 3 && (await focused()) !== "back"; i++) await s.page.keyboard.press("Tab");
+  assert.equal(await focused(), "back");
+  await s.page.keyboard.press("Tab");
+  assert.equal(await focused(), "site");
+  const heard = await s.page.locator("#site").ariaSnapshot();
+  for (const part of ["Secure site", "login.", "example.com", "End-to-end encrypted, verified", "About this page"]) assert.ok(heard.includes(part), heard);
+  await s.page.keyboard.press("Enter");
+  await s.page.waitForSelector("#sheet-site[open]");
+  assert.equal(await s.page.evaluate(() => document.activeElement.id), "sheet-site-title", "the sheet begins with its title");
+  await s.page.keyboard.press("Escape");
+  assert.equal(await s.page.evaluate(() => document.activeElement.id), "site");
+  await s.page.focus("#done");
   await s.page.keyboard.press("Enter");
   await inState(s.page, "ended");
+  assert.equal(await s.page.evaluate(() => document.activeElement.id), "ended-title");
   await s.close();
 });
 
