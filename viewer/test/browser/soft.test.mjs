@@ -1,4 +1,5 @@
-// Soft keyboards and input methods, replayed: Gboard, iOS, Korean, Japanese, dead keys, right to left.
+// Soft keyboards and input methods, played: Gboard, iOS, Korean, Japanese, dead keys, right to left. The sequences
+// follow what the specifications and the engines document; none was recorded from a phone.
 // Whatever they do to the local input, the remote field holds the same text, once.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
