@@ -66,11 +66,24 @@ async def test_the_callers_time_runs_out_and_the_session_goes_on(connect: Connec
     assert {request.method for request in host.requests} == {"GET"}
 
 
-async def test_a_forgotten_session_is_told_at_once(connect: Connect) -> None:
+async def test_a_session_that_never_was_is_told_at_once(connect: Connect) -> None:
     host = Host(error(404, "not_found"))
 
-    with pytest.raises(a.NotFoundError):
+    with pytest.raises(a.NotFoundError) as caught:
         await connect(host).handoffs.wait("hs_1")
+
+    assert not isinstance(caught.value, a.SessionForgottenError)
+
+
+async def test_a_session_that_a_restarted_host_forgot_is_told_as_such(connect: Connect) -> None:
+    host = Host(ok(CREATED), error(404, "not_found"), ok(session("ACTIVE", 4)), httpx.ConnectError("refused"), error(404, "not_found"))
+    client = connect(host)
+    handoff = await client.handoffs.create(cdp_url="c", service="S")
+
+    with pytest.raises(a.SessionForgottenError, match="restarted"):
+        await handoff.wait()
+    with pytest.raises(a.SessionForgottenError):
+        await client.handoffs.wait("hs_1")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +115,8 @@ async def test_done_without_a_condition_is_neither_yes_nor_no(connect: Connect) 
 
 
 async def test_cancel_resolve_and_list(connect: Connect) -> None:
-    host = Host(ok(CREATED), ok(session("CANCELLED", 9)), error(409, "session_ended"), ok({"sessions": [session()]}))
+    gone = session("CANCELLED", 9)
+    host = Host(ok(CREATED), ok(gone), error(409, "session_ended"), ok(gone), ok({"sessions": [session()]}))
     client = connect(host)
     handoff = await client.handoffs.create(cdp_url="c", service="S")
 
@@ -114,7 +128,26 @@ async def test_cancel_resolve_and_list(connect: Connect) -> None:
     assert cancelled.status == "CANCELLED"
     assert [s.session_id for s in sessions] == ["hs_1"]
     asked = [(request.method, request.url.path) for request in host.requests[1:]]
-    assert asked == [("DELETE", "/session/hs_1"), ("POST", "/session/hs_1/resolve"), ("GET", "/sessions")]
+    assert asked == [("DELETE", "/session/hs_1"), ("POST", "/session/hs_1/resolve"), ("GET", "/session/hs_1"), ("GET", "/sessions")]
+
+
+async def test_an_end_whose_answer_was_lost_is_no_error(connect: Connect) -> None:
+    cancelled, resolved = session("CANCELLED", 9), session("RESOLVED", 9, outcome=outcome("inconclusive", "agent_resolved"))
+    host = Host(
+        *(httpx.ReadError("lost"), error(409, "session_ended"), ok(cancelled)),
+        *(httpx.ReadError("lost"), error(409, "session_ended"), ok(resolved)),
+    )
+    handoffs = connect(host).handoffs
+
+    assert (await handoffs.cancel("hs_1")).status == "CANCELLED"
+    assert (await handoffs.resolve("hs_1")).status == "RESOLVED"
+
+
+async def test_an_expired_session_cannot_be_cancelled(connect: Connect) -> None:
+    host = Host(error(410, "session_expired"), ok(session("TIMEOUT", 9)))
+
+    with pytest.raises(a.SessionExpiredError):
+        await connect(host).handoffs.cancel("hs_1")
 
 
 async def test_an_id_cannot_leave_its_path(connect: Connect) -> None:

@@ -1,9 +1,9 @@
 /** The client of one `authloop-host serve`. */
 
-import { ProtocolError, StorageStateError, WaitTimeoutError } from "./errors.js";
+import { ApiError, ProtocolError, SessionForgottenError, StorageStateError, WaitTimeoutError, type ErrorCode } from "./errors.js";
 import { events } from "./events.js";
-import { Http, RETRY, sleep, type Retry } from "./http.js";
-import { Session, object, text, time, type CreateOptions, type HandoffEvent, type StorageState } from "./models.js";
+import { Http, RETRY, sleep, type Request, type Retry } from "./http.js";
+import { Session, object, text, time, type CreateOptions, type HandoffEvent, type Status, type StorageState } from "./models.js";
 import { StorageKey } from "./storage.js";
 
 export interface ClientOptions {
@@ -88,34 +88,30 @@ export class Handoffs {
   }
 
   /** Waits until the session has ended, over outages of the host; see `Handoff.wait`. */
-  async wait(id: string, { timeout = Infinity, signal }: WaitOptions = {}): Promise<Session> {
-    const until = performance.now() + timeout;
-    let version: number | null = null;
-    for (;;) {
-      const left = until - performance.now();
-      if (left <= 0) throw new WaitTimeoutError(`the session had not ended after ${timeout} ms`);
-      const seconds = Math.min(POLL, Math.ceil(left / 1000));
-      const since = version === null ? "" : `&since=${version}`;
-      const asked = performance.now();
-      const request = { method: "GET", path: `${path(id)}?wait=${seconds}${since}`, timeout: (seconds + 15) * 1000, signal } as const;
-      const session = new Session(await this.#http.ask(request, until));
-      if (session.ended) return session;
-      // Something between here and the host may not let polls be long.
-      if (session.version === version && performance.now() - asked < 500) {
-        await sleep(Math.min(1000, Math.max(0, until - performance.now())), signal);
-      }
-      version = session.version;
+  wait(id: string, options: WaitOptions = {}): Promise<Session> {
+    return waitFor(this.#http, id, options, false);
+  }
+
+  /** Ends the session as CANCELLED; one that is so already is no error. */
+  cancel(id: string): Promise<Session> {
+    return this.#end(id, { method: "DELETE", path: path(id) }, "CANCELLED");
+  }
+
+  /** Ends the session as RESOLVED, because the agent sees that the user is done; one that is so already is no error. */
+  resolve(id: string): Promise<Session> {
+    return this.#end(id, { method: "POST", path: `${path(id)}/resolve` }, "RESOLVED");
+  }
+
+  async #end(id: string, request: Request, wanted: Status): Promise<Session> {
+    try {
+      return new Session(await this.#http.ask(request));
+    } catch (error) {
+      if (!isCode(error, "session_ended") && !isCode(error, "session_expired")) throw error;
+      // It may be our own doing: the answer was lost, and this was the second attempt.
+      const session = await this.get(id);
+      if (session.status !== wanted) throw error;
+      return session;
     }
-  }
-
-  /** Ends the session as CANCELLED. */
-  async cancel(id: string): Promise<Session> {
-    return new Session(await this.#http.ask({ method: "DELETE", path: path(id) }));
-  }
-
-  /** Ends the session as RESOLVED, because the agent sees that the user is done. */
-  async resolve(id: string): Promise<Session> {
-    return new Session(await this.#http.ask({ method: "POST", path: `${path(id)}/resolve` }));
   }
 
   /** Each change, from the first kept one to the end, over outages of the host. */
@@ -162,9 +158,10 @@ export class Handoff {
    * Waits until the session has ended, however; `requireResolved()` of what it gives tells a failure.
    * @throws WaitTimeoutError it had not ended after `timeout` ms; it goes on
    * @throws ConnectionFailedError the host was away for longer than `retry` bears
+   * @throws SessionForgottenError the host was restarted, and the session ended with it
    */
-  wait(options?: WaitOptions): Promise<Session> {
-    return this.#handoffs.wait(this.id, options);
+  wait(options: WaitOptions = {}): Promise<Session> {
+    return waitFor(this.#http, this.id, options, true);
   }
 
   /** Each change until the end. */
@@ -192,6 +189,35 @@ export class Handoff {
 
 /** An id is opaque, so it is escaped. */
 const path = (id: string) => `/session/${encodeURIComponent(id)}`;
+
+/** Polls until the session has ended; `known`: the host has told of it before. */
+async function waitFor(http: Http, id: string, { timeout = Infinity, signal }: WaitOptions, known: boolean): Promise<Session> {
+  const until = performance.now() + timeout;
+  let version: number | null = null;
+  for (;;) {
+    const left = until - performance.now();
+    if (left <= 0) throw new WaitTimeoutError(`the session had not ended after ${timeout} ms`);
+    const seconds = Math.min(POLL, Math.ceil(left / 1000));
+    const since = version === null ? "" : `&since=${version}`;
+    const asked = performance.now();
+    const request = { method: "GET", path: `${path(id)}?wait=${seconds}${since}`, timeout: (seconds + 15) * 1000, signal } as const;
+    const session = new Session(
+      await http.ask(request, until).catch((error: unknown) => {
+        throw (known || version !== null) && isCode(error, "not_found") ? new SessionForgottenError(error) : error;
+      }),
+    );
+    if (session.ended) return session;
+    // Something between here and the host may not let polls be long.
+    if (session.version === version && performance.now() - asked < 500) {
+      await sleep(Math.min(1000, Math.max(0, until - performance.now())), signal);
+    }
+    version = session.version;
+  }
+}
+
+function isCode(error: unknown, code: ErrorCode): error is ApiError {
+  return error instanceof ApiError && error.code === code;
+}
 
 function contextOf({ url, wallType, hint }: CreateOptions) {
   if (url === undefined && wallType === undefined && hint === undefined) return undefined;

@@ -59,6 +59,13 @@ export class ApiError extends AuthloopError {
   }
 }
 
+/** The host knew this session and does not any more: it was restarted, and with it the session ended. */
+export class SessionForgottenError extends ApiError {
+  constructor(gone: ApiError) {
+    super(gone.status, gone.code, "the host does not know this session any more: it was restarted; create a new one", gone.details);
+  }
+}
+
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 

@@ -9,7 +9,8 @@
 
 export * from "./client.js";
 export {
-  ApiError, AuthloopError, ConnectionFailedError, NotSignedInError, ProtocolError, StorageStateError, WaitTimeoutError, type ErrorCode,
+  ApiError, AuthloopError, ConnectionFailedError, NotSignedInError, ProtocolError, SessionForgottenError, StorageStateError, WaitTimeoutError,
+  type ErrorCode,
 } from "./errors.js";
 export type { Retry } from "./http.js";
 export {

@@ -123,6 +123,29 @@ test("gives up after an outage too long, and at a session that is gone", async (
   assert.equal((await failure(handoffs.wait("hs_1"))).code, "not_found");
 });
 
+test("a session that a restarted host forgot is told as such", async (t) => {
+  const host = await start(t, { body: CREATED }, error(404, "not_found"), { body: session("ACTIVE", 4) }, { drop: true }, error(404, "not_found"));
+  const { handoffs } = host.client();
+  const handoff = await handoffs.create({ cdpUrl: "c", service: "S" });
+
+  assert.ok((await failure(handoff.wait())) instanceof a.SessionForgottenError);
+  assert.ok((await failure(handoffs.wait("hs_1"))) instanceof a.SessionForgottenError);
+});
+
+test("an end whose answer was lost is no error", async (t) => {
+  const host = await start(
+    t,
+    { drop: true }, error(409, "session_ended"), { body: session("CANCELLED", 9) },
+    { drop: true }, error(409, "session_ended"), { body: session("RESOLVED", 9) },
+    error(410, "session_expired"), { body: session("TIMEOUT", 9) },
+  );
+  const { handoffs } = host.client();
+
+  assert.equal((await handoffs.cancel("hs_1")).status, "CANCELLED");
+  assert.equal((await handoffs.resolve("hs_1")).status, "RESOLVED");
+  assert.equal((await failure(handoffs.cancel("hs_1"))).code, "session_expired");
+});
+
 test("the caller's time runs out, and the session goes on", async (t) => {
   const host = await start(t, ...Array<Reply>(50).fill({ body: session() }));
 
@@ -159,7 +182,8 @@ for (const [status, verdict, reason] of [
 
 test("cancels, resolves, lists, and keeps an id in its path", async (t) => {
   const host = await start(
-    t, { body: session("CANCELLED", 9) }, error(409, "session_ended"), { body: { sessions: [session()] } }, error(404, "not_found"),
+    t, { body: session("CANCELLED", 9) }, error(409, "session_ended"), { body: session("CANCELLED", 9) },
+    { body: { sessions: [session()] } }, error(404, "not_found"),
   );
   const { handoffs } = host.client();
 
@@ -170,6 +194,6 @@ test("cancels, resolves, lists, and keeps an id in its path", async (t) => {
 
   assert.deepEqual(
     host.asked.map((asked) => `${asked.method} ${asked.path}`),
-    ["DELETE /session/hs_1", "POST /session/hs_1/resolve", "GET /sessions", "GET /session/..%2Fsessions%3Fx%3D"],
+    ["DELETE /session/hs_1", "POST /session/hs_1/resolve", "GET /session/hs_1", "GET /sessions", "GET /session/..%2Fsessions%3Fx%3D"],
   );
 });

@@ -79,6 +79,10 @@ class NotFoundError(ApiError):
     """No such session of this key, or no storage state was asked for."""
 
 
+class SessionForgottenError(NotFoundError):
+    """The host knew this session and does not any more: it was restarted, and with it the session ended."""
+
+
 class SessionEndedError(ApiError):
     """The session is already in a terminal state."""
 

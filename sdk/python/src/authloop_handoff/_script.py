@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from ._errors import ConnectionFailedError, ProtocolError, WaitTimeoutError, api_error
+from ._errors import (
+    ConnectionFailedError,
+    NotFoundError,
+    ProtocolError,
+    SessionEndedError,
+    SessionForgottenError,
+    WaitTimeoutError,
+    api_error,
+)
 from ._models import Session, session_of
 
 T = TypeVar("T")
@@ -132,8 +140,8 @@ def get(session_id: str, retry: Retry) -> Script[Session]:
     return session_of((yield from ask(Request("GET", path(session_id)), retry)))
 
 
-def wait(session_id: str, timeout: float | None, retry: Retry) -> Script[Session]:
-    """Polls until the session has ended."""
+def wait(session_id: str, timeout: float | None, retry: Retry, *, known: bool = False) -> Script[Session]:
+    """Polls until the session has ended; ``known``: the host has told of it before."""
     until = math.inf if timeout is None else time.monotonic() + timeout
     query: dict[str, str] = {}
     version: int | None = None
@@ -145,7 +153,12 @@ def wait(session_id: str, timeout: float | None, retry: Retry) -> Script[Session
         query["wait"] = str(seconds)
         asked = time.monotonic()
         request = Request("GET", path(session_id), dict(query), timeout=seconds + _SLACK)
-        session = session_of((yield from ask(request, retry, until)))
+        try:
+            session = session_of((yield from ask(request, retry, until)))
+        except NotFoundError as gone:
+            if known or version is not None:
+                raise _forgotten(gone) from gone
+            raise
         if session.ended:
             return session
         # Something between here and the host may not let polls be long.
@@ -155,6 +168,27 @@ def wait(session_id: str, timeout: float | None, retry: Retry) -> Script[Session
         query["since"] = str(version)
 
 
-def end(method: str, where: str, retry: Retry) -> Script[Session]:
-    """Ends the session, as cancelled or resolved."""
-    return session_of((yield from ask(Request(method, where), retry)))
+def cancel(session_id: str, retry: Retry) -> Script[Session]:
+    """Ends the session as CANCELLED."""
+    return (yield from _end(Request("DELETE", path(session_id)), session_id, "CANCELLED", retry))
+
+
+def resolve(session_id: str, retry: Retry) -> Script[Session]:
+    """Ends the session as RESOLVED."""
+    return (yield from _end(Request("POST", path(session_id, "resolve")), session_id, "RESOLVED", retry))
+
+
+def _end(request: Request, session_id: str, wanted: str, retry: Retry) -> Script[Session]:
+    try:
+        return session_of((yield from ask(request, retry)))
+    except SessionEndedError as ended:
+        # It may be our own doing: the answer was lost, and this was the second attempt.
+        session = yield from get(session_id, retry)
+        if session.status == wanted:
+            return session
+        raise ended
+
+
+def _forgotten(gone: NotFoundError) -> SessionForgottenError:
+    why = "the host does not know this session any more: it was restarted; create a new one"
+    return SessionForgottenError(gone.status, gone.code, why, gone.details)

@@ -79,12 +79,12 @@ class Handoffs:
         return self._run(_script.wait(session_id, timeout, self._retry))
 
     def cancel(self, session_id: str) -> Session:
-        """Ends the session as CANCELLED."""
-        return self._run(_script.end("DELETE", path(session_id), self._retry))
+        """Ends the session as CANCELLED; one that is so already is no error."""
+        return self._run(_script.cancel(session_id, self._retry))
 
     def resolve(self, session_id: str) -> Session:
-        """Ends the session as RESOLVED, because the agent sees that the user is done."""
-        return self._run(_script.end("POST", path(session_id, "resolve"), self._retry))
+        """Ends the session as RESOLVED, because the agent sees that the user is done; one that is so already is no error."""
+        return self._run(_script.resolve(session_id, self._retry))
 
     def events(self, session_id: str, *, stream_token: str | None = None) -> Iterator[Event]:
         """Each change, from the first kept one to the end, over outages of the host."""
@@ -172,8 +172,9 @@ class Handoff:
         Raises:
             WaitTimeoutError: it had not ended after ``timeout`` seconds; it goes on.
             ConnectionFailedError: the host was away for longer than ``Retry`` bears.
+            SessionForgottenError: the host was restarted, and the session ended with it.
         """
-        return self._handoffs.wait(self.id, timeout)
+        return self._handoffs._run(_script.wait(self.id, timeout, self._handoffs._retry, known=True))
 
     def events(self) -> Iterator[Event]:
         """Each change until the end."""
