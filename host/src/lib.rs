@@ -10,6 +10,7 @@ pub mod encode;
 pub mod gate;
 pub mod handoff;
 pub mod input;
+mod limit;
 pub mod mcp;
 pub mod peer;
 pub mod signal;

@@ -24,8 +24,12 @@ use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::limit::Limited;
 pub use api::{Api, ApiError};
 pub use tools::{Defaults, Tools};
+
+/// Connections at once; further ones wait in the system's queue.
+const MAX_CONNECTIONS: usize = 512;
 
 /// Why the server ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +85,7 @@ pub async fn serve_http(
     let router = axum::Router::new()
         .nest_service("/mcp", service)
         .layer(middleware::from_fn_with_state(Arc::new(token), guard));
-    axum::serve(listener, router)
+    axum::serve(Limited::new(listener, MAX_CONNECTIONS), router)
         .with_graceful_shutdown(cancel.cancelled_owned())
         .await?;
     Ok(())

@@ -242,6 +242,19 @@ pub struct SessionList {
     pub sessions: Vec<SessionView>,
 }
 
+/// One event of `GET /session/{id}/events`.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes what is written as text")]
+pub struct StreamedEvent {
+    /// The session's version, for `Last-Event-ID`.
+    pub id: String,
+    /// What happened.
+    #[schema(example = "session.resolved")]
+    pub event: String,
+    /// A `SessionView`, as JSON.
+    pub data: String,
+}
+
 /// `GET /session/{id}/storage-state`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SealedState {

@@ -39,6 +39,8 @@ pub(super) enum ApiError {
     NoSession,
     #[error("this session's storage state was not asked for")]
     NoState,
+    #[error("the browser gave no storage state")]
+    StateLost,
     #[error("there is no such path")]
     NoPath,
     #[error("this path does not take this method")]
@@ -85,7 +87,9 @@ impl ApiError {
             Self::Invalid { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
-            Self::NoSession | Self::NoState | Self::NoPath => (StatusCode::NOT_FOUND, "not_found"),
+            Self::NoSession | Self::NoState | Self::StateLost | Self::NoPath => {
+                (StatusCode::NOT_FOUND, "not_found")
+            }
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Ended(_) => (StatusCode::CONFLICT, "session_ended"),
             Self::Expired => (StatusCode::GONE, "session_expired"),

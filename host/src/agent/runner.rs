@@ -53,6 +53,18 @@ pub enum RunError {
     Internal(String),
 }
 
+impl RunError {
+    /// What broke, in a word.
+    pub(super) fn at(&self) -> &'static str {
+        match self {
+            Self::Browser(_) => "browser",
+            Self::Signaling(_) => "signaling",
+            Self::Order(_) => "order",
+            Self::Internal(_) => "host",
+        }
+    }
+}
+
 /// Carries sessions through.
 #[async_trait::async_trait]
 pub trait Runner: Send + Sync + 'static {

@@ -17,12 +17,16 @@ use super::routes;
 use super::runner::Runner;
 use super::sessions::Sessions;
 use super::webhook::{WebhookPolicy, Webhooks};
+use crate::limit::Limited;
 
 /// How long sessions and webhooks may take to end once the service is told to stop.
 const STOP: Duration = Duration::from_secs(8);
 
 /// How long clients may keep a request open after that.
 const CLOSE: Duration = Duration::from_secs(2);
+
+/// Connections at once, polls and streams included; further ones wait in the system's queue.
+const MAX_CONNECTIONS: usize = 1024;
 
 /// Why the service does not run.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +123,8 @@ impl Service {
         let routes = routes::router(Arc::clone(&self.app));
         let (sessions, tasks) = (self.stop, self.tasks);
         let stopping = sessions.clone();
-        let server = axum::serve(self.listener, routes).with_graceful_shutdown(async move {
+        let listener = Limited::new(self.listener, MAX_CONNECTIONS);
+        let server = axum::serve(listener, routes).with_graceful_shutdown(async move {
             stop.cancelled().await;
             stopping.cancel();
         });

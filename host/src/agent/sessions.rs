@@ -3,9 +3,11 @@
 mod handle;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -133,7 +135,10 @@ impl Sessions {
                 }
             })
         };
-        let end = self.runner.run(order, cancel, finish, report).await;
+        let running = self.runner.run(order, cancel, finish, report);
+        // A session must end whatever happens: an agent may be waiting for that without a limit.
+        let end = AssertUnwindSafe(running).catch_unwind().await;
+        let end = end.unwrap_or_else(|_| Err(RunError::Internal("the handoff failed".to_owned())));
         match handle.get() {
             Some(handle) => self.end(handle, end),
             None => {
@@ -165,7 +170,9 @@ impl Sessions {
 
     fn end(&self, handle: &Arc<Handle>, end: Result<Ended, RunError>) {
         if let Err(error) = &end {
-            tracing::warn!(session = handle.id, %error, "a session broke");
+            // The text may hold the browser's address.
+            tracing::debug!(session = handle.id, %error, "why a session broke");
+            tracing::warn!(session = handle.id, at = error.at(), "a session broke");
         }
         let event = handle.end(end, self.keep);
         self.tell(handle, event);

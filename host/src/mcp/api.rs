@@ -235,6 +235,11 @@ impl Api {
         .await
     }
 
+    /// What is to be said of an API that hangs.
+    pub fn away(&self) -> ApiError {
+        ApiError::Unreachable(self.url.clone())
+    }
+
     /// Escapes each segment: an id comes from a model, and must not leave its place.
     fn endpoint(&self, path: &[&str]) -> Url {
         let mut url = self.url.clone();
@@ -256,7 +261,7 @@ impl Api {
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<T, ApiError> {
-        let unreachable = |_| ApiError::Unreachable(self.url.clone());
+        let unreachable = |_| self.away();
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?;

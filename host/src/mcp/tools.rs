@@ -14,7 +14,7 @@ use rmcp::{ServerHandler, model::Implementation};
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::api::{Api, ApiError, Context, NewSession, Session};
 use super::elicit::{Asked, Elicitor, Failed};
@@ -24,6 +24,8 @@ use super::request::{GetStatus, RequestLogin};
 
 /// How long one poll lasts, so that there is progress to tell.
 const POLL: Duration = Duration::from_secs(10);
+/// How long the last answer may take beyond a call's patience.
+const SLACK: Duration = Duration::from_secs(4);
 /// Between two tries while the agent API is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -79,8 +81,8 @@ impl Tools {
             if !answer.accepted {
                 self.give_up(&answer.session_id).await;
             }
-            let report = Report::of(&self.follow(&answer.session_id, context).await?);
-            return Ok(success(&report.going_on_at(answer.cdp_url)));
+            let session = self.follow_call(&answer.session_id, context).await?;
+            return Ok(success(&Report::of(&session).going_on_at(answer.cdp_url)));
         }
         let asked: RequestLogin = arguments(call)?;
         let cdp_url = asked
@@ -114,16 +116,11 @@ impl Tools {
         let id = &created.session_id;
         if let Some(failure) = failure {
             tokio::select! {
-                session = self.follow(id, context) => {
+                session = self.follow_call(id, context) => {
                     let report = Report::of(&session?);
                     return Ok(success(&report.going_on_at(created.cdp_url)));
                 }
                 Ok(Failed) = failure => {}
-                () = context.ct.cancelled() => {
-                    // Nobody would learn of its end.
-                    self.give_up(id).await;
-                    return Err(Failure::Cancelled);
-                }
             }
         }
         // Only this answer can bring the link to the user, so it must not wait.
@@ -144,6 +141,22 @@ impl Tools {
         }
     }
 
+    /// As [`Tools::follow`], for the call that the handoff belongs to: a client that cancels it would not
+    /// learn of the end, so that is one.
+    async fn follow_call(
+        &self,
+        id: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Session, Failure> {
+        tokio::select! {
+            session = self.follow(id, context) => Ok(session?),
+            () = context.ct.cancelled() => {
+                self.give_up(id).await;
+                Err(Failure::Cancelled)
+            }
+        }
+    }
+
     /// Follows a session until it ends or patience does, telling its progress.
     async fn follow(
         &self,
@@ -156,7 +169,10 @@ impl Tools {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let wait = POLL.min(Duration::from_secs(left.as_secs()));
-            match self.api.session(id, wait, known).await {
+            let asking = self.api.session(id, wait, known);
+            // Many clients give a call up after a minute, also when it is the API that hangs.
+            let answer = timeout_at(until + SLACK, asking).await;
+            match answer.unwrap_or_else(|_| Err(self.api.away())) {
                 Ok(session) if session.status.ended() || wait.is_zero() => return Ok(session),
                 Ok(session) => {
                     known = Some(session.version);

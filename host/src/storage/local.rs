@@ -90,7 +90,7 @@ async fn read_on(
             "expression": INDEXED_DB, "returnByValue": true, "awaitPromise": true,
         });
         let mut answer = reader.call("Runtime.evaluate", params).await?;
-        Ok((items, databases(origin, answer["result"]["value"].take())))
+        Ok((items, databases(answer["result"]["value"].take())))
     };
     tokio::select! {
         read = reading => read,
@@ -107,7 +107,7 @@ fn parse(entries: &str) -> Option<Vec<Item>> {
 }
 
 /// What the script gave. Databases that cannot be read are left out: the rest is worth having.
-fn databases(origin: &str, answer: Value) -> SecretString {
+fn databases(answer: Value) -> SecretString {
     #[derive(Deserialize)]
     struct Read {
         databases: SecretString,
@@ -118,12 +118,12 @@ fn databases(origin: &str, answer: Value) -> SecretString {
             if serde_json::from_str::<IgnoredAny>(databases.expose_secret()).is_ok() =>
         {
             if skipped > 0 {
-                tracing::warn!(origin, skipped, "databases or records were left out");
+                tracing::warn!(skipped, "databases or records were left out");
             }
             databases
         }
         _ => {
-            tracing::warn!(origin, "the databases could not be read");
+            tracing::warn!("the databases could not be read");
             NO_DATABASES.into()
         }
     }

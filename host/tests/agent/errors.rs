@@ -281,6 +281,32 @@ async fn too_many_requests_are_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_stream_token_is_no_way_around_the_limit() {
+    let config = Config {
+        rate: NonZeroU32::MIN,
+        ..Config::default()
+    };
+    let stage = Stage::with(config).await;
+    let made = stage
+        .post("/session")
+        .json(&json!({ "service": "Bank", "cdp_url": "http://127.0.0.1:1" }));
+    let created = json_of(made).await;
+    let token = created["stream_token"].as_str().unwrap();
+    let id = created["session_id"].as_str().unwrap();
+
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let stream = stage.get(&format!("/session/{id}/events"));
+        answers.push(stream.bearer_auth(token).send().await.unwrap());
+    }
+
+    assert_eq!(error_of(answers.pop().unwrap()).await.1, "rate_limited");
+    assert_eq!(answers[0].status(), 200);
+    drop(answers);
+    stage.close().await;
+}
+
+#[tokio::test]
 async fn web_pages_and_foreign_names_are_refused() {
     let stage = Stage::open().await;
     let cases = [

@@ -87,6 +87,21 @@ async fn each_end_has_its_status_and_reason() {
 }
 
 #[tokio::test]
+async fn a_handoff_that_panics_has_ended() {
+    let stage = Stage::open().await;
+    let id = stage.session().await;
+
+    stage.cue(0, Cue::Panic);
+
+    let session = stage.ended(&id).await;
+    assert_eq!(
+        (&session["status"], &session["outcome"]["reason"]),
+        (&"ERROR".into(), &"internal".into())
+    );
+    stage.close().await;
+}
+
+#[tokio::test]
 async fn the_agent_ends_a_session_once() {
     let stage = Stage::open().await;
     let cancelled = stage.session().await;

@@ -21,6 +21,8 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 pub enum Cue {
     State(HandoffState),
     End(Result<Ended, RunError>),
+    /// It has a bug.
+    Panic,
 }
 
 /// What happens to a session's start.
@@ -70,6 +72,7 @@ impl Runner for Played {
                 cue = cue.recv() => match cue {
                     Some(Cue::State(state)) => report(HandoffEvent::State(state)),
                     Some(Cue::End(end)) => return end,
+                    Some(Cue::Panic) => panic!("played"),
                     None => std::future::pending().await,
                 },
             }

@@ -228,6 +228,39 @@ async fn a_state_that_nobody_fetches_is_forgotten() {
 }
 
 #[tokio::test]
+async fn of_two_who_ask_at_once_one_gets_the_state_and_what_is_not_there_is_not_found() {
+    let stage = Stage::open().await;
+    let (_, public) = Kem::gen_keypair();
+    let body = json!({
+        "service": "Bank", "cdp_url": "http://127.0.0.1:1", "storage_state": { "recipient": to_b64u(&public.to_bytes()) },
+    });
+    let paths = [
+        format!(
+            "/session/{}/storage-state",
+            stage.session_of(body.clone()).await
+        ),
+        format!("/session/{}/storage-state", stage.session_of(body).await),
+    ];
+    stage.cue(0, Cue::End(Ok(resolved(true, Conclusion::Unchecked))));
+    stage.cue(1, Cue::End(Ok(resolved(false, Conclusion::Unchecked))));
+    for path in &paths {
+        stage.ended(path.split('/').nth(2).unwrap()).await;
+    }
+
+    let asked = futures_util::future::join_all((0..8).map(|_| stage.get(&paths[0]).send())).await;
+    let lost = stage.get(&paths[1]).send().await.unwrap();
+
+    let mut answers: Vec<u16> = asked
+        .into_iter()
+        .map(|a| a.unwrap().status().as_u16())
+        .collect();
+    answers.sort_unstable();
+    assert_eq!(answers, [200, 410, 410, 410, 410, 410, 410, 410]);
+    assert_eq!(error_of(lost).await.0, 404);
+    stage.close().await;
+}
+
+#[tokio::test]
 async fn the_document_is_served_and_names_every_path() {
     let stage = Stage::open().await;
 

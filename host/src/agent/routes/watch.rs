@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use tokio::sync::watch;
 
+use crate::agent::api::StreamedEvent;
 use crate::agent::auth::bearer;
 use crate::agent::error::{ApiError, ErrorBody};
 use crate::agent::service::App;
@@ -33,7 +34,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
         ("Last-Event-ID" = Option<String>, Header, description = "The last version seen"),
     ),
     responses(
-        (status = 200, description = "Each event's data is a `SessionView`", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Each event's data is a `SessionView`", body = StreamedEvent, content_type = "text/event-stream"),
         (status = 204, description = "Nothing more comes after `Last-Event-ID`"),
         (status = 401, description = "Neither key nor token", body = ErrorBody),
         (status = 403, description = "Another machine's name, or a web page", body = ErrorBody),
@@ -49,7 +50,10 @@ pub(super) async fn events(
     let presented = bearer(&headers);
     let owner = app.keys.owner(presented);
     let handle = match (owner, app.sessions.find(&id)) {
-        (_, Ok(handle)) if presented.is_some_and(|t| handle.is_streamed_by(t)) => handle,
+        (_, Ok(handle)) if presented.is_some_and(|t| handle.is_streamed_by(t)) => {
+            app.rates.check(handle.owner)?;
+            handle
+        }
         (Some(owner), _) => {
             app.rates.check(owner)?;
             app.sessions.get(owner, &id)?

@@ -21,7 +21,7 @@ use crate::agent::session::{Event, Session};
 use crate::agent::webhook::Hook;
 
 pub(in crate::agent) struct Handle {
-    pub(super) owner: Owner,
+    pub(in crate::agent) owner: Owner,
     pub(in crate::agent) id: String,
     pub(super) stream_token: Zeroizing<String>,
     pub(super) created: Instant,
@@ -158,9 +158,15 @@ impl Handle {
             return Err(ApiError::NotResolved);
         }
         self.forget_state(Instant::now());
-        match std::mem::replace(&mut *lock(&self.state), State::Gone) {
-            State::Sealed { state, .. } => Ok(state),
-            State::NotThere | State::Gone => Err(ApiError::AlreadyRead),
+        let mut state = lock(&self.state);
+        match &*state {
+            // Whoever comes second finds it gone, however close behind.
+            State::Sealed { .. } => match std::mem::replace(&mut *state, State::Gone) {
+                State::Sealed { state, .. } => Ok(state),
+                State::NotThere | State::Gone => Err(ApiError::AlreadyRead),
+            },
+            State::NotThere => Err(ApiError::StateLost),
+            State::Gone => Err(ApiError::AlreadyRead),
         }
     }
 

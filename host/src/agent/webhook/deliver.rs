@@ -58,7 +58,7 @@ impl Delivery {
             let host = self.hook.url.host_str().unwrap_or_default();
             tracing::debug!(host, attempt, %failure, "a webhook was not delivered");
             if failure.is_final() || attempt == self.retry.attempts {
-                tracing::warn!(host, attempt, %failure, "a webhook is given up");
+                tracing::warn!(attempt, %failure, "a webhook is given up");
                 return;
             }
             let jitter = 0.8 + 0.4 * rand::random::<f64>();
