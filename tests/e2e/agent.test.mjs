@@ -226,6 +226,9 @@ scenario("what cannot be checked is left open; a user who is sure finishes anywa
   const viewer = await claimed(world, url, "phone");
   // A selector that no browser takes leaves it open whether the user is signed in.
   await viewer.done();
+  await viewer.page.waitForSelector("#sheet-checked[open]");
+  assert.match(await viewer.page.textContent("#sheet-checked-title"), /no answer/);
+  await viewer.page.click("#checked-finish");
   const open = await agent.over(id);
   assert.deepEqual([open.outcome.verdict, open.outcome.reason], ["inconclusive", "not_checkable"]);
   assert.deepEqual(open.outcome.evidence.map((e) => e.met), [false, null]);

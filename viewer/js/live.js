@@ -140,7 +140,7 @@ export class Live {
       case "dialog_closed":
         return this.dialogs.closed(output.id);
       case "checked":
-        return openChecked();
+        return openChecked(output.verdict);
       case "notice":
         return notice(output.code, output.message);
       case "refused":

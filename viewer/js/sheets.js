@@ -28,7 +28,7 @@ export function wireDecline(decline) {
 }
 
 /**
- * The host looked, and the user does not seem to be signed in.
+ * The host looked, and the user does not seem to be signed in, or nobody can tell.
  * @param {{finishAnyway: () => void, goOn: () => void}} on
  */
 export function wireChecked(on) {
@@ -42,8 +42,12 @@ export function wireChecked(on) {
   sheet.addEventListener("close", () => sheet.returnValue === "finish" || on.goOn());
 }
 
-export function openChecked() {
+/** @param {"signed_in" | "not_signed_in" | "inconclusive"} verdict */
+export function openChecked(verdict) {
   const sheet = dialog("sheet-checked");
+  const which = verdict === "inconclusive" ? "checked.unclear_" : "checked.";
+  el("sheet-checked-title").textContent = t(`${which}title`);
+  el("sheet-checked-text").textContent = t(`${which}text`);
   sheet.returnValue = "";
   if (!sheet.open) sheet.showModal();
   button("checked-retry").focus();

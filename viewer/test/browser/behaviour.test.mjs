@@ -299,14 +299,18 @@ test("dialogs of the page", async () => {
 
 test("Done too early: the user is told, goes on, or finishes anyway", async () => {
   const s = await live();
-  const checked = () => s.host.evaluate(() => fake.output({ t: "checked", verdict: "not_signed_in", message: "Not yet." }));
+  const checked = (verdict = "not_signed_in") => s.host.evaluate((verdict) => fake.output({ t: "checked", verdict, message: "Not yet." }), verdict);
+  const title = () => s.page.textContent("#sheet-checked-title");
   await checked();
   await s.page.waitForSelector("#sheet-checked[open]");
   assert.equal(await s.page.evaluate(() => document.activeElement.id), "checked-retry");
   await s.page.keyboard.press("Enter");
   await s.page.waitForSelector("#sheet-checked:not([open])", { state: "attached" });
   assert.deepEqual(await s.host.evaluate(() => fake.events.filter((e) => e.t === "finish_anyway")), []);
-  await checked();
+  assert.match(await title(), /not look signed in/);
+  await checked("inconclusive");
+  await s.page.waitForSelector("#sheet-checked[open]");
+  assert.match(await title(), /no answer/);
   await s.page.click("#checked-finish");
   await s.host.waitForFunction(() => fake.events.some((e) => e.t === "finish_anyway"));
   await noError(s.host);

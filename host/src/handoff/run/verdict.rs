@@ -125,7 +125,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
     /// The user is done although the browser does not show it.
     pub(super) async fn finish_anyway(&mut self) -> HandoffEnd {
         let conclusion = match self.verifier.failed.take() {
-            Some(finding) => Conclusion::Anyway(finding),
+            Some(finding) => by_finding(finding),
             None => match self.verifier.looker.clone() {
                 Some(looker) => by_finding(looker.look().await),
                 None => Conclusion::Unchecked,
@@ -139,12 +139,16 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
         if asked {
             self.verifier.checking = false;
         }
-        if finding.verdict != Verdict::NotSignedIn {
-            return Ok(Some(self.resolve(Conclusion::Checked(finding)).await));
-        }
+        let message = match finding.verdict {
+            Verdict::SignedIn => {
+                return Ok(Some(self.resolve(Conclusion::Checked(finding)).await));
+            }
+            Verdict::NotSignedIn => "The browser does not show that you are signed in.",
+            Verdict::Inconclusive => "The browser did not answer the check.",
+        };
         let checked = OutputMessage::Checked {
             verdict: finding.verdict,
-            message: "The browser does not show that you are signed in.".to_owned(),
+            message: message.to_owned(),
         };
         self.verifier.failed = Some(finding);
         if self.connection.as_ref().is_some_and(|c| c.verified) {
