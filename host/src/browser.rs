@@ -19,7 +19,6 @@ mod transport;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -127,23 +126,6 @@ impl Browser {
         }));
         browser.greet().await?;
         Ok(browser)
-    }
-
-    /// Connects to the browser behind a gate, past it.
-    pub(crate) async fn connect_past(
-        address: &str,
-        control: &SecretString,
-    ) -> Result<Self, BrowserError> {
-        let socket = endpoint::past(address, control).await?;
-        Self::start(Transport::socket(socket), None, false).await
-    }
-
-    /// The address of something beside the browser at `address`, and a client to ask it by.
-    pub(crate) fn aside(
-        address: &str,
-        page: &str,
-    ) -> Result<(url::Url, reqwest::Client), BrowserError> {
-        endpoint::aside(address, page)
     }
 
     /// The protocol's description, as the browser at `address` gives it.

@@ -1,24 +1,26 @@
 //! The gate: agents reach the browser through it, and while the user has the browser it is shut.
 //!
 //! [`Gate::start`] listens, [`Gate::add_browser`] puts one browser behind it, and
-//! [`GatedBrowser::close`] and [`GatedBrowser::open`] are the two ends of a handoff. What is stopped,
+//! [`GatedBrowser::close`] and [`Lease::open`] are the two ends of a handoff. What is stopped,
 //! and what cannot be, is in `docs/GATE.md`.
 
 mod actor;
 mod clean;
+mod control;
 mod core;
 mod hosts;
 mod http;
+mod lease;
 mod remote;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +29,9 @@ use crate::browser::{Browser, BrowserError, Launch, Page, Piped};
 use actor::Mux;
 
 pub use self::core::Mode;
-pub use remote::RemoteGate;
+pub use control::ControlSocket;
+pub use lease::{Lease, LocalLease};
+pub use remote::{RemoteGate, RemoteLease};
 
 /// Browsers behind one gate.
 const MAX_BROWSERS: usize = 256;
@@ -79,11 +83,19 @@ pub enum GateError {
     /// No more browsers fit.
     #[error("the gate has {MAX_BROWSERS} browsers, which is all it takes")]
     Full,
+    /// The control socket cannot be made.
+    #[error("no control socket at {}: {reason}", path.display())]
+    Control {
+        /// Where it was to be.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
     /// Another process's gate refused or is away.
-    #[error("the gate at {host}: {reason}")]
+    #[error("the gate of {}: {reason}", path.display())]
     Remote {
-        /// Host and port.
-        host: String,
+        /// Its control socket.
+        path: PathBuf,
         /// What went wrong.
         reason: String,
     },
@@ -147,7 +159,6 @@ impl Gate {
         let browser = Browser::over(mux.ungated().await?).await?;
         let gated = GatedBrowser(Arc::new(Gated {
             token: random_token(),
-            control: SecretString::from(random_token()),
             id: random_token(),
             address: self.0.address,
             mux,
@@ -205,8 +216,6 @@ pub struct GatedBrowser(Arc<Gated>);
 struct Gated {
     /// In the agents' address.
     token: String,
-    /// Opens the host's own way.
-    control: SecretString,
     /// The browser socket's name.
     id: String,
     address: SocketAddr,
@@ -236,9 +245,10 @@ impl GatedBrowser {
         format!("ws://{address}/{token}/devtools/browser/{id}")
     }
 
-    /// What another process must show to close the gate; never give it to an agent.
-    pub fn control_token(&self) -> &SecretString {
-        &self.0.control
+    /// Lets other processes of this user close the gate, by a Unix socket at `path`. Must be called
+    /// inside a tokio runtime.
+    pub fn listen_control(&self, path: &Path) -> Result<ControlSocket, GateError> {
+        control::listen(self.clone(), path)
     }
 
     /// The browser itself, past the gate: for the host alone.
@@ -256,32 +266,41 @@ impl GatedBrowser {
         self.0.mux.set_mode(mode).await
     }
 
-    /// Shuts agents out in favour of `handoff`, and gives every page a new document. Returns once
-    /// no script of an agent's is left in a page.
+    /// Shuts agents out in favour of `handoff`, for as long as the lease lives, and gives every page a
+    /// new document. Returns once no script of an agent's is left in a page.
     ///
     /// # Errors
-    /// [`GateError::Taken`] if it is closed already: what one handoff opens, another may still need closed.
-    pub async fn close(&self, handoff: &str) -> Result<(), GateError> {
+    /// [`GateError::Taken`] if it is closed already: what one handoff opens, another may still need
+    /// closed. After any other error the gate opens again by itself.
+    pub async fn close(&self, handoff: &str) -> Result<Lease, GateError> {
         let mut keeping = self.0.changing.lock().await;
         if self.0.closed.swap(true, Ordering::SeqCst) {
             return Err(GateError::Taken);
         }
+        let lease = Lease::Local(LocalLease::new(self.clone()));
         let kept = self.0.mux.close(handoff).await?;
         keeping.extend(clean::keep(&self.0.browser, kept).await);
         clean::renew(&self.0.browser).await?;
         keeping.extend(clean::bypass_workers(&self.0.browser).await?);
-        Ok(())
+        Ok(lease)
     }
 
     /// Clears what the user left behind and lets agents go on. If the browser cannot be cleared,
-    /// the gate stays closed.
-    pub async fn open(&self) -> Result<(), GateError> {
-        let mut keeping = self.0.changing.lock().await;
-        clean::clear(&self.0.browser).await?;
-        clean::release(std::mem::take(&mut *keeping)).await;
-        self.0.mux.open().await?;
-        self.0.closed.store(false, Ordering::SeqCst);
-        Ok(())
+    /// the gate stays closed. Carried through even if the caller goes away: half an opening is none.
+    async fn open(&self) -> Result<(), GateError> {
+        let browser = self.clone();
+        let opening = tokio::spawn(async move {
+            let mut keeping = browser.0.changing.lock().await;
+            if !browser.is_closed() {
+                return Ok(());
+            }
+            clean::clear(&browser.0.browser).await?;
+            clean::release(std::mem::take(&mut *keeping)).await;
+            browser.0.mux.open().await?;
+            browser.0.closed.store(false, Ordering::SeqCst);
+            Ok(())
+        });
+        opening.await.unwrap_or(Err(GateError::BrowserGone))
     }
 
     /// Whether agents are shut out.
@@ -302,12 +321,6 @@ impl GatedBrowser {
     /// Whether the browser is gone.
     pub fn is_gone(&self) -> bool {
         self.0.mux.is_gone()
-    }
-
-    fn proves_control(&self, shown: &str) -> bool {
-        use subtle::ConstantTimeEq as _;
-        let control = self.0.control.expose_secret().as_bytes();
-        control.ct_eq(shown.as_bytes()).into()
     }
 }
 
@@ -338,18 +351,10 @@ impl HandoffGate {
     }
 
     /// As [`GatedBrowser::close`].
-    pub async fn close(&self, handoff: &str) -> Result<(), GateError> {
+    pub async fn close(&self, handoff: &str) -> Result<Lease, GateError> {
         match self {
             Self::Local(gated) => gated.close(handoff).await,
             Self::Remote(remote) => remote.close(handoff).await,
-        }
-    }
-
-    /// As [`GatedBrowser::open`].
-    pub async fn open(&self) -> Result<(), GateError> {
-        match self {
-            Self::Local(gated) => gated.open().await,
-            Self::Remote(remote) => remote.open().await,
         }
     }
 }

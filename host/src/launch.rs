@@ -2,15 +2,12 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use authloop_host::browser::Launch;
 use authloop_host::gate::{Gate, GateConfig, GatedBrowser, Mode, Upstream};
 use clap::ValueEnum;
-use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -47,9 +44,9 @@ pub struct LaunchArgs {
     /// A name, besides localhost and addresses, under which agents reach this; may be given several times.
     #[arg(long = "allow-host", value_delimiter = ',')]
     allow_host: Vec<String>,
-    /// Write the control token here (mode 0600), for `handoff --gate-control-file`; keep it from agents.
-    #[arg(long)]
-    control_file: Option<PathBuf>,
+    /// Make a Unix socket here (mode 0600), for `handoff --gate-control-socket`; keep it from agents.
+    #[arg(long, env = "AUTHLOOP_HOST_CONTROL_SOCKET")]
+    control_socket: Option<PathBuf>,
     /// Print one JSON object per line instead of text.
     #[arg(long)]
     json: bool,
@@ -98,9 +95,10 @@ async fn serve(args: &LaunchArgs, stop: CancellationToken) -> anyhow::Result<()>
     })
     .await?;
     let browser = gate.add_browser(upstream(args)).await?;
-    if let Some(path) = &args.control_file {
-        write_token(path, browser.control_token().expose_secret())?;
-    }
+    let _control = match &args.control_socket {
+        Some(path) => Some(browser.listen_control(path)?),
+        None => None,
+    };
     announce(args, &gate, &browser);
     tokio::select! {
         () = stop.cancelled() => Ok(()),
@@ -149,17 +147,4 @@ fn say(line: &str) {
     // A closed pipe is the reader's choice, and must not end the browser.
     let _ = writeln!(out, "{line}");
     let _ = out.flush();
-}
-
-/// Writes the token for its owner's eyes only.
-fn write_token(path: &Path, token: &str) -> anyhow::Result<()> {
-    // A file that is there already may be open to others.
-    let _none = std::fs::remove_file(path);
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(token.as_bytes()))
-        .with_context(|| format!("{} cannot be written", path.display()))
 }

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use authloop_host::handoff::{self, HandoffEnd, HandoffError};
 use authloop_host::storage::StorageState;
+use authloop_protocol::output::Verdict;
 use clap::Parser as _;
 use cli::{Cli, Command, HandoffArgs};
 use print::Printer;
@@ -26,6 +27,7 @@ const USAGE: u8 = 2;
 const DECLINED: u8 = 3;
 const EXPIRED: u8 = 4;
 const CANCELLED: u8 = 5;
+const UNVERIFIED: u8 = 6;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -60,6 +62,7 @@ async fn hand_over(args: &HandoffArgs) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    let checks = config.verify.done_when.is_some();
     let cancel = CancellationToken::new();
     tokio::spawn(cancel_on_signal(cancel.clone()));
     let end = handoff::run(config, cancel, |event| printer.event(&event)).await;
@@ -67,7 +70,7 @@ async fn hand_over(args: &HandoffArgs) -> ExitCode {
         Ok(HandoffEnd::Resolved {
             cookies,
             storage_state,
-            ..
+            conclusion,
         }) => {
             if let (Some(path), Some(state)) = (&args.storage_state, &storage_state)
                 && let Err(error) = write_state(path, state)
@@ -75,8 +78,12 @@ async fn hand_over(args: &HandoffArgs) -> ExitCode {
                 printer.failed(&format!("{error:#}"));
                 return ExitCode::from(FAILED);
             }
-            printer.resolved(cookies);
-            ExitCode::SUCCESS
+            let checked = checks.then(|| conclusion.verdict());
+            printer.resolved(cookies, checked);
+            match checked {
+                None | Some((Verdict::SignedIn, _)) => ExitCode::SUCCESS,
+                Some(_) => ExitCode::from(UNVERIFIED),
+            }
         }
         Ok(HandoffEnd::Declined(reason)) => {
             printer.declined(reason);

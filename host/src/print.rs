@@ -3,7 +3,8 @@
 use std::io::Write as _;
 
 use authloop_host::handoff::{HandoffEvent, HandoffState};
-use authloop_protocol::input::DeclineReason;
+use authloop_host::verdict::Evidence;
+use authloop_protocol::{input::DeclineReason, output::Verdict};
 use qrcode::{QrCode, render::unicode};
 use serde_json::{Value, json};
 
@@ -39,10 +40,24 @@ impl Printer {
         }
     }
 
-    /// The end: signed in.
-    pub fn resolved(&self, cookies: usize) {
-        self.line(&json!({ "event": "resolved", "cookies": cookies }), || {
-            format!("Signed in. The browser now holds {cookies} cookies.")
+    /// The end: the user is done. `verdict` and what was seen are told if there was something to check.
+    pub fn resolved(&self, cookies: usize, checked: Option<(Verdict, &[Evidence])>) {
+        let mut event = json!({ "event": "resolved", "cookies": cookies });
+        if let Some((verdict, evidence)) = checked {
+            event["verdict"] = json!(verdict);
+            event["evidence"] = json!(evidence);
+        }
+        self.line(&event, || {
+            let said = match checked {
+                None | Some((Verdict::SignedIn, _)) => "Signed in.",
+                Some((Verdict::NotSignedIn, _)) => {
+                    "The user is done, but the browser does not show that they are signed in."
+                }
+                Some((Verdict::Inconclusive, _)) => {
+                    "The user is done, but the browser did not answer the check."
+                }
+            };
+            format!("{said} The browser now holds {cookies} cookies.")
         });
     }
 

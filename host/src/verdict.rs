@@ -241,5 +241,17 @@ pub enum Conclusion {
     Agent,
 }
 
+impl Conclusion {
+    /// What the browser showed, and what of it there is to tell.
+    #[must_use]
+    pub fn verdict(&self) -> (Verdict, &[Evidence]) {
+        match self {
+            Self::Checked(finding) => (finding.verdict, &finding.evidence),
+            Self::Anyway(finding) => (Verdict::NotSignedIn, &finding.evidence),
+            Self::Unchecked | Self::Agent => (Verdict::Inconclusive, &[]),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

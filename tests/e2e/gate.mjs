@@ -1,7 +1,8 @@
 // What the gate's tests need: a site, a gate before either kind of browser, and the host's own way past it.
 
+import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { EventEmitter, once } from "node:events";
@@ -78,9 +79,9 @@ export class Cdp {
   #waiting = new Map();
   #events = new EventEmitter().setMaxListeners(0);
 
-  static async open(url, headers = {}) {
+  static async open(url) {
     const cdp = new Cdp();
-    cdp.socket = new WebSocket(url, { headers, perMessageDeflate: false, maxPayload: 1 << 28 });
+    cdp.socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: 1 << 28 });
     cdp.socket.on("message", (data) => {
       const text = String(data);
       cdp.heard.push(text);
@@ -136,43 +137,73 @@ export class Cdp {
 
 /** A gate before a browser; `upstream` is `pipe` or `port`. */
 export class Gate {
+  #hold;
+
   static async start({ upstream = "pipe", mode = "hold", args = [] } = {}) {
     const gate = new Gate();
     gate.folder = mkdtempSync(`${tmpdir()}/authloop-gate-`);
-    const control = `${gate.folder}/control`;
+    gate.control = `${gate.folder}/control`;
     let how = ["--arg=--disable-dev-shm-usage"];
     if (upstream === "port") {
       gate.remote = new Remote("about:blank");
       await gate.remote.ready();
       how = ["--cdp", gate.remote.cdp];
     }
-    gate.part = new Part("gate", bin("authloop-host"), ["launch", "--json", "--gate", mode, "--control-file", control, ...how, ...args], { group: true });
+    gate.part = new Part("gate", bin("authloop-host"), ["launch", "--json", "--gate", mode, "--control-socket", gate.control, ...how, ...args], { group: true });
     try {
       Object.assign(gate, await gate.part.event((e) => e.event === "launched", "the launch"));
     } catch (error) {
       await gate.stop();
       throw error;
     }
-    gate.bearer = { authorization: `Bearer ${readFileSync(control, "utf8")}` };
     return gate;
   }
 
-  async #control(what) {
-    const answer = await fetch(`${this.cdp}/control/${what}`, { method: "POST", headers: this.bearer });
-    if (!answer.ok) throw new Error(`${what}: ${answer.status} ${await answer.text()}`);
+  /** Closes it, for as long as the socket is there. */
+  async shut() {
+    this.#hold = new WebSocket(`ws+unix://${this.control}:/hold?h1`);
+    const told = this.#told();
+    await once(this.#hold, "open");
+    assert.deepEqual(await told, { state: "closed" });
   }
 
-  shut() {
-    return this.#control("close?h1");
+  async #told() {
+    const [text] = await within(60_000, () => "the gate's word", once(this.#hold, "message"));
+    return JSON.parse(String(text));
   }
 
-  open() {
-    return this.#control("open");
+  async open() {
+    const told = this.#told();
+    this.#hold.send("open");
+    assert.deepEqual(await told, { state: "open" });
+  }
+
+  /** The holder dies without a word. */
+  abandon() {
+    this.#hold.terminate();
+  }
+
+  /** The files of the launched browser's profile that hold one of `needles`. */
+  filesWith(needles) {
+    const arguments_ = readFileSync(`/proc/${this.pid}/cmdline`, "utf8").split("\0");
+    const profile = arguments_.find((a) => a.startsWith("--user-data-dir=")).split("=")[1];
+    const wanted = needles.flatMap((text) => [Buffer.from(text), Buffer.from(text, "utf16le")]);
+    const files = readdirSync(profile, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    const paths = files.map((entry) => `${entry.parentPath}/${entry.name}`);
+    return paths.filter((path) => {
+      try {
+        const bytes = readFileSync(path);
+        return wanted.some((needle) => bytes.includes(needle));
+      } catch {
+        // It was removed in this moment.
+        return false;
+      }
+    });
   }
 
   /** The host's way, past the gate. */
   past() {
-    return Cdp.open(`${this.cdp.replace("http", "ws")}/control/browser`, this.bearer);
+    return Cdp.open(`ws+unix://${this.control}:/browser`);
   }
 
   async stop() {

@@ -2,6 +2,7 @@
 // and get nothing in between.
 
 import assert from "node:assert/strict";
+import { statSync } from "node:fs";
 import { test } from "node:test";
 import { chromium } from "playwright-core";
 import puppeteer from "puppeteer-core";
@@ -188,6 +189,27 @@ withGate("strangers are turned away", { args: ["--token-only"] }, async (gate) =
   assert.equal(await status(`${bare}/json/version`), 404);
   assert.equal(await status(`${bare}/guessed/json/version`), 404);
   assert.equal(await status(`${gate.cdp}/json/version`, { origin: "http://evil.example" }), 403);
-  assert.equal(await status(`${gate.cdp}/control/open`, { authorization: "Bearer guessed" }, "POST"), 401);
-  assert.equal(await status(`${gate.cdp}/control/close`, {}, "POST"), 401);
+  assert.equal(statSync(gate.control).mode & 0o777, 0o600, "others may connect to the control socket");
+});
+
+withGate("a holder that dies lets agents go on, in a browser that was cleared", { mode: "reject" }, async (gate, site) => {
+  const browser = await chromium.connectOverCDP(gate.cdp);
+  const page = browser.contexts()[0].pages()[0];
+  await page.goto(`${site.url}/signin`);
+  const secret = canary();
+  await gate.shut();
+  const user = await Hands.on(gate, `${site.url}/signin`);
+  await user.type("document.getElementById('password').focus()", secret);
+  await assert.rejects(page.context().cookies(), REFUSED);
+  user.close();
+
+  gate.abandon();
+  await gate.part.line(/the gate is open again/);
+
+  await page.waitForURL(`${site.url}/signin`);
+  assert.equal(await page.inputValue("#password"), "");
+  assert.ok(!(await page.content()).includes(secret));
+  await gate.shut();
+  await gate.open();
+  await browser.close();
 });

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request as ClientRequest;
@@ -115,39 +114,16 @@ async fn discover(url: &Url) -> Result<Url, BrowserError> {
     Ok(rebase(socket, url))
 }
 
-/// Opens the way past a gate.
-pub(super) async fn past(address: &str, control: &SecretString) -> Result<Socket, BrowserError> {
-    let (mut url, _) = aside(address, "/control/browser")?;
-    let scheme = if url.scheme() == "http" { "ws" } else { "wss" };
-    let _same_kind = url.set_scheme(scheme);
-    let unusable = |e: &dyn std::fmt::Display| BrowserError::BadUrl(e.to_string());
-    let mut request = url
-        .as_str()
-        .into_client_request()
-        .map_err(|e| unusable(&e))?;
-    let bearer = format!("Bearer {}", control.expose_secret());
-    let bearer = bearer
-        .parse()
-        .map_err(|_| unusable(&"the control token is malformed"))?;
-    request.headers_mut().insert("authorization", bearer);
-    dial_with(request, host_of(&url)).await
-}
-
-/// The address of something beside the browser at `address`, and a client to ask it by.
-pub(super) fn aside(address: &str, page: &str) -> Result<(Url, reqwest::Client), BrowserError> {
+/// Asks `/json/protocol` for the protocol's description.
+pub(super) async fn protocol(address: &str) -> Result<String, BrowserError> {
     let url = Url::parse(address.trim()).map_err(|e| BrowserError::BadUrl(explain(&e)))?;
     let scheme = match url.scheme() {
         "ws" | "http" => "http",
         _ => "https",
     };
-    let mut found = under(&url, page);
-    let _same_kind = found.set_scheme(scheme);
-    Ok((found, client()?))
-}
-
-/// Asks `/json/protocol` for the protocol's description.
-pub(super) async fn protocol(address: &str) -> Result<String, BrowserError> {
-    let (url, client) = aside(address, "/json/protocol")?;
+    let mut url = under(&url, "/json/protocol");
+    let _same_kind = url.set_scheme(scheme);
+    let client = client()?;
     let unreachable = |reason: String| BrowserError::Unreachable {
         host: host_of(&url),
         reason,

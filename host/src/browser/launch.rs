@@ -24,8 +24,7 @@ const CANDIDATES: [&str; 4] = [
 ];
 
 /// Quiet and self-contained: nothing phones home and nothing asks.
-const FLAGS: [&str; 8] = [
-    "--no-sandbox",
+const FLAGS: [&str; 7] = [
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -34,6 +33,9 @@ const FLAGS: [&str; 8] = [
     "--disable-component-update",
     "--disable-sync",
 ];
+
+/// Chromium does not start as root with its sandbox.
+const UNSANDBOXED: &str = "--no-sandbox";
 
 /// What a browser for handoffs keeps no copies by: of what was typed, and of pages left behind.
 const DISCREET_FLAGS: [&str; 3] = [
@@ -154,6 +156,10 @@ impl Launch {
         profile: &TempDir,
     ) -> Result<Child, BrowserError> {
         command.args(FLAGS);
+        if is_root() {
+            tracing::warn!("running as root: Chromium is started without its sandbox");
+            command.arg(UNSANDBOXED);
+        }
         if self.headless {
             command.arg("--headless=new");
         }
@@ -167,6 +173,12 @@ impl Launch {
             .spawn()
             .map_err(|e| BrowserError::Launch(format!("{}: {e}", binary.display())))
     }
+}
+
+/// By the owner of this process in `/proc`; where there is none, nobody is taken for root.
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 fn new_profile() -> Result<TempDir, BrowserError> {
@@ -195,9 +207,17 @@ impl Piped {
     }
 }
 
-/// A full pipe would stop the browser.
+/// A full pipe would stop the browser. Of what it says only this is told on: it then ends at once.
 fn drain(mut lines: Lines<BufReader<ChildStderr>>) {
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            if line.contains("No usable sandbox") {
+                tracing::error!(
+                    "Chromium has no usable sandbox here: allow it user namespaces, or add --arg={UNSANDBOXED}"
+                );
+            }
+        }
+    });
 }
 
 fn find() -> Option<PathBuf> {

@@ -23,7 +23,10 @@ pub(crate) struct Transport {
 
 impl Transport {
     /// Over a WebSocket.
-    pub(super) fn socket(socket: Socket) -> Self {
+    pub(crate) fn socket<S>(socket: WebSocketStream<S>) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let (transport, outgoing, incoming) = Self::queues();
         let (sink, stream) = socket.split();
         tokio::spawn(write_socket(sink, outgoing));
@@ -53,7 +56,10 @@ impl Transport {
     }
 }
 
-async fn write_socket(mut sink: SplitSink<Socket, Message>, mut queue: mpsc::Receiver<String>) {
+async fn write_socket<S: AsyncRead + AsyncWrite + Unpin>(
+    mut sink: SplitSink<WebSocketStream<S>, Message>,
+    mut queue: mpsc::Receiver<String>,
+) {
     while let Some(text) = queue.recv().await {
         // The reader sees the same failure and reports it.
         if sink.send(Message::text(text)).await.is_err() {
@@ -63,7 +69,10 @@ async fn write_socket(mut sink: SplitSink<Socket, Message>, mut queue: mpsc::Rec
     let _closing = sink.close().await;
 }
 
-async fn read_socket(mut stream: SplitStream<Socket>, found: mpsc::Sender<Result<String, String>>) {
+async fn read_socket<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: SplitStream<WebSocketStream<S>>,
+    found: mpsc::Sender<Result<String, String>>,
+) {
     let reason = loop {
         match stream.next().await {
             Some(Ok(Message::Text(text))) => {

@@ -1,4 +1,4 @@
-//! The gate's listener: the endpoints of Chromium's debugging port, and the host's own under `control/`.
+//! The gate's listener: the endpoints of Chromium's debugging port.
 
 mod json;
 
@@ -8,8 +8,7 @@ use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Request, State};
-use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpListener;
@@ -18,9 +17,12 @@ use tokio_util::sync::CancellationToken;
 use super::actor::Seat;
 use super::core::Role;
 use super::{GateError, GatedBrowser, Shared, hosts};
+use crate::limit::Limited;
 
 /// Chromium's own limit on a message to it.
 const MAX_MESSAGE: usize = 100 << 20;
+/// Agents' connections at once; further ones wait in the system's queue.
+const MAX_CONNECTIONS: usize = 512;
 
 /// Serves until the gate is dropped.
 pub(super) fn serve(listener: TcpListener, gate: Weak<Shared>, stop: CancellationToken) {
@@ -30,7 +32,7 @@ pub(super) fn serve(listener: TcpListener, gate: Weak<Shared>, stop: Cancellatio
     };
     let router = Router::new().fallback(answer).with_state(state);
     tokio::spawn(async move {
-        let serving = axum::serve(listener, router);
+        let serving = axum::serve(Limited::new(listener, MAX_CONNECTIONS), router);
         let stopped = serving.with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = stopped.await {
             tracing::error!(%error, "the gate's listener failed");
@@ -66,16 +68,13 @@ async fn answer(
     let method = request.method();
     if let Ok(upgrade) = upgrade {
         let role = match parts.as_slice() {
-            ["devtools", "browser", id] if *id == asked.browser.0.id => browser_role(true),
+            ["devtools", "browser", id] if *id == asked.browser.0.id => browser_role(),
             // By the token alone.
-            [""] if asked.base.contains('/') => browser_role(true),
+            [""] if asked.base.contains('/') => browser_role(),
             ["devtools", "page", page] => Role {
                 gated: true,
                 page: Some((*page).to_owned()),
             },
-            ["control", "browser"] if controls(&asked.browser, request.headers()) => {
-                browser_role(false)
-            }
             _ => return not_found(),
         };
         return connect(upgrade, &asked.browser, role, served.stop).await;
@@ -91,29 +90,6 @@ async fn answer(
         }
         (&Method::GET | &Method::PUT, ["json", "close", id]) => {
             json::act(&asked, "Target.closeTarget", id, "Target is closing").await
-        }
-        (&Method::POST, ["control", what @ ("close" | "open")]) => {
-            if !controls(&asked.browser, request.headers()) {
-                return StatusCode::UNAUTHORIZED.into_response();
-            }
-            let handoff = request.uri().query().unwrap_or_default().to_owned();
-            let browser = asked.browser.clone();
-            let closing = *what == "close";
-            // Carried through even if the caller goes away: half a closing is none.
-            let change = tokio::spawn(async move {
-                match closing {
-                    true => browser.close(&handoff).await,
-                    false => browser.open().await,
-                }
-            });
-            match change.await {
-                Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
-                Ok(Err(error @ GateError::Taken)) => {
-                    (StatusCode::CONFLICT, error.to_string()).into_response()
-                }
-                Ok(Err(error)) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
-                Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            }
         }
         _ => not_found(),
     }
@@ -142,17 +118,11 @@ fn find(served: &Served, request: &Request) -> Result<Asked, (StatusCode, &'stat
     })
 }
 
-fn browser_role(gated: bool) -> Role {
-    Role { gated, page: None }
-}
-
-/// RFC 6750 section 2.1.
-fn controls(browser: &GatedBrowser, headers: &HeaderMap) -> bool {
-    let shown = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let token = shown.and_then(|value| value.strip_prefix("Bearer "));
-    token.is_some_and(|token| browser.proves_control(token))
+fn browser_role() -> Role {
+    Role {
+        gated: true,
+        page: None,
+    }
 }
 
 fn not_found() -> Response {
@@ -163,7 +133,8 @@ fn gone(error: &GateError) -> Response {
     (StatusCode::BAD_GATEWAY, error.to_string()).into_response()
 }
 
-async fn connect(
+/// Seats a client, for as long as its socket lives.
+pub(super) async fn connect(
     upgrade: WebSocketUpgrade,
     browser: &GatedBrowser,
     role: Role,

@@ -1,71 +1,140 @@
-//! A gate in another process, closed and opened by its control token.
+//! A gate in another process, by its control socket.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::GateError;
-use crate::browser::Browser;
+use super::{GateError, Lease};
+use crate::browser::{Browser, Transport};
 
+/// How long the control socket may take to answer at all.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Closing waits for new documents, opening for pages to be cleared.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A full-page screenshot fits; an endless message does not.
+const MAX_MESSAGE: usize = 64 << 20;
+
+type Socket = WebSocketStream<UnixStream>;
+type Reply = oneshot::Sender<Result<(), GateError>>;
+
 /// A gated browser as another process has it; cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct RemoteGate {
-    cdp: String,
-    control: SecretString,
+    path: PathBuf,
 }
 
 impl RemoteGate {
-    /// `cdp` is the address that agents use, `control` the browser's control token.
-    pub fn new(cdp: impl Into<String>, control: SecretString) -> Self {
-        Self {
-            cdp: cdp.into(),
-            control,
-        }
+    /// `path` is where `launch --control-socket` listens.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
     }
 
     /// The browser itself, past the gate.
     pub async fn browser(&self) -> Result<Browser, GateError> {
-        Ok(Browser::connect_past(&self.cdp, &self.control).await?)
+        let socket = self.dial("ws://gate/browser").await?;
+        Ok(Browser::over(Transport::socket(socket)).await?)
     }
 
     /// As [`GatedBrowser::close`](super::GatedBrowser::close).
-    pub async fn close(&self, handoff: &str) -> Result<(), GateError> {
-        self.change("close", Some(handoff)).await
+    pub async fn close(&self, handoff: &str) -> Result<Lease, GateError> {
+        let mut socket = self.dial(&format!("ws://gate/hold?{handoff}")).await?;
+        self.expect(&mut socket, "closed").await?;
+        let (open, asked) = oneshot::channel();
+        tokio::spawn(keep(self.clone(), socket, asked));
+        Ok(Lease::Remote(RemoteLease { open }))
     }
 
-    /// As [`GatedBrowser::open`](super::GatedBrowser::open).
-    pub async fn open(&self) -> Result<(), GateError> {
-        self.change("open", None).await
-    }
-
-    async fn change(&self, what: &str, handoff: Option<&str>) -> Result<(), GateError> {
-        let (mut url, client) = Browser::aside(&self.cdp, &format!("/control/{what}"))?;
-        url.set_query(handoff);
-        let host = url.authority().to_owned();
-        let failed = |reason: String| GateError::Remote {
-            host: host.clone(),
-            reason,
+    async fn dial(&self, url: &str) -> Result<Socket, GateError> {
+        let dialing = async {
+            let stream = UnixStream::connect(&self.path)
+                .await
+                .map_err(|error| self.failed(error.to_string()))?;
+            let config = WebSocketConfig::default()
+                .max_message_size(Some(MAX_MESSAGE))
+                .max_frame_size(Some(MAX_MESSAGE));
+            let upgrading = client_async_with_config(url, stream, Some(config));
+            upgrading
+                .await
+                .map_err(|error| self.failed(error.to_string()))
         };
-        let request = client.post(url).bearer_auth(self.control.expose_secret());
-        let answer = request.timeout(CHANGE_TIMEOUT).send().await;
-        let answer = answer.map_err(|e| failed(e.without_url().to_string()))?;
-        match answer.status() {
-            status if status.is_success() => Ok(()),
-            reqwest::StatusCode::CONFLICT => Err(GateError::Taken),
-            reqwest::StatusCode::UNAUTHORIZED => {
-                Err(failed("it refuses the control token".to_owned()))
+        let (socket, _) = timeout(OPEN_TIMEOUT, dialing)
+            .await
+            .map_err(|_| self.failed("no answer in time".to_owned()))??;
+        Ok(socket)
+    }
+
+    /// Waits for the gate to say that it has come to `state`.
+    async fn expect(&self, socket: &mut Socket, state: &str) -> Result<(), GateError> {
+        let told = async {
+            while let Some(Ok(message)) = socket.next().await {
+                if let Message::Text(text) = message {
+                    return serde_json::from_str::<Value>(&text).unwrap_or_default();
+                }
             }
-            status => Err(failed(format!("it answered {status} instead of {what}"))),
+            Value::Null
+        };
+        let told = timeout(CHANGE_TIMEOUT, told).await;
+        let told = told.map_err(|_| self.failed(format!("it is not {state} in time")))?;
+        match told["error"].as_str() {
+            _ if told["state"] == state => Ok(()),
+            _ if told["taken"] == true => Err(GateError::Taken),
+            Some(error) => Err(self.failed(error.to_owned())),
+            None => Err(self.failed("it ended".to_owned())),
+        }
+    }
+
+    fn failed(&self, reason: String) -> GateError {
+        GateError::Remote {
+            path: self.path.clone(),
+            reason,
         }
     }
 }
 
-/// Without the token.
-impl std::fmt::Debug for RemoteGate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RemoteGate")
+/// Of a gate in another process, which opens when this process is gone.
+#[derive(Debug)]
+pub struct RemoteLease {
+    open: oneshot::Sender<Reply>,
+}
+
+impl RemoteLease {
+    pub(super) async fn open(self) -> Result<(), GateError> {
+        let (reply, answer) = oneshot::channel();
+        // A socket that broke is as good as an opening: the gate sees to it.
+        if self.open.send(reply).is_err() {
+            return Err(GateError::BrowserGone);
+        }
+        answer.await.unwrap_or(Err(GateError::BrowserGone))
     }
+}
+
+/// Answers the gate's pings until the holder is done, or dropped.
+async fn keep(gate: RemoteGate, mut socket: Socket, mut asked: oneshot::Receiver<Reply>) {
+    let reply = loop {
+        tokio::select! {
+            reply = &mut asked => match reply {
+                Ok(reply) => break reply,
+                // Closing the socket is what tells the gate.
+                Err(_) => return,
+            },
+            message = socket.next() => match message {
+                Some(Ok(message)) if !message.is_close() => {}
+                _ => return,
+            },
+        }
+    };
+    let opened = match socket.send(Message::text("open")).await {
+        Ok(()) => gate.expect(&mut socket, "open").await,
+        Err(error) => Err(gate.failed(error.to_string())),
+    };
+    let _nobody_waits = reply.send(opened);
 }

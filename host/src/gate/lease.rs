@@ -1,0 +1,79 @@
+//! The right to keep agents out, for as long as somebody holds it.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::remote::RemoteLease;
+use super::{GateError, GatedBrowser};
+
+/// How often the gate is tried to be opened for a holder that is gone, each pause twice the last.
+const ATTEMPTS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A gate closed in favour of one handoff.
+///
+/// Dropping it clears the browser and opens the gate in the background: a holder that ended before its
+/// time must not leave agents shut out for good.
+#[derive(Debug)]
+#[must_use = "the gate opens as soon as this is dropped"]
+pub enum Lease {
+    /// Of a gate in this process.
+    Local(LocalLease),
+    /// Of a gate in another process.
+    Remote(RemoteLease),
+}
+
+impl Lease {
+    /// Clears what the user left behind and lets agents go on.
+    ///
+    /// # Errors
+    /// [`GateError`]; the gate is closed still, and a few more attempts are made in the background.
+    pub async fn open(self) -> Result<(), GateError> {
+        match self {
+            Self::Local(lease) => lease.open().await,
+            Self::Remote(lease) => lease.open().await,
+        }
+    }
+}
+
+/// Of a gate in this process.
+#[derive(Debug)]
+pub struct LocalLease(Option<GatedBrowser>);
+
+impl LocalLease {
+    pub(super) fn new(browser: GatedBrowser) -> Self {
+        Self(Some(browser))
+    }
+
+    pub(super) async fn open(mut self) -> Result<(), GateError> {
+        if let Some(browser) = self.0.clone() {
+            browser.open().await?;
+            self.0 = None;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for LocalLease {
+    fn drop(&mut self) {
+        if let (Some(browser), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current())
+        {
+            runtime.spawn(reopen(browser));
+        }
+    }
+}
+
+async fn reopen(browser: GatedBrowser) {
+    let mut pause = FIRST_PAUSE;
+    for attempt in 1..=ATTEMPTS {
+        match browser.open().await {
+            Ok(()) => return tracing::info!("the gate is open again, for its holder is gone"),
+            Err(_) if browser.is_gone() => return,
+            Err(error) => tracing::warn!(%error, attempt, "the gate could not be opened"),
+        }
+        sleep(pause).await;
+        pause *= 2;
+    }
+    tracing::error!("the gate stays closed: the browser does not let itself be cleared");
+}
