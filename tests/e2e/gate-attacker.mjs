@@ -7,6 +7,7 @@ const FATAL = new Set([
   "Emulation.setScriptExecutionDisabled", "Page.setWebLifecycleState", "Target.detachFromTarget", "Tracing.requestMemoryDump",
   // Chromium itself dies of these after some of the others.
   "Page.printToPDF", "Storage.deleteStorageBucket",
+  "Input.synthesizePinchGesture", "Input.synthesizeScrollGesture", "Input.synthesizeTapGesture",
   "Memory.prepareForLeakDetection", "Inspector.disable", "Page.handleJavaScriptDialog", "SystemInfo.getProcessInfo",
   "Target.setRemoteLocations", "Browser.executeBrowserCommand", "HeapProfiler.startSampling", "DeviceAccess.enable",
   "BluetoothEmulation.simulateAdvertisement", "BluetoothEmulation.simulateGATTOperationResponse", "BluetoothEmulation.simulateGATTDisconnection",

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Attacker, LATE, leaks, SPY, sweep } from "./gate-attacker.mjs";
+import { Attacker, forms, LATE, leaks, SPY, sweep } from "./gate-attacker.mjs";
 import { canary, Cdp, Gate, Hands, Site } from "./gate.mjs";
 
 const FIELDS = [
@@ -13,6 +13,37 @@ const FIELDS = [
   ["inner", "document.getElementById('inner').contentDocument.getElementById('innerpw').focus()"],
   ["shadow", "dispatchEvent(new Event('focus-inside'))"],
 ];
+
+/** How long a page may take to answer a reader, in ms. */
+const ANSWER = 2000;
+/** After so many silences in a row a page is taken for one that tells nothing more. */
+const SILENCES = 3;
+
+/** Asks a page what it holds; a page that a command has stopped costs a few seconds, not one wait for each question. */
+class Reader {
+  answers = 0;
+  #silences = 0;
+
+  constructor(cdp, session) {
+    this.cdp = cdp;
+    this.session = session;
+  }
+
+  get silent() {
+    return this.#silences >= SILENCES;
+  }
+
+  async ask(method, params, ms = ANSWER) {
+    if (this.silent) return;
+    const answer = await this.cdp.ask(method, params, this.session, ms);
+    this.#silences = answer ? 0 : this.#silences + 1;
+    if (answer?.result) this.answers += 1;
+  }
+
+  evaluate(expression, more = {}) {
+    return this.ask("Runtime.evaluate", { expression, returnByValue: true, ...more });
+  }
+}
 
 /** What the attacker knows to put into its commands. */
 async function learn(cdp, target, session, url) {
@@ -53,7 +84,7 @@ async function plant(cdp, session, url) {
 }
 
 for (const mode of ["reject", "hold"]) {
-  test(`a hostile agent, ${mode}`, { timeout: 480_000 }, async (t) => {
+  test(`a hostile agent, ${mode}`, { timeout: 240_000 }, async (t) => {
     // All that is tried at once can end Chromium itself, or a page so that no user could type into it: then
     // nothing is proved either way, and it is tried again with another one.
     for (let left = 2; !(await attack(t, mode, left)); left -= 1) t.diagnostic("Chromium or its page ended; another one is tried");
@@ -138,29 +169,36 @@ async function attack(t, mode, left) {
       // Cleared in place, or given a new document because it did not let itself be cleared.
       t.diagnostic(`the user's document is ${(await again.evaluate("window.ofTheUsersTime", same.sessionId)) ? "still" : "no longer"} there`);
     }
+    let read = 0;
+    const files = new Set();
     for (const { targetId } of pages) {
       // A client each: what one has tried must not stand in the other's way.
       const again = await Cdp.open(gate.ws);
       sockets.push(again);
       const { sessionId } = await again.call("Target.attachToTarget", { targetId, flatten: true });
-      const knownNow = await learn(again, targetId, sessionId, site.url).catch(() => known);
-      await again.ask("Runtime.evaluate", { returnByValue: true, expression: "[...document.querySelectorAll('input,textarea')].map((i) => i.value) + JSON.stringify(localStorage) + document.cookie + window.__stolen" }, sessionId);
-      await again.ask("Browser.grantPermissions", { permissions: ["clipboardReadWrite"] });
-      await again.ask("Emulation.setFocusEmulationEnabled", { enabled: true }, sessionId);
-      await again.ask("Runtime.evaluate", { expression: "navigator.clipboard.readText()", awaitPromise: true, userGesture: true, returnByValue: true }, sessionId, 3000);
+      const reader = new Reader(again, sessionId);
+      await reader.evaluate("[...document.querySelectorAll('input,textarea')].map((i) => i.value) + JSON.stringify(localStorage) + document.cookie + window.__stolen");
+      const knownNow = reader.answers ? await learn(again, targetId, sessionId, site.url).catch(() => known) : known;
+      await again.ask("Browser.grantPermissions", { permissions: ["clipboardReadWrite"] }, undefined, ANSWER);
+      await reader.ask("Emulation.setFocusEmulationEnabled", { enabled: true });
+      await reader.evaluate("navigator.clipboard.readText()", { awaitPromise: true, userGesture: true });
       for (const id of ["user", "password", "code", "note"]) {
-        await again.ask("Runtime.evaluate", { expression: `document.getElementById("${id}")?.focus()` }, sessionId);
+        await reader.evaluate(`document.getElementById("${id}")?.focus()`);
         for (const command of ["undo", "redo", "paste"]) {
-          await again.ask("Input.dispatchKeyEvent", { type: "keyDown", key: "z", commands: [command] }, sessionId);
-          await again.ask("Runtime.evaluate", { expression: `document.getElementById("${id}")?.value + [...document.querySelectorAll("input,textarea")].map((i) => i.value)`, returnByValue: true }, sessionId);
+          await reader.ask("Input.dispatchKeyEvent", { type: "keyDown", key: "z", commands: [command] });
+          await reader.evaluate(`document.getElementById("${id}")?.value + [...document.querySelectorAll("input,textarea")].map((i) => i.value)`);
         }
       }
-      await again.ask("DOMSnapshot.captureSnapshot", { computedStyles: [] }, sessionId);
-      await again.ask("HeapProfiler.takeHeapSnapshot", { reportProgress: false, captureNumericValue: true }, sessionId, 20_000);
+      await reader.ask("DOMSnapshot.captureSnapshot", { computedStyles: [] });
+      await reader.ask("HeapProfiler.takeHeapSnapshot", { reportProgress: false, captureNumericValue: true }, 20_000);
+      read += reader.answers;
+      // A file of the profile is an address that an agent can open.
+      for (const file of gate.filesWith(forms(secret))) files.add(file);
       await sweep(again, [undefined, sessionId], attacker.commands(knownNow), 700);
       await sweep(again, [sessionId], careful(attacker.commands(knownNow, { all: true })), 700);
-      await again.ask("Runtime.evaluate", { expression: "history.back()" }, sessionId);
-      await again.ask("Runtime.evaluate", { expression: "new Promise((r) => setTimeout(() => r([...document.querySelectorAll('input,textarea')].map((i) => i.value) + location.href), 300))", awaitPromise: true, returnByValue: true }, sessionId, 3000);
+      const back = new Reader(again, sessionId);
+      await back.evaluate("history.back()");
+      await back.evaluate("new Promise((r) => setTimeout(() => r([...document.querySelectorAll('input,textarea')].map((i) => i.value) + location.href), 300))", { awaitPromise: true });
     }
     const old = [...new Set(browser.heard.join("\n").match(/"requestId":"[^"]+"/g) ?? [])].map((m) => JSON.parse(`{${m}}`).requestId);
     for (const requestId of old.slice(0, 200)) {
@@ -171,6 +209,10 @@ async function attack(t, mode, left) {
     const heard = sockets.flatMap((socket) => socket.heard);
     t.diagnostic(`${attacker.methods.length} methods, ${heard.length} messages heard`);
     assert.deepEqual(leaks(heard, secret), []);
+    // Else every page had been stopped, and told nothing for that reason.
+    if (read === 0 && left > 0) return false;
+    assert.ok(read > 0, "no page answered a reader");
+    assert.deepEqual([...files], [], "it is on the browser's disk");
     assert.deepEqual(site.asked.filter((url) => url.includes(secret)), [], "a spy told it to the outside");
     return true;
   } catch (error) {

@@ -100,7 +100,8 @@ scenario("an agent that asked to be refused is told why, in a browser of its own
 scenario("a handoff from another process closes the gate by its control socket", { site }, async (world) => {
   const gate = world.keep(await Gate.start());
   const page = await agent(world, gate.cdp);
-  const host = world.host(["--gate-control-socket", gate.control], { cdp: gate.cdp });
+  const doneWhen = JSON.stringify({ all: [{ url: `${world.site.url}/account` }, { cookie: { name: "demo_session" } }] });
+  const host = world.host(["--gate-control-socket", gate.control, "--done-when", doneWhen], { cdp: gate.cdp });
   const viewer = await user(world, await host.link());
   const title = page.title();
   const waiting = state(title);
@@ -112,7 +113,8 @@ scenario("a handoff from another process closes the gate by its control socket",
   await viewer.done();
 
   const outcome = await host.outcome();
-  assert.deepEqual([outcome.code, outcome.event], [0, "resolved"]);
+  assert.deepEqual([outcome.code, outcome.event, outcome.verdict], [0, "resolved", "signed_in"]);
+  assert.deepEqual(outcome.evidence.map((e) => e.met), [true, true]);
   await title;
   await page.waitForURL("**/account");
 });

@@ -24,10 +24,10 @@ pub struct CreateSession {
     #[schema(value_type = Option<Context>)]
     pub context: Option<Value>,
     /// Who asks; shown to the user.
-    #[schema(max_length = 120, default = "An AI agent")]
+    #[schema(min_length = 1, max_length = 120, default = "An AI agent")]
     pub requester: Option<String>,
     /// Why; shown to the user. The context's hint if not given.
-    #[schema(max_length = 300)]
+    #[schema(min_length = 1, max_length = 300)]
     pub reason: Option<String>,
     /// The origins where the user is expected to sign in; that of the context's `url` if not given.
     #[schema(max_items = 16)]

@@ -16,6 +16,8 @@ use super::error::ApiError;
 /// The file is renamed to `.1` beyond this; so twice as much is kept.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 const MAX_TEXT: usize = 255;
+/// Beyond it, programs that read the log do not agree on the number (RFC 8259 section 6).
+const MAX_DURATION: u64 = (1 << 53) - 1;
 
 /// What a client reports. Members that are not named here are passed over.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -32,6 +34,7 @@ pub(super) struct AuditEvent {
     #[schema(min_length = 1, max_length = 255)]
     decision: String,
     outcome: AuditOutcome,
+    #[schema(maximum = 9007199254740991_u64)]
     duration_ms: u64,
     #[schema(min_length = 1, max_length = 255)]
     sdk_version: String,
@@ -55,6 +58,10 @@ impl AuditEvent {
     pub(super) fn check(&self) -> Result<(), ApiError> {
         if self.schema_version != 1 {
             return Err(ApiError::invalid("schema_version", "must be 1"));
+        }
+        if self.duration_ms > MAX_DURATION {
+            let problem = format!("must be at most {MAX_DURATION}");
+            return Err(ApiError::invalid("duration_ms", problem));
         }
         let texts = [
             ("session_id", &self.session_id),
