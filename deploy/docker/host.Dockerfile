@@ -42,6 +42,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 # With a read-only root, give it a tmpfs at /tmp for the browser's profile, and one at /dev/shm of
 # 256 MiB or more.
-ENV HOME=/tmp
+# Containers may not make user namespaces, without which Chromium has no sandbox of its own.
+ENV HOME=/tmp AUTHLOOP_HOST_NO_SANDBOX=true
 USER 65532:65532
 CMD ["launch", "--headless"]

@@ -32,6 +32,9 @@ pub struct LaunchArgs {
     /// The first page.
     #[arg(long, default_value = "about:blank")]
     url: String,
+    /// Start Chromium without its sandbox: for containers that are one, and let it make none.
+    #[arg(long, env = "AUTHLOOP_HOST_NO_SANDBOX")]
+    no_sandbox: bool,
     /// One more argument for Chromium; may be given several times.
     #[arg(long = "arg", allow_hyphen_values = true)]
     args: Vec<String>,
@@ -110,7 +113,10 @@ fn upstream(args: &LaunchArgs) -> Upstream {
     if let Some(cdp) = &args.cdp {
         return Upstream::Address(cdp.clone());
     }
-    let mut launch = Launch::builder().headless(!args.headed).url(&args.url);
+    let mut launch = Launch::builder()
+        .headless(!args.headed)
+        .sandbox(!args.no_sandbox)
+        .url(&args.url);
     if let Some(chromium) = &args.chromium {
         launch = launch.binary(chromium);
     }

@@ -71,6 +71,9 @@ pub struct ServeArgs {
     /// The Chromium to launch; looked for in the usual places if not given.
     #[arg(long, requires = "launch")]
     chromium: Option<PathBuf>,
+    /// Start Chromium without its sandbox: for containers that are one, and let it make none.
+    #[arg(long, env = "AUTHLOOP_HOST_NO_SANDBOX")]
+    no_sandbox: bool,
     /// Show the launched browser's window.
     #[arg(long, requires = "launch")]
     headed: bool,
@@ -121,7 +124,9 @@ impl ServeArgs {
     }
 
     fn browser(&self) -> Upstream {
-        let launch = Launch::builder().headless(!self.headed);
+        let launch = Launch::builder()
+            .headless(!self.headed)
+            .sandbox(!self.no_sandbox);
         Upstream::Launch(match &self.chromium {
             Some(chromium) => launch.binary(chromium),
             None => launch,

@@ -53,6 +53,7 @@ const PIPE_SHELL: &str = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
 pub struct Launch {
     binary: Option<PathBuf>,
     headless: bool,
+    sandbox: bool,
     url: String,
     args: Vec<String>,
 }
@@ -63,6 +64,7 @@ impl Launch {
         Self {
             binary: None,
             headless: true,
+            sandbox: true,
             url: "about:blank".to_owned(),
             args: Vec::new(),
         }
@@ -77,6 +79,12 @@ impl Launch {
     /// Whether to run without a window; true unless told.
     pub fn headless(mut self, headless: bool) -> Self {
         self.headless = headless;
+        self
+    }
+
+    /// Whether Chromium confines its pages; true unless told, but never for root, as whom it would not start.
+    pub fn sandbox(mut self, sandbox: bool) -> Self {
+        self.sandbox = sandbox;
         self
     }
 
@@ -114,6 +122,7 @@ impl Launch {
     /// Starts the browser with a new profile and a debugging pipe, so that no port is open.
     pub(crate) fn start_piped(self) -> Result<(Piped, Transport), BrowserError> {
         let binary = self.find()?;
+        let sandbox = self.sandbox;
         let profile = new_profile()?;
         let preferences = profile.path().join("Default");
         std::fs::create_dir(&preferences)
@@ -139,7 +148,12 @@ impl Launch {
             profile: Some(profile),
             cdp_url: String::new(),
         };
-        Ok((Piped { process, binary }, Transport::pipe(input, output)))
+        let piped = Piped {
+            process,
+            binary,
+            sandbox,
+        };
+        Ok((piped, Transport::pipe(input, output)))
     }
 
     fn find(&self) -> Result<PathBuf, BrowserError> {
@@ -158,6 +172,8 @@ impl Launch {
         command.args(FLAGS);
         if is_root() {
             tracing::warn!("running as root: Chromium is started without its sandbox");
+        }
+        if !self.sandbox || is_root() {
             command.arg(UNSANDBOXED);
         }
         if self.headless {
@@ -193,12 +209,13 @@ fn new_profile() -> Result<TempDir, BrowserError> {
 pub struct Piped {
     process: Launched,
     binary: PathBuf,
+    sandbox: bool,
 }
 
 impl Piped {
-    /// The program it runs.
-    pub fn binary(&self) -> &Path {
-        &self.binary
+    /// How to start another instance of the same program.
+    pub(crate) fn another(&self) -> Launch {
+        Launch::builder().binary(&self.binary).sandbox(self.sandbox)
     }
 
     /// Its process id, while it runs.
@@ -213,7 +230,7 @@ fn drain(mut lines: Lines<BufReader<ChildStderr>>) {
         while let Ok(Some(line)) = lines.next_line().await {
             if line.contains("No usable sandbox") {
                 tracing::error!(
-                    "Chromium has no usable sandbox here: allow it user namespaces, or add --arg={UNSANDBOXED}"
+                    "Chromium has no usable sandbox here: allow it user namespaces, or give {UNSANDBOXED}"
                 );
             }
         }

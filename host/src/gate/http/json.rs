@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::Asked;
-use crate::browser::{Browser, BrowserError, Launch};
+use crate::browser::{Browser, BrowserError};
 use crate::gate::GatedBrowser;
 
 /// Says nothing about pages, so it is answered while the gate is closed too.
@@ -82,7 +82,7 @@ pub(super) async fn protocol(asked: &Asked) -> Response {
         match (&gated.process, &gated.upstream) {
             (_, Some(address)) => Browser::protocol(address).await,
             (Some(process), None) => {
-                let other = Launch::builder().binary(process.binary()).start().await?;
+                let other = process.another().start().await?;
                 Browser::protocol(&other.http_url()).await
             }
             (None, None) => Err(BrowserError::Unexpected("/json/protocol".to_owned())),
