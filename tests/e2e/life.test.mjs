@@ -67,11 +67,11 @@ scenario("typing through a dead socket, another network, and a server that dies:
     await pause(5 * PACE);
     netns.breakTcp();
   });
-  await type("the address changes while this is typed, as on leaving the house. ", async () => {
+  await type("the address changes, as on leaving the house. ", async () => {
     await pause(5 * PACE);
     netns.move();
   });
-  await type("the server is killed and comes back without any memory of this. ", async () => {
+  await type("the server is killed and comes back. ", async () => {
     await pause(5 * PACE);
     await world.restartServer(async () => {
       await viewer.state("reconnecting");

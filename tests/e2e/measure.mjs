@@ -138,7 +138,10 @@ const results = {
   sideBySide: await sideBySide(),
   impaired: [],
 };
-for (const weather of WEATHERS) results.impaired.push({ name: weather.name, ...(await underWeather(weather)) });
+for (const weather of WEATHERS) {
+  const seen = await underWeather(weather).catch((error) => ({ failed: String(error).split("\n")[0] }));
+  results.impaired.push({ name: weather.name, ...seen });
+}
 await closeBrowser();
 
 const row = (name, { n, p50, p95 }) => `| ${name} | ${n} | ${p50} | ${p95} |`;
@@ -148,6 +151,7 @@ const beside = results.sideBySide.map(({ page, way, photons, bytesPerClick }) =>
   return `| ${page} | ${way} | ${n} | ${p50} | ${p95} | ${(bytesPerClick / 1000).toFixed(1)} |`;
 });
 const bad = results.impaired.map((w) => {
+  if (w.failed) return `| ${w.name} | ${w.failed} | | | | | |`;
   const [fps, gap, kbps, dropped, sharp] = [w.fps.toFixed(1), w.longestGapMs, w.kbps, w.droppedPercent, w.sharpMs].map((v) => (typeof v === "number" ? Math.round(v) : v));
   return `| ${w.name} | ${fps} | ${gap} | ${kbps} | ${dropped} | ${w.keysInOrder ? "yes" : "no"} | ${sharp} |`;
 });

@@ -3,9 +3,9 @@
 
 import { unb64u } from "./bytes.js";
 import { button, el } from "./dom.js";
-import { isolated } from "./site.js";
 import { t } from "./i18n.js";
 import { takeoverCode } from "./keys.js";
+import { isolated } from "./site.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /** @typedef {import("./device.js").SessionRecord} SessionRecord */

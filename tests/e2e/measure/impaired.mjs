@@ -4,9 +4,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { chromium } from "playwright-core";
 import { impairedWorld } from "../impair.mjs";
 
-const SETTLE_MS = 4000;
-const MOTION_MS = 10_000;
-const SHARP_MS = 8000;
+/** How long the network is known before, the page moves, and stands still, in milliseconds. */
+const TIMES = { settle: 4000, motion: 10_000, still: 8000 };
 const TEXT = "every key arrives once";
 const PACE_MS = 150;
 /** Luma that a pixel of a sharp picture may differ from the final one by, on average. */
@@ -49,7 +48,7 @@ function watch() {
   video.requestVideoFrameCallback(frame);
 }
 
-export async function underWeather({ down, up }) {
+export async function underWeather({ down, up }, times = TIMES) {
   const world = await impairedWorld();
   try {
     const browser = await chromium.connectOverCDP(world.remote.cdp);
@@ -60,7 +59,7 @@ export async function underWeather({ down, up }) {
     await viewer.page.tap("#keyboard");
     await world.impair.order({ down, up });
     await viewer.page.evaluate(watch);
-    await pause(SETTLE_MS);
+    await pause(times.settle);
 
     const before = await world.impair.order();
     await remote.evaluate(() => move(true));
@@ -68,7 +67,7 @@ export async function underWeather({ down, up }) {
     // Typed while everything moves: behind a full queue keys are late, but whole.
     const typedAt = viewer.page.keyboard.type(TEXT, { delay: PACE_MS }).then(() => Date.now());
     const keys = remote.waitForFunction((text) => document.getElementById("t").value.length >= text.length, TEXT, { polling: 20, timeout: 60_000 });
-    await pause(MOTION_MS);
+    await pause(times.motion);
     const after = await world.impair.order();
     const until = await viewer.page.evaluate(() => performance.now());
     await typedAt;
@@ -78,7 +77,7 @@ export async function underWeather({ down, up }) {
     await viewer.page.evaluate(() => (globalThis.seen.keep = []));
     const stopped = await viewer.page.evaluate(() => performance.now());
     await remote.evaluate(() => move(false));
-    await pause(SHARP_MS);
+    await pause(times.still);
     const { frames, kept } = await viewer.page.evaluate((bound) => {
       const { frames, keep } = globalThis.seen;
       const last = keep.at(-1)?.luma;
@@ -90,9 +89,9 @@ export async function underWeather({ down, up }) {
     await browser.close();
     const sent = after.down.passed - before.down.passed + (after.down.lost - before.down.lost) + (after.down.overflowed - before.down.overflowed);
     return {
-      fps: (shown.length - 2) / (MOTION_MS / 1000),
+      fps: (shown.length - 2) / (times.motion / 1000),
       longestGapMs: Math.max(...shown.slice(1).map((at, i) => at - shown[i])),
-      kbps: ((after.down.bytes - before.down.bytes) * 8) / MOTION_MS,
+      kbps: ((after.down.bytes - before.down.bytes) * 8) / times.motion,
       droppedPercent: (100 * (sent - (after.down.passed - before.down.passed))) / Math.max(1, sent),
       keysInOrder: value === TEXT,
       sharpMs: kept.length === 0 ? 0 : (kept[blurred + 1]?.at ?? Infinity) - stopped,

@@ -21,13 +21,14 @@ import { CHROMIUM, DEVICES, Part, Remote, usersBrowser, World } from "../harness
 /** Counts what every WebSocket of the page receives. */
 function countSockets() {
   globalThis.received = 0;
-  const Real = globalThis.WebSocket;
-  globalThis.WebSocket = class extends Real {
-    constructor(...args) {
-      super(...args);
-      this.addEventListener("message", ({ data }) => (globalThis.received += data.byteLength ?? data.size ?? data.length));
-    }
-  };
+  // Not a subclass: noVNC looks for its methods on the object's own prototype.
+  globalThis.WebSocket = new Proxy(globalThis.WebSocket, {
+    construct(Real, args) {
+      const socket = new Real(...args);
+      socket.addEventListener("message", ({ data }) => (globalThis.received += data.byteLength ?? data.size ?? data.length));
+      return socket;
+    },
+  });
 }
 
 async function freePort() {
@@ -143,14 +144,14 @@ export async function noVnc(url, { width, height }) {
     const window = ["--kiosk", `--window-size=${width},${height}`, "--window-position=0,0", `--user-data-dir=${profile}`];
     const flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--no-default-browser-check", "--disable-background-networking", "--disable-sync", "--disable-dev-shm-usage"];
     parts.push(new Part("vnc-chromium", CHROMIUM, [...flags, ...window, url], { env: { DISPLAY: `:${display}` }, group: true }));
-    parts.push(new Part("websockify", "websockify", ["--web", "/usr/share/novnc", `127.0.0.1:${web}`, `127.0.0.1:${rfb}`]));
+    parts.push(new Part("websockify", "websockify", ["--web", "/usr/share/novnc", `127.0.0.1:${web}`, `127.0.0.1:${rfb}`], { env: { PYTHONUNBUFFERED: "1" } }));
     await parts.at(-1).line(/proxying from|Listen on/);
     const context = await (await usersBrowser()).newContext(DEVICES.desktop);
     parts.push({ stop: () => context.close() });
     await context.addInitScript(countSockets);
     const page = await context.newPage();
     await page.goto(`http://127.0.0.1:${web}/vnc_lite.html`);
-    await page.waitForSelector("#screen canvas");
+    await page.waitForFunction((width) => document.querySelector("#screen canvas")?.width === width, width);
     return { name: "noVNC + TigerVNC", page, screen: "#screen canvas", received: () => page.evaluate(() => globalThis.received), close };
   } catch (error) {
     await close();

@@ -4,7 +4,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { authloop, cdpJpeg, noVnc } from "./paths.mjs";
 
-const ROUNDS = 6;
+const ROUNDS = 4;
 const CLICKS = 8;
 /** Lets everything that follows a click arrive, refinements too, so that each click meets an idle page. */
 const SETTLE_MS = 700;
