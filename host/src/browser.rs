@@ -11,6 +11,7 @@ mod focus;
 mod follow;
 mod ids;
 mod launch;
+mod native;
 mod origin;
 mod page;
 mod tabs;
@@ -32,8 +33,10 @@ pub use focus::{FocusedField, Rect};
 pub use follow::{Dialog, DialogKind, Follower, Health, View};
 pub use ids::{FrameId, SessionId, TargetId};
 pub use launch::{Launch, Launched, Piped};
+pub use native::{Answer, Challenge, Chooser, Refusals, Refused};
 pub use origin::{Certificate, OriginInfo, SecurityState};
 pub use page::Page;
+pub use tabs::Tab;
 pub(crate) use transport::Transport;
 
 /// What the browser says about one of its pages.

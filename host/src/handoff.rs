@@ -4,6 +4,7 @@ mod connection;
 mod invite;
 mod run;
 mod show;
+mod uploads;
 
 use std::time::Duration;
 
@@ -80,6 +81,8 @@ pub enum HandoffEvent {
     SecondClaim,
     /// The user went on on another of their devices.
     HandedOver,
+    /// The page asked for a passkey, which cannot cross; the user is shown to another way.
+    PasskeyRequired,
 }
 
 /// Where the handoff stands.

@@ -37,6 +37,10 @@ impl Printer {
             HandoffEvent::SecondClaim => self.line(&json!({ "event": "second_claim" }), || {
                 "Someone else opened the link. It stays with the first device.".to_owned()
             }),
+            HandoffEvent::PasskeyRequired => self.line(
+                &json!({ "event": "notice", "code": "passkey_required" }),
+                || "The page asks for a passkey, which cannot cross.".to_owned(),
+            ),
         }
     }
 

@@ -5,7 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::Blob;
+use crate::{
+    id::Blob,
+    native::{FileInfo, MAX_CHUNK, MAX_CREDENTIAL, MAX_OPTIONS, TabAction, files_fit},
+};
 
 /// The largest text an event may carry, in bytes of UTF-8.
 pub const MAX_TEXT: usize = 32 * 1024;
@@ -134,6 +137,49 @@ pub enum InputEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         text: Option<String>,
     },
+    /// The user's answer to a picker; with neither member, they put it away.
+    Pick {
+        /// The picker's number, as announced.
+        id: u32,
+        /// The options chosen, by their places; for a select.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        options: Option<Vec<u16>>,
+        /// The value chosen, as HTML writes it; for an input.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<String>,
+    },
+    /// The user's answer to HTTP authentication; without a password, they cancel it.
+    Auth {
+        /// The challenge's number, as announced.
+        id: u32,
+        /// The user's name.
+        #[serde(default)]
+        user: String,
+        /// Their password.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password: Option<String>,
+    },
+    /// The user chose files; their bytes follow.
+    Files {
+        /// The file chooser's number, as announced.
+        id: u32,
+        /// The files, in order; none to cancel the choice.
+        files: Vec<FileInfo>,
+    },
+    /// The next bytes of the chosen files, one file after the other.
+    FileChunk {
+        /// The file chooser's number.
+        id: u32,
+        /// Bytes, at most [`MAX_CHUNK`].
+        data: Blob,
+    },
+    /// Shows or closes one of the page's windows.
+    Tab {
+        /// The window's number, as announced.
+        id: u32,
+        /// Which of the two.
+        action: TabAction,
+    },
     /// One of the browser's own buttons.
     Navigate {
         /// Which.
@@ -174,6 +220,10 @@ impl InputEvent {
                 | Self::Move { .. }
                 | Self::Replace { .. }
                 | Self::Dialog { .. }
+                | Self::Pick { .. }
+                | Self::Auth { .. }
+                | Self::Files { .. }
+                | Self::FileChunk { .. }
         )
     }
 
@@ -210,6 +260,25 @@ impl InputEvent {
                 }
                 0
             }
+            Self::Pick { options, value, .. } => {
+                if options.as_ref().is_some_and(|o| o.len() > MAX_OPTIONS) {
+                    return Err(InputError::TooLong);
+                }
+                value.as_ref().map_or(0, String::len)
+            }
+            Self::Auth { user, password, .. } => {
+                let password = password.as_ref().map_or(0, String::len);
+                if user.len().max(password) > MAX_CREDENTIAL {
+                    return Err(InputError::TooLong);
+                }
+                0
+            }
+            Self::Files { files, .. } if !files.is_empty() && !files_fit(files) => {
+                return Err(InputError::Files);
+            }
+            Self::FileChunk { data, .. } if data.0.len() > MAX_CHUNK => {
+                return Err(InputError::TooLong);
+            }
             Self::Touch { points, .. } if points.len() > MAX_TOUCH_POINTS => {
                 return Err(InputError::TooManyPoints);
             }
@@ -238,6 +307,11 @@ impl std::fmt::Debug for InputEvent {
             Self::Touch { .. } => "Touch",
             Self::Viewport { .. } => "Viewport",
             Self::Dialog { .. } => "Dialog",
+            Self::Pick { .. } => "Pick",
+            Self::Auth { .. } => "Auth",
+            Self::Files { .. } => "Files",
+            Self::FileChunk { .. } => "FileChunk",
+            Self::Tab { .. } => "Tab",
             Self::Navigate { .. } => "Navigate",
             Self::ReleaseAll => "ReleaseAll",
             Self::Done => "Done",
@@ -358,6 +432,9 @@ pub enum InputError {
     /// A text is longer than [`MAX_TEXT`].
     #[error("the input event's text is too long")]
     TooLong,
+    /// Files out of bounds, or with a name that is none.
+    #[error("the chosen files are out of bounds")]
+    Files,
     /// More than [`MAX_TOUCH_POINTS`] fingers.
     #[error("the input event has too many touch points")]
     TooManyPoints,

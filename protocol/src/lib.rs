@@ -10,6 +10,7 @@ pub mod id;
 pub mod input;
 pub mod invitation;
 pub mod link;
+pub mod native;
 pub mod output;
 pub mod seal;
 pub mod sequence;

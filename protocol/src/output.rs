@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::Blob, signal::Outcome};
+use crate::{
+    id::Blob,
+    native::{Picker, Tab},
+    signal::Outcome,
+};
 
 /// One message of the host's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,11 +60,64 @@ pub enum OutputMessage {
         message: String,
         /// What a prompt starts with.
         default: String,
+        /// The origin of the frame that asks; empty if it has none.
+        #[serde(default)]
+        origin: String,
     },
     /// The dialog is gone.
     DialogClosed {
         /// The dialog's number.
         id: u32,
+    },
+    /// The control that the user opened; `None` when it is gone.
+    Picker {
+        /// The control.
+        picker: Option<Picker>,
+    },
+    /// A site asks for a name and a password by HTTP authentication (RFC 9110 section 11).
+    Auth {
+        /// The challenge's number.
+        id: u32,
+        /// Who asks, as the browser says; not always the shown page.
+        origin: String,
+        /// The realm, in the asking site's words.
+        realm: String,
+        /// Whether what is sent is encrypted on its way to the site.
+        secure: bool,
+        /// Whether the origin is among the invitation's.
+        expected: bool,
+    },
+    /// The challenge is gone.
+    AuthClosed {
+        /// The challenge's number.
+        id: u32,
+    },
+    /// The page wants files.
+    FileChooser {
+        /// The chooser's number.
+        id: u32,
+        /// The origin of the frame that asks.
+        origin: String,
+        /// Whether it takes several.
+        multiple: bool,
+        /// The input's `accept`, or empty.
+        accept: String,
+        /// The most files.
+        max_files: u32,
+        /// The most bytes, of all files together.
+        max_bytes: u64,
+        /// Bytes of the chosen files that have come so far; again as they come.
+        received: u64,
+    },
+    /// The chooser is gone: answered, cancelled, or its page has left.
+    FileChooserClosed {
+        /// The chooser's number.
+        id: u32,
+    },
+    /// The page's windows; told once there is more than one, and on every change from then on.
+    Tabs {
+        /// In order of opening.
+        tabs: Vec<Tab>,
     },
     /// Something the user should know.
     Notice {

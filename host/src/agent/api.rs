@@ -180,6 +180,8 @@ pub enum Reason {
     NotRequested,
     /// It needs something that cannot cross.
     CannotComplete,
+    /// It needs a passkey, which cannot cross: the page asked for one.
+    PasskeyRequired,
     /// The agent withdrew it, or the host was stopped.
     Cancelled,
     /// The time ran out.
@@ -190,6 +192,14 @@ pub enum Reason {
     SignalingLost,
     /// The host failed.
     Internal,
+}
+
+/// What the agent may want to know meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// The page asked for a passkey; the user was shown to another way.
+    PasskeyRequired,
 }
 
 /// How it ended.
@@ -233,6 +243,8 @@ pub struct SessionView {
     pub outcome: Option<Outcome>,
     /// How many cookies the browser holds, once resolved.
     pub cookies: Option<usize>,
+    /// What happened on the way, each once.
+    pub notices: Vec<Notice>,
 }
 
 /// `GET /sessions`.

@@ -8,7 +8,7 @@ use authloop_protocol::output;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::api::{Outcome, Phase, Reason, SessionView, Status, Verdict};
+use super::api::{Notice, Outcome, Phase, Reason, SessionView, Status, Verdict};
 use super::runner::{Ended, RunError};
 use crate::handoff::HandoffState;
 use crate::verdict::{Conclusion, Finding};
@@ -23,6 +23,7 @@ pub(super) enum Happened {
     Phase,
     Claimed,
     Checked,
+    Notice,
     Resolved,
     Cancelled,
     Timeout,
@@ -37,6 +38,7 @@ impl Happened {
             Self::Phase => "session.phase",
             Self::Claimed => "session.claimed",
             Self::Checked => "session.checked",
+            Self::Notice => "session.notice",
             Self::Resolved => "session.resolved",
             Self::Cancelled => "session.cancelled",
             Self::Timeout => "session.timeout",
@@ -46,7 +48,7 @@ impl Happened {
 
     /// Whether webhooks are told.
     pub(super) fn is_told(self) -> bool {
-        !matches!(self, Self::Phase | Self::Checked)
+        !matches!(self, Self::Phase | Self::Checked | Self::Notice)
     }
 }
 
@@ -85,6 +87,7 @@ impl Session {
                 version: 0,
                 outcome: None,
                 cookies: None,
+                notices: Vec::new(),
             },
             claimed: false,
             events: VecDeque::new(),
@@ -129,6 +132,15 @@ impl Session {
         }))
     }
 
+    /// Takes what the agent may want to know. `None` if it knows, or if it is over.
+    pub(super) fn notice(&mut self, notice: Notice) -> Option<Arc<Event>> {
+        if self.view.status.is_terminal() || self.view.notices.contains(&notice) {
+            return None;
+        }
+        self.view.notices.push(notice);
+        Some(self.note(Happened::Notice))
+    }
+
     /// Takes the end. `None` if it has ended before.
     pub(super) fn end(&mut self, end: &Result<Ended, RunError>) -> Option<Arc<Event>> {
         let (status, reason, message, finding) = match end {
@@ -137,7 +149,8 @@ impl Session {
                 (Status::Resolved, reason, message.to_owned(), finding)
             }
             Ok(Ended::Declined(reason)) => {
-                let (reason, message) = declined(*reason);
+                let passkey = self.view.notices.contains(&Notice::PasskeyRequired);
+                let (reason, message) = declined(*reason, passkey);
                 (Status::Cancelled, reason, message.to_owned(), None)
             }
             Ok(Ended::Expired) => (
@@ -169,6 +182,7 @@ impl Session {
                 | Reason::Declined
                 | Reason::NotRequested
                 | Reason::CannotComplete
+                | Reason::PasskeyRequired
                 | Reason::Cancelled
                 | Reason::Expired => Verdict::NotSignedIn,
                 Reason::NotCheckable
@@ -236,17 +250,21 @@ fn concluded(conclusion: &Conclusion) -> (Reason, &'static str, Option<&Finding>
     }
 }
 
-fn declined(reason: DeclineReason) -> (Reason, &'static str) {
+/// `passkey`: the page has asked for one.
+fn declined(reason: DeclineReason, passkey: bool) -> (Reason, &'static str) {
     match reason {
         DeclineReason::Declined => (Reason::Declined, "The user declined."),
         DeclineReason::NotRequested => (
             Reason::NotRequested,
             "The user did not ask for this: perhaps an attack.",
         ),
-        DeclineReason::CannotComplete => (
-            Reason::CannotComplete,
-            "The user cannot sign in this way, for example for want of a passkey.",
+        DeclineReason::CannotComplete if passkey => (
+            Reason::PasskeyRequired,
+            "The page asks for a passkey, and the user found no other way to sign in.",
         ),
+        DeclineReason::CannotComplete => {
+            (Reason::CannotComplete, "The user cannot sign in this way.")
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::api::{SessionCreated, SessionView};
+use super::api::{Notice, SessionCreated, SessionView};
 use super::auth::Owner;
 use super::error::ApiError;
 use super::order::Order;
@@ -129,6 +129,13 @@ impl Sessions {
                 }
                 HandoffEvent::HandedOver => {
                     tracing::info!("a session's user went on on another device");
+                }
+                HandoffEvent::PasskeyRequired => {
+                    if let Some(handle) = handle.get() {
+                        let event =
+                            handle.change(|session| session.notice(Notice::PasskeyRequired));
+                        sessions.tell(handle, event);
+                    }
                 }
                 HandoffEvent::SecondClaim => {
                     tracing::info!("another device tried a session's link, without effect");

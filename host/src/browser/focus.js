@@ -6,6 +6,8 @@
   const NOT_TYPED_INTO = new Set([
     "button", "submit", "reset", "checkbox", "radio", "range", "color", "file", "image", "hidden",
   ]);
+  // On a touch device these are picked (see native/pickers.js), with a keyboard their parts are typed.
+  const PICKED_BY_TOUCH = new Set(["date", "time", "datetime-local", "month", "week"]);
   const SECRET = /(^|\s)(current-password|new-password|one-time-code|cc-[a-z-]+)(\s|$)/;
   const numbers = new WeakMap();
   let lastNumber = 0;
@@ -27,7 +29,8 @@
 
   const kindOf = (element) => {
     if (element instanceof HTMLInputElement) {
-      const open = !NOT_TYPED_INTO.has(element.type) && !element.disabled && !element.readOnly;
+      const picked = PICKED_BY_TOUCH.has(element.type) && matchMedia("(pointer: coarse)").matches;
+      const open = !NOT_TYPED_INTO.has(element.type) && !picked && !element.disabled && !element.readOnly;
       return open ? element.type : null;
     }
     if (element instanceof HTMLTextAreaElement) {

@@ -11,7 +11,7 @@ use super::error::BrowserError;
 use super::ids::{FrameId, SessionId};
 
 /// The isolated world's name.
-const WORLD: &str = "authloop";
+pub(super) const WORLD: &str = "authloop";
 /// The script.
 const SCRIPT: &str = include_str!("focus.js");
 /// Frames nested deeper than this are not searched.
@@ -155,7 +155,7 @@ where
     }
 }
 
-async fn isolated_world(
+pub(super) async fn isolated_world(
     connection: &Connection,
     session: Option<&SessionId>,
     frame: &FrameId,
@@ -165,6 +165,23 @@ async fn isolated_world(
         .call(session, "Page.createIsolatedWorld", params)
         .await?;
     Ok(world["executionContextId"].take())
+}
+
+/// The origin of the document that a frame shows.
+pub(super) async fn origin_of(
+    connection: &Connection,
+    source: &Source,
+) -> Result<String, BrowserError> {
+    let session = source.session.as_ref();
+    let context = isolated_world(connection, session, &source.frame).await?;
+    let params = json!({
+        "contextId": context, "expression": "location.origin", "returnByValue": true,
+    });
+    let answer = connection.call(session, "Runtime.evaluate", params).await?;
+    let origin = answer["result"]["value"].as_str();
+    origin
+        .map(str::to_owned)
+        .ok_or_else(|| BrowserError::Unexpected("Runtime.evaluate".to_owned()))
 }
 
 /// Finds where in the page the reported field is.

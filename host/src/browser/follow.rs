@@ -5,15 +5,21 @@
 
 mod actor;
 
-use tokio::sync::watch;
+use std::sync::Arc;
+
+use authloop_protocol::native::Picker;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::Browser;
 use super::error::BrowserError;
 use super::focus::FocusedField;
 use super::ids::TargetId;
+use super::native::{Answer, Challenge, Chooser, Refusals};
 use super::origin::OriginInfo;
 use super::page::Page;
+use super::tabs::Tab;
+use actor::Command;
 
 /// What the user should see now. Level-triggered: a slow reader misses steps, never the state.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +32,16 @@ pub struct View {
     pub focus: Option<FocusedField>,
     /// A JavaScript dialog that holds the page until it is answered.
     pub dialog: Option<Dialog>,
+    /// The control that the user opened, to be offered natively.
+    pub picker: Option<Arc<Picker>>,
+    /// HTTP authentication that a request waits for.
+    pub challenge: Option<Challenge>,
+    /// The file chooser that the page opened.
+    pub chooser: Option<Chooser>,
+    /// What was refused, as nobody could have answered it.
+    pub refusals: Refusals,
+    /// The page's windows, in order of opening.
+    pub tabs: Vec<Tab>,
     /// Whether the page can be used.
     pub health: Health,
     /// Rises with each new document in the page's top frame and with each change of page.
@@ -85,14 +101,20 @@ pub struct Dialog {
 #[derive(Debug)]
 pub struct Follower {
     view: watch::Receiver<View>,
+    commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
 }
 
+/// Commands that may wait for the actor, which never waits itself.
+const COMMANDS: usize = 64;
+
 impl Follower {
     pub(super) async fn start(browser: Browser, first: &TargetId) -> Result<Self, BrowserError> {
-        let (actor, view) = actor::Actor::prepare(browser, first).await?;
+        let (commands, orders) = mpsc::channel(COMMANDS);
+        let (actor, view) = actor::Actor::prepare(browser, first, orders).await?;
         Ok(Self {
             view,
+            commands,
             task: tokio::spawn(actor.run()),
         })
     }
@@ -100,6 +122,38 @@ impl Follower {
     /// The view now and its changes.
     pub fn view(&self) -> watch::Receiver<View> {
         self.view.clone()
+    }
+
+    /// From now on what the browser would ask unseen is in the [`View`], until [`Self::release`].
+    pub async fn serve(&self) {
+        self.order(Command::Serve).await;
+    }
+
+    /// Gives the browser back as it was; what is still asked is cancelled.
+    pub async fn release(&self) {
+        let (done, released) = oneshot::channel();
+        self.order(Command::Release(done)).await;
+        let _browser_gone = released.await;
+    }
+
+    /// Gives the user's answer; one to what is no longer asked does nothing.
+    pub async fn answer(&self, answer: Answer) {
+        self.order(Command::Answer(answer)).await;
+    }
+
+    /// Shows another of [`View::tabs`].
+    pub async fn show_tab(&self, number: u32) {
+        self.order(Command::ShowTab(number)).await;
+    }
+
+    /// Closes one of [`View::tabs`], if it is not the last.
+    pub async fn close_tab(&self, number: u32) {
+        self.order(Command::CloseTab(number)).await;
+    }
+
+    async fn order(&self, command: Command) {
+        // Without an actor the browser is gone, which the view says.
+        let _gone = self.commands.send(command).await;
     }
 
     /// The page to show now.

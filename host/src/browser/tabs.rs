@@ -8,12 +8,30 @@ use super::ids::TargetId;
 pub(super) struct Tabs {
     active: Option<TargetId>,
     family: Vec<Member>,
+    numbers: u32,
 }
 
 #[derive(Debug)]
 struct Member {
     id: TargetId,
     opener: Option<TargetId>,
+    /// Its number among all pages that ever were of the family.
+    number: u32,
+    url: String,
+    title: String,
+}
+
+/// A window of the handoff's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tab {
+    /// Differs from every other of this session.
+    pub number: u32,
+    /// Its page's address, as the browser process has it.
+    pub url: String,
+    /// Its title, in the page's words.
+    pub title: String,
+    /// Whether it is the one shown.
+    pub shown: bool,
 }
 
 impl Tabs {
@@ -23,7 +41,45 @@ impl Tabs {
             family: vec![Member {
                 id: first,
                 opener: None,
+                number: 1,
+                url: String::new(),
+                title: String::new(),
             }],
+            numbers: 1,
+        }
+    }
+
+    /// The family, in order of opening.
+    pub(super) fn list(&self) -> Vec<Tab> {
+        let tab = |member: &Member| Tab {
+            number: member.number,
+            url: member.url.clone(),
+            title: member.title.clone(),
+            shown: self.active.as_ref() == Some(&member.id),
+        };
+        self.family.iter().map(tab).collect()
+    }
+
+    /// The page of a [`Tab::number`].
+    pub(super) fn numbered(&self, number: u32) -> Option<&TargetId> {
+        let member = self.family.iter().find(|m| m.number == number);
+        member.map(|member| &member.id)
+    }
+
+    /// The user wants to see a page; returns whether it is another one than now.
+    pub(super) fn switch(&mut self, id: &TargetId) -> bool {
+        let another = self.contains(id) && self.active.as_ref() != Some(id);
+        if another {
+            self.active = Some(id.clone());
+        }
+        another
+    }
+
+    /// What the browser says of a page of the family now.
+    pub(super) fn describe(&mut self, page: &TargetInfo) {
+        if let Some(member) = self.family.iter_mut().find(|m| m.id == page.id) {
+            member.url.clone_from(&page.url);
+            member.title.clone_from(&page.title);
         }
     }
 
@@ -38,9 +94,13 @@ impl Tabs {
         if !ours || known(&page.id) {
             return false;
         }
+        self.numbers += 1;
         self.family.push(Member {
             id: page.id.clone(),
             opener: page.opener.clone(),
+            number: self.numbers,
+            url: page.url.clone(),
+            title: page.title.clone(),
         });
         self.active = Some(page.id.clone());
         true
@@ -96,6 +156,23 @@ mod tests {
         assert!(tabs.closed(&"b".into()));
 
         assert_eq!(tabs.active(), Some(&"a".into()));
+    }
+
+    #[test]
+    fn the_user_goes_back_to_the_opener_and_forth() {
+        let mut tabs = Tabs::new("a".into());
+        tabs.opened(&page("b", Some("a")));
+
+        let opener = tabs.numbered(1).cloned().unwrap();
+        assert!(tabs.switch(&opener));
+
+        assert_eq!(tabs.active(), Some(&"a".into()));
+        let shown: Vec<_> = tabs.list().iter().map(|t| (t.number, t.shown)).collect();
+        assert_eq!(shown, [(1, true), (2, false)]);
+        assert!(!tabs.switch(&"x".into()));
+        assert!(!tabs.closed(&"b".into()));
+        tabs.opened(&page("c", Some("a")));
+        assert_eq!(tabs.list()[1].number, 3, "a number is never used again");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use webrtc::peer_connection::RTCIceConnectionState;
 use super::{
     HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, connection::Connection,
     invite::Invite,
+    show::PASSKEY_REQUIRED,
 };
 use crate::{
     browser::Browser, gate::Lease, peer::PeerEvent, signal::SignalEvent, verdict::Conclusion,
@@ -185,6 +186,9 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
             return;
         };
         for message in self.stage.update() {
+            if matches!(&message, OutputMessage::Notice { code, .. } if code == PASSKEY_REQUIRED) {
+                (self.report)(HandoffEvent::PasskeyRequired);
+            }
             if let Err(error) = connection.send(&message).await {
                 tracing::debug!(%error, "the viewer could not be told");
                 return;

@@ -1,8 +1,13 @@
 //! What the viewer is told of the browser, and only when it changes.
 
+mod asked;
+
 use authloop_protocol::output::{
     DialogKind, Field, OutputMessage, Page, SiteCertificate, SiteConnection,
 };
+
+use asked::Asked;
+pub(super) use asked::PASSKEY_REQUIRED;
 
 use crate::{
     browser::{self, FocusedField, Health, SecurityState, View},
@@ -20,9 +25,18 @@ pub(super) struct Shown {
     dialog: Option<u32>,
     crashed: bool,
     surface: Option<(u32, u32)>,
+    asked: Asked,
 }
 
 impl Shown {
+    /// For a connection anew.
+    pub(super) fn again(self) -> Self {
+        Self {
+            asked: self.asked.again(),
+            ..Self::default()
+        }
+    }
+
     /// The messages that bring the viewer up to date.
     pub(super) fn update(
         &mut self,
@@ -30,6 +44,7 @@ impl Shown {
         can_go_back: bool,
         expected: &[String],
         surface: Surface,
+        received: impl Fn(u32) -> u64,
     ) -> Vec<OutputMessage> {
         let mut out = Vec::new();
         let page = page(view, can_go_back, expected);
@@ -54,6 +69,7 @@ impl Shown {
             out.push(OutputMessage::Field { field });
         }
         self.dialog(view, &mut out);
+        self.asked.update(view, expected, received, &mut out);
         let crashed = matches!(view.health, Health::Crashed);
         if crashed && !self.crashed {
             out.push(OutputMessage::Notice {
@@ -85,6 +101,7 @@ impl Shown {
                 },
                 message: cut(&dialog.message),
                 default: cut(&dialog.default_text),
+                origin: asked::origin_of(&dialog.url),
             });
         }
     }

@@ -119,6 +119,11 @@ impl InputState {
             InputEvent::ReleaseAll => commands = self.release_all(),
             InputEvent::Viewport { .. }
             | InputEvent::Dialog { .. }
+            | InputEvent::Pick { .. }
+            | InputEvent::Auth { .. }
+            | InputEvent::Files { .. }
+            | InputEvent::FileChunk { .. }
+            | InputEvent::Tab { .. }
             | InputEvent::Navigate { .. }
             | InputEvent::Done
             | InputEvent::FinishAnyway

@@ -134,3 +134,24 @@ fn the_oldest_events_are_forgotten() {
     assert_eq!(versions, (18..=81).collect::<Vec<_>>());
     assert_eq!(session.events_after(80).count(), 1);
 }
+
+#[test]
+fn a_passkey_asked_for_is_told_once_and_is_the_reason_of_a_refusal() {
+    let mut asked = session();
+    asked.enter(HandoffState::Claimed);
+
+    let event = asked.notice(Notice::PasskeyRequired).unwrap();
+    assert_eq!(event.happened.name(), "session.notice");
+    assert!(!event.happened.is_told());
+    assert!(asked.notice(Notice::PasskeyRequired).is_none());
+
+    let declined = Ok(Ended::Declined(DeclineReason::CannotComplete));
+    for (mut session, reason) in [
+        (asked, Reason::PasskeyRequired),
+        (session(), Reason::CannotComplete),
+    ] {
+        session.end(&declined);
+        assert_eq!(session.view().outcome.as_ref().unwrap().reason, reason);
+        assert!(session.notice(Notice::PasskeyRequired).is_none());
+    }
+}

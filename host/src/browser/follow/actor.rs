@@ -1,26 +1,35 @@
 //! The actor behind [`Follower`](super::Follower).
 
+mod asking;
+mod dialogs;
 mod focusing;
 mod paging;
+mod serving;
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::{Dialog, DialogKind, Health, View};
+use super::{Dialog, Health, View};
 use crate::browser::connection::{Connection, Event, EventStream};
 use crate::browser::focus::{FocusedField, Report, Source};
+use crate::browser::native::Said;
 use crate::browser::origin::{Certificate, OriginTracker, SecurityState};
 use crate::browser::tabs::Tabs;
-use crate::browser::{Browser, BrowserError, FrameId, Page, SessionId, TargetId, TargetInfo};
+use crate::browser::{
+    Browser, BrowserError, FrameId, Page, Refusals, SessionId, TargetId, TargetInfo,
+};
+
+pub(super) use asking::Command;
+use asking::{Asks, HeldChooser};
 
 /// Events that may wait for the actor; it resynchronises if this is not enough.
 const QUEUE: usize = 1024;
 /// Reports from the actor's own tasks.
 const REPORTS: usize = 64;
 
-const EVENTS: [&str; 14] = [
+const EVENTS: [&str; 16] = [
     "Target.targetCreated",
     "Target.targetDestroyed",
     "Target.targetInfoChanged",
@@ -35,6 +44,8 @@ const EVENTS: [&str; 14] = [
     "Inspector.targetCrashed",
     "Inspector.targetReloadedAfterCrash",
     "Security.visibleSecurityStateChanged",
+    "Fetch.authRequired",
+    "Page.fileChooserOpened",
 ];
 
 /// What the actor's tasks found out.
@@ -56,6 +67,10 @@ enum Found {
     Pages(Vec<TargetInfo>),
     /// A page's answer to `Page.getFrameTree`.
     Frames(Page, Value),
+    /// A session's answer to `Page.getFrameTree`, now that it is served.
+    Served(Option<SessionId>, Value),
+    Said(Source, Said),
+    Chooser(HeldChooser),
 }
 
 /// A frame in a process of its own.
@@ -80,12 +95,16 @@ pub(super) struct Actor {
     focus_turn: u64,
     fields: u64,
     dialogs: u32,
+    open_dialogs: HashMap<TargetId, Dialog>,
+    commands: mpsc::Receiver<Command>,
+    asks: Asks,
 }
 
 impl Actor {
     pub(super) async fn prepare(
         browser: Browser,
         first: &TargetId,
+        commands: mpsc::Receiver<Command>,
     ) -> Result<(Self, watch::Receiver<View>), BrowserError> {
         let events = browser.subscribe_all(&EVENTS, QUEUE);
         if !browser.0.one_page {
@@ -102,6 +121,11 @@ impl Actor {
             origin: tracker.info().clone(),
             focus: None,
             dialog: None,
+            picker: None,
+            challenge: None,
+            chooser: None,
+            refusals: Refusals::new(),
+            tabs: Vec::new(),
             health: Health::Alive,
             document: 1,
         });
@@ -121,6 +145,9 @@ impl Actor {
             focus_turn: 0,
             fields: 0,
             dialogs: 0,
+            open_dialogs: HashMap::new(),
+            commands,
+            asks: Asks::default(),
         };
         Ok((actor, receiver))
     }
@@ -136,6 +163,7 @@ impl Actor {
                     None => break,
                 },
                 Some(found) = self.reports.recv() => self.on_found(found),
+                Some(command) = self.commands.recv() => self.on_command(command),
             }
             if self.events.take_lost() > 0 {
                 self.resynchronise();
@@ -160,6 +188,7 @@ impl Actor {
                 if let Some(session) = params["sessionId"].as_str().map(SessionId::from) {
                     self.frames.remove(&session);
                     self.drop_focus_of(Some(&session));
+                    self.forget_asks(|gone| gone == Some(&session));
                 }
             }
             "Page.frameAttached" => self.watch_focus(event.session.as_ref(), &params["frameId"]),
@@ -172,7 +201,13 @@ impl Actor {
                 self.ask_address();
             }
             "Page.javascriptDialogOpening" => self.on_dialog(event),
-            "Page.javascriptDialogClosed" => self.change(|view| view.dialog = None),
+            "Page.javascriptDialogClosed" => {
+                if let Some(page) = self.page_of(event.session.as_ref()) {
+                    self.forget_dialog(&page.target().clone());
+                }
+            }
+            "Fetch.authRequired" => self.on_challenge(event),
+            "Page.fileChooserOpened" => self.on_chooser(event),
             "Inspector.targetCrashed" if self.is_active(event) => {
                 self.focus_source = None;
                 self.change(|view| {
@@ -201,6 +236,7 @@ impl Actor {
             Found::Attached(page) => {
                 self.pages.insert(page.target().clone(), page.clone());
                 self.watch_open_frames(&page);
+                self.serve_session(page.session().cloned());
                 if self.tabs.active() == Some(page.target()) {
                     self.show(&page);
                 }
@@ -218,12 +254,13 @@ impl Actor {
                 }
             }
             Found::Frames(page, answer) => {
-                let mut trees = vec![&answer["frameTree"]];
-                while let Some(tree) = trees.pop() {
-                    self.watch_focus(page.session(), &tree["frame"]["id"]);
-                    trees.extend(tree["childFrames"].as_array().into_iter().flatten());
+                for frame in frames_in(&answer) {
+                    self.watch_focus(page.session(), frame);
                 }
             }
+            Found::Served(session, answer) => self.on_served(session.as_ref(), &answer),
+            Found::Said(source, said) => self.on_said(&source, said),
+            Found::Chooser(held) => self.on_chooser_described(held),
             Found::Pages(open) => {
                 let gone: Vec<TargetId> = self
                     .pages
@@ -244,7 +281,15 @@ impl Actor {
 
     fn on_navigated(&mut self, event: &Event) {
         let frame = &event.params["frame"];
-        if frame["parentId"].is_string() || !self.is_active(event) {
+        if frame["parentId"].is_string() {
+            return;
+        }
+        let of = self.pages.values().find(|page| page.owns(event)).cloned();
+        if let Some(page) = of {
+            self.forget_asks_of(&page);
+            self.forget_dialog(page.target());
+        }
+        if !self.is_active(event) {
             return;
         }
         self.focus_source = None;
@@ -277,29 +322,6 @@ impl Actor {
         });
     }
 
-    fn on_dialog(&mut self, event: &Event) {
-        let Some(page) = self.page_of(event.session.as_ref()) else {
-            return;
-        };
-        let params = &event.params;
-        let text = |name: &str| params[name].as_str().unwrap_or_default().to_owned();
-        self.dialogs += 1;
-        let dialog = Dialog {
-            id: self.dialogs,
-            kind: match params["type"].as_str() {
-                Some("confirm") => DialogKind::Confirm,
-                Some("prompt") => DialogKind::Prompt,
-                Some("beforeunload") => DialogKind::BeforeUnload,
-                _ => DialogKind::Alert,
-            },
-            message: text("message"),
-            default_text: text("defaultPrompt"),
-            url: text("url"),
-            page,
-        };
-        self.change(|view| view.dialog = Some(dialog));
-    }
-
     fn on_frame_session(&mut self, event: &Event) {
         let info = &event.params["targetInfo"];
         let session = event.params["sessionId"].as_str().map(SessionId::from);
@@ -324,6 +346,7 @@ impl Actor {
             },
         );
         self.watch_focus(Some(&session), &info["targetId"]);
+        self.serve_session(Some(session));
     }
 
     /// The page a session belongs to, directly or through frames.
@@ -373,6 +396,17 @@ async fn watch_page(page: &Page) -> Result<(), BrowserError> {
     page.post("Emulation.setFocusEmulationEnabled", focused)
         .await?;
     page.post("Target.setAutoAttach", frames_only()).await
+}
+
+/// The ids of all frames in an answer to `Page.getFrameTree`.
+fn frames_in(answer: &Value) -> Vec<&Value> {
+    let mut trees = vec![&answer["frameTree"]];
+    let mut frames = Vec::new();
+    while let Some(tree) = trees.pop() {
+        frames.push(&tree["frame"]["id"]);
+        trees.extend(tree["childFrames"].as_array().into_iter().flatten());
+    }
+    frames
 }
 
 /// Attaches to frames in other processes, and to nothing else.

@@ -61,7 +61,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
             Ok(HandoffEnd::Cancelled) => (Outcome::Cancelled, "The agent withdrew the request."),
             Err(_) => (Outcome::Failed, "The remote browser is gone."),
         };
-        self.stage.pause().await;
+        self.stage.leave().await;
         self.say(&OutputMessage::Outcome {
             outcome,
             message: message.to_owned(),

@@ -165,7 +165,11 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
             },
             InputEvent::Decline { reason } => Applied::End(HandoffEnd::Declined(reason)),
             event => match self.stage.apply(event).await {
-                Ok(()) => Applied::Done,
+                Ok(()) => {
+                    // Of files, how much has come.
+                    self.update().await;
+                    Applied::Done
+                }
                 Err(error) => {
                     tracing::debug!(%error, "an input event was not applied");
                     Applied::Refused

@@ -90,6 +90,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                 if let Some(gate) = &self.config.gate {
                     self.lease = Some(gate.close(&self.invite.id.to_string()).await?);
                 }
+                self.stage.serve().await;
             }
             (Some(held), Some(other)) if held == other => {}
             _ => tracing::warn!("signaling names another device than the one that claimed"),

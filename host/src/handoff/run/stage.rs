@@ -2,6 +2,7 @@
 
 use authloop_protocol::{
     input::{InputEvent, Navigation},
+    native::TabAction,
     output::OutputMessage,
 };
 use serde_json::{Value, json};
@@ -11,10 +12,13 @@ use tokio::time::Instant;
 
 use super::keyframes::KeyframeRequests;
 use crate::{
-    browser::{Browser, BrowserError, Follower, Health, Page, View},
+    browser::{Answer, Browser, BrowserError, Follower, Health, Page, View},
     capture::Viewport,
     encode::{Codec, EncodeError, VideoConfig, VideoPipeline},
-    handoff::show::{self, Shown},
+    handoff::{
+        show::{self, Shown},
+        uploads::{UploadError, Uploads},
+    },
     input::{Injector, InjectorClosed},
     peer::VideoSender,
 };
@@ -30,6 +34,8 @@ pub(super) enum StageError {
     Browser(#[from] BrowserError),
     #[error(transparent)]
     Injector(#[from] InjectorClosed),
+    #[error(transparent)]
+    Upload(#[from] UploadError),
     #[error("there is no such dialog")]
     NoDialog,
     #[error("there is no page to go to")]
@@ -39,13 +45,14 @@ pub(super) enum StageError {
 }
 
 pub(super) struct Stage {
-    _follower: Follower,
+    follower: Follower,
     view: watch::Receiver<View>,
     expected: Vec<String>,
     shown: Shown,
     history: watch::Receiver<bool>,
     _history: Task,
     video: Option<Video>,
+    uploads: Uploads,
 }
 
 struct Video {
@@ -78,7 +85,8 @@ impl Stage {
         let task = tokio::spawn(follow_history(follower.view(), can_go_back));
         Ok(Self {
             view: follower.view(),
-            _follower: follower,
+            follower,
+            uploads: Uploads::default(),
             expected,
             shown: Shown::default(),
             history,
@@ -172,9 +180,14 @@ impl Stage {
         Ok(())
     }
 
+    /// The browser is the user's from now on: what it would ask unseen, it asks them.
+    pub(super) async fn serve(&self) {
+        self.follower.serve().await;
+    }
+
     /// Shows the browser on a confirmed connection, whole.
     pub(super) fn show(&mut self, sender: Option<VideoSender>) {
-        self.shown = Shown::default();
+        self.shown = std::mem::take(&mut self.shown).again();
         if let Some(video) = &self.video {
             video.sender.send_replace(sender);
             video.pipeline.request_keyframe();
@@ -187,6 +200,12 @@ impl Stage {
             video.sender.send_replace(None);
             let _ = video.injector.release_all().await;
         }
+    }
+
+    /// The browser is the agent's again: nothing of ours is left in it.
+    pub(super) async fn leave(&mut self) {
+        self.pause().await;
+        self.follower.release().await;
     }
 
     /// The viewer's browser asks for a keyframe.
@@ -223,8 +242,9 @@ impl Stage {
             .unwrap_or_default();
         let can_go_back = *self.history.borrow_and_update();
         let view = self.view.borrow_and_update();
+        let received = |id| self.uploads.received(id);
         self.shown
-            .update(&view, can_go_back, &self.expected, surface)
+            .update(&view, can_go_back, &self.expected, surface, received)
     }
 
     /// Does to the page what the user did.
@@ -256,6 +276,35 @@ impl Stage {
                     }
                 });
             }
+            InputEvent::Pick { id, options, value } => {
+                let answer = Answer::Pick { id, options, value };
+                self.follower.answer(answer).await;
+            }
+            InputEvent::Auth { id, user, password } => {
+                let credentials = password.map(|password| (user, password));
+                self.follower.answer(Answer::Auth { id, credentials }).await;
+            }
+            InputEvent::Files { id, files } => {
+                if files.is_empty() {
+                    self.uploads.stop();
+                    let paths = Vec::new();
+                    self.follower.answer(Answer::Files { id, paths }).await;
+                } else if self.chooser() == Some(id) {
+                    let whole = self.uploads.begin(id, &files).await?;
+                    self.give(id, whole).await;
+                }
+            }
+            InputEvent::FileChunk { id, data } => {
+                // Chunks are on their way while the page goes: no reason to trouble the user.
+                if self.chooser() == Some(id) {
+                    let whole = self.uploads.take(id, &data.0).await?;
+                    self.give(id, whole).await;
+                }
+            }
+            InputEvent::Tab { id, action } => match action {
+                TabAction::Show => self.follower.show_tab(id).await,
+                TabAction::Close => self.follower.close_tab(id).await,
+            },
             InputEvent::Navigate { action } => {
                 let page = self.page();
                 tokio::spawn(async move {
@@ -270,6 +319,20 @@ impl Stage {
             }
         }
         Ok(())
+    }
+}
+
+impl Stage {
+    fn chooser(&self) -> Option<u32> {
+        let view = self.view.borrow();
+        view.chooser.as_ref().map(|chooser| chooser.id)
+    }
+
+    /// Gives the page the files that are there as a whole.
+    async fn give(&self, id: u32, whole: Option<Vec<String>>) {
+        if let Some(paths) = whole {
+            self.follower.answer(Answer::Files { id, paths }).await;
+        }
     }
 }
 

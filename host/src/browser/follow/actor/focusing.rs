@@ -23,9 +23,11 @@ impl Actor {
         {
             self.lose_focus();
         }
+        self.forget_picker(&source);
         if self.page_of(session).is_none() {
             return;
         }
+        self.watch_asks(&source);
         let connection = self.connection();
         let reporter = self.reporter.clone();
         tokio::spawn(async move {

@@ -12,6 +12,8 @@ impl Actor {
             return;
         };
         if self.tabs.contains(&info.id) {
+            self.tabs.describe(&info);
+            self.publish_tabs();
             // The address in a target's info may still be a pending one: ask for the committed.
             if self.tabs.active() == Some(&info.id) {
                 self.ask_address();
@@ -24,6 +26,7 @@ impl Actor {
     pub(super) fn on_opened(&mut self, info: &TargetInfo) {
         if self.tabs.opened(info) {
             self.attach(info.id.clone());
+            self.publish_tabs();
         }
     }
 
@@ -43,6 +46,11 @@ impl Actor {
     pub(super) fn on_closed(&mut self, id: &TargetId) {
         let changed = self.tabs.closed(id);
         self.security.remove(id);
+        self.open_dialogs.remove(id);
+        self.publish_tabs();
+        if let Some(page) = self.pages.get(id).cloned() {
+            self.forget_asks_of(&page);
+        }
         if self.pages.remove(id).is_some() {
             let browser = self.browser.clone();
             let id = id.clone();
@@ -71,15 +79,51 @@ impl Actor {
         self.focus_turn += 1;
         self.tracker.forget_title();
         let shown = page.clone();
+        let dialog = self.open_dialogs.get(page.target()).cloned();
+        self.forget_shown_picker();
         self.change(|view| {
             view.page = shown;
             view.focus = None;
-            view.dialog = None;
+            view.dialog = dialog;
             view.health = Health::Alive;
             view.document += 1;
         });
         let _page_may_be_gone = page.notify("Page.bringToFront", json!({}));
+        self.publish_tabs();
         self.ask_address();
+    }
+
+    /// The user wants to see another window.
+    pub(super) fn show_tab(&mut self, number: u32) {
+        let id = self.tabs.numbered(number).cloned();
+        if let Some(id) = id.filter(|id| self.tabs.switch(id))
+            && let Some(page) = self.pages.get(&id).cloned()
+        {
+            self.show(&page);
+        }
+        self.publish_tabs();
+    }
+
+    pub(super) fn publish_tabs(&self) {
+        let tabs = self.tabs.list();
+        self.change(|view| view.tabs = tabs);
+    }
+
+    /// Closes a window, but never the last one.
+    pub(super) fn close_tab(&self, number: u32) {
+        let Some(id) = self.tabs.numbered(number).cloned() else {
+            return;
+        };
+        if self.tabs.list().len() < 2 {
+            return;
+        }
+        let browser = self.browser.clone();
+        tokio::spawn(async move {
+            let params = json!({ "targetId": id.as_str() });
+            if let Err(error) = browser.call("Target.closeTarget", params).await {
+                tracing::debug!(%error, "a window was not closed");
+            }
+        });
     }
 
     /// After lost events: the pages are listed again; the rest corrects itself with the next event.
