@@ -17,6 +17,11 @@
  *   | {t: "touch", phase: "start" | "move" | "end" | "cancel", points: TouchPoint[], at: number}
  *   | {t: "viewport", width: number, height: number, scale: number, mobile: boolean}
  *   | {t: "dialog", id: number, accept: boolean, text?: string}
+ *   | {t: "pick", id: number, options?: number[], value?: string}
+ *   | {t: "auth", id: number, user?: string, password?: string}
+ *   | {t: "files", id: number, files: {name: string, size: number}[]}
+ *   | {t: "file_chunk", id: number, data: string}
+ *   | {t: "tab", id: number, action: "show" | "close"}
  *   | {t: "navigate", action: "back" | "forward" | "reload"}
  *   | {t: "release_all"}
  *   | {t: "done"}
@@ -56,6 +61,29 @@
  * @property {string} [origin] of its frame
  * @property {boolean} [expected] whether that is the page's or among the invitation's
  *
+ * @typedef {object} Picker a control of the remote page, to be shown as one of this device (`protocol/src/native.rs`)
+ * @property {number} id
+ * @property {"select" | "datalist" | "date" | "time" | "datetime-local" | "month" | "week" | "color"} kind
+ * @property {string} label
+ * @property {boolean} multiple
+ * @property {{label: string, group?: string, disabled?: boolean, selected?: boolean}[]} options
+ * @property {boolean} truncated
+ * @property {string} value
+ * @property {string} min
+ * @property {string} max
+ * @property {string} step
+ *
+ * @typedef {object} FileChooser
+ * @property {number} id
+ * @property {string} origin
+ * @property {boolean} multiple
+ * @property {string} accept
+ * @property {number} max_files
+ * @property {number} max_bytes
+ * @property {number} received
+ *
+ * @typedef {{id: number, origin: string, title: string, shown: boolean}} Tab a window of the remote page's
+ *
  * @typedef {"resolved" | "declined" | "expired" | "cancelled" | "failed"} Outcome
  *
  * @typedef {{t: "confirm", transcript: string, applied: number}
@@ -65,8 +93,14 @@
  *   | {t: "page"} & Page
  *   | {t: "field", field: Field | null}
  *   | {t: "video", width: number, height: number}
- *   | {t: "dialog", id: number, kind: "alert" | "confirm" | "prompt" | "beforeunload", message: string, default: string}
+ *   | {t: "dialog", id: number, kind: "alert" | "confirm" | "prompt" | "beforeunload", message: string, default: string, origin?: string}
  *   | {t: "dialog_closed", id: number}
+ *   | {t: "picker", picker: Picker | null}
+ *   | {t: "auth", id: number, origin: string, realm: string, secure: boolean, expected: boolean}
+ *   | {t: "auth_closed", id: number}
+ *   | {t: "file_chooser"} & FileChooser
+ *   | {t: "file_chooser_closed", id: number}
+ *   | {t: "tabs", tabs: Tab[]}
  *   | {t: "notice", code: string, message: string}
  *   | {t: "checked", verdict: "signed_in" | "not_signed_in" | "inconclusive", message: string}
  *   | {t: "outcome", outcome: Outcome, message: string}} Output
@@ -90,7 +124,7 @@
 
 export const OUTCOMES = /** @type {const} */ (["resolved", "declined", "expired", "cancelled", "failed"]);
 
-const TYPED = new Set(["key", "text", "composition", "paste", "delete", "move", "replace", "dialog"]);
+const TYPED = new Set(["key", "text", "composition", "paste", "delete", "move", "replace", "dialog", "pick", "auth", "files", "file_chunk"]);
 const FREE = new Set(["viewport", "release_all", "done", "finish_anyway", "decline", "refresh"]);
 
 /**

@@ -78,3 +78,12 @@ export function relative(seconds) {
  * @param {number} seconds since 1970
  */
 export const day = (seconds) => new Intl.DateTimeFormat(locale, { dateStyle: "medium" }).format(new Date(seconds * 1000));
+
+/**
+ * "3.2 MB", in the user's language.
+ * @param {number} n of bytes
+ */
+export function bytes(n) {
+  const format = (/** @type {string} */ unit) => new Intl.NumberFormat(locale, { style: "unit", unit, maximumFractionDigits: 1 });
+  return n < 1024 * 1024 ? format("kilobyte").format(Math.ceil(n / 1024)) : format("megabyte").format(n / 1024 / 1024);
+}

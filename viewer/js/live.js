@@ -1,5 +1,6 @@
 // The live screen: joins picture, pointer, keyboard and toolbar to a handoff.
 
+import { Asks } from "./asks.js";
 import { button, byId, el, input } from "./dom.js";
 import { spread } from "./field.js";
 import { Keyboard } from "./keyboard.js";
@@ -60,6 +61,13 @@ export class Live {
       this.#send(e, secret);
     });
     this.dialogs = new PageDialog((e) => this.#send(e));
+    this.asks = new Asks({
+      send,
+      flush: () => this.keyboard.flush(),
+      closed: () => this.enabled && !coarse() && this.keyboard.focus(),
+      secret: () => this.#tick(),
+      cannot: () => void this.handoff.decline("cannot_complete"),
+    });
     this.#wire();
     this.#seal();
   }
@@ -136,22 +144,23 @@ export class Live {
       case "video":
         return this.#layout();
       case "dialog":
-        return this.dialogs.open(output, this.#page?.origin || t("live.title"));
+        return this.dialogs.open(output, [output.origin, this.#page?.origin].find((o) => o && o !== "null") ?? t("live.title"));
       case "dialog_closed":
         return this.dialogs.closed(output.id);
       case "checked":
         return openChecked(output.verdict);
-      case "notice":
-        return notice(output.code, output.message);
       case "refused":
+        this.asks.upload.refused();
         return notice(["epoch", "locked"].includes(output.reason) ? `refused_${output.reason}` : "refused_other");
       default:
+        this.asks.output(output);
     }
   }
 
   end() {
     this.#verified = false;
     this.keyboard.setEnabled(false);
+    this.asks.reset();
     closeAllSheets();
     this.video.srcObject = null;
   }
@@ -193,7 +202,7 @@ export class Live {
   /** @param {Field | null} field */
   #onField(field) {
     this.#field = field;
-    this.handoff.setTick(field?.secret === true);
+    this.#tick();
     this.keyboard.setField(field, coarse());
     this.view.setField(field);
     this.#seal();
@@ -202,6 +211,10 @@ export class Live {
     // a button over the field instead.
     if (field && coarse() && performance.now() - this.#tappedAt < FRESH_MS) this.keyboard.focus();
     this.#layout();
+  }
+
+  #tick() {
+    this.handoff.setTick(this.#field?.secret === true || this.asks.secret);
   }
 
   /**

@@ -162,5 +162,5 @@ export class PageDialog {
 }
 
 export function closeAllSheets() {
-  for (const id of ["sheet-site", "sheet-decline", "sheet-compose", "sheet-checked", "page-dialog"]) dialog(id).close();
+  for (const sheet of document.querySelectorAll("dialog")) sheet.close();
 }

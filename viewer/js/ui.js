@@ -111,7 +111,7 @@ export function notice(code, message = "") {
   close.addEventListener("click", () => li.remove());
   li.append(bdi, close);
   list.append(li);
-  if (code !== "passkey_required") setTimeout(() => li.remove(), NOTICE_MS);
+  setTimeout(() => li.remove(), NOTICE_MS);
 }
 
 /**

@@ -115,7 +115,7 @@ for (const [locale, scheme, device] of process.env.MATRIX === "all" ? ALL : SOME
     await page.waitForSelector("#sheet-checked[open]");
     await check(page, `${tag}-8-unclear`);
     await page.click("#checked-retry");
-    await s.host.evaluate(() => fake.output({ t: "notice", code: "passkey_required", message: "" }));
+    await s.host.evaluate(() => fake.output({ t: "notice", code: "second_claim", message: "" }));
     await page.waitForSelector("#notices li");
     b.stub.relay.dead = true;
     await inState(page, "reconnecting");

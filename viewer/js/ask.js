@@ -1,0 +1,46 @@
+// A sheet that asks the user something on behalf of the remote browser. However it is closed, the
+// question is answered exactly once.
+
+import { dialog } from "./dom.js";
+
+export class Ask {
+  #open = false;
+
+  /**
+   * @param {string} id of the dialog element
+   * @param {() => void} dismissed it was closed without an answer
+   * @param {() => void} closed after each end, whichever
+   */
+  constructor(id, dismissed, closed) {
+    this.sheet = dialog(id);
+    this.sheet.addEventListener("click", (e) => {
+      if (e.target === this.sheet || (e.target instanceof Element && e.target.closest("[data-close]"))) this.sheet.close();
+    });
+    this.sheet.addEventListener("close", () => {
+      if (!this.#open) return;
+      this.#open = false;
+      dismissed();
+      closed();
+    });
+    this.closed = closed;
+  }
+
+  get open() {
+    return this.#open;
+  }
+
+  /** @param {HTMLElement} [focus] */
+  show(focus) {
+    this.#open = true;
+    if (!this.sheet.open) this.sheet.showModal();
+    focus?.focus();
+  }
+
+  /** Closes it as answered, or as no longer asked. */
+  end() {
+    if (!this.#open) return;
+    this.#open = false;
+    this.sheet.close();
+    this.closed();
+  }
+}

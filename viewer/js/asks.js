@@ -1,0 +1,174 @@
+// What the remote browser would ask in windows that nobody sees: joins the sheets to the handoff.
+
+import { Ask } from "./ask.js";
+import { text, utf8 } from "./bytes.js";
+import { button, el, input } from "./dom.js";
+import { t } from "./i18n.js";
+import { Pickers } from "./pickers.js";
+import { isolated } from "./site.js";
+import { announce, notice } from "./ui.js";
+import { Upload } from "./upload.js";
+
+/** @typedef {import("./events.js").InputEvent} InputEvent */
+/** @typedef {import("./events.js").Output} Output */
+/** @typedef {import("./events.js").Tab} Tab */
+
+export class Asks {
+  /** @type {number | null} */
+  #challenge = null;
+  /** @type {Tab[]} */
+  #tabs = [];
+
+  /**
+   * @param {object} on
+   * @param {(event: InputEvent) => string} on.send
+   * @param {() => void} on.flush
+   * @param {() => void} on.closed a sheet is gone: the keyboard may have the focus again
+   * @param {() => void} on.secret a password is being typed, or no longer
+   * @param {() => void} on.cannot the user cannot sign in this way
+   */
+  constructor(on) {
+    this.on = on;
+    this.pickers = new Pickers(on);
+    this.upload = new Upload(on);
+    this.auth = new Ask("sheet-auth", () => this.#answer(false), () => (on.secret(), on.closed()));
+    button("auth-send").addEventListener("click", () => this.#sendAuth());
+    for (const id of ["auth-user", "auth-password"]) {
+      input(id).addEventListener("keydown", (e) => e.key === "Enter" && !e.isComposing && this.#sendAuth());
+    }
+    this.passkey = new Ask("sheet-passkey", () => {}, on.closed);
+    button("passkey-cannot").addEventListener("click", () => {
+      this.passkey.end();
+      on.cannot();
+    });
+    this.windows = new Ask("sheet-windows", () => {}, on.closed);
+    button("windows").addEventListener("click", () => this.windows.show());
+  }
+
+  /** Whether what is typed now must be hidden in its timing, too. */
+  get secret() {
+    return this.auth.open;
+  }
+
+  /** @param {Output} output */
+  output(output) {
+    switch (output.t) {
+      case "picker":
+        return this.pickers.show(output.picker);
+      case "auth":
+        return this.#challenged(output);
+      case "auth_closed":
+        if (output.id === this.#challenge) {
+          this.#challenge = null;
+          this.#clear();
+          this.auth.end();
+        }
+        return;
+      case "file_chooser":
+        return this.upload.show(output);
+      case "file_chooser_closed":
+        return this.upload.closed(output.id);
+      case "tabs":
+        return this.#showTabs(output.tabs);
+      case "notice":
+        if (output.code !== "passkey_required") return notice(output.code, output.message);
+        announce(t("passkey.title"));
+        return this.passkey.show(button("passkey-other"));
+      default:
+    }
+  }
+
+  /** The handoff is over, or the other side is another one. */
+  reset() {
+    this.pickers.show(null);
+    this.#showTabs([]);
+  }
+
+  /** @param {Extract<Output, {t: "auth"}>} asked */
+  #challenged(asked) {
+    this.#challenge = asked.id;
+    el("auth-title").textContent = t("auth.title", { origin: isolated(asked.origin) });
+    el("auth-realm").textContent = t("auth.realm", { realm: isolated(asked.realm) });
+    el("auth-realm").hidden = asked.realm === "";
+    const warnings = [...(asked.expected ? [] : [t("auth.unexpected")]), ...(asked.secure ? [] : [t("auth.insecure")])];
+    el("auth-warning").textContent = warnings.join(" ");
+    el("auth-warning").hidden = warnings.length === 0;
+    this.#clear();
+    this.auth.show(input("auth-user"));
+    this.on.secret();
+  }
+
+  #sendAuth() {
+    this.#answer(true);
+    this.auth.end();
+  }
+
+  /** @param {boolean} give */
+  #answer(give) {
+    const id = this.#challenge;
+    this.#challenge = null;
+    // A lone surrogate has no UTF-8 form.
+    const [user, password] = [input("auth-user"), input("auth-password")].map((field) => text(utf8(field.value)));
+    this.#clear();
+    if (id !== null) this.on.send({ t: "auth", id, ...(give ? { user, password } : {}) });
+  }
+
+  /** They stand in no form and are emptied before the sheet closes: nothing for a browser to save. */
+  #clear() {
+    input("auth-user").value = input("auth-password").value = "";
+  }
+
+  /** @param {Tab[]} tabs */
+  #showTabs(tabs) {
+    const opened = tabs.length > 1 && tabs.length > this.#tabs.length && this.#tabs.length > 0;
+    const first = tabs.length > 1 && this.#tabs.length === 0;
+    this.#tabs = tabs;
+    button("windows").hidden = tabs.length < 2;
+    el("windows-count").textContent = String(tabs.length);
+    if (tabs.length < 2) this.windows.end();
+    el("windows-list").replaceChildren(...tabs.map((tab) => this.#tab(tab)));
+    if (opened || first) notice("new_window");
+  }
+
+  /** @param {Tab} tab */
+  #tab(tab) {
+    const title = tab.title || t("windows.untitled");
+    const show = document.createElement("button");
+    show.type = "button";
+    if (tab.shown) show.setAttribute("aria-current", "true");
+    const [name, origin] = [document.createElement("strong"), document.createElement("span")];
+    name.append(bdi(title));
+    origin.append(bdi(tab.origin === "null" ? "" : tab.origin));
+    show.append(name, origin);
+    show.addEventListener("click", () => {
+      this.windows.end();
+      if (!tab.shown) this.on.send({ t: "tab", id: tab.id, action: "show" });
+    });
+    const close = document.createElement("button");
+    close.type = "button";
+    close.className = "icon";
+    close.setAttribute("aria-label", t("windows.close", { title: isolated(title) }));
+    close.append(icon("i-close"));
+    close.addEventListener("click", () => this.on.send({ t: "tab", id: tab.id, action: "close" }));
+    const row = document.createElement("li");
+    row.append(show, close);
+    return row;
+  }
+}
+
+/** @param {string} words */
+function bdi(words) {
+  const element = document.createElement("bdi");
+  element.textContent = words;
+  return element;
+}
+
+/** @param {string} symbol */
+function icon(symbol) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  use.setAttribute("href", `#${symbol}`);
+  svg.append(use);
+  return svg;
+}

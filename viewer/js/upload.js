@@ -1,0 +1,184 @@
+// Files for the remote page: chosen here, sent in sealed pieces, a few at a time.
+
+import { Ask } from "./ask.js";
+import { b64u, text, utf8 } from "./bytes.js";
+import { button, byId, el, input } from "./dom.js";
+import { bytes, t } from "./i18n.js";
+import { isolated } from "./site.js";
+
+/** @typedef {import("./events.js").FileChooser} FileChooser */
+/** @typedef {import("./events.js").InputEvent} InputEvent */
+
+/** What one message carries, in bytes. */
+export const CHUNK = 24 * 1024;
+/** What may be on its way before the host has said that it came, in bytes. */
+const WINDOW = 4 * CHUNK;
+const MAX_NAME = 255;
+
+/**
+ * A name that the host takes: no path, no control characters, at most 255 bytes. Pure.
+ * @param {string} name
+ */
+export function safeName(name) {
+  const plain = text(utf8(name)).replace(/[\\/\u0000-\u001f\u007f-\u009f]/g, "_").replace(/^\.{1,2}$/, "_") || "_";
+  if (utf8(plain).length <= MAX_NAME) return plain;
+  // The end says what kind of file it is.
+  const dot = plain.lastIndexOf(".");
+  const end = dot > 0 && plain.length - dot <= 16 ? plain.slice(dot) : "";
+  const room = MAX_NAME - utf8(end).length;
+  return text(utf8(plain).slice(0, room)).replace(/\ufffd+$/, "") + end;
+}
+
+/**
+ * Why these files cannot go, or null. Pure.
+ * @param {{size: number}[]} files
+ * @param {{max_files: number, max_bytes: number}} limits
+ * @returns {"none" | "too_many" | "too_big" | null}
+ */
+export function problem(files, limits) {
+  if (files.length === 0) return "none";
+  if (files.length > limits.max_files) return "too_many";
+  return files.reduce((sum, f) => sum + f.size, 0) > limits.max_bytes ? "too_big" : null;
+}
+
+export class Upload {
+  /** @type {FileChooser | null} */
+  #chooser = null;
+  #sending = false;
+  /** @type {(() => void) | null} wakes the sender */
+  #came = null;
+
+  /**
+   * @param {object} on
+   * @param {(event: InputEvent) => string} on.send
+   * @param {() => void} on.closed
+   */
+  constructor(on) {
+    this.on = on;
+    this.ask = new Ask("sheet-files", () => this.#cancel(), on.closed);
+    button("files-send").addEventListener("click", () => void this.#start());
+    input("files-input").addEventListener("change", () => this.#check());
+  }
+
+  /** @param {FileChooser} chooser opened, or more of its files has come */
+  show(chooser) {
+    const same = this.#chooser?.id === chooser.id;
+    this.#chooser = chooser;
+    if (same) {
+      this.#progress();
+      return this.#came?.();
+    }
+    this.#sending = false;
+    const { multiple, origin, max_files, max_bytes } = chooser;
+    el("files-title").textContent = t(multiple ? "files.title_many" : "files.title", { origin: isolated(origin) });
+    el("files-limit").textContent = t(multiple ? "files.limit_many" : "files.limit", {
+      count: String(max_files),
+      size: bytes(max_bytes),
+    });
+    const field = input("files-input");
+    field.value = "";
+    field.multiple = multiple;
+    field.accept = chooser.accept;
+    field.disabled = false;
+    this.#say("");
+    el("files-progress").hidden = true;
+    button("files-send").disabled = true;
+    this.ask.show(field);
+  }
+
+  /** @param {number} id */
+  closed(id) {
+    if (id !== this.#chooser?.id) return;
+    this.#forget();
+    this.ask.end();
+  }
+
+  /** The host does not take them. */
+  refused() {
+    if (!this.#sending) return;
+    this.#stop("failed");
+  }
+
+  get #files() {
+    return [...(input("files-input").files ?? [])];
+  }
+
+  #check() {
+    if (!this.#chooser) return;
+    const wrong = problem(this.#files, this.#chooser);
+    button("files-send").disabled = wrong !== null;
+    const { max_files, max_bytes } = this.#chooser;
+    this.#say(wrong && wrong !== "none" ? t(`files.${wrong}`, { count: String(max_files), size: bytes(max_bytes) }) : "");
+  }
+
+  /** @param {string} words */
+  #say(words) {
+    el("files-problem").textContent = words;
+    el("files-problem").hidden = words === "";
+  }
+
+  async #start() {
+    const chooser = this.#chooser;
+    const files = this.#files;
+    if (!chooser || this.#sending || problem(files, chooser) !== null) return;
+    const named = files.map((f) => ({ name: safeName(f.name), size: f.size }));
+    if (this.on.send({ t: "files", id: chooser.id, files: named }) !== "ok") return this.#stop("failed");
+    this.#sending = true;
+    input("files-input").disabled = button("files-send").disabled = true;
+    this.#progress();
+    try {
+      await this.#pour(new Blob(files), chooser.id);
+    } catch {
+      // A file that was moved or changed meanwhile cannot be read.
+      if (this.#chooser?.id === chooser.id) this.#stop("failed");
+    }
+  }
+
+  /**
+   * @param {Blob} whole
+   * @param {number} id
+   */
+  async #pour(whole, id) {
+    for (let at = 0; at < whole.size; ) {
+      const data = new Uint8Array(await whole.slice(at, at + CHUNK).arrayBuffer());
+      while (this.#chooser?.id === id && this.#sending && at + data.length - this.#chooser.received > WINDOW) {
+        await new Promise((resolve) => (this.#came = () => resolve(null)));
+      }
+      if (this.#chooser?.id !== id || !this.#sending) return;
+      if (this.on.send({ t: "file_chunk", id, data: b64u(data) }) !== "ok") throw new Error("not sent");
+      at += data.length;
+    }
+  }
+
+  #progress() {
+    if (!this.#sending || !this.#chooser) return;
+    const total = this.#files.reduce((sum, f) => sum + f.size, 0);
+    const bar = byId("files-bar", HTMLProgressElement);
+    bar.max = Math.max(1, total);
+    bar.value = this.#chooser.received;
+    el("files-done").textContent = t("files.progress", { done: bytes(this.#chooser.received), total: bytes(total) });
+    el("files-progress").hidden = false;
+  }
+
+  /** @param {"failed"} why */
+  #stop(why) {
+    const id = this.#chooser?.id;
+    this.#forget();
+    this.#say(t(`files.${why}`));
+    el("files-progress").hidden = true;
+    if (id !== undefined) this.on.send({ t: "files", id, files: [] });
+  }
+
+  #cancel() {
+    const id = this.#chooser?.id;
+    this.#forget();
+    if (id !== undefined) this.on.send({ t: "files", id, files: [] });
+  }
+
+  #forget() {
+    this.#chooser = null;
+    this.#sending = false;
+    this.#came?.();
+    button("files-send").disabled = true;
+  }
+}
