@@ -6,6 +6,7 @@
 
 mod extras;
 mod hands;
+mod native;
 mod pages;
 mod record;
 

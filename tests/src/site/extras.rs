@@ -2,13 +2,12 @@
 //! page that moves to another origin under the user's hands.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect};
 use axum::routing::{get, post};
-use axum::{Form, Json, Router};
+use axum::{Form, Router};
 use serde::Deserialize;
 
-use super::{Shared, pages};
+use super::{Shared, native, pages};
 
 /// Everything that reports through script does so in the order in which it happened.
 pub(super) const REPORT: &str = r#"<script>
@@ -20,7 +19,7 @@ const report = (event, value) => { last = last.then(() => fetch("/extra/report",
 /// Beside the sign-in pages.
 pub(super) fn router() -> Router<Shared> {
     Router::new()
-        .route("/extra/report", post(report))
+        .route("/extra/report", post(native::report))
         .route("/extra/keys", get(keys))
         .route("/extra/ime", get(ime))
         .route("/extra/select", get(select))
@@ -28,6 +27,7 @@ pub(super) fn router() -> Router<Shared> {
         .route("/extra/popup", get(popup))
         .route("/extra/form", get(form).post(form_sent))
         .route("/extra/move", get(move_away))
+        .merge(native::router())
 }
 
 /// The other origin: an identity provider, and a form that looks like the first site's.
@@ -37,19 +37,9 @@ pub(super) fn other_router(shared: Shared) -> Router {
         .route("/oauth", get(consent).post(consented))
         .route("/extra/bare", get(bare))
         .route("/extra/form", get(form).post(form_sent))
+        .route("/extra/report", post(native::report))
+        .merge(native::router())
         .with_state(shared)
-}
-
-#[derive(Deserialize)]
-struct Report {
-    event: String,
-    value: String,
-}
-
-async fn report(State(shared): State<Shared>, Json(report): Json<Report>) -> StatusCode {
-    let fields = [("value", report.value.as_str())];
-    shared.0.records.push(&report.event, true, &fields);
-    StatusCode::NO_CONTENT
 }
 
 /// Counts the keys it sees, for "exactly once".
