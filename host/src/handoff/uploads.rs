@@ -58,10 +58,7 @@ impl Uploads {
         let root = match &self.root {
             Some(root) => root.path().to_owned(),
             None => {
-                // Readable by this user alone, as tempfile makes it.
-                let root = tempfile::Builder::new()
-                    .prefix("authloop-files-")
-                    .tempdir()?;
+                let root = private_directory()?;
                 self.root.insert(root).path().to_owned()
             }
         };
@@ -139,6 +136,18 @@ impl Uploads {
         self.current = None;
         Ok(Some(paths))
     }
+}
+
+/// Nobody but this user may look in.
+fn private_directory() -> std::io::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("authloop-files-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(0o700));
+    }
+    builder.tempdir()
 }
 
 async fn append(path: &Path) -> std::io::Result<File> {

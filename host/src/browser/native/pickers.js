@@ -11,7 +11,9 @@
   const MAX_SUGGESTIONS = 8;
   const MAX_LABEL = 100;
   const MAX_WAITING = 16;
-  const REPEAT_MS = 500;
+  // A page that asks again and again by itself is told of seldom; the user's own tries are.
+  const REPEAT_MS = 5000;
+  const RETRY_MS = 100;
   // The indicator at the end of a date or time field, with its margins.
   const INDICATOR = 30;
   // A finger that moved further scrolls.
@@ -172,7 +174,8 @@
   for (const code of codes) {
     on(secret + code, (event) => {
       event.preventDefault();
-      if (performance.now() - (told.get(code) ?? -Infinity) < REPEAT_MS) return;
+      const pause = navigator.userActivation?.isActive ? RETRY_MS : REPEAT_MS;
+      if (performance.now() - (told.get(code) ?? -Infinity) < pause) return;
       told.set(code, performance.now());
       say({ refused: code });
     });
