@@ -24,8 +24,7 @@ use webrtc::peer_connection::RTCIceConnectionState;
 
 use super::{
     HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, connection::Connection,
-    invite::Invite,
-    show::PASSKEY_REQUIRED,
+    invite::Invite, show::PASSKEY_REQUIRED,
 };
 use crate::{
     browser::Browser, gate::Lease, peer::PeerEvent, signal::SignalEvent, verdict::Conclusion,
