@@ -174,6 +174,9 @@ scenario("everything that the browser would ask unseen reaches the user", { path
   assert.match((await hand.next(1))[0], /^notify (default|denied)$/);
   await hand.shot("refused");
 
+  // They lie over the page until the user has read them.
+  while (await page.locator("#notices button").count()) await page.locator("#notices button").first().click();
+
   // A window that stays open, and the way back.
   await probe.goto(`${site.url}/native/window`);
   await hand.tap(byId("open"));
