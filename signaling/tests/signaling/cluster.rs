@@ -174,15 +174,25 @@ async fn sessions_spread_over_the_nodes_and_are_known_to_all() {
     let _alone = ALONE.lock().await;
     let redis = Redis::start().await;
     let [one, two, three] = nodes(&redis.settings()).await;
-    for _ in 0..30 {
+    let counts = || [&one, &two, &three].map(|node| node.signaling.registry().counts().created);
+    let made = std::cell::Cell::new(0);
+    let make = async || {
         let session = one.session().await;
+        made.set(made.get() + 1);
         let again = two.create(&session.registration(None)).await;
         assert_eq!(again.status(), 409);
         assert_eq!(status(&three, &session).await.unwrap()["state"], "created");
+    };
+    for _ in 0..30 {
+        make().await;
     }
     eventually(async || {
-        let counts = [&one, &two, &three].map(|node| node.signaling.registry().counts().created);
-        counts.iter().sum::<usize>() == 30 && counts.iter().all(|count| *count > 0)
+        // A node that was short of a processor is passed over for a while, but not for good.
+        if counts().contains(&0) {
+            sleep(Duration::from_millis(200)).await;
+            make().await;
+        }
+        !counts().contains(&0) && counts().iter().sum::<usize>() == made.get()
     })
     .await;
 }
