@@ -2,6 +2,7 @@
 
 mod feedback;
 pub mod sdp;
+mod trains;
 mod video;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -26,10 +27,9 @@ use webrtc::media_stream::track_local::{
     TrackLocal, TrackLocalEvent, static_rtp::TrackLocalStaticRTP,
 };
 use webrtc::peer_connection::{
-    CongestionFeedback, MediaEngine, PeerConnection, PeerConnectionBuilder,
-    PeerConnectionEventHandler, RTCCertificate, RTCConfigurationBuilder, RTCIceConnectionState,
-    RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngineBuilder,
-    configure_congestion_control, configure_nack, configure_rtcp_reports,
+    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCCertificate,
+    RTCConfigurationBuilder, RTCIceConnectionState, RTCPeerConnectionState, RTCSessionDescription,
+    Registry, SettingEngineBuilder, configure_nack, configure_rtcp_reports,
 };
 use webrtc::rtp_transceiver::RtpSender;
 
@@ -354,13 +354,7 @@ fn media() -> Result<(MediaEngine, Registry, TargetBitrate), PeerError> {
         RtpCodecKind::Video,
         None,
     )?;
-    let (estimator, target) = feedback::PublishingGcc::new();
-    let registry = configure_congestion_control(
-        Registry::new(),
-        estimator,
-        CongestionFeedback::Twcc,
-        &mut media,
-    )?;
+    let (registry, target) = feedback::congestion_control(Registry::new(), &mut media)?;
     let registry = configure_nack(registry, &mut media);
     let registry = configure_rtcp_reports(registry)
         // After every interceptor that reads RTCP, so that none misses what this one drops.

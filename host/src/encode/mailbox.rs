@@ -38,6 +38,28 @@ impl Mailbox {
         result
     }
 
+    /// Leaves what comes where it is until `at`, for a path that has no room yet; sooner if a new
+    /// bitrate came, which is taken, or the end.
+    pub(super) fn hold(&self, at: Instant) -> Option<u32> {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        while work.bitrate.is_none() && !work.closed {
+            let left = at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            (work, _) = self
+                .changed
+                .wait_timeout(work, left)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        work.bitrate.take()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        work.closed
+    }
+
     /// Waits for work, at most until `deadline`; empty if that came first.
     pub(super) fn take(&self, deadline: Option<Instant>) -> Work {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);

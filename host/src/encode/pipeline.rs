@@ -1,7 +1,7 @@
 //! The whole way from a page to video.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -45,6 +45,7 @@ pub struct VideoPipeline {
     capture: Capture,
     mailbox: Arc<Mailbox>,
     counters: Arc<Counters>,
+    bitrate: AtomicU32,
 }
 
 impl VideoPipeline {
@@ -62,6 +63,7 @@ impl VideoPipeline {
             sender,
             encoder(config.codec, config.bitrate)?,
             Arc::clone(&counters),
+            config.bitrate,
             config.refinements,
         )?;
         std::thread::Builder::new()
@@ -76,6 +78,7 @@ impl VideoPipeline {
             capture,
             mailbox,
             counters,
+            bitrate: AtomicU32::new(config.bitrate),
         };
         Ok((pipeline, frames))
     }
@@ -87,7 +90,10 @@ impl VideoPipeline {
 
     /// Aims at this many bits a second from now on.
     pub fn set_bitrate(&self, bps: u32) {
-        self.mailbox.update(|work| work.bitrate = Some(bps));
+        // An idle page's thread sleeps on.
+        if self.bitrate.swap(bps, Ordering::Relaxed) != bps {
+            self.mailbox.update(|work| work.bitrate = Some(bps));
+        }
     }
 
     /// Lays the page out for another viewer size.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::flow::Flow;
 use super::mailbox::Mailbox;
 use super::pipeline::Counters;
 use super::{EncodeError, EncodedFrame, Picture, PictureDecoder, Purpose, VideoEncoder};
@@ -19,6 +20,7 @@ pub(super) struct Worker {
     encoder: Box<dyn VideoEncoder>,
     decoder: PictureDecoder,
     counters: Arc<Counters>,
+    flow: Flow,
     refinements: u32,
     jpeg: Vec<u8>,
     picture: Picture,
@@ -36,6 +38,7 @@ impl Worker {
         frames: mpsc::Sender<EncodedFrame>,
         encoder: Box<dyn VideoEncoder>,
         counters: Arc<Counters>,
+        bitrate: u32,
         refinements: u32,
     ) -> Result<Self, EncodeError> {
         Ok(Self {
@@ -44,6 +47,7 @@ impl Worker {
             encoder,
             decoder: PictureDecoder::new()?,
             counters,
+            flow: Flow::new(bitrate, Instant::now()),
             refinements,
             jpeg: Vec::new(),
             picture: Picture::default(),
@@ -57,12 +61,20 @@ impl Worker {
     /// Works until the mailbox is closed or nobody receives any more.
     pub(super) fn run(mut self) {
         loop {
+            while let Some(at) = self.flow.ready_at(Instant::now()) {
+                if let Some(bps) = self.mailbox.hold(at) {
+                    self.set_bitrate(bps);
+                }
+                if self.mailbox.is_closed() {
+                    return;
+                }
+            }
             let work = self.mailbox.take(self.refine.map(|(at, _)| at));
             if work.closed {
                 return;
             }
             if let Some(bps) = work.bitrate {
-                self.encoder.set_bitrate(bps);
+                self.set_bitrate(bps);
             }
             self.keyframe |= work.keyframe;
             let sent = match work.frame {
@@ -73,6 +85,11 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    fn set_bitrate(&mut self, bps: u32) {
+        self.encoder.set_bitrate(bps);
+        self.flow.set_bitrate(bps, Instant::now());
     }
 
     fn on_picture(&mut self, frame: &CapturedFrame) -> Result<(), Closed> {
@@ -125,6 +142,7 @@ impl Worker {
         match self.encoder.encode(&self.picture, purpose, at) {
             Ok(Some(frame)) => {
                 self.counters.encoded(begun.elapsed(), frame.data.len());
+                self.flow.coded(frame.data.len(), Instant::now());
                 self.keyframe = false;
                 self.last_sent = at;
                 // Waiting here is right: a coded frame must not be dropped, and meanwhile the

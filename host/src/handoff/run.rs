@@ -33,7 +33,7 @@ use stage::Stage;
 use verdict::Verifier;
 
 /// How often the encoder is told what the network takes.
-const BITRATE_TICK: Duration = Duration::from_millis(500);
+const BITRATE_TICK: Duration = Duration::from_millis(200);
 /// At most one ICE restart in this time.
 const RESTART_PAUSE: Duration = Duration::from_secs(2);
 

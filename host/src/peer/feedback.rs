@@ -6,19 +6,34 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use rtc::interceptor::{
-    Attribute, BandwidthEstimator, EstimatorStats, Gcc, Interceptor, Packet, PacketReport,
-    StreamInfo, TaggedPacket,
+    Attribute, BandwidthEstimator, CongestionControlBuilder, EstimatorStats, Gcc, Interceptor,
+    PacerBuilder, Packet, PacketReport, Registry, Slot, StreamInfo, TaggedPacket,
+    TwccSenderBuilder,
 };
 use rtc::rtcp::payload_feedbacks::{
     full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication,
 };
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCPFeedback, RTCRtpHeaderExtensionCapability, RtpCodecKind,
+};
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
+use webrtc::peer_connection::MediaEngine;
+
+use super::trains::Trains;
+
+const TRANSPORT_CC_URI: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
 /// Bits a second before the first feedback.
 const INITIAL_BITRATE: f64 = 4_000_000.0;
 const MIN_BITRATE: f64 = 150_000.0;
 const MAX_BITRATE: f64 = 20_000_000.0;
+/// What is used of what the path was seen to carry; the rest lets queues drain.
+const SHARE: f64 = 0.75;
+/// Packets leave this much faster than the target, so that a picture is soon there, and that a
+/// bunch of them finds out when the path carries more.
+const PACE: f64 = 1.6;
 
 /// The congestion controller's latest target, in bits a second.
 #[derive(Clone)]
@@ -31,9 +46,11 @@ impl TargetBitrate {
     }
 }
 
-/// Google congestion control that publishes its target.
+/// Google congestion control, kept from taking an idle page for a slow path, that publishes its
+/// target.
 pub(super) struct PublishingGcc {
     inner: Gcc,
+    trains: Trains,
     target: TargetBitrate,
 }
 
@@ -43,25 +60,33 @@ impl PublishingGcc {
         let inner = Gcc::new(INITIAL_BITRATE, MIN_BITRATE, MAX_BITRATE);
         let publishing = Self {
             inner,
+            trains: Trains::default(),
             target: target.clone(),
         };
         (publishing, target)
     }
 
+    fn target(&self) -> f64 {
+        let seen = self.trains.capacity().unwrap_or_default() * SHARE;
+        let target = self.inner.target_bitrate().max(seen);
+        target.clamp(MIN_BITRATE, MAX_BITRATE)
+    }
+
     fn publish(&self) {
-        let target = self.inner.target_bitrate().clamp(MIN_BITRATE, MAX_BITRATE);
-        self.target.0.store(target as u32, Ordering::Relaxed);
+        self.target.0.store(self.target() as u32, Ordering::Relaxed);
     }
 }
 
 impl BandwidthEstimator for PublishingGcc {
     fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
         self.inner.on_reports(now, reports);
+        self.trains.on_reports(reports);
         self.publish();
     }
 
+    /// The pacer's rate: nobody else asks here.
     fn target_bitrate(&self) -> f64 {
-        self.inner.target_bitrate()
+        self.target() * PACE
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -76,6 +101,43 @@ impl BandwidthEstimator for PublishingGcc {
     fn stats(&self) -> EstimatorStats {
         self.inner.stats()
     }
+}
+
+/// Has `media` ask for transport-wide feedback, and puts estimator and pacer into `registry`.
+///
+/// Not the library's `configure_congestion_control`, whose pacer begins at 1 Mbit/s whatever the
+/// estimator says, and stays there until the estimate changes.
+///
+/// # Errors
+/// What the media engine says of a feedback or extension that it does not take.
+pub(super) fn congestion_control(
+    registry: Registry,
+    media: &mut MediaEngine,
+) -> Result<(Registry, TargetBitrate), Error> {
+    media.register_feedback(
+        RTCPFeedback {
+            typ: "transport-cc".to_owned(),
+            parameter: String::new(),
+        },
+        RtpCodecKind::Video,
+    );
+    media.register_header_extension(
+        RTCRtpHeaderExtensionCapability {
+            uri: TRANSPORT_CC_URI.to_owned(),
+        },
+        RtpCodecKind::Video,
+        None,
+    )?;
+    let (estimator, target) = PublishingGcc::new();
+    let pacer = PacerBuilder::new().with_target_bitrate(INITIAL_BITRATE * PACE);
+    let registry = registry
+        .with(
+            Slot::CongestionControl,
+            CongestionControlBuilder::new(estimator).build(),
+        )
+        .with(Slot::Pacer, pacer.build())
+        .with(Slot::TwccSender, TwccSenderBuilder::new().build());
+    Ok((registry, target))
 }
 
 /// Hands keyframe requests (PLI and FIR, RFC 4585, RFC 5104) to the application. The library's
