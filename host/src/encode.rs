@@ -3,12 +3,14 @@
 //! [`VideoPipeline::start`] is the whole way from a page to [`EncodedFrame`]s; the parts are public
 //! for benchmarks and tests.
 
+mod detail;
 mod flow;
 mod h264;
 mod mailbox;
 mod picture;
 mod pipeline;
 mod quality;
+mod scale;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "vp8")]

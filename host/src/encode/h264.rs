@@ -110,24 +110,25 @@ impl VideoEncoder for H264Encoder {
     ) -> Result<Option<EncodedFrame>, EncodeError> {
         let (width, height) = (picture.width(), picture.height());
         let quantizer = self.quality.quantizer(purpose, at);
-        if self.size == Some((width, height)) {
-            self.apply_quantizer(quantizer);
-            if purpose == Purpose::Keyframe {
-                self.encoder.force_intra_frame();
-            }
-        } else {
-            // The encoder starts anew, with its own quantizer.
-            self.quantizer = None;
-        }
-        let source = YUVSlices::new(
-            (picture.y(), picture.u(), picture.v()),
-            (width, height),
-            (width, width / 2, width / 2),
-        );
         let millis = u64::try_from(at.as_millis()).unwrap_or(u64::MAX / 2);
+        let at_millis = Timestamp::from_millis(millis);
+        let anew = self.size != Some((width, height));
+        if anew {
+            // The encoder starts anew, with its own quantizer, which can be changed only once it has
+            // coded something: a blank picture, which nobody gets.
+            self.quantizer = None;
+            let blank = Picture::solid(width, height, [128; 3]);
+            self.encoder
+                .encode_at(&slices(&blank), at_millis)
+                .map_err(failed)?;
+        }
+        self.apply_quantizer(quantizer);
+        if anew || purpose == Purpose::Keyframe {
+            self.encoder.force_intra_frame();
+        }
         let coded = self
             .encoder
-            .encode_at(&source, Timestamp::from_millis(millis))
+            .encode_at(&slices(picture), at_millis)
             .map_err(failed)?;
         let keyframe = matches!(coded.frame_type(), FrameType::IDR | FrameType::I);
         let data = coded.to_vec();
@@ -146,6 +147,15 @@ impl VideoEncoder for H264Encoder {
     fn set_bitrate(&mut self, bps: u32) {
         self.quality.set_bitrate(bps.max(MIN_BITRATE));
     }
+}
+
+fn slices(picture: &Picture) -> YUVSlices<'_> {
+    let width = picture.width();
+    YUVSlices::new(
+        (picture.y(), picture.u(), picture.v()),
+        (width, picture.height()),
+        (width, width / 2, width / 2),
+    )
 }
 
 fn failed(error: openh264::Error) -> EncodeError {

@@ -57,6 +57,20 @@ impl Picture {
         &self.data[luma * 5 / 4..]
     }
 
+    /// Makes room for another size; the samples are then anything.
+    pub(super) fn resize(&mut self, width: usize, height: usize) {
+        (self.width, self.height) = (even(width), even(height));
+        self.data.resize(self.width * self.height * 3 / 2, 128);
+    }
+
+    /// Y, U and V, to write.
+    pub(super) fn planes_mut(&mut self) -> [&mut [u8]; 3] {
+        let luma = self.width * self.height;
+        let (y, chroma) = self.data.split_at_mut(luma);
+        let (u, v) = chroma.split_at_mut(luma / 4);
+        [y, u, v]
+    }
+
     /// All three planes, one after the other.
     pub fn planes(&self) -> &[u8] {
         &self.data
@@ -99,10 +113,7 @@ impl PictureDecoder {
         if !matches!(header.colorspace, Colorspace::YCbCr | Colorspace::Gray) {
             return Err(EncodeError::Picture("not a YCbCr JPEG".to_owned()));
         }
-        let (width, height) = (even(header.width), even(header.height));
-        picture.width = width;
-        picture.height = height;
-        picture.data.resize(width * height * 3 / 2, 128);
+        picture.resize(header.width, header.height);
         if header.subsamp == Subsamp::Sub2x2 {
             // TurboJPEG pads the planes of an odd picture to whole chroma samples, as we want.
             return decode_into(&mut self.jpeg, jpeg, &mut picture.data, &header);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::detail::Detail;
 use super::flow::Flow;
 use super::mailbox::Mailbox;
 use super::pipeline::Counters;
@@ -21,9 +22,15 @@ pub(super) struct Worker {
     decoder: PictureDecoder,
     counters: Arc<Counters>,
     flow: Flow,
+    detail: Detail,
     refinements: u32,
     jpeg: Vec<u8>,
     picture: Picture,
+    /// Half of it, while it is sent so.
+    half: Picture,
+    /// The picture as it was sent last, and how many blocks of it are new since.
+    sent: Picture,
+    changed: usize,
     /// The capture time of the picture and when it came; none before the first picture.
     shown: Option<(Duration, Instant)>,
     last_sent: Duration,
@@ -48,9 +55,13 @@ impl Worker {
             decoder: PictureDecoder::new()?,
             counters,
             flow: Flow::new(bitrate, Instant::now()),
+            detail: Detail::new(bitrate),
             refinements,
             jpeg: Vec::new(),
             picture: Picture::default(),
+            half: Picture::default(),
+            sent: Picture::default(),
+            changed: 0,
             shown: None,
             last_sent: Duration::ZERO,
             keyframe: true,
@@ -90,6 +101,7 @@ impl Worker {
     fn set_bitrate(&mut self, bps: u32) {
         self.encoder.set_bitrate(bps);
         self.flow.set_bitrate(bps, Instant::now());
+        self.detail.set_bitrate(bps);
     }
 
     fn on_picture(&mut self, frame: &CapturedFrame) -> Result<(), Closed> {
@@ -105,8 +117,18 @@ impl Worker {
         }
         self.counters.decoded(begun.elapsed());
         self.shown = Some((frame.captured, frame.received));
-        self.refine = (self.refinements > 0).then(|| (Instant::now() + REFINE_AFTER, 1));
+        self.changed = self.picture.changed_blocks(&self.sent);
+        let now = Instant::now();
+        self.detail
+            .changed(self.changed, self.picture.blocks(), now);
+        self.refine_from(now);
         self.send(Purpose::Change, frame.captured)
+    }
+
+    /// A picture was sent coarsely, or at half the size: when to mend that.
+    fn refine_from(&mut self, now: Instant) {
+        let first = (self.refinements > 0).then_some(now + REFINE_AFTER);
+        self.refine = self.detail.calm_at().or(first).map(|at| (at, 1));
     }
 
     /// Nothing new: a keyframe was asked for, or the picture may be refined.
@@ -117,6 +139,13 @@ impl Worker {
         let now = Instant::now();
         let due = self.refine.filter(|(at, _)| *at <= now);
         let at = captured + received.elapsed();
+        if due.is_some() && self.detail.is_half() {
+            self.detail.calm(now);
+            self.changed = self.picture.blocks();
+            self.refine_from(now);
+            // Of another size than the last, so that it stands alone anyway.
+            return self.send(Purpose::Keyframe, at);
+        }
         if let Some((_, time)) = due {
             let more = time < self.refinements;
             self.refine = more.then(|| (now + 2 * REFINE_AFTER, time + 1));
@@ -126,7 +155,7 @@ impl Worker {
             return Ok(());
         }
         // A keyframe is coarse, whatever was refined before.
-        self.refine = (self.refinements > 0).then(|| (now + REFINE_AFTER, 1));
+        self.refine_from(now);
         self.send(Purpose::Keyframe, at)
     }
 
@@ -139,9 +168,20 @@ impl Worker {
         } else {
             purpose
         };
-        match self.encoder.encode(&self.picture, purpose, at) {
+        let half = self.detail.is_half();
+        if half {
+            self.picture.halve(&mut self.half);
+        }
+        let picture = if half { &self.half } else { &self.picture };
+        match self.encoder.encode(picture, purpose, at) {
             Ok(Some(frame)) => {
                 self.counters.encoded(begun.elapsed(), frame.data.len());
+                let new = if frame.keyframe { self.picture.blocks() } else { self.changed };
+                if !half && !matches!(purpose, Purpose::Refinement(_)) {
+                    self.detail.coded(new, frame.data.len());
+                }
+                self.changed = 0;
+                self.sent.clone_from(&self.picture);
                 self.flow.coded(frame.data.len(), Instant::now());
                 self.keyframe = false;
                 self.last_sent = at;

@@ -1,0 +1,117 @@
+//! What a picture costs to send: how much of it is new, and the same at half the size.
+
+use super::Picture;
+
+/// Pixels along a block's side, as coders divide pictures (H.264's macroblocks).
+const BLOCK: usize = 16;
+
+impl Picture {
+    /// How many blocks of 16 x 16 pixels it has; those at the edges count whole.
+    pub fn blocks(&self) -> usize {
+        self.width().div_ceil(BLOCK) * self.height().div_ceil(BLOCK)
+    }
+
+    /// How many blocks differ from `other`'s; all, if that has another size.
+    pub fn changed_blocks(&self, other: &Self) -> usize {
+        if (self.width(), self.height()) != (other.width(), other.height()) {
+            return self.blocks();
+        }
+        let across = self.width().div_ceil(BLOCK);
+        let mut changed = vec![false; self.blocks()];
+        let width = self.width();
+        mark(&mut changed, across, (self.y(), other.y()), width, BLOCK);
+        let colours = [(self.u(), other.u()), (self.v(), other.v())];
+        for planes in colours {
+            mark(&mut changed, across, planes, width / 2, BLOCK / 2);
+        }
+        changed.into_iter().filter(|changed| *changed).count()
+    }
+
+    /// Writes it to `half` at half its sides, each pixel the mean of four.
+    pub fn halve(&self, half: &mut Self) {
+        half.resize(self.width().div_ceil(2), self.height().div_ceil(2));
+        let sides = (half.width(), half.height());
+        let [y, u, v] = half.planes_mut();
+        let chroma = (sides.0 / 2, sides.1 / 2);
+        shrink(self.y(), self.width(), y, sides.0);
+        shrink(self.u(), self.width() / 2, u, chroma.0);
+        shrink(self.v(), self.width() / 2, v, chroma.0);
+    }
+}
+
+/// Marks the blocks in which the two planes differ.
+fn mark(changed: &mut [bool], across: usize, planes: (&[u8], &[u8]), width: usize, block: usize) {
+    let rows = planes.0.chunks_exact(width).zip(planes.1.chunks_exact(width));
+    for (y, (row, other)) in rows.enumerate() {
+        if row == other {
+            continue;
+        }
+        let runs = row.chunks(block).zip(other.chunks(block));
+        for (x, (run, other)) in runs.enumerate() {
+            changed[y / block * across + x] |= run != other;
+        }
+    }
+}
+
+/// Where the source ends before the last pixel, its edge goes on.
+fn shrink(from: &[u8], from_width: usize, to: &mut [u8], to_width: usize) {
+    let last = from.len() / from_width - 1;
+    for (y, out) in to.chunks_exact_mut(to_width).enumerate() {
+        let row = |y: usize| &from[y.min(last) * from_width..][..from_width];
+        let (above, below) = (row(2 * y), row(2 * y + 1));
+        for (x, out) in out.iter_mut().enumerate() {
+            let (left, right) = (
+                (2 * x).min(from_width - 1),
+                (2 * x + 1).min(from_width - 1),
+            );
+            let sum = [above[left], above[right], below[left], below[right]];
+            let sum: u16 = sum.into_iter().map(u16::from).sum();
+            *out = ((sum + 2) / 4) as u8;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_changed_pixel_is_one_block_in_any_plane() {
+        let still = Picture::solid(50, 34, [100, 128, 128]);
+        assert_eq!((still.blocks(), still.changed_blocks(&still)), (4 * 3, 0));
+        for plane in 0..3 {
+            let mut other = still.clone();
+            *other.planes_mut()[plane].last_mut().unwrap() ^= 1;
+            assert_eq!(still.changed_blocks(&other), 1, "plane {plane}");
+        }
+        let larger = Picture::solid(52, 34, [100, 128, 128]);
+        assert_eq!(larger.changed_blocks(&still), larger.blocks());
+    }
+
+    #[test]
+    fn half_a_picture_has_its_colours_and_even_sides() {
+        for (width, height) in [(780, 1466), (2, 2), (6, 4), (4, 6)] {
+            let whole = Picture::solid(width, height, [70, 90, 200]);
+            let mut half = Picture::default();
+
+            whole.halve(&mut half);
+
+            assert_eq!(half.width(), (width / 2).next_multiple_of(2));
+            assert_eq!(half.height(), (height / 2).next_multiple_of(2));
+            let wanted = Picture::solid(half.width(), half.height(), [70, 90, 200]);
+            assert!(half == wanted, "{width} x {height}");
+        }
+    }
+
+    #[test]
+    fn four_pixels_become_their_mean() {
+        let mut whole = Picture::solid(4, 4, [0, 128, 128]);
+        let rows = [[0, 4, 100, 100], [8, 12, 100, 104], [1, 1, 9, 9], [2, 2, 9, 9]];
+        whole.planes_mut()[0].copy_from_slice(rows.as_flattened());
+        let mut half = Picture::default();
+
+        whole.halve(&mut half);
+
+        assert_eq!(half.y(), [6, 101, 2, 9]);
+    }
+}
