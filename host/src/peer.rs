@@ -1,6 +1,7 @@
 //! The host's end of the WebRTC connection: one video track, one data channel, one certificate.
 
 mod feedback;
+mod pacing;
 pub mod sdp;
 mod trains;
 mod video;
@@ -147,7 +148,7 @@ impl Peer {
         ice: &LegIce,
     ) -> Result<(Self, mpsc::Receiver<PeerEvent>, String), PeerError> {
         let (events, receiver) = mpsc::channel(EVENTS);
-        let (media, registry, target) = media()?;
+        let (media, registry, target) = media(events.clone())?;
         let settings = SettingEngineBuilder::new()
             .with_include_loopback_candidate(true)
             // The relay is the only path; nobody on the local network is asked for another.
@@ -342,7 +343,9 @@ async fn read_feedback(track: Arc<TrackLocalStaticRTP>, events: mpsc::Sender<Pee
     }
 }
 
-fn media() -> Result<(MediaEngine, Registry, TargetBitrate), PeerError> {
+fn media(
+    events: mpsc::Sender<PeerEvent>,
+) -> Result<(MediaEngine, Registry, TargetBitrate), PeerError> {
     let mut media = MediaEngine::default();
     for codec in codecs() {
         media.register_codec(codec, RtpCodecKind::Video)?;
@@ -354,7 +357,11 @@ fn media() -> Result<(MediaEngine, Registry, TargetBitrate), PeerError> {
         RtpCodecKind::Video,
         None,
     )?;
-    let (registry, target) = feedback::congestion_control(Registry::new(), &mut media)?;
+    let (registry, target) =
+        feedback::congestion_control(Registry::new(), &mut media, move || {
+            // Full: the loop has requests enough.
+            let _ = events.try_send(PeerEvent::Keyframe);
+        })?;
     let registry = configure_nack(registry, &mut media);
     let registry = configure_rtcp_reports(registry)
         // After every interceptor that reads RTCP, so that none misses what this one drops.

@@ -7,15 +7,20 @@ import { underWeather } from "./measure/impaired.mjs";
 
 after(closeBrowser);
 
-test("behind 1 Mbit/s with 5% loss: keys in order, a picture that moves and then is sharp, within the rate", { timeout: 120_000 }, async () => {
-  const rate = 1_000_000;
-  const weather = { loss: 0.05, delay_ms: 20, jitter_ms: 10, rate_bps: rate, queue_ms: 250 };
+const slow = (rate_bps) => ({ rate_bps, queue_ms: 250, delay_ms: 20 });
 
-  const seen = await underWeather({ down: weather, up: weather }, { settle: 2000, motion: 6000, still: 5000 });
+for (const { name, weather, fps, gapMs, sharpMs } of [
+  { name: "1 Mbit/s with 5% loss", weather: { ...slow(1_000_000), loss: 0.05, jitter_ms: 10 }, fps: 3, gapMs: 2000, sharpMs: 4500 },
+  // A page of text that is another one ten times a second: one whole picture is a second of this.
+  { name: "200 kbit/s", weather: slow(200_000), fps: 1, gapMs: 2500, sharpMs: 6000 },
+]) {
+  test(`behind ${name}: keys in order, a picture that moves and then is sharp, within the rate`, { timeout: 120_000 }, async () => {
+    const seen = await underWeather({ down: weather, up: weather }, { settle: 4000, motion: 6000, still: 6000 });
 
-  assert.equal(seen.keysInOrder, true);
-  assert.ok(seen.fps >= 1, JSON.stringify(seen));
-  assert.ok(seen.longestGapMs < 3000, JSON.stringify(seen));
-  assert.ok(seen.kbps < rate / 1000, JSON.stringify(seen));
-  assert.ok(seen.sharpMs < 4500, JSON.stringify(seen));
-});
+    assert.equal(seen.keysInOrder, true);
+    assert.ok(seen.fps >= fps, JSON.stringify(seen));
+    assert.ok(seen.longestGapMs < gapMs, JSON.stringify(seen));
+    assert.ok(seen.kbps < weather.rate_bps / 1000, JSON.stringify(seen));
+    assert.ok(seen.sharpMs < sharpMs, JSON.stringify(seen));
+  });
+}

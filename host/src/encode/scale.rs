@@ -41,7 +41,10 @@ impl Picture {
 
 /// Marks the blocks in which the two planes differ.
 fn mark(changed: &mut [bool], across: usize, planes: (&[u8], &[u8]), width: usize, block: usize) {
-    let rows = planes.0.chunks_exact(width).zip(planes.1.chunks_exact(width));
+    let rows = planes
+        .0
+        .chunks_exact(width)
+        .zip(planes.1.chunks_exact(width));
     for (y, (row, other)) in rows.enumerate() {
         if row == other {
             continue;
@@ -60,10 +63,7 @@ fn shrink(from: &[u8], from_width: usize, to: &mut [u8], to_width: usize) {
         let row = |y: usize| &from[y.min(last) * from_width..][..from_width];
         let (above, below) = (row(2 * y), row(2 * y + 1));
         for (x, out) in out.iter_mut().enumerate() {
-            let (left, right) = (
-                (2 * x).min(from_width - 1),
-                (2 * x + 1).min(from_width - 1),
-            );
+            let (left, right) = ((2 * x).min(from_width - 1), (2 * x + 1).min(from_width - 1));
             let sum = [above[left], above[right], below[left], below[right]];
             let sum: u16 = sum.into_iter().map(u16::from).sum();
             *out = ((sum + 2) / 4) as u8;
@@ -106,7 +106,12 @@ mod tests {
     #[test]
     fn four_pixels_become_their_mean() {
         let mut whole = Picture::solid(4, 4, [0, 128, 128]);
-        let rows = [[0, 4, 100, 100], [8, 12, 100, 104], [1, 1, 9, 9], [2, 2, 9, 9]];
+        let rows = [
+            [0, 4, 100, 100],
+            [8, 12, 100, 104],
+            [1, 1, 9, 9],
+            [2, 2, 9, 9],
+        ];
         whole.planes_mut()[0].copy_from_slice(rows.as_flattened());
         let mut half = Picture::default();
 

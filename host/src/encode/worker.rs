@@ -117,12 +117,21 @@ impl Worker {
         }
         self.counters.decoded(begun.elapsed());
         self.shown = Some((frame.captured, frame.received));
-        self.changed = self.picture.changed_blocks(&self.sent);
+        self.changed = self.new_blocks();
         let now = Instant::now();
         self.detail
             .changed(self.changed, self.picture.blocks(), now);
         self.refine_from(now);
         self.send(Purpose::Change, frame.captured)
+    }
+
+    /// How much the viewer has not got.
+    fn new_blocks(&self) -> usize {
+        if self.keyframe {
+            self.picture.blocks()
+        } else {
+            self.picture.changed_blocks(&self.sent)
+        }
     }
 
     /// A picture was sent coarsely, or at half the size: when to mend that.
@@ -137,26 +146,28 @@ impl Worker {
             return Ok(());
         };
         let now = Instant::now();
-        let due = self.refine.filter(|(at, _)| *at <= now);
         let at = captured + received.elapsed();
-        if due.is_some() && self.detail.is_half() {
+        if self.keyframe {
+            self.changed = self.new_blocks();
+            self.detail
+                .changed(self.changed, self.picture.blocks(), now);
+            // A keyframe is coarse, whatever was refined before.
+            self.refine_from(now);
+            return self.send(Purpose::Keyframe, at);
+        }
+        let Some((_, time)) = self.refine.filter(|(at, _)| *at <= now) else {
+            return Ok(());
+        };
+        if self.detail.is_half() {
             self.detail.calm(now);
             self.changed = self.picture.blocks();
             self.refine_from(now);
             // Of another size than the last, so that it stands alone anyway.
             return self.send(Purpose::Keyframe, at);
         }
-        if let Some((_, time)) = due {
-            let more = time < self.refinements;
-            self.refine = more.then(|| (now + 2 * REFINE_AFTER, time + 1));
-            return self.send(Purpose::Refinement(time), at);
-        }
-        if !self.keyframe {
-            return Ok(());
-        }
-        // A keyframe is coarse, whatever was refined before.
-        self.refine_from(now);
-        self.send(Purpose::Keyframe, at)
+        let more = time < self.refinements;
+        self.refine = more.then(|| (now + 2 * REFINE_AFTER, time + 1));
+        self.send(Purpose::Refinement(time), at)
     }
 
     fn send(&mut self, purpose: Purpose, at: Duration) -> Result<(), Closed> {
@@ -176,7 +187,11 @@ impl Worker {
         match self.encoder.encode(picture, purpose, at) {
             Ok(Some(frame)) => {
                 self.counters.encoded(begun.elapsed(), frame.data.len());
-                let new = if frame.keyframe { self.picture.blocks() } else { self.changed };
+                let new = if frame.keyframe {
+                    self.picture.blocks()
+                } else {
+                    self.changed
+                };
                 if !half && !matches!(purpose, Purpose::Refinement(_)) {
                     self.detail.coded(new, frame.data.len());
                 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use rtc::interceptor::{
-    Attribute, BandwidthEstimator, CongestionControlBuilder, EstimatorStats, Gcc, Interceptor,
+    Attribute, BandwidthEstimator, CongestionControlBuilder, EstimatorStats, Interceptor,
     PacerBuilder, Packet, PacketReport, Registry, Slot, StreamInfo, TaggedPacket,
     TwccSenderBuilder,
 };
@@ -20,20 +20,23 @@ use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 use webrtc::peer_connection::MediaEngine;
 
-use super::trains::Trains;
+use super::{pacing::Paced, trains::Trains};
 
 const TRANSPORT_CC_URI: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
 /// Bits a second before the first feedback.
 const INITIAL_BITRATE: f64 = 4_000_000.0;
-const MIN_BITRATE: f64 = 150_000.0;
-const MAX_BITRATE: f64 = 20_000_000.0;
-/// What is used of what the path was seen to carry; the rest lets queues drain.
+const MIN_BITRATE: f64 = 64_000.0;
+const MAX_BITRATE: f64 = 40_000_000.0;
+/// What is used of what the path was seen to carry; the rest is for keys, for packets sent again, and
+/// lets queues drain.
 const SHARE: f64 = 0.75;
-/// Packets leave this much faster than the target, so that a picture is soon there, and that a
-/// bunch of them finds out when the path carries more.
-const PACE: f64 = 1.6;
+/// Packets leave this much faster than the target, but never faster than the path was seen to carry:
+/// what is sent again after a loss must not make the next one.
+const PACE: f64 = 1.15;
+/// So much leaves at once, faster than that: a bunch that finds out what the path carries.
+const BURST_BITS: f64 = 40_000.0;
 
 /// The congestion controller's latest target, in bits a second.
 #[derive(Clone)]
@@ -46,42 +49,33 @@ impl TargetBitrate {
     }
 }
 
-/// Google congestion control, kept from taking an idle page for a slow path, that publishes its
-/// target.
-pub(super) struct PublishingGcc {
-    inner: Gcc,
+/// Follows what the path carries, and publishes the target.
+pub(super) struct Estimator {
     trains: Trains,
     target: TargetBitrate,
 }
 
-impl PublishingGcc {
+impl Estimator {
     pub(super) fn new() -> (Self, TargetBitrate) {
         let target = TargetBitrate(Arc::new(AtomicU32::new(INITIAL_BITRATE as u32)));
-        let inner = Gcc::new(INITIAL_BITRATE, MIN_BITRATE, MAX_BITRATE);
-        let publishing = Self {
-            inner,
+        let estimator = Self {
             trains: Trains::default(),
             target: target.clone(),
         };
-        (publishing, target)
+        (estimator, target)
     }
 
     fn target(&self) -> f64 {
-        let seen = self.trains.capacity().unwrap_or_default() * SHARE;
-        let target = self.inner.target_bitrate().max(seen);
+        let seen = self.trains.capacity().map(|capacity| capacity * SHARE);
+        let target = seen.unwrap_or(INITIAL_BITRATE);
         target.clamp(MIN_BITRATE, MAX_BITRATE)
-    }
-
-    fn publish(&self) {
-        self.target.0.store(self.target() as u32, Ordering::Relaxed);
     }
 }
 
-impl BandwidthEstimator for PublishingGcc {
+impl BandwidthEstimator for Estimator {
     fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
-        self.inner.on_reports(now, reports);
-        self.trains.on_reports(reports);
-        self.publish();
+        self.trains.on_reports(now, reports);
+        self.target.0.store(self.target() as u32, Ordering::Relaxed);
     }
 
     /// The pacer's rate: nobody else asks here.
@@ -89,30 +83,22 @@ impl BandwidthEstimator for PublishingGcc {
         self.target() * PACE
     }
 
-    fn handle_timeout(&mut self, now: Instant) {
-        self.inner.handle_timeout(now);
-        self.publish();
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.inner.poll_timeout()
-    }
-
     fn stats(&self) -> EstimatorStats {
-        self.inner.stats()
+        EstimatorStats::default()
     }
 }
 
 /// Has `media` ask for transport-wide feedback, and puts estimator and pacer into `registry`.
 ///
 /// Not the library's `configure_congestion_control`, whose pacer begins at 1 Mbit/s whatever the
-/// estimator says, and stays there until the estimate changes.
+/// estimator says, and stays there until the estimate changes. `ask_keyframe`: see [`Paced::new`].
 ///
 /// # Errors
 /// What the media engine says of a feedback or extension that it does not take.
 pub(super) fn congestion_control(
     registry: Registry,
     media: &mut MediaEngine,
+    ask_keyframe: impl FnMut() + Send + Sync + 'static,
 ) -> Result<(Registry, TargetBitrate), Error> {
     media.register_feedback(
         RTCPFeedback {
@@ -128,14 +114,16 @@ pub(super) fn congestion_control(
         RtpCodecKind::Video,
         None,
     )?;
-    let (estimator, target) = PublishingGcc::new();
-    let pacer = PacerBuilder::new().with_target_bitrate(INITIAL_BITRATE * PACE);
+    let (estimator, target) = Estimator::new();
+    let pacer = PacerBuilder::new()
+        .with_target_bitrate(INITIAL_BITRATE * PACE)
+        .with_burst_bits(BURST_BITS);
     let registry = registry
         .with(
             Slot::CongestionControl,
             CongestionControlBuilder::new(estimator).build(),
         )
-        .with(Slot::Pacer, pacer.build())
+        .with(Slot::Pacer, Paced::new(pacer.build(), ask_keyframe))
         .with(Slot::TwccSender, TwccSenderBuilder::new().build());
     Ok((registry, target))
 }

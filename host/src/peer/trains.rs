@@ -1,44 +1,86 @@
 //! How much a path carries, read from how bunches of packets spread on the way. Pure.
 //!
-//! A page is still most of the time, so what the viewer receives says nothing of what it could: the
-//! congestion controller, which backs off to a part of the received rate, would take an idle page
+//! A page is still most of the time, so what the viewer receives says nothing of what it could: a
+//! controller that backs off to a part of the received rate, as Google's does, takes an idle page
 //! for a slow path. But every picture leaves as a bunch, faster than a slow path takes it; what
 //! comes out of the path's narrowest place then is spread out by exactly its rate (packet-train
 //! dispersion; Dovrolis, Ramanathan, Moore, "What do packet dispersion techniques measure?", 2001).
+//!
+//! Lost packets alone say little: radio loses some whatever the rate. They count where packets also
+//! wait (one-way delay over its least, as in RFC 6817, LEDBAT), or where nearly all are lost.
 
 use std::time::{Duration, Instant};
 
 use rtc::interceptor::PacketReport;
 
-/// Packets further apart than this are of different bunches.
+/// Packets further apart than this are of different bunches; or, where one takes longer, than so
+/// many take.
 const GAP: Duration = Duration::from_millis(30);
-/// A stream without gaps is taken in pieces, so that a path that changes is followed.
+const GAP_PACKETS: f64 = 2.5;
+/// A stream without gaps is taken in pieces, so that a path that changes is followed; in such of so
+/// many packets, where they take longer.
 const LONGEST: Duration = Duration::from_millis(100);
+const LONGEST_PACKETS: f64 = 12.0;
+/// Bits of a full packet.
+const PACKET: f64 = 9600.0;
 /// More is never used, and what a loopback bunch tells would take long to unlearn.
-const CEILING: f64 = 25_000_000.0;
+const CEILING: f64 = 60_000_000.0;
 /// Fewer say too little.
 const PACKETS: u32 = 8;
 /// But so few do, once they are so far apart as neither jitter nor a busy machine brings them: a
 /// slow path's pictures are small.
 const FEW: u32 = 4;
-const SPREAD: Duration = Duration::from_millis(60);
+const SPREAD: Duration = Duration::from_millis(40);
 /// Arrivals are told in steps of 250 µs, and sockets are read in batches.
 const RESOLUTION: Duration = Duration::from_millis(2);
 /// A bunch that arrives at nearly the rate it left at has not found the narrowest place.
 const UNHINDERED: f64 = 0.85;
+/// Unless it waited so long in a queue that was there before; beside the time that a packet takes.
+const WAITED: Duration = Duration::from_millis(50);
+/// The least delay is forgotten after one to two of these: the path may have become a longer one.
+const MEMORY: Duration = Duration::from_secs(30);
 /// How far one bunch moves an estimate.
 const WEIGHT: f64 = 0.5;
+/// One that came through freely, at nearly the rate of the estimate, is reason to try a little more.
+const NEARLY: f64 = 0.7;
+const MORE: f64 = 1.08;
+/// So many packets, so much of them lost, are a path that carries a small part of what was thought.
+/// What was sent before the answer to that says it again.
+const FLOOD: u32 = 12;
+const FLOODED: f64 = 0.6;
+const FLOOD_LEAVES: f64 = 0.25;
+
+/// One packet's times.
+#[derive(Debug, Clone, Copy)]
+struct Passage {
+    left: Instant,
+    arrived: Duration,
+    /// Bits sent and received of its bunch, up to and with it.
+    sent: f64,
+    received: f64,
+}
 
 /// The packets of one bunch so far.
 #[derive(Debug, Clone, Copy)]
 struct Train {
     left: (Instant, Instant),
-    arrived: Option<(Duration, Duration)>,
-    /// Sent after the first packet, in bits.
+    /// The first and the last that arrived.
+    arrived: Option<(Passage, Passage)>,
     sent: f64,
-    /// Received after the first that was, in bits.
     received: f64,
     packets: u32,
+    lost: u32,
+}
+
+/// What a bunch told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Told {
+    /// The path carries at least so many bits a second.
+    AtLeast(f64),
+    /// It carries so many.
+    Exactly(f64),
+    /// It carries next to nothing of what was sent.
+    Flooded,
 }
 
 impl Train {
@@ -49,38 +91,93 @@ impl Train {
             sent: 0.0,
             received: 0.0,
             packets: 0,
+            lost: 0,
         }
     }
 
     fn add(&mut self, report: &PacketReport) {
         let bits = report.size as f64 * 8.0;
-        if self.packets > 0 {
-            self.sent += bits;
-        }
+        self.sent += bits;
         self.left.1 = self.left.1.max(report.departure);
         self.packets += 1;
-        let Some(arrival) = report.arrival.filter(|_| report.arrived) else {
+        let Some(arrived) = report.arrival.filter(|_| report.arrived) else {
+            self.lost += 1;
             return;
         };
+        self.received += bits;
+        let passage = Passage {
+            left: report.departure,
+            arrived,
+            sent: self.sent,
+            received: self.received,
+        };
         match &mut self.arrived {
-            None => self.arrived = Some((arrival, arrival)),
-            Some((_, last)) => {
-                *last = arrival.max(*last);
-                self.received += bits;
-            }
+            None => self.arrived = Some((passage, passage)),
+            Some((_, last)) if arrived >= last.arrived => *last = passage,
+            // Overtaken on the way.
+            Some((_, last)) => (last.sent, last.received) = (self.sent, self.received),
         }
     }
 
-    /// The rates at which it left and arrived, in bits a second.
-    fn rates(&self) -> Option<(f64, f64)> {
+    /// What it tells, given whether the last packet `waited`.
+    fn tells(&self, waited: impl Fn(&Passage) -> bool) -> Option<Told> {
+        if self.packets >= FLOOD && f64::from(self.lost) > f64::from(self.packets) * FLOODED {
+            return Some(Told::Flooded);
+        }
         let (first, last) = self.arrived?;
+        let spread = last.arrived.saturating_sub(first.arrived);
+        if self.packets < PACKETS && (self.packets < FEW || spread < SPREAD) {
+            return None;
+        }
         let rate = |bits: f64, time: Duration| bits / time.max(RESOLUTION).as_secs_f64();
-        let spread = last.saturating_sub(first);
-        let tells = self.packets >= PACKETS || (self.packets >= FEW && spread >= SPREAD);
-        tells.then(|| {
-            let left = rate(self.sent, self.left.1 - self.left.0);
-            (left, rate(self.received, spread))
-        })
+        let left = rate(
+            last.sent - first.sent,
+            last.left.saturating_duration_since(first.left),
+        );
+        // Those lost between them took their time, too, where nothing waited.
+        let through = rate(last.sent - first.sent, spread);
+        if through >= left * UNHINDERED && !waited(&last) {
+            return (through > 0.0).then_some(Told::AtLeast(through));
+        }
+        let arrived = rate(last.received - first.received, spread);
+        (arrived > 0.0).then_some(Told::Exactly(arrived))
+    }
+}
+
+/// The least one-way delay of late, up to a constant: the clocks differ.
+#[derive(Debug, Default)]
+struct LeastDelay {
+    /// What departures are counted from.
+    epoch: Option<Instant>,
+    since: Option<Instant>,
+    before: Option<i64>,
+    now: Option<i64>,
+}
+
+impl LeastDelay {
+    /// In microseconds, from an unknown zero.
+    fn delay(&self, passage: &Passage) -> i64 {
+        let epoch = self.epoch.unwrap_or(passage.left);
+        let left = passage.left.saturating_duration_since(epoch);
+        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 4);
+        micros(passage.arrived) - micros(left)
+    }
+
+    fn add(&mut self, passage: &Passage) {
+        self.epoch.get_or_insert(passage.left);
+        let since = *self.since.get_or_insert(passage.left);
+        if passage.left.saturating_duration_since(since) > MEMORY {
+            self.since = Some(passage.left);
+            self.before = self.now.take();
+        }
+        let delay = self.delay(passage);
+        self.now = Some(self.now.map_or(delay, |least| least.min(delay)));
+    }
+
+    fn waited(&self, passage: &Passage) -> Duration {
+        let least = [self.before, self.now].into_iter().flatten().min();
+        let over = least.map_or(0, |least| self.delay(passage) - least);
+        Duration::from_micros(u64::try_from(over).unwrap_or_default())
     }
 }
 
@@ -88,36 +185,70 @@ impl Train {
 #[derive(Debug, Default)]
 pub(super) struct Trains {
     current: Option<Train>,
+    least: LeastDelay,
     /// Before the current bunch.
     before: Option<f64>,
     capacity: Option<f64>,
+    /// When a flood was answered last.
+    answered: Option<Instant>,
 }
 
 impl Trains {
-    /// Takes what the viewer reported, in the order in which it was sent.
-    pub(super) fn on_reports(&mut self, reports: &[PacketReport]) {
+    /// Takes what the viewer reported at `now`, in the order in which it was sent.
+    pub(super) fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
         for report in reports {
+            let packet = PACKET / self.capacity.unwrap_or(CEILING);
+            let slow = |packets: f64| Duration::from_secs_f64(packet * packets);
             let apart = self.current.is_none_or(|train| {
                 let since = |at| report.departure.saturating_duration_since(at);
-                since(train.left.1) > GAP || since(train.left.0) > LONGEST
+                since(train.left.1) > GAP.max(slow(GAP_PACKETS))
+                    || since(train.left.0) > LONGEST.max(slow(LONGEST_PACKETS))
             });
             if apart {
                 self.before = self.capacity;
                 self.current = Some(Train::new(report.departure));
             }
-            if let Some(train) = &mut self.current {
-                train.add(report);
+            let Some(train) = &mut self.current else {
+                continue;
+            };
+            train.add(report);
+            if let Some((_, last)) = train.arrived.filter(|_| report.arrived) {
+                self.least.add(&last);
             }
         }
-        if let Some((left, arrived)) = self.current.as_ref().and_then(Train::rates) {
-            let arrived = arrived.min(CEILING);
-            self.capacity = Some(match self.before {
-                _ if arrived <= 0.0 => return,
-                Some(before) if arrived >= left * UNHINDERED => before.max(arrived),
-                Some(before) => before + (arrived - before) * WEIGHT,
-                None => arrived,
-            });
+        let Some(train) = self.current else {
+            return;
+        };
+        let packet = PACKET / self.capacity.unwrap_or(CEILING);
+        let much = WAITED + Duration::from_secs_f64(packet);
+        let Some(told) = train.tells(|last| self.least.waited(last) > much) else {
+            return;
+        };
+        if told == Told::Flooded {
+            if self
+                .answered
+                .is_some_and(|answered| train.left.0 <= answered)
+            {
+                return;
+            }
+            self.answered = Some(now);
         }
+        self.take(told);
+    }
+
+    /// A bunch that is reported in parts tells more than once; what it told before is replaced.
+    fn take(&mut self, told: Told) {
+        let capacity = match (told, self.before) {
+            (Told::AtLeast(rate), Some(before)) if rate >= before * NEARLY => {
+                before.max(rate) * MORE
+            }
+            (Told::AtLeast(_), Some(before)) => before,
+            (Told::Exactly(rate), Some(before)) => before + (rate - before) * WEIGHT,
+            (Told::AtLeast(rate) | Told::Exactly(rate), None) => rate,
+            (Told::Flooded, Some(before)) => before * FLOOD_LEAVES,
+            (Told::Flooded, None) => return,
+        };
+        self.capacity = Some(capacity.min(CEILING));
     }
 
     /// What the path carries, in bits a second; `None` before a bunch told.
@@ -131,6 +262,8 @@ mod tests {
     use rtc::rtcp::transport_feedbacks::cc_feedback_report::Ecn;
 
     use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
 
     /// A bunch of packets of 1200 bytes, 0.1 ms apart, as a path of `rate` bits a second lets them out.
     fn bunch(left: Instant, rate: f64, lost: impl Fn(u32) -> bool) -> Vec<PacketReport> {
@@ -156,17 +289,17 @@ mod tests {
 
     #[test]
     fn a_bunch_tells_the_narrowest_place_also_in_parts() {
-        let mut trains = Trains::default();
-        for part in bunch(Instant::now(), 500_000.0, |_| false).chunks(7) {
-            trains.on_reports(part);
+        let (mut trains, start) = (Trains::default(), Instant::now());
+        for part in bunch(start, 500_000.0, |_| false).chunks(7) {
+            trains.on_reports(start, part);
         }
         assert!(near(trains.capacity(), 500_000.0), "{trains:?}");
     }
 
     #[test]
     fn losses_leave_what_came_through() {
-        let mut trains = Trains::default();
-        trains.on_reports(&bunch(Instant::now(), 1_000_000.0, |n| n % 4 == 1));
+        let (mut trains, start) = (Trains::default(), Instant::now());
+        trains.on_reports(start, &bunch(start, 1_000_000.0, |n| n % 4 == 1));
         assert!(near(trains.capacity(), 750_000.0), "{trains:?}");
     }
 
@@ -176,7 +309,7 @@ mod tests {
         for (rate, from) in [(8_000_000.0, 0), (400_000.0, 20), (2_000_000.0, 40)] {
             for n in 0..8 {
                 let left = start + Duration::from_millis(100) * (from + n);
-                trains.on_reports(&bunch(left, rate, |_| false));
+                trains.on_reports(start, &bunch(left, rate, |_| false));
             }
             assert!(near(trains.capacity(), rate), "{rate}: {trains:?}");
         }
@@ -185,13 +318,13 @@ mod tests {
     #[test]
     fn a_slow_paths_small_pictures_tell_and_a_fast_ones_do_not() {
         let (mut trains, start) = (Trains::default(), Instant::now());
-        trains.on_reports(&bunch(start, 5_000_000.0, |_| false));
+        trains.on_reports(start, &bunch(start, 5_000_000.0, |_| false));
         let known = trains.capacity();
         let later = |ms| start + Duration::from_millis(ms);
-        trains.on_reports(&bunch(later(500), 1_000_000.0, |_| false)[..5]);
+        trains.on_reports(start, &bunch(later(500), 1_000_000.0, |_| false)[..5]);
         assert_eq!(trains.capacity(), known);
         for n in 2..12 {
-            trains.on_reports(&bunch(later(500 * n), 200_000.0, |_| false)[..5]);
+            trains.on_reports(start, &bunch(later(500 * n), 200_000.0, |_| false)[..5]);
         }
         assert!(near(trains.capacity(), 200_000.0), "{trains:?}");
     }
@@ -199,14 +332,14 @@ mod tests {
     #[test]
     fn an_endless_stream_is_followed_too() {
         let (mut trains, start) = (Trains::default(), Instant::now());
-        trains.on_reports(&bunch(start, 1e9, |_| false));
+        trains.on_reports(start, &bunch(start, 1e9, |_| false));
         assert_eq!(trains.capacity(), Some(CEILING));
         for n in 0..200 {
             let mut report = bunch(start, 1e6, |_| false).swap_remove(0);
             // 1200 bytes every 5 ms into 1 Mbit/s, behind a queue that is never empty.
             report.departure = start + Duration::from_millis(100 + 5 * n);
             report.arrival = Some(Duration::from_micros(9600 * n));
-            trains.on_reports(&[report]);
+            trains.on_reports(start, &[report]);
         }
         assert!(near(trains.capacity(), 1e6), "{trains:?}");
     }
@@ -214,13 +347,65 @@ mod tests {
     #[test]
     fn single_packets_and_silence_say_nothing() {
         let (mut trains, start) = (Trains::default(), Instant::now());
-        trains.on_reports(&bunch(start, 5_000_000.0, |_| false));
+        trains.on_reports(start, &bunch(start, 5_000_000.0, |_| false));
         let known = trains.capacity();
         for n in 1..20 {
             let lone = bunch(start + Duration::from_secs(n), 10_000.0, |_| false);
-            trains.on_reports(&lone[..2]);
-            trains.on_reports(&[]);
+            trains.on_reports(start, &lone[..2]);
+            trains.on_reports(start, &[]);
         }
         assert_eq!(trains.capacity(), known);
+    }
+
+    #[test]
+    fn packets_lost_at_random_are_not_a_slow_path() {
+        let (mut trains, start) = (Trains::default(), Instant::now());
+        trains.on_reports(start, &bunch(start, 5_000_000.0, |_| false));
+        for n in 0..100 {
+            let mut reports = bunch(start, 1e6, |packet| (packet + n) % 3 == 0);
+            for (packet, report) in reports.iter_mut().enumerate() {
+                // 4 Mbit/s arrive as they left, 10 ms later.
+                let sent = Duration::from_millis(200 + 100 * u64::from(n))
+                    + Duration::from_micros(2400) * packet as u32;
+                report.departure = start + sent;
+                report.arrival = report.arrived.then_some(sent + MS(10));
+            }
+            trains.on_reports(start, &reports);
+        }
+        assert!(trains.capacity().unwrap() >= 5_000_000.0, "{trains:?}");
+    }
+
+    #[test]
+    fn a_path_that_breaks_down_is_believed_once_a_flood() {
+        let (mut trains, start) = (Trains::default(), Instant::now());
+        trains.on_reports(start, &bunch(start, 8_000_000.0, |_| false));
+        let answer = start + MS(300);
+        for n in 0..3 {
+            let flood = bunch(start + MS(50 * (n + 1)), 200_000.0, |packet| packet > 2);
+            trains.on_reports(answer, &flood);
+        }
+        assert!(near(trains.capacity(), 2_000_000.0), "{trains:?}");
+        let later = bunch(answer + MS(50), 200_000.0, |packet| packet > 2);
+        trains.on_reports(answer + MS(300), &later);
+        assert!(near(trains.capacity(), 500_000.0), "{trains:?}");
+    }
+
+    #[test]
+    fn a_path_that_is_free_is_tried_for_more() {
+        let (mut trains, start) = (Trains::default(), Instant::now());
+        trains.on_reports(start, &bunch(start, 300_000.0, |_| false));
+        for n in 0..30 {
+            // Full packets at 0.85 of the estimate, as a pacer lets them out.
+            let rate = trains.capacity().unwrap() * 0.85;
+            let mut reports = bunch(start, rate, |_| false);
+            for (packet, report) in reports.iter_mut().enumerate() {
+                let sent = Duration::from_secs(2 * (n + 1))
+                    + Duration::from_secs_f64(9600.0 / rate * packet as f64);
+                report.departure = start + sent;
+                report.arrival = Some(sent);
+            }
+            trains.on_reports(start, &reports);
+        }
+        assert!(trains.capacity().unwrap() > 1_000_000.0, "{trains:?}");
     }
 }
