@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use authloop_signaling::Signaling;
+use authloop_signaling::{Scope, Signaling};
 use axum::{
-    Router,
+    Json, Router,
     extract::State,
     http::{
-        StatusCode,
+        HeaderMap, StatusCode,
         header::{CACHE_CONTROL, CONTENT_TYPE},
     },
-    response::IntoResponse,
+    response::{IntoResponse, Response},
     routing::get,
 };
 
-use crate::{metrics::Metrics, shard::RelayHandle};
+use crate::{audit::AuditLog, metrics::Metrics, shard::RelayHandle};
 
 /// What the answers are made of.
 #[derive(Clone)]
@@ -25,14 +25,17 @@ pub struct Admin {
     pub relay: RelayHandle,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// The audit log, if there is one.
+    pub audit: Option<AuditLog>,
 }
 
-/// The three routes.
+/// The routes.
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/audit/head", get(audit_head))
         .with_state(admin)
 }
 
@@ -40,10 +43,14 @@ async fn livez() -> impl IntoResponse {
     plain(StatusCode::OK, "alive\n".to_owned())
 }
 
-/// Ready means: taking new sessions, with a relay that answers.
+/// Ready means: taking new sessions, with a relay that answers and an audit log that is written.
 async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     if admin.signaling.is_draining() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "going down\n".to_owned());
+    }
+    if admin.audit.is_some_and(|log| log.stats().failing) {
+        let text = "the audit log cannot be written\n".to_owned();
+        return plain(StatusCode::SERVICE_UNAVAILABLE, text);
     }
     match admin.relay.stats().await {
         Ok(_) => plain(StatusCode::OK, "ready\n".to_owned()),
@@ -51,17 +58,39 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     }
 }
 
-async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
+/// Asks for an API key as soon as one has the scope `metrics:read`.
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    if admin.signaling.guards(Scope::ReadMetrics)
+        && let Err(refusal) = admin.signaling.admit(&headers, Scope::ReadMetrics)
+    {
+        return *refusal;
+    }
     let relay = admin.relay.stats().await.ok();
     let counts = admin.signaling.registry().counts();
     let cluster = admin.signaling.cluster();
-    match admin.metrics.render(counts, relay.as_ref(), cluster) {
-        Ok(text) => plain(StatusCode::OK, text),
+    let audit = admin.audit.as_ref().map(AuditLog::stats);
+    match admin.metrics.render(counts, relay.as_ref(), cluster, audit) {
+        Ok(text) => plain(StatusCode::OK, text).into_response(),
         Err(error) => {
             tracing::error!(%error, "cannot write metrics");
-            plain(StatusCode::INTERNAL_SERVER_ERROR, String::new())
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// The last line's number and hash, for whoever keeps them where the server cannot change them.
+async fn audit_head(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    if let Err(refusal) = admin.signaling.admit(&headers, Scope::ReadAudit) {
+        return *refusal;
+    }
+    let Some(log) = admin.audit else {
+        let text = "there is no audit log\n".to_owned();
+        return plain(StatusCode::NOT_FOUND, text).into_response();
+    };
+    let chain = log.chain();
+    let head = serde_json::json!({ "seq": chain.next - 1, "head": chain.head.to_string() });
+    let headers = [(CACHE_CONTROL, "no-store")];
+    (headers, Json(head)).into_response()
 }
 
 fn plain(status: StatusCode, text: String) -> impl IntoResponse {

@@ -1,10 +1,14 @@
 //! `authloop check`: what `serve` would find, and what to do about it.
 
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::{
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use authloop_signaling::{Cluster, ClusterSettings, Viewer, origin::Origin};
+use authloop_signaling::{Cluster, ClusterSettings, Scope, Viewer, origin::Origin};
 
 use crate::{
+    audit::{self, AuditSettings},
     config::{Config, Streams},
     tls,
 };
@@ -52,6 +56,8 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.push(certificate(config));
     findings.push(page(&config.viewer));
     findings.push(registration(config));
+    findings.extend(odd_keys(config));
+    findings.extend(config.audit.as_ref().map(audit_log));
     findings.extend(config.cluster.as_ref().map(redis));
     findings
 }
@@ -167,13 +173,44 @@ fn page(viewer: &Viewer) -> Finding {
 
 fn registration(config: &Config) -> Finding {
     match &config.api_keys {
-        Some(keys) => good(format!("{} API keys may register sessions", keys.count())),
+        Some(keys) if keys.mentions(Scope::CreateSessions) => {
+            good(format!("{} API keys are known", keys.count()))
+        }
+        Some(_) => bad(
+            "no API key has the scope sessions:create, so nobody could register sessions; fix: \
+             authloop keys new --name NAME, and its line into the keys file",
+        ),
         None if config.listen.ip().is_loopback() => {
             good("anyone on this machine may register sessions")
         }
         None => {
             doubtful("anyone who reaches this server may register sessions; fix: --api-keys-file")
         }
+    }
+}
+
+fn odd_keys(config: &Config) -> Vec<Finding> {
+    let Some(keys) = &config.api_keys else {
+        return Vec::new();
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let oddities = keys.oddities(now.map_or(0, |since| since.as_secs()));
+    let fix = |oddity| {
+        doubtful(format!(
+            "{oddity}; fix: a second line of that name by authloop keys new, and then without the old"
+        ))
+    };
+    oddities.into_iter().map(fix).collect()
+}
+
+fn audit_log(settings: &AuditSettings) -> Finding {
+    let file = settings.file.display();
+    match audit::try_out(&settings.file) {
+        Ok(()) => good(format!("the audit log can be written to {file}")),
+        Err(error) => bad(format!(
+            "the audit log {file} cannot be had ({error}); fix: end what holds it, or give another \
+             --audit-log"
+        )),
     }
 }
 

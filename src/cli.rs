@@ -1,9 +1,12 @@
 //! The command line: what was typed, unvalidated. `config.rs` makes sense of it.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
+use authloop_signaling::Scope;
 use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::audit::chain::Hash;
 
 /// The authloop server: signaling, the viewer page and the blind relay.
 #[derive(Debug, Parser)]
@@ -21,6 +24,62 @@ pub enum Command {
     Serve(ServeArgs),
     /// Say whether `serve` would work with the same options, and what to do if not.
     Check(ServeArgs),
+    /// Make API keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Check audit logs.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+}
+
+/// What there is to do with audit logs.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Say whether a log is as it was written, or which line is the first that is not.
+    Verify(VerifyArgs),
+}
+
+/// Flags of `audit verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The segments of one log, in any order.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// A head that was noted before, as `audit verify` and `GET /audit/head` give it: the log must
+    /// hold that line still.
+    #[arg(long, value_name = "HASH", value_parser = head)]
+    pub head: Option<Hash>,
+}
+
+fn head(text: &str) -> Result<Hash, &'static str> {
+    Hash::parse(text).ok_or("a head is 64 lower-case hexadecimal digits")
+}
+
+/// What there is to do with API keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Print a fresh key, and on a second line its hash as the keys file takes it. The key is shown
+    /// this once and kept nowhere.
+    New(NewKeyArgs),
+}
+
+/// Flags of `keys new`.
+#[derive(Debug, Args)]
+pub struct NewKeyArgs {
+    /// Who gets it: at most 64 letters, digits, or any of `._-`. Two keys of one name may hold at
+    /// once.
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// What it may do: sessions:create, sessions:end, metrics:read, audit:read; may be repeated
+    /// [default: sessions:create].
+    #[arg(long, value_name = "SCOPE")]
+    pub scope: Vec<Scope>,
+    /// When it ends, as in 2027-01-31T00:00:00Z (RFC 3339) [default: never].
+    #[arg(long, value_name = "TIME")]
+    pub expires: Option<String>,
+    /// Requests a minute with the keys of this name [default: 3000].
+    #[arg(long, value_name = "N")]
+    pub rate: Option<NonZeroU32>,
 }
 
 /// Flags of `serve` and `check`.
@@ -94,8 +153,9 @@ pub struct RawConfig {
     #[arg(long, value_name = "COLOUR")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub brand_accent: Option<String>,
-    /// File with the API keys that may register sessions, one a line, plain or as
-    /// `sha256:<hexadecimal digits>`.
+    /// File with the API keys, one a line: `NAME SCOPE[+SCOPE…] KEY [expires=TIME] [rate=N]`, or
+    /// `KEY` alone to register sessions; KEY plain or as `sha256:<hexadecimal digits>`. Read again
+    /// when it changes and on SIGHUP. `authloop keys new` makes lines.
     #[arg(long, value_name = "FILE")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub api_keys_file: Option<String>,
@@ -128,6 +188,20 @@ pub struct RawConfig {
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub max_sessions: Option<String>,
+    /// Seconds for which an ended session is remembered, so that late comers hear how it ended
+    /// [default: 900].
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub remember_ended: Option<String>,
+    /// Write what happens to sessions and keys to this file, one JSON object a line, each with the
+    /// hash of the line before; full or older segments lie beside it [default: none].
+    #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub audit_log: Option<String>,
+    /// Days after which a segment of the audit log is removed [default: never].
+    #[arg(long, value_name = "DAYS")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub audit_retain: Option<String>,
     /// Redis through which several servers act as one, as in `redis://10.0.0.5:6379`.
     #[arg(long, value_name = "URL")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]

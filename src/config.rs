@@ -9,11 +9,12 @@ mod validate;
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use authloop_signaling::{ApiKeys, Brand, ClusterSettings, Viewer, origin::Origin};
 
-use crate::cli::ServeArgs;
+use crate::{audit::AuditSettings, cli::ServeArgs};
 
 pub use streams::{StreamWays, Streams};
 
@@ -42,10 +43,16 @@ pub struct Config {
     pub brand: Brand,
     /// Who may register sessions; `None` lets anyone.
     pub api_keys: Option<ApiKeys>,
+    /// The file they came from, which is read again when it changes.
+    pub api_keys_file: Option<PathBuf>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
     /// Sessions that may be open at once.
     pub max_sessions: usize,
+    /// How long an ended session is remembered, here and in Redis.
+    pub remember_ended: Duration,
+    /// Where the audit log goes; `None` for none.
+    pub audit: Option<AuditSettings>,
     /// Where several servers meet; `None` for a server alone.
     pub cluster: Option<ClusterSettings>,
     /// Where the page's files come from.

@@ -3,9 +3,11 @@
 #![deny(unsafe_code)]
 
 pub mod admin;
+pub mod audit;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod keys;
 pub mod metrics;
 pub mod serve;
 pub mod shard;
@@ -15,3 +17,4 @@ mod logging;
 mod relay;
 mod stream;
 mod tls;
+mod witness;

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use authloop::{
+    audit,
     check::{self, Verdict},
-    cli::{Cli, Command, ServeArgs},
+    cli::{AuditCommand, Cli, Command, KeysCommand, ServeArgs, VerifyArgs},
     config::Config,
-    serve,
+    keys, serve,
 };
 use clap::Parser as _;
 
@@ -17,6 +18,8 @@ fn main() -> ExitCode {
     let (args, only_check) = match Cli::parse().command {
         Command::Serve(args) => (args, false),
         Command::Check(args) => (args, true),
+        Command::Audit(AuditCommand::Verify(args)) => return verify(&args),
+        Command::Keys(KeysCommand::New(args)) => return outcome(keys::print_new(&args)),
     };
     let config = match load(&args) {
         Ok(config) => config,
@@ -28,12 +31,23 @@ fn main() -> ExitCode {
     if only_check {
         return print_findings(&config);
     }
-    match run(config) {
+    outcome(run(config))
+}
+
+fn outcome(done: anyhow::Result<()>) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("authloop: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn verify(args: &VerifyArgs) -> ExitCode {
+    match audit::print_verdict(&args.files, args.head) {
+        Ok(false) => ExitCode::FAILURE,
+        verdict => outcome(verdict.map(drop)),
     }
 }
 

@@ -13,11 +13,18 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::shard::{Batches, RelayStats};
+use crate::{
+    audit::AuditStats,
+    shard::{Batches, RelayStats},
+};
+use audit::AuditMetrics;
 use cluster::ClusterMetrics;
+use keys::KeyMetrics;
 use make::Make;
 
+mod audit;
 mod cluster;
+mod keys;
 mod make;
 
 /// The server's counters.
@@ -33,12 +40,14 @@ pub struct Metrics {
     sockets: IntGaugeVec,
     socket_rejects: IntCounterVec,
     http_rejects: IntCounterVec,
+    keys: KeyMetrics,
     forwarded: IntCounterVec,
     mailbox_drops: IntCounterVec,
     restarts: IntCounterVec,
     relay_failures: IntCounter,
     relay: RelayMetrics,
     cluster: ClusterMetrics,
+    audit: AuditMetrics,
     streams: StreamMetrics,
     /// Two scrapes at once must not both add the same difference.
     rendering: Mutex<()>,
@@ -98,6 +107,7 @@ impl Metrics {
                 "Requests to the sessions API that were refused.",
                 &["code"],
             )?,
+            keys: KeyMetrics::new(&make)?,
             forwarded: make.counters(
                 "authloop_sealed_forwarded_total",
                 "Sealed blobs passed on or kept for a side.",
@@ -119,6 +129,7 @@ impl Metrics {
             )?,
             relay: RelayMetrics::new(&make)?,
             cluster: ClusterMetrics::new(&make)?,
+            audit: AuditMetrics::new(&make)?,
             streams: StreamMetrics::new(&make)?,
             rendering: Mutex::new(()),
             registry: registry.clone(),
@@ -140,6 +151,16 @@ impl Metrics {
         &self.streams
     }
 
+    /// The API keys' file was read; `false` if it cannot be used.
+    pub(crate) fn keys_read(&self, usable: bool) {
+        self.keys.read(usable);
+    }
+
+    /// The file says what the server goes by.
+    pub(crate) fn keys_unchanged(&self) {
+        self.keys.current();
+    }
+
     /// The text format (version 0.0.4) of everything.
     ///
     /// # Errors
@@ -149,6 +170,7 @@ impl Metrics {
         counts: Counts,
         relay: Option<&RelayStats>,
         cluster: Option<ClusterStats>,
+        audit: Option<AuditStats>,
     ) -> prometheus::Result<String> {
         let _one_at_a_time = self
             .rendering
@@ -166,6 +188,9 @@ impl Metrics {
         }
         if let Some(stats) = cluster {
             self.cluster.follow(&stats);
+        }
+        if let Some(stats) = audit {
+            self.audit.follow(&stats);
         }
         let mut text = TextEncoder::new().encode_to_string(&self.registry.gather())?;
         if let Some(stats) = relay {
@@ -201,6 +226,7 @@ impl Observer for Metrics {
                     .inc();
             }
             Event::HttpRejected(code) => self.http_rejects.with_label_values(&[code]).inc(),
+            Event::ApiKey(result) => self.keys.request(result),
             Event::Forwarded(to) => self.forwarded.with_label_values(&[to.as_str()]).inc(),
             Event::MailboxDropped(to) => self.mailbox_drops.with_label_values(&[to.as_str()]).inc(),
             Event::Restarted(side) => self.restarts.with_label_values(&[side.as_str()]).inc(),

@@ -13,10 +13,13 @@ use authloop_signaling::{Cluster, Settings, Signaling, origin::Origin};
 use axum::Router;
 use axum_server::{Handle, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
 use hyper_util::rt::TokioTimer;
+use tokio::task::JoinSet;
 
 use crate::{
     admin::{self, Admin},
+    audit::{AuditLog, ServerEvent},
     config::{self, Config, StreamWays},
+    keys::KeysFile,
     logging,
     metrics::Metrics,
     relay::{ShardRelay, pump_events},
@@ -24,6 +27,7 @@ use crate::{
     shutdown,
     stream::{Sniff, Streams},
     tls,
+    witness::Witness,
 };
 
 /// How long a client may take to send a request's headers.
@@ -67,7 +71,14 @@ pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyh
         shards: relay.clone(),
         streams: ways.clone(),
     });
-    let signaling = signaling(&config, origin.clone(), shards, metrics.clone()).await?;
+    let log = config.audit.as_ref().map(AuditLog::open).transpose()?;
+    let witness = Witness {
+        metrics: metrics.clone(),
+        log: log.clone(),
+    };
+    let watched = keys_file(&config, &witness)?;
+    let reports = Arc::new(witness.clone());
+    let signaling = signaling(&config, origin.clone(), shards, reports).await?;
     let events = tokio::spawn(pump_events(events, signaling.registry().clone()));
     let streams = Streams::new(relay.clone(), metrics.streams().clone());
     let let_in = (config.streams != config::Streams::Off).then(|| streams.clone());
@@ -75,10 +86,13 @@ pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyh
         signaling: signaling.clone(),
         relay: relay.clone(),
         metrics,
+        audit: log.clone(),
     }));
     let handle = Handle::new();
     let mut http = tokio::spawn(run_http(listener, rustls, let_in, router, handle.clone()));
     announce(&config, bound, &origin, &candidates, &ways)?;
+    let version = env!("CARGO_PKG_VERSION");
+    witness.server(ServerEvent::ServerStarted { version });
 
     tokio::select! {
         ended = &mut http => return ended?.context("HTTP ended by itself"),
@@ -100,7 +114,34 @@ pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyh
     }
     http.await??;
     events.abort();
+    drop(watched);
+    witness.server(ServerEvent::ServerStopped);
+    close(log).await;
     Ok(())
+}
+
+async fn close(log: Option<AuditLog>) {
+    let Some(log) = log else {
+        return;
+    };
+    let closing = tokio::task::spawn_blocking(move || log.close());
+    if tokio::time::timeout(shutdown::GRACE, closing)
+        .await
+        .is_err()
+    {
+        tracing::error!("the audit log was not written in time");
+    }
+}
+
+/// Begins to watch the API keys' file, if there is one, until the result is dropped.
+fn keys_file(config: &Config, witness: &Witness) -> anyhow::Result<Option<JoinSet<()>>> {
+    let (Some(path), Some(keys)) = (&config.api_keys_file, &config.api_keys) else {
+        return Ok(None);
+    };
+    let file = KeysFile::new(path.clone(), keys.clone(), witness.clone())?;
+    let mut watch = JoinSet::new();
+    watch.spawn(file.watch());
+    Ok(Some(watch))
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -151,17 +192,17 @@ async fn signaling(
     config: &Config,
     origin: Origin,
     relay: Arc<ShardRelay>,
-    metrics: Arc<Metrics>,
+    witness: Arc<Witness>,
 ) -> anyhow::Result<Signaling> {
     let settings = settings(config, origin);
     let viewer = config.viewer.clone();
     let Some(cluster) = &config.cluster else {
-        return Ok(Signaling::new(settings, viewer, relay, metrics));
+        return Ok(Signaling::new(settings, viewer, relay, witness));
     };
     // For `rediss://`: the library takes the process's provider. Another that is set already will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cluster = Cluster::connect(cluster, &settings.sockets, settings.registry.remember).await?;
-    Ok(Signaling::join(settings, viewer, relay, metrics, cluster).await)
+    Ok(Signaling::join(settings, viewer, relay, witness, cluster).await)
 }
 
 fn settings(config: &Config, origin: Origin) -> Settings {
@@ -172,6 +213,7 @@ fn settings(config: &Config, origin: Origin) -> Settings {
     settings.api_keys.clone_from(&config.api_keys);
     settings.trusted_proxies.clone_from(&config.trusted_proxies);
     settings.registry.max_sessions = config.max_sessions;
+    settings.registry.remember = config.remember_ended;
     settings
 }
 

@@ -338,6 +338,218 @@ async fn api_keys_come_from_the_environment() {
 }
 
 #[tokio::test]
+async fn keys_are_read_again_when_their_file_changes_and_on_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    std::fs::write(&path, "first sessions:create the-first-of-the-keys\n").unwrap();
+    let file = path.to_str().unwrap();
+    let server = Server::start(&["--api-keys-file", file]).await;
+    let create = async |key: &str| {
+        let request = server.http.post(format!("{}/v1/sessions", server.url));
+        let body = Session::new().registration(None);
+        let sent = request.json(&body).bearer_auth(key).send().await;
+        sent.unwrap().status().as_u16()
+    };
+    let until = async |metric: &str, value: &str| {
+        let came = async {
+            while server.metric(metric).await.as_deref() != Some(value) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(SOON, came).await.expect(metric);
+    };
+    assert_eq!(create("the-first-of-the-keys").await, 201);
+
+    let both =
+        "first sessions:create the-first-of-the-keys\nfirst sessions:create its-successor-key\n";
+    std::fs::write(&path, both).unwrap();
+    until("authloop_api_keys_reloads_total{result=\"ok\"}", "1").await;
+    assert_eq!(create("the-first-of-the-keys").await, 201);
+    assert_eq!(create("its-successor-key").await, 201);
+
+    std::fs::write(&path, "nobody nothing:at-all hunter2-hunter2-hunter2\n").unwrap();
+    until("authloop_api_keys_stale", "1").await;
+    assert_eq!(create("its-successor-key").await, 201);
+
+    std::fs::write(&path, both).unwrap();
+    until("authloop_api_keys_stale", "0").await;
+    let pid = server.process.id().unwrap().to_string();
+    let hangup = Command::new("kill").args(["-HUP", &pid]).status();
+    assert!(hangup.await.unwrap().success());
+    until("authloop_api_keys_reloads_total{result=\"ok\"}", "2").await;
+
+    let (code, log) = server.end().await;
+    assert_eq!(code, 0);
+    assert!(log.contains("the old keys go on"), "{log}");
+    for hidden in ["hunter2", "successor", "the-first"] {
+        assert!(!log.contains(hidden), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_ask_for_a_key_once_one_may_read_them() {
+    let key = "the-key-of-prometheus";
+    let mut command = authloop(&FREE_PORTS);
+    let keys = format!("prometheus metrics:read {key},another-key-that-registers");
+    command.env("AUTHLOOP_API_KEYS", keys);
+    let server = Server::spawn(command).await;
+    let scrape = |key: &str| {
+        let request = server.http.get(format!("{}/metrics", server.url));
+        request.bearer_auth(key).send()
+    };
+    assert_eq!(server.get("/metrics").await.status(), 401);
+    let other = scrape("another-key-that-registers").await.unwrap();
+    assert_eq!(other.status(), 403);
+    let challenge = other.headers()["www-authenticate"].to_str().unwrap();
+    assert!(challenge.contains(r#"scope="metrics:read""#), "{challenge}");
+    let text = scrape(key).await.unwrap().text().await.unwrap();
+    for result in ["missing", "insufficient_scope", "ok"] {
+        let line = format!("authloop_api_key_requests_total{{result=\"{result}\"}} 1");
+        assert!(text.contains(&line), "{text}");
+    }
+    assert!(!text.contains("prometheus\""), "a key's name is in a label");
+}
+
+#[tokio::test]
+async fn a_fresh_key_lets_its_holder_in_by_the_line_that_comes_with_it() {
+    let new = ["keys", "new", "--name", "ci", "--scope", "sessions:create"];
+    let made = output(&mut authloop(&new)).await;
+    let text = String::from_utf8(made.stdout).unwrap();
+    let [key, line] = text.lines().collect::<Vec<_>>()[..] else {
+        panic!("not two lines: {text}");
+    };
+    let mut command = authloop(&FREE_PORTS);
+    command.env("AUTHLOOP_API_KEYS", line);
+    let server = Server::spawn(command).await;
+    let create = server.http.post(format!("{}/v1/sessions", server.url));
+    let body = Session::new().registration(None);
+    let created = create.json(&body).bearer_auth(key).send().await.unwrap();
+    assert_eq!(created.status(), 201);
+
+    let unknown = ["keys", "new", "--name", "ci", "--scope", "sessions:all"];
+    let refused = output(&mut authloop(&unknown)).await;
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+/// `audit verify`: its exit code and what it printed.
+async fn verify(arguments: &[&str]) -> (i32, String) {
+    let verdict = output(&mut authloop(&[&["audit", "verify"], arguments].concat())).await;
+    let text = String::from_utf8(verdict.stdout).unwrap();
+    (verdict.status.code().unwrap(), text)
+}
+
+#[tokio::test]
+async fn the_audit_log_tells_what_happened_over_a_crash_and_names_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let file = path.to_str().unwrap();
+    let options = ["--audit-log", file, "--audit-retain", "30"];
+    let lines = || {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.collect::<Vec<serde_json::Value>>()
+    };
+    let mut server = Server::start(&options).await;
+    let (session, _host, _viewer) = server.handoff().await;
+    let (code, _) = refusal(&mut authloop(&[&FREE_PORTS, &options[..]].concat())).await;
+    assert_eq!(code, 1, "two servers write one log");
+    let written = async {
+        while server.metric("authloop_audit_lines_total").await.as_deref() != Some("3") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, written).await.expect("not written");
+    server.process.kill().await.unwrap();
+    let mut torn = std::fs::OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .unwrap();
+    std::io::Write::write_all(&mut torn, b"{\"seq\":5,").unwrap();
+    assert_eq!(verify(&[file]).await.0, 1);
+
+    let server = Server::start(&options).await;
+    let (_, ended) = server.end().await;
+    assert!(!ended.contains("ERROR"), "{ended}");
+
+    let names: Vec<_> = lines()
+        .iter()
+        .map(|line| line["event"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "segment_started",
+            "server_started",
+            "session_registered",
+            "session_claimed",
+            "torn_line_cut",
+            "server_started",
+            "server_stopped"
+        ]
+    );
+    assert_eq!(lines()[2]["session"], session.id.to_string());
+    let text = std::fs::read_to_string(&path).unwrap();
+    for hidden in [
+        to_b64u(&session.token),
+        to_b64u(&session.host_token),
+        "127.0.0.1".to_owned(),
+        "example".to_owned(),
+        "testing".to_owned(),
+    ] {
+        assert!(!text.contains(&hidden), "{hidden} is in {text}");
+    }
+
+    let (code, good) = verify(&[file]).await;
+    assert!(code == 0 && good.contains("7 lines"), "{good}");
+    let head = good.trim().rsplit(' ').next().unwrap();
+    assert_eq!(verify(&[file, "--head", head]).await.0, 0);
+    let other = "0".repeat(64);
+    assert_eq!(verify(&[file, "--head", &other]).await.0, 1);
+    std::fs::write(
+        &path,
+        text.replacen("session_claimed", "session_declaimed", 1),
+    )
+    .unwrap();
+    let (code, bad) = verify(&[file]).await;
+    assert!(code == 1 && bad.contains("line 4"), "{bad}");
+}
+
+#[tokio::test]
+async fn the_audit_logs_head_is_for_keys_that_may_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit.jsonl");
+    let key = "the-key-of-the-auditor";
+    let mut command =
+        authloop(&[&FREE_PORTS[..], &["--audit-log", file.to_str().unwrap()]].concat());
+    command.env("AUTHLOOP_API_KEYS", format!("auditor audit:read {key}"));
+    let server = Server::spawn(command).await;
+    assert_eq!(server.get("/audit/head").await.status(), 401);
+    let head = async || {
+        let request = server
+            .http
+            .get(format!("{}/audit/head", server.url))
+            .bearer_auth(key);
+        request
+            .send()
+            .await
+            .unwrap()
+            .json::<serde_json::Value>()
+            .await
+            .unwrap()
+    };
+    let written = async {
+        while head().await["seq"] != 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, written).await.expect("not written");
+    let head = head().await["head"].as_str().unwrap().to_owned();
+    server.end().await;
+    let (code, verdict) = verify(&[file.to_str().unwrap(), "--head", &head]).await;
+    assert!(code == 0 && verdict.contains("3 lines"), "{verdict}");
+}
+
+#[tokio::test]
 async fn a_bad_configuration_is_one_sentence_and_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("authloop.toml");

@@ -31,13 +31,14 @@ use tower_http::{limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
 
 use crate::{
     Signaling,
-    api_keys::bearer,
+    api_keys::{Caller, Scope, bearer},
+    audit::AuditEvent,
     cluster::unix_millis,
     directory::Unreachable,
     error::{ApiError, Kind, RefusalCode},
     limits::ClientAddr,
     observer::Event,
-    registry::{CancelError, RegisterError},
+    registry::{CancelError, CancelRight, RegisterError},
     relay::Side,
     secret::{SecretHash, random, take_hash},
     session::Registration,
@@ -74,8 +75,41 @@ async fn create(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<SessionCreated>), ApiError> {
+    let mut caller = None;
+    let created = try_to_create(&signaling, &extensions, &headers, body, &mut caller).await;
+    let key = caller.and_then(|caller| caller.name);
+    let key = key.map(|name| name.to_string());
+    signaling.inner.observer.audit(match &created {
+        Ok(created) => AuditEvent::SessionRegistered {
+            session: created.id,
+            key,
+            expires_at: created.body.expires_at,
+            claimed: created.claimed,
+        },
+        Err(error) => AuditEvent::RegistrationRefused {
+            key,
+            code: error.code(),
+        },
+    });
+    created.map(|created| (StatusCode::CREATED, Json(created.body)))
+}
+
+struct Created {
+    id: SessionId,
+    claimed: bool,
+    body: SessionCreated,
+}
+
+/// Registers a session, and says who asked as soon as that is known.
+async fn try_to_create(
+    signaling: &Signaling,
+    extensions: &Extensions,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+    caller: &mut Option<Caller>,
+) -> Result<Created, ApiError> {
     let settings = &signaling.inner.settings;
-    let client = ClientAddr::of(&extensions, &headers, &settings.trusted_proxies);
+    let client = ClientAddr::of(extensions, headers, &settings.trusted_proxies);
     signaling
         .inner
         .limits
@@ -89,15 +123,16 @@ async fn create(
     if signaling.is_draining() {
         return Err(draining());
     }
-    if let Some(keys) = &settings.api_keys
-        && !keys.allow(&headers)
-    {
-        return Err(ApiError::new(
-            Kind::Unauthorized,
-            "registering a session needs `Authorization: Bearer <API key>` with a key this server knows",
-        ));
+    if settings.api_keys.is_some() {
+        match signaling.authorize(headers, Scope::CreateSessions) {
+            Ok(admitted) => *caller = Some(admitted),
+            Err(denied) => {
+                *caller = denied.caller().cloned();
+                return Err(ApiError::from(&denied));
+            }
+        }
     }
-    let request = parse_create(&headers, body)?;
+    let request = parse_create(headers, body)?;
     let unix_now = unix_millis() / 1000;
     let host_token: [u8; 32] = random().map_err(|_| {
         ApiError::new(
@@ -112,6 +147,7 @@ async fn create(
         SecretHash::of(&host_token),
     )?;
     let (id, expires_at) = (registration.id, registration.expires_at);
+    let claimed = registration.device.is_some();
     signaling
         .directory()
         .register(registration, unix_now)
@@ -127,11 +163,14 @@ async fn create(
             ),
         })?;
     tracing::info!(session = %id, "session registered");
-    let created = SessionCreated {
-        host_token: Blob::from(host_token),
-        expires_at,
-    };
-    Ok((StatusCode::CREATED, Json(created)))
+    Ok(Created {
+        id,
+        claimed,
+        body: SessionCreated {
+            host_token: Blob::from(host_token),
+            expires_at,
+        },
+    })
 }
 
 async fn status(
@@ -152,14 +191,24 @@ async fn cancel(
     let unauthorized = || {
         ApiError::new(
             Kind::Unauthorized,
-            "ending a session needs its own host token",
+            "ending a session needs its own host token, or an API key with the scope `sessions:end`",
         )
     };
-    let token = bearer(&headers)
-        .and_then(authloop_protocol::id::from_b64u)
-        .map(|token| take_hash(Blob(token)))
-        .ok_or_else(unauthorized)?;
-    match signaling.directory().cancel(id, &token).await? {
+    let keys = signaling.inner.settings.api_keys.as_ref();
+    let right = if keys.is_some_and(|keys| keys.knows(&headers)) {
+        let caller = signaling.authorize(&headers, Scope::EndSessions);
+        CancelRight::Key(caller.map_err(|denied| ApiError::from(&denied))?)
+    } else {
+        let token = bearer(&headers).and_then(authloop_protocol::id::from_b64u);
+        CancelRight::Host(take_hash(Blob(token.ok_or_else(unauthorized)?)))
+    };
+    let cancelled = signaling.directory().cancel(id, &right).await?;
+    if let (Ok(()), CancelRight::Key(caller)) = (&cancelled, right) {
+        let key = caller.name.map(|name| name.to_string());
+        let asked = AuditEvent::EndRequested { session: id, key };
+        signaling.inner.observer.audit(asked);
+    }
+    match cancelled {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(CancelError::Unknown) => Err(unknown()),
         Err(CancelError::Unauthorized) => Err(unauthorized()),

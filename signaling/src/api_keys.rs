@@ -1,63 +1,311 @@
-//! The keys that may register sessions, kept as hashes.
+//! API keys: who may register and end sessions and read what operators read. Only hashes are kept.
+//!
+//! A set of keys can be replaced while the server runs; two keys of one name may hold at once, so
+//! that one can be exchanged for the other without a gap.
+
+mod line;
+mod scope;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 
-use crate::secret::SecretHash;
+use crate::{secret::SecretHash, settings::per};
+
+use line::{Key, rfc3339};
+
+pub use line::NewKey;
+pub use scope::Scope;
 
 /// The shortest key, in bytes; a shorter one could be guessed.
 pub const MIN_KEY: usize = 16;
+/// Requests a minute with the keys of one name, at once or spread, unless their lines say `rate=`.
+pub const DEFAULT_RATE: NonZeroU32 = per(3000);
 
-/// A set of API keys.
+/// A set of API keys; clones share it.
 #[derive(Clone)]
 pub struct ApiKeys {
-    hashes: Vec<SecretHash>,
+    set: Arc<RwLock<Arc<KeySet>>>,
+}
+
+struct KeySet {
+    entries: Vec<Entry>,
+    /// What the set was read from.
+    source: SecretHash,
+}
+
+struct Entry {
+    key: Key,
+    limit: Arc<Limit>,
+}
+
+/// A rate that the keys of one name share.
+struct Limit {
+    rate: NonZeroU32,
+    limiter: DefaultDirectRateLimiter,
+}
+
+/// Whoever sent a request with a key that may do what it asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The key's name; `None` for a key whose line gives none.
+    pub name: Option<Arc<str>>,
+}
+
+/// Why a request's key does not let it in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// There is none.
+    Missing,
+    /// Nobody knows it.
+    Unknown,
+    Expired(Caller),
+    /// It may do other things only.
+    Scope(Caller, Scope),
+    Rate(Caller, Duration),
+}
+
+impl Denied {
+    /// The outcome's name, for metrics.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+            Self::Expired(_) => "expired",
+            Self::Scope(..) => "insufficient_scope",
+            Self::Rate(..) => "rate_limited",
+        }
+    }
+
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        match self {
+            Self::Missing | Self::Unknown => None,
+            Self::Expired(caller) | Self::Scope(caller, _) | Self::Rate(caller, _) => Some(caller),
+        }
+    }
 }
 
 impl ApiKeys {
-    /// Parses one key a line: `sha256:` and 64 hexadecimal digits, or the key itself. Empty lines
-    /// and lines that start with `#` are skipped.
+    /// Parses one key a line. Empty lines and lines that start with `#` are skipped. A line is
+    ///
+    /// - a key, which may register sessions and has no name; or
+    /// - `NAME SCOPE[+SCOPE…] KEY [expires=RFC3339] [rate=REQUESTS_A_MINUTE]`,
+    ///
+    /// where the key itself may stand as `sha256:` and 64 hexadecimal digits of its hash.
     ///
     /// # Errors
     /// [`ApiKeyError`] names the line, never the key.
     pub fn parse(text: &str) -> Result<Self, ApiKeyError> {
-        let mut hashes = Vec::new();
+        let set = KeySet::parse(text, None)?;
+        Ok(Self {
+            set: Arc::new(RwLock::new(Arc::new(set))),
+        })
+    }
+
+    /// Puts the keys of `text` in the place of those that hold now, in one step; `false` when it is
+    /// the text that they came from. Who has used up a rate does not get it back by this.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]; then the old keys go on.
+    pub fn replace(&self, text: &str) -> Result<bool, ApiKeyError> {
+        let old = self.current();
+        if old.source.matches(&SecretHash::of(text.as_bytes())) {
+            return Ok(false);
+        }
+        let new = Arc::new(KeySet::parse(text, Some(&old))?);
+        *self.set.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(true)
+    }
+
+    /// How many keys there are, expired ones included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.current().entries.len()
+    }
+
+    /// How many of them have expired at `now`, in Unix seconds.
+    #[must_use]
+    pub fn expired(&self, now: u64) -> usize {
+        let set = self.current();
+        set.entries
+            .iter()
+            .filter(|entry| entry.key.is_expired(now))
+            .count()
+    }
+
+    /// What is odd but usable about the keys, one sentence each, by name: what `authloop check` says.
+    #[must_use]
+    pub fn oddities(&self, now: u64) -> Vec<String> {
+        const SOON: u64 = 14 * 24 * 60 * 60;
+        let set = self.current();
+        let ending = set.entries.iter().filter_map(|entry| {
+            let name = entry.key.name.as_deref().unwrap_or("without a name");
+            let expires = entry.key.expires?;
+            let moment = rfc3339(expires);
+            if expires <= now {
+                Some(format!("the API key {name} expired at {moment}"))
+            } else if expires - now < SOON {
+                Some(format!("the API key {name} expires at {moment}"))
+            } else {
+                None
+            }
+        });
+        ending.collect()
+    }
+
+    /// Whether any key has this scope, be it an expired one: what it guards must not open by itself.
+    #[must_use]
+    pub fn mentions(&self, scope: Scope) -> bool {
+        let set = self.current();
+        set.entries
+            .iter()
+            .any(|entry| entry.key.scopes.contains(&scope))
+    }
+
+    /// Whether the request's bearer token is one of the keys, valid or not.
+    pub(crate) fn knows(&self, headers: &HeaderMap) -> bool {
+        bearer(headers).is_some_and(|token| self.current().find(token).is_some())
+    }
+
+    /// Lets a request in that may do this at `now`, in Unix seconds, and takes one from its rate.
+    pub(crate) fn authorize(
+        &self,
+        headers: &HeaderMap,
+        scope: Scope,
+        now: u64,
+    ) -> Result<Caller, Denied> {
+        let token = bearer(headers).ok_or(Denied::Missing)?;
+        let set = self.current();
+        let entry = set.find(token).ok_or(Denied::Unknown)?;
+        let caller = Caller {
+            name: entry.key.name.clone(),
+        };
+        if entry.key.is_expired(now) {
+            return Err(Denied::Expired(caller));
+        }
+        if !entry.key.scopes.contains(&scope) {
+            return Err(Denied::Scope(caller, scope));
+        }
+        match entry.limit.check() {
+            Ok(()) => Ok(caller),
+            Err(wait) => Err(Denied::Rate(caller, wait)),
+        }
+    }
+
+    fn current(&self) -> Arc<KeySet> {
+        self.set
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl KeySet {
+    fn parse(text: &str, old: Option<&Self>) -> Result<Self, ApiKeyError> {
+        let mut set = Self {
+            entries: Vec::new(),
+            source: SecretHash::of(text.as_bytes()),
+        };
+        let mut seen = HashMap::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            hashes.push(parse_key(line).map_err(|reason| ApiKeyError::Line {
-                line: index + 1,
-                reason,
-            })?);
+            set.add(line, &mut seen, old)
+                .map_err(|reason| ApiKeyError::Line {
+                    line: index + 1,
+                    reason,
+                })?;
         }
-        if hashes.is_empty() {
+        if set.entries.is_empty() {
             return Err(ApiKeyError::Empty);
         }
-        Ok(Self { hashes })
+        Ok(set)
     }
 
-    /// How many keys there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.hashes.len()
-    }
-
-    /// Whether the request's bearer token is one of the keys. It compares with all of them, each in
-    /// constant time.
-    pub(crate) fn allow(&self, headers: &HeaderMap) -> bool {
-        let Some(given) = bearer(headers).map(|key| SecretHash::of(key.as_bytes())) else {
-            return false;
+    fn add(
+        &mut self,
+        line: &str,
+        seen: &mut HashMap<[u8; 32], bool>,
+        old: Option<&Self>,
+    ) -> Result<(), &'static str> {
+        let key = Key::parse(line)?;
+        let named = key.name.is_some();
+        match seen.insert(*key.hash.as_bytes(), named) {
+            // As in files of one key a line, where a repeated one says nothing new.
+            Some(false) if !named => return Ok(()),
+            Some(_) => return Err("this key is on an earlier line already"),
+            None => {}
+        }
+        let rate = key.rate.unwrap_or(DEFAULT_RATE);
+        let limit = match self.limit_of(&key) {
+            Some(limit) if limit.rate != rate => {
+                return Err("keys of one name share one `rate=`; an earlier line has another");
+            }
+            Some(limit) => limit,
+            None => old
+                .and_then(|old| old.limit_of(&key))
+                .filter(|limit| limit.rate == rate)
+                .unwrap_or_else(|| Arc::new(Limit::new(rate))),
         };
-        self.hashes
-            .iter()
-            .fold(false, |found, hash| found | hash.matches(&given))
+        self.entries.push(Entry { key, limit });
+        Ok(())
+    }
+
+    fn limit_of(&self, key: &Key) -> Option<Arc<Limit>> {
+        let found = self.entries.iter().find(|entry| match &key.name {
+            Some(_) => entry.key.name == key.name,
+            None => entry.key.name.is_none() && entry.key.hash.matches(&key.hash),
+        });
+        found.map(|entry| entry.limit.clone())
+    }
+
+    /// Compares with all keys, each in constant time.
+    fn find(&self, token: &str) -> Option<&Entry> {
+        let given = SecretHash::of(token.as_bytes());
+        self.entries.iter().fold(None, |found, entry| {
+            if entry.key.hash.matches(&given) {
+                Some(entry)
+            } else {
+                found
+            }
+        })
+    }
+}
+
+impl Key {
+    fn is_expired(&self, now: u64) -> bool {
+        self.expires.is_some_and(|expires| now >= expires)
+    }
+}
+
+impl Limit {
+    fn new(rate: NonZeroU32) -> Self {
+        Self {
+            rate,
+            limiter: RateLimiter::direct(Quota::per_minute(rate)),
+        }
+    }
+
+    fn check(&self) -> Result<(), Duration> {
+        let now = self.limiter.clock().now();
+        let checked = self.limiter.check();
+        checked.map_err(|not_until| not_until.wait_time_from(now))
     }
 }
 
 impl std::fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ApiKeys({})", self.hashes.len())
+        write!(f, "ApiKeys({})", self.count())
     }
 }
 
@@ -83,77 +331,4 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then(|| token.trim_start())
-}
-
-fn parse_key(line: &str) -> Result<SecretHash, &'static str> {
-    if let Some(digits) = line.strip_prefix("sha256:") {
-        let mut hash = [0; 32];
-        hex::decode_to_slice(digits, &mut hash)
-            .map_err(|_| "`sha256:` must be followed by 64 hexadecimal digits")?;
-        return Ok(SecretHash::from_bytes(hash));
-    }
-    if line.len() < MIN_KEY {
-        return Err("a key must be at least 16 characters long");
-    }
-    if line.contains(char::is_whitespace) {
-        return Err("a key must not contain white space");
-    }
-    Ok(SecretHash::of(line.as_bytes()))
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::HeaderValue;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn request(value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(value).unwrap())])
-    }
-
-    #[test]
-    fn accepts_plain_and_hashed_keys() {
-        let hashed = hex::encode(sha2::Sha256::digest(b"another-key-of-mine"));
-        let keys =
-            ApiKeys::parse(&format!("# ours\n\na-key-of-16-chars\nsha256:{hashed}")).unwrap();
-        assert_eq!(keys.count(), 2);
-        assert!(keys.allow(&request("Bearer a-key-of-16-chars")));
-        assert!(keys.allow(&request("bearer another-key-of-mine")));
-        for wrong in [
-            "Bearer a-key-of-16-charz",
-            "Basic a-key-of-16-chars",
-            "Bearer",
-            "",
-        ] {
-            assert!(!keys.allow(&request(wrong)), "{wrong}");
-        }
-        assert!(!keys.allow(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn names_the_bad_line_but_not_the_key() {
-        let error = ApiKeys::parse("a-key-of-16-chars\nshort").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "line 2: a key must be at least 16 characters long"
-        );
-        assert_eq!(ApiKeys::parse("# none\n").unwrap_err(), ApiKeyError::Empty);
-        assert!(ApiKeys::parse("sha256:12").is_err());
-    }
-
-    #[test]
-    fn shows_no_key() {
-        let keys = ApiKeys::parse("a-key-of-16-chars").unwrap();
-        assert_eq!(format!("{keys:?}"), "ApiKeys(1)");
-    }
-
-    proptest! {
-        #[test]
-        fn never_panics(text in ".*") {
-            let _ = ApiKeys::parse(&text);
-        }
-    }
-
-    use sha2::Digest as _;
 }

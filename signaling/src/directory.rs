@@ -11,7 +11,7 @@ use authloop_protocol::{
 use crate::{
     cluster::{BridgeError, Claimed, Cluster, Inner, Record, RemoteSeat, unix_millis},
     outbox::{Closing, Outbox},
-    registry::{Attachment, CancelError, Identity, RegisterError, Registry},
+    registry::{Attachment, CancelError, CancelRight, Identity, RegisterError, Registry},
     secret::SecretHash,
     session::Registration,
 };
@@ -72,14 +72,14 @@ impl Directory {
     pub(crate) async fn cancel(
         &self,
         id: SessionId,
-        token: &SecretHash,
+        right: &CancelRight,
     ) -> Result<Result<(), CancelError>, Unreachable> {
-        match (self.registry.cancel(id, token), &self.cluster) {
+        match (self.registry.cancel(id, right), &self.cluster) {
             (Err(CancelError::Unknown), Some(cluster)) => {
                 let Some(record) = load(cluster, id).await? else {
                     return Ok(Err(CancelError::Unknown));
                 };
-                if !record.host_token.matches(token) {
+                if !right.holds(&record.host_token) {
                     return Ok(Err(CancelError::Unauthorized));
                 }
                 match record.outcome {

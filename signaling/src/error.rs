@@ -5,10 +5,15 @@ use std::time::Duration;
 use authloop_protocol::signal::{ErrorBody, ErrorDetail};
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
+    http::{
+        HeaderValue, StatusCode,
+        header::{RETRY_AFTER, WWW_AUTHENTICATE},
+    },
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value};
+
+use crate::api_keys::{Denied, Scope};
 
 /// A refusal, with a sentence for the client's developer.
 #[derive(Clone, Debug)]
@@ -22,11 +27,16 @@ pub(crate) struct ApiError {
 pub(crate) enum Kind {
     BadRequest,
     Unauthorized,
+    /// The token was good, but is none any more.
+    InvalidToken,
+    InsufficientScope(Scope),
     NotFound,
     Conflict,
     Gone,
     TooLarge,
-    RateLimited { retry_after: Duration },
+    RateLimited {
+        retry_after: Duration,
+    },
     Unavailable,
     Method,
 }
@@ -39,7 +49,8 @@ impl Kind {
     fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized | Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::InsufficientScope(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Conflict => StatusCode::CONFLICT,
             Self::Gone => StatusCode::GONE,
@@ -53,13 +64,27 @@ impl Kind {
     fn code(self) -> &'static str {
         match self {
             Self::BadRequest | Self::Method => "bad_request",
-            Self::Unauthorized => "unauthorized",
+            Self::Unauthorized | Self::InvalidToken => "unauthorized",
+            Self::InsufficientScope(_) => "insufficient_scope",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
             Self::Gone => "gone",
             Self::TooLarge => "too_large",
             Self::RateLimited { .. } => "rate_limited",
             Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// RFC 6750 section 3: a client that sent no token is told no error.
+    fn challenge(self) -> Option<String> {
+        const SCHEME: &str = r#"Bearer realm="authloop""#;
+        match self {
+            Self::Unauthorized => Some(SCHEME.to_owned()),
+            Self::InvalidToken => Some(format!(r#"{SCHEME}, error="invalid_token""#)),
+            Self::InsufficientScope(scope) => Some(format!(
+                r#"{SCHEME}, error="insufficient_scope", scope="{scope}""#
+            )),
+            _ => None,
         }
     }
 }
@@ -73,9 +98,39 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn code(&self) -> &'static str {
+        self.kind.code()
+    }
+
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.details.insert(key.to_owned(), value.into());
         self
+    }
+}
+
+impl From<&Denied> for ApiError {
+    fn from(denied: &Denied) -> Self {
+        match denied {
+            Denied::Missing => Self::new(
+                Kind::Unauthorized,
+                "this needs `Authorization: Bearer <API key>` with a key this server knows",
+            ),
+            Denied::Unknown => {
+                Self::new(Kind::InvalidToken, "this server does not know this API key")
+            }
+            Denied::Expired(_) => Self::new(Kind::InvalidToken, "this API key has expired"),
+            Denied::Scope(_, scope) => Self::new(
+                Kind::InsufficientScope(*scope),
+                format!("this API key lacks the scope `{scope}`"),
+            )
+            .with("scope", scope.as_str()),
+            Denied::Rate(_, retry_after) => Self::new(
+                Kind::RateLimited {
+                    retry_after: *retry_after,
+                },
+                "this API key was used too often; try again later",
+            ),
+        }
     }
 }
 
@@ -91,6 +146,10 @@ impl IntoResponse for ApiError {
         };
         let mut response = (self.kind.status(), Json(body)).into_response();
         response.extensions_mut().insert(RefusalCode(code));
+        let challenge = self.kind.challenge();
+        if let Some(value) = challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            response.headers_mut().insert(WWW_AUTHENTICATE, value);
+        }
         if let Kind::RateLimited { retry_after } = self.kind {
             let seconds = retry_after.as_secs_f64().ceil().max(1.0);
             if let Ok(value) = HeaderValue::from_str(&format!("{seconds}")) {

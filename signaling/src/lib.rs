@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api_keys;
+pub mod audit;
 pub mod brand;
 pub mod observer;
 pub mod origin;
@@ -29,11 +30,16 @@ mod socket;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{
+    Router,
+    http::HeaderMap,
+    response::{IntoResponse as _, Response},
+};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use api_keys::ApiKeys;
+pub use api_keys::{ApiKeys, Caller, NewKey, Scope};
+pub use audit::AuditEvent;
 pub use brand::Brand;
 pub use cluster::{Cluster, ClusterError, ClusterSettings, ClusterStats};
 pub use observer::{Event, Observer};
@@ -42,7 +48,10 @@ pub use registry::{Counts, Registry};
 pub use relay::{LegEvent, LegParameters, Legs, Relay, RelayError, Side};
 pub use settings::Settings;
 
+use api_keys::Denied;
+use cluster::unix_millis;
 use directory::Directory;
+use error::ApiError;
 use limits::Limits;
 
 /// One server's signaling; clones share it.
@@ -125,6 +134,36 @@ impl Signaling {
     #[must_use]
     pub fn cluster(&self) -> Option<ClusterStats> {
         self.inner.directory.cluster.as_ref().map(Cluster::stats)
+    }
+
+    /// Whether requests for what `scope` reads must bring a key: once any key has that scope.
+    #[must_use]
+    pub fn guards(&self, scope: Scope) -> bool {
+        let keys = self.inner.settings.api_keys.as_ref();
+        keys.is_some_and(|keys| keys.mentions(scope))
+    }
+
+    /// Lets a request in whose API key has `scope`, and counts it.
+    ///
+    /// # Errors
+    /// The answer to give (401, 403 or 429).
+    pub fn admit(&self, headers: &HeaderMap, scope: Scope) -> Result<Caller, Box<Response>> {
+        self.authorize(headers, scope)
+            .map_err(|denied| Box::new(ApiError::from(&denied).into_response()))
+    }
+
+    /// As [`Self::admit`]; without keys nobody has one.
+    pub(crate) fn authorize(&self, headers: &HeaderMap, scope: Scope) -> Result<Caller, Denied> {
+        let admitted = match &self.inner.settings.api_keys {
+            Some(keys) => keys.authorize(headers, scope, unix_millis() / 1000),
+            None => Err(Denied::Missing),
+        };
+        let outcome = match &admitted {
+            Ok(_) => "ok",
+            Err(denied) => denied.as_str(),
+        };
+        self.inner.observer.observe(Event::ApiKey(outcome));
+        admitted
     }
 
     pub(crate) fn directory(&self) -> &Directory {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use authloop_protocol::signal::{Outcome, SignalErrorCode};
 
-use crate::relay::Side;
+use crate::{audit::AuditEvent, relay::Side};
 
 /// Something worth counting. It never carries an id, an address or an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum Event {
     },
     /// An HTTP request was refused, with the code of its error body.
     HttpRejected(&'static str),
+    /// A request that needs an API key was let in (`ok`) or not, and why not.
+    ApiKey(&'static str),
     /// A sealed blob was passed on or put into the mailbox of this side.
     Forwarded(Side),
     /// The oldest blob for this side was dropped: its mailbox was full.
@@ -52,6 +54,9 @@ pub enum Event {
 pub trait Observer: Send + Sync + 'static {
     /// Takes one event.
     fn observe(&self, event: Event);
+
+    /// Takes one event for the audit log.
+    fn audit(&self, _: AuditEvent) {}
 }
 
 /// Discards everything.

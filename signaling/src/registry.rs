@@ -19,12 +19,14 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
+    api_keys::Caller,
+    audit::AuditEvent,
     observer::{Event, Observer},
     outbox::Outbox,
     relay::{LegEvent, Relay, Side},
     seat::Delivery,
     secret::SecretHash,
-    session::{Claim, Registration, Session, Wish},
+    session::{Claim, HandOver, Registration, Session, Wish},
     settings::RegistrySettings,
 };
 
@@ -62,6 +64,23 @@ pub(crate) enum CancelError {
     Unknown,
     Unauthorized,
     Ended(Outcome),
+}
+
+/// By what right a session is ended over HTTP.
+pub(crate) enum CancelRight {
+    /// The session's own host token.
+    Host(SecretHash),
+    /// An API key that may end any session.
+    Key(Caller),
+}
+
+impl CancelRight {
+    pub(crate) fn holds(&self, host_token: &SecretHash) -> bool {
+        match self {
+            Self::Host(token) => host_token.matches(token),
+            Self::Key(_) => true,
+        }
+    }
 }
 
 /// Who a client proved to be.
@@ -165,9 +184,9 @@ impl Registry {
         Some(status)
     }
 
-    pub(crate) fn cancel(&self, id: SessionId, token: &SecretHash) -> Result<(), CancelError> {
+    pub(crate) fn cancel(&self, id: SessionId, right: &CancelRight) -> Result<(), CancelError> {
         let session = self.shared.find(id).ok_or(CancelError::Unknown)?;
-        if !lock(&session).host_token_matches(token) {
+        if !right.holds(&lock(&session).registration().host_token) {
             return Err(CancelError::Unauthorized);
         }
         self.shared.end(&session, Outcome::Cancelled);
@@ -224,11 +243,19 @@ impl Registry {
             claim
         };
         match claim {
-            Ok(Claim::Won(after)) => self.shared.observer.observe(Event::Claimed { after }),
+            Ok(Claim::Won(after)) => {
+                self.shared.observer.observe(Event::Claimed { after });
+                let claimed = AuditEvent::SessionClaimed { session: id };
+                self.shared.observer.audit(claimed);
+            }
             Ok(Claim::Again) => {}
-            Ok(Claim::Asks) => self.shared.observer.observe(Event::SecondClaim),
-            Err(SignalErrorCode::AlreadyClaimed) => {
+            Ok(Claim::Asks) => {
                 self.shared.observer.observe(Event::SecondClaim);
+                let asked = AuditEvent::TakeoverAsked { session: id };
+                self.shared.observer.audit(asked);
+            }
+            Err(SignalErrorCode::AlreadyClaimed) => {
+                self.shared.claim_refused(id);
                 return Err(SignalErrorCode::AlreadyClaimed);
             }
             Err(code) => return Err(code),
@@ -293,9 +320,13 @@ impl Attachment {
 
     /// The host says that the viewer gave the session to `device`.
     pub(crate) fn hand_over(&self, device: DeviceKey) {
-        let restarts = lock(&self.session).hand_over(device);
+        let handed_over = lock(&self.session).hand_over(device);
         self.shared.changed(self.id, Change::Device);
-        if restarts {
+        if handed_over.is_some() {
+            let taken_over = AuditEvent::SessionTakenOver { session: self.id };
+            self.shared.observer.audit(taken_over);
+        }
+        if handed_over == Some(HandOver::Restarts) {
             // What the old device knows of the leg must not open it any more.
             let (session, id) = (self.session.clone(), self.id);
             tokio::spawn(self.shared.clone().restart_leg(session, id, Side::Viewer));
@@ -304,7 +335,11 @@ impl Attachment {
 
     /// The viewer keeps the session, whoever asked for it.
     pub(crate) fn refuse_takeover(&self, device: &[u8]) {
-        lock(&self.session).refuse_takeover(device, Instant::now());
+        let refused = lock(&self.session).refuse_takeover(device, Instant::now());
+        if refused {
+            let refused = AuditEvent::TakeoverRefused { session: self.id };
+            self.shared.observer.audit(refused);
+        }
     }
 
     pub(crate) async fn set_remote(&self, ufrag: String, pwd: String) {

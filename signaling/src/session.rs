@@ -81,6 +81,14 @@ pub(crate) enum Claim {
     Asks,
 }
 
+/// How a session went from one device to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HandOver {
+    Done,
+    /// The caller must now ask the relay to restart the viewer's leg.
+    Restarts,
+}
+
 /// What a device with the link wants where another has the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -228,19 +236,19 @@ impl Session {
         }
     }
 
-    /// Gives the session to `device`, as the host heard from the device that had it. Whether the
-    /// caller must now ask the relay to restart the viewer's leg.
-    pub(crate) fn hand_over(&mut self, device: DeviceKey) -> bool {
+    /// Gives the session to `device`, as the host heard from the device that had it; `None` if that
+    /// changes nothing.
+    pub(crate) fn hand_over(&mut self, device: DeviceKey) -> Option<HandOver> {
         let Phase::Claimed {
             device: holder,
             takeover,
             ..
         } = &mut self.phase
         else {
-            return false;
+            return None;
         };
         if *holder == device {
-            return false;
+            return None;
         }
         let asking = takeover.granted(&device);
         *holder = device;
@@ -253,13 +261,18 @@ impl Session {
             // It cannot have ended: it is claimed.
             let _seated = self.seat_down(Side::Viewer, outbox);
         }
-        restarts
+        Some(if restarts {
+            HandOver::Restarts
+        } else {
+            HandOver::Done
+        })
     }
 
-    /// The device that has the session keeps it.
-    pub(crate) fn refuse_takeover(&mut self, device: &[u8], now: Instant) {
-        if let Phase::Claimed { takeover, .. } = &mut self.phase {
-            takeover.refuse(device, now);
+    /// The device that has the session keeps it; whether this one had asked.
+    pub(crate) fn refuse_takeover(&mut self, device: &[u8], now: Instant) -> bool {
+        match &mut self.phase {
+            Phase::Claimed { takeover, .. } => takeover.refuse(device, now),
+            Phase::Created | Phase::Ended { .. } => false,
         }
     }
 

@@ -15,7 +15,7 @@ pub struct Settings {
     pub embed_origins: Vec<Origin>,
     /// What the page shows of whoever runs it.
     pub brand: Brand,
-    /// Who may register sessions; `None` lets anyone.
+    /// Who may register and end sessions; `None` lets anyone register.
     pub api_keys: Option<ApiKeys>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
@@ -130,7 +130,7 @@ impl Default for Rates {
     }
 }
 
-const fn per(count: u32) -> NonZeroU32 {
+pub(crate) const fn per(count: u32) -> NonZeroU32 {
     match NonZeroU32::new(count) {
         Some(count) => count,
         None => NonZeroU32::MIN,

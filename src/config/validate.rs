@@ -5,13 +5,18 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     str::FromStr,
+    time::Duration,
 };
 
 use authloop_signaling::{ApiKeys, ClusterSettings, Viewer, origin::Origin};
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
 use super::{Config, ConfigError, LogFormat, Tls, face, streams};
-use crate::cli::RawConfig;
+use crate::{
+    audit::{self, AuditSettings},
+    cli::RawConfig,
+};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7443);
 /// 3478 is STUN's own port (RFC 8489 section 18.6).
@@ -65,8 +70,11 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         embed_origins: face::parents(raw.embed_origins)?,
         brand: face::brand(raw.brand_name, raw.brand_logo, raw.brand_accent)?,
         api_keys,
+        api_keys_file: raw.api_keys_file.map(PathBuf::from),
         trusted_proxies: addresses("trusted_proxies", raw.trusted_proxies.unwrap_or_default())?,
         max_sessions: within("max_sessions", raw.max_sessions, 20_000, 1..=10_000_000)?,
+        remember_ended: remember_ended(raw.remember_ended)?,
+        audit: audit(raw.audit_log, raw.audit_retain)?,
         cluster: cluster(raw.redis_url, raw.redis_url_file, raw.redis_prefix)?,
         viewer: viewer(raw.viewer_dir)?,
         log,
@@ -184,9 +192,9 @@ fn api_keys(file: Option<&str>, inline: Option<&[String]>) -> Result<Option<ApiK
         (Some(path), None) => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| invalid("api_keys_file", format!("{path}: {error}")))?;
-            ("api_keys_file", text)
+            ("api_keys_file", Zeroizing::new(text))
         }
-        (None, Some(keys)) => ("api_keys", keys.join("\n")),
+        (None, Some(keys)) => ("api_keys", Zeroizing::new(keys.join("\n"))),
     };
     ApiKeys::parse(&text)
         .map(Some)
@@ -231,6 +239,44 @@ fn cluster(
                 "must be a URL as in redis://127.0.0.1:6379 or rediss://…",
             )
         })
+}
+
+/// Late comers are told how a session ended for so long.
+fn remember_ended(seconds: Option<String>) -> Result<Duration, ConfigError> {
+    const DEFAULT: usize = 15 * 60;
+    const MAX: usize = 7 * 24 * 60 * 60;
+    let seconds = within("remember_ended", seconds, DEFAULT, 0..=MAX)?;
+    Ok(Duration::from_secs(seconds as u64))
+}
+
+fn audit(
+    file: Option<String>,
+    retain: Option<String>,
+) -> Result<Option<AuditSettings>, ConfigError> {
+    const RETAIN: &str = "audit_retain";
+    let Some(file) = file else {
+        return match retain {
+            Some(_) => Err(invalid(RETAIN, "needs an `audit_log`")),
+            None => Ok(None),
+        };
+    };
+    let retain_days = retain
+        .map(|days| within(RETAIN, Some(days), 0, 1..=3650))
+        .transpose()?;
+    let file = PathBuf::from(file);
+    match audit::try_out(&file) {
+        Ok(()) => {}
+        // By a server that runs; `check` says so, and `serve` cannot start.
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+        Err(error) => {
+            let reason = format!("{}: {error}", file.display());
+            return Err(invalid("audit_log", reason));
+        }
+    }
+    Ok(Some(AuditSettings {
+        file,
+        retain_days: retain_days.and_then(|days| days.try_into().ok()),
+    }))
 }
 
 fn tls(mode: Option<&str>, cert: Option<String>, key: Option<String>) -> Result<Tls, ConfigError> {

@@ -15,6 +15,7 @@ use super::{
     shared::{Change, SharedSession, lock},
 };
 use crate::{
+    audit::AuditEvent,
     cluster::{NodeId, Record},
     directory::Known,
     observer::Event,
@@ -97,7 +98,7 @@ impl Registry {
     pub(crate) fn second_claim(&self, id: SessionId) {
         if let Some(session) = self.shared.find(id) {
             lock(&session).second_claim(Instant::now());
-            self.shared.observer.observe(Event::SecondClaim);
+            self.shared.claim_refused(id);
         }
     }
 
@@ -129,6 +130,11 @@ impl Registry {
             lock(&old).release();
         }
         self.count_in(record.device.as_ref());
+        if record.epoch > 1 {
+            let (session, epoch) = (id, record.epoch);
+            let moved = AuditEvent::SessionMoved { session, epoch };
+            self.shared.observer.audit(moved);
+        }
         let registration = record.registration(now, unix_millis / 1000);
         self.shared.wake_at(registration.deadline, id);
     }

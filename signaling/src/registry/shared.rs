@@ -17,6 +17,7 @@ use dashmap::DashMap;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    audit::AuditEvent,
     observer::{Event, Observer},
     relay::{Relay, RelayError, Side},
     session::{Session, Timeout},
@@ -153,6 +154,11 @@ impl Shared {
             (session.id(), session.age(now), relay_held)
         };
         self.observer.observe(Event::Ended { outcome, after });
+        let session_ended = AuditEvent::SessionEnded {
+            session: id,
+            outcome,
+        };
+        self.observer.audit(session_ended);
         tracing::info!(session = %id, outcome = outcome.as_str(), "session ended");
         self.changed(id, Change::Ended(outcome));
         if relay_held {
@@ -172,6 +178,11 @@ impl Shared {
         if let Some(id) = too_old {
             self.forget(id);
         }
+    }
+
+    pub(super) fn claim_refused(&self, session: SessionId) {
+        self.observer.observe(Event::SecondClaim);
+        self.observer.audit(AuditEvent::ClaimRefused { session });
     }
 
     pub(super) fn changed(&self, id: SessionId, change: Change) {

@@ -162,7 +162,9 @@ async fn a_session_expires_on_time_is_remembered_and_then_forgotten() {
 async fn a_forgotten_ids_old_timers_do_not_touch_its_new_session() {
     let registry = registry(|settings| settings.remember = Duration::from_secs(1));
     let id = register(&registry, 1).unwrap();
-    registry.cancel(id, &SecretHash::of(HOST_TOKEN)).unwrap();
+    registry
+        .cancel(id, &CancelRight::Host(SecretHash::of(HOST_TOKEN)))
+        .unwrap();
     sleep(LIFE - Duration::from_secs(1)).await;
 
     register(&registry, 1).unwrap();
@@ -199,7 +201,9 @@ async fn ended_sessions_are_bounded_and_the_oldest_goes_first() {
         .map(|number| register(&registry, number).unwrap())
         .collect();
     for id in &ids {
-        registry.cancel(*id, &SecretHash::of(HOST_TOKEN)).unwrap();
+        registry
+            .cancel(*id, &CancelRight::Host(SecretHash::of(HOST_TOKEN)))
+            .unwrap();
     }
     let known: Vec<bool> = ids
         .iter()
@@ -215,7 +219,9 @@ async fn room_is_bounded_and_comes_back_with_each_end() {
     let first = register(&registry, 1).unwrap();
     register(&registry, 2).unwrap();
     assert_eq!(register(&registry, 3), Err(RegisterError::Full));
-    registry.cancel(first, &SecretHash::of(HOST_TOKEN)).unwrap();
+    registry
+        .cancel(first, &CancelRight::Host(SecretHash::of(HOST_TOKEN)))
+        .unwrap();
     register(&registry, 3).unwrap();
     assert_eq!(register(&registry, 4), Err(RegisterError::Full));
 }

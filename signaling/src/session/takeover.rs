@@ -71,15 +71,17 @@ impl Takeover {
         None
     }
 
-    /// The one that has the session keeps it.
-    pub(super) fn refuse(&mut self, device: &[u8], now: Instant) {
+    /// The one that has the session keeps it; whether this one had asked.
+    pub(super) fn refuse(&mut self, device: &[u8], now: Instant) -> bool {
         let meant = self
             .asking
             .take_if(|asking| asking.device.as_bytes().as_slice() == device);
-        if let Some(asking) = meant {
-            asking.outbox.close(NO);
-            self.peace_until = Some(now + PEACE);
-        }
+        let Some(asking) = meant else {
+            return false;
+        };
+        asking.outbox.close(NO);
+        self.peace_until = Some(now + PEACE);
+        true
     }
 
     /// A socket closed; if it was the waiting one, what the other is to be told.

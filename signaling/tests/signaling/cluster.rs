@@ -6,7 +6,7 @@ use authloop_protocol::{
     id::Blob,
     signal::{HostMessage, LegIce, Outcome, ServerMessage, SignalErrorCode},
 };
-use authloop_signaling::ClusterSettings;
+use authloop_signaling::{ApiKeys, ClusterSettings};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
@@ -219,6 +219,48 @@ async fn a_session_can_be_withdrawn_through_any_node() {
 
         assert_eq!((refused.as_u16(), done.as_u16()), (401, 204));
         assert_eq!(host.closed().await, 1000);
+    }
+}
+
+/// Keys are each node's own file's; what they allow does not depend on where the session lives.
+#[tokio::test]
+async fn a_key_that_may_end_sessions_ends_one_at_any_node() {
+    const KEY: &str = "the-key-of-the-operators";
+    let _alone = ALONE.lock().await;
+    let redis = Redis::start().await;
+    let redis = redis.settings();
+    let node = || {
+        Server::node_with(&redis, |settings| {
+            let text = format!("ops sessions:end+sessions:create {KEY}");
+            settings.api_keys = Some(ApiKeys::parse(&text).unwrap());
+        })
+    };
+    let nodes = [node().await, node().await];
+    meet(&nodes).await;
+    for node in &nodes {
+        let session = Session::new();
+        let create = crate::support::http()
+            .post(nodes[0].url("/v1/sessions"))
+            .json(&session.registration(None));
+        let created = create.bearer_auth(KEY).send().await.unwrap();
+        assert_eq!(created.status(), 201);
+        let delete = |key: &str| {
+            let url = node.url(&format!("/v1/sessions/{}", session.id));
+            let request = crate::support::http().delete(url);
+            request.bearer_auth(key).send()
+        };
+
+        let refused = delete(&"A".repeat(43)).await.unwrap().status();
+        let done = delete(KEY).await.unwrap().status();
+
+        assert_eq!((refused.as_u16(), done.as_u16()), (401, 204));
+        for node in &nodes {
+            eventually(async || {
+                let status = status(node, &session).await;
+                status.is_some_and(|status| status["outcome"] == "cancelled")
+            })
+            .await;
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use authloop_protocol::{
     id::to_b64u,
-    signal::{ErrorBody, Outcome, ServerMessage, SessionState, SessionStatus},
+    signal::{ErrorBody, Outcome, ServerMessage, SessionCreated, SessionState, SessionStatus},
 };
 use authloop_signaling::{ApiKeys, Event};
 use serde_json::{Value, json};
@@ -195,6 +195,117 @@ async fn an_api_key_registers_sessions_and_nothing_else_does() {
     }
     let taken = post(Some("a-key-for-the-tests")).send().await.unwrap();
     assert_eq!(taken.status(), 201);
+}
+
+const OPS: &str = "the-key-of-the-operators";
+const CI: &str = "the-key-of-the-pipeline";
+
+/// `ci` registers, five times a minute at most; `ops` ends.
+fn scoped_keys() -> ApiKeys {
+    let text = format!("ci sessions:create {CI} rate=5\nops sessions:end {OPS}");
+    ApiKeys::parse(&text).unwrap()
+}
+
+async fn register_with(server: &Server, key: Option<&str>) -> (Session, reqwest::Response) {
+    let mut session = Session::new();
+    let mut request = http()
+        .post(server.url("/v1/sessions"))
+        .json(&session.registration(None));
+    if let Some(key) = key {
+        request = request.bearer_auth(key);
+    }
+    let response = request.send().await.unwrap();
+    if response.status() == 201 {
+        let text = response.bytes().await.unwrap();
+        let created: SessionCreated = serde_json::from_slice(&text).unwrap();
+        session.host_token = created.host_token.0;
+        let response = http().get(server.url(&format!("/v1/sessions/{}", session.id)));
+        return (session, response.send().await.unwrap());
+    }
+    (session, response)
+}
+
+/// RFC 6750 section 3.1.
+#[tokio::test]
+async fn a_key_without_the_scope_is_told_which_and_one_unknown_is_not_let_in() {
+    let server = Server::with(|settings| settings.api_keys = Some(scoped_keys())).await;
+    for (key, code, challenge) in [
+        (None, (401, "unauthorized"), r#"Bearer realm="authloop""#),
+        (
+            Some("a-key-that-nobody-knows"),
+            (401, "unauthorized"),
+            r#"Bearer realm="authloop", error="invalid_token""#,
+        ),
+        (
+            Some(OPS),
+            (403, "insufficient_scope"),
+            r#"Bearer realm="authloop", error="insufficient_scope", scope="sessions:create""#,
+        ),
+    ] {
+        let (_, refused) = register_with(&server, key).await;
+        assert_eq!(refused.headers()["www-authenticate"], challenge);
+        assert_eq!(error(refused).await, (code.0, code.1.to_owned()));
+    }
+    assert_eq!(register_with(&server, Some(CI)).await.1.status(), 200);
+    for result in ["missing", "unknown", "insufficient_scope", "ok"] {
+        let counted = server.count(|event| *event == Event::ApiKey(result));
+        assert_eq!(counted, 1, "{result}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_with_the_scope_ends_any_session_and_no_other_key_does() {
+    let server = Server::with(|settings| settings.api_keys = Some(scoped_keys())).await;
+    let (session, _) = register_with(&server, Some(CI)).await;
+    let mut host = server.host(&session).await;
+    let url = server.url(&format!("/v1/sessions/{}", session.id));
+
+    let refused = http().delete(&url).bearer_auth(CI).send().await.unwrap();
+    assert_eq!(error(refused).await, (403, "insufficient_scope".to_owned()));
+    let ended = http().delete(&url).bearer_auth(OPS).send().await.unwrap();
+    assert_eq!(ended.status(), 204);
+
+    let ended = host.next().await;
+    assert!(matches!(
+        ended,
+        ServerMessage::Ended {
+            outcome: Outcome::Cancelled
+        }
+    ));
+}
+
+#[tokio::test]
+async fn a_key_that_is_used_too_often_is_told_when_to_come_back() {
+    let server = Server::with(|settings| settings.api_keys = Some(scoped_keys())).await;
+    for _ in 0..5 {
+        assert_eq!(register_with(&server, Some(CI)).await.1.status(), 200);
+    }
+
+    let (_, refused) = register_with(&server, Some(CI)).await;
+
+    let wait: u64 = refused.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=12).contains(&wait), "{wait}");
+    assert_eq!(error(refused).await, (429, "rate_limited".to_owned()));
+}
+
+/// As the server does when the keys' file has changed.
+#[tokio::test]
+async fn replaced_keys_hold_at_once_and_the_old_ones_no_more() {
+    let keys = scoped_keys();
+    let shared = keys.clone();
+    let server = Server::with(|settings| settings.api_keys = Some(shared)).await;
+    assert_eq!(register_with(&server, Some(CI)).await.1.status(), 200);
+
+    keys.replace("ci sessions:create the-next-key-of-the-pipeline")
+        .unwrap();
+
+    assert_eq!(register_with(&server, Some(CI)).await.1.status(), 401);
+    let next = register_with(&server, Some("the-next-key-of-the-pipeline")).await;
+    assert_eq!(next.1.status(), 200);
 }
 
 #[tokio::test]

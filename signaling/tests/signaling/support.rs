@@ -18,8 +18,8 @@ use authloop_protocol::{
     signal::{HostMessage, ServerMessage, SessionCreated},
 };
 use authloop_signaling::{
-    Cluster, ClusterSettings, Event, LegParameters, Legs, Observer, Relay, RelayError, Settings,
-    Side, Signaling, Viewer,
+    AuditEvent, Cluster, ClusterSettings, Event, LegParameters, Legs, Observer, Relay, RelayError,
+    Settings, Side, Signaling, Viewer,
 };
 use serde::Serialize;
 use tokio::{sync::mpsc, time::timeout};
@@ -95,11 +95,15 @@ impl Relay for FakeRelay {
 }
 
 #[derive(Default)]
-struct Notes(Mutex<Vec<Event>>);
+struct Notes(Mutex<Vec<Event>>, Mutex<Vec<AuditEvent>>);
 
 impl Observer for Notes {
     fn observe(&self, event: Event) {
         self.0.lock().unwrap().push(event);
+    }
+
+    fn audit(&self, event: AuditEvent) {
+        self.1.lock().unwrap().push(event);
     }
 }
 
@@ -137,6 +141,13 @@ impl Server {
 
     /// One of several nodes, in a runtime of its own.
     pub async fn node(redis: &ClusterSettings) -> Self {
+        Self::node_with(redis, |_| {}).await
+    }
+
+    pub async fn node_with(
+        redis: &ClusterSettings,
+        change: impl FnOnce(&mut Settings) + Send + 'static,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -150,6 +161,7 @@ impl Server {
             settings.rates.claim_burst = 5000.try_into().unwrap();
             // A thousand of them say their first word together.
             settings.sockets.first_frame = SOON;
+            change(&mut settings);
             Self::over(listener, settings, Viewer::Embedded, Some(redis)).await
         });
         let mut server = started.await.unwrap();
@@ -223,6 +235,11 @@ impl Server {
             .iter()
             .filter(|event| matches(event))
             .count()
+    }
+
+    /// What an audit log would have.
+    pub fn audited(&self) -> Vec<AuditEvent> {
+        self.notes.1.lock().unwrap().clone()
     }
 
     pub async fn create(&self, body: &impl Serialize) -> reqwest::Response {

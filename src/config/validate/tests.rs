@@ -184,6 +184,35 @@ fn every_refusal_names_its_key() {
             },
         ),
         (
+            "remember_ended",
+            RawConfig {
+                remember_ended: text("15m"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "audit_log",
+            RawConfig {
+                audit_log: text("/nonexistent/audit.jsonl"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "audit_retain",
+            RawConfig {
+                audit_retain: text("30"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "audit_retain",
+            RawConfig {
+                audit_log: text("/tmp"),
+                audit_retain: text("0"),
+                ..RawConfig::default()
+            },
+        ),
+        (
             "redis_url",
             RawConfig {
                 redis_url: text("http://127.0.0.1"),

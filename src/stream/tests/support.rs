@@ -98,7 +98,7 @@ impl Server {
             claimed: 0,
             ended: 0,
         };
-        let text = self.metrics.render(counts, None, None).unwrap();
+        let text = self.metrics.render(counts, None, None, None).unwrap();
         let value = text.lines().find_map(|line| line.strip_prefix(name));
         value.map_or(0, |value| value.trim().parse().unwrap())
     }

@@ -1,0 +1,320 @@
+//! The audit log: what happened to sessions and keys, in files whose lines are chained by hashes.
+//!
+//! Whoever reports an event never waits: it goes into a bounded queue, and a thread of its own writes
+//! what has come together and brings it to the disk at once. While the disk fails, the thread tries
+//! again, `/readyz` says so, and what the queue does not hold is counted and told of in the log.
+
+pub mod chain;
+mod segments;
+#[cfg(test)]
+mod tests;
+pub mod verify;
+
+use std::{
+    io,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use authloop_signaling::AuditEvent;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use chain::Chain;
+use segments::{LogEvent, SEGMENT, Segments};
+
+/// Events that may wait for the disk.
+const QUEUE: usize = 8192;
+/// Events that are written at once.
+const BATCH: usize = 512;
+/// How long a failed write waits for the next try, and how often a quiet log looks at the day.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Refusals that are kept a second; anyone can cause them, and they must not fill the disk.
+const REFUSALS: NonZeroU32 = match NonZeroU32::new(20) {
+    Some(rate) => rate,
+    None => NonZeroU32::MIN,
+};
+
+/// Where the log is, and how long it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// The newest segment's file; older ones lie beside it.
+    pub file: PathBuf,
+    /// After so many days a segment is removed; `None` for never.
+    pub retain_days: Option<u16>,
+}
+
+/// What the server itself reports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum ServerEvent {
+    /// It listens.
+    ServerStarted {
+        /// Its own.
+        version: &'static str,
+    },
+    /// It ends as it was asked to.
+    ServerStopped,
+    /// Other API keys hold from now on.
+    KeysReloaded {
+        /// How many.
+        keys: usize,
+    },
+    /// The API keys' file cannot be used; the old ones go on.
+    KeysRefused,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry {
+    Signaling(AuditEvent),
+    Server(ServerEvent),
+    Log(LogEvent),
+}
+
+type Stamped = (OffsetDateTime, Entry);
+
+/// A log that is being written; clones share it.
+#[derive(Clone)]
+pub struct AuditLog {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// `None` once the log is closed.
+    queue: Mutex<Option<SyncSender<Stamped>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    refusals: DefaultDirectRateLimiter,
+    state: Arc<State>,
+}
+
+/// What the writer tells.
+#[derive(Default)]
+struct State {
+    lines: AtomicU64,
+    /// Found the queue full: all of them, and those that the log does not tell of yet.
+    lost: AtomicU64,
+    lost_untold: AtomicU64,
+    omitted: AtomicU64,
+    omitted_untold: AtomicU64,
+    write_failures: AtomicU64,
+    failing: AtomicBool,
+    closed: AtomicBool,
+    head: Mutex<Option<Chain>>,
+}
+
+/// How a log is doing, for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditStats {
+    /// Lines written since the start.
+    pub lines: u64,
+    /// Events that found the queue full.
+    pub lost: u64,
+    /// Refusals beyond the rate at which they are kept.
+    pub omitted: u64,
+    /// Failed tries to write.
+    pub write_failures: u64,
+    /// Whether the last try failed.
+    pub failing: bool,
+}
+
+impl AuditLog {
+    /// Opens the log, checks its newest segment, and starts the writer.
+    ///
+    /// # Errors
+    /// When the files cannot be read or written, or another process writes them.
+    pub fn open(settings: &AuditSettings) -> anyhow::Result<Self> {
+        let keep = settings
+            .retain_days
+            .map(|days| time::Duration::days(days.into()));
+        let file = &settings.file;
+        let segments = Segments::open(file, keep, SEGMENT, now())
+            .with_context(|| format!("cannot use the audit log {}", file.display()))?;
+        Self::over(segments, QUEUE).context("cannot start the audit log's thread")
+    }
+
+    fn over(segments: Segments, queue: usize) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(queue);
+        let state = Arc::new(State::default());
+        *lock(&state.head) = Some(segments.chain());
+        let writer = Writer {
+            segments,
+            state: state.clone(),
+            pending: Vec::new(),
+        };
+        let thread = std::thread::Builder::new().name("audit".to_owned());
+        let writer = thread.spawn(move || writer.run(&receiver))?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                queue: Mutex::new(Some(sender)),
+                writer: Mutex::new(Some(writer)),
+                refusals: RateLimiter::direct(Quota::per_second(REFUSALS)),
+                state,
+            }),
+        })
+    }
+
+    /// Takes an event of signaling's. Never waits.
+    pub fn signaling(&self, event: AuditEvent) {
+        let state = &self.shared.state;
+        if event.is_refusal() && self.shared.refusals.check().is_err() {
+            state.omitted.fetch_add(1, Ordering::Relaxed);
+            state.omitted_untold.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.take(Entry::Signaling(event));
+    }
+
+    /// Takes an event of the server's. Never waits.
+    pub fn server(&self, event: ServerEvent) {
+        self.take(Entry::Server(event));
+    }
+
+    fn take(&self, entry: Entry) {
+        let queue = lock(&self.shared.queue);
+        let taken = queue
+            .as_ref()
+            .is_some_and(|queue| queue.try_send((now(), entry)).is_ok());
+        if !taken {
+            self.shared.state.lost.fetch_add(1, Ordering::Relaxed);
+            self.shared
+                .state
+                .lost_untold
+                .fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How the log is doing.
+    #[must_use]
+    pub fn stats(&self) -> AuditStats {
+        let state = &self.shared.state;
+        AuditStats {
+            lines: state.lines.load(Ordering::Relaxed),
+            lost: state.lost.load(Ordering::Relaxed),
+            omitted: state.omitted.load(Ordering::Relaxed),
+            write_failures: state.write_failures.load(Ordering::Relaxed),
+            failing: state.failing.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The chain as it is on the disk, for whoever keeps its head elsewhere.
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        lock(&self.shared.state.head).unwrap_or(Chain::NEW)
+    }
+
+    /// Takes no more events and waits until those that it has are on the disk; a disk that fails now
+    /// gets one more try.
+    pub fn close(&self) {
+        self.shared.state.closed.store(true, Ordering::Relaxed);
+        drop(lock(&self.shared.queue).take());
+        let writer = lock(&self.shared.writer).take();
+        if writer.is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the audit log's thread failed");
+        }
+    }
+}
+
+struct Writer {
+    segments: Segments,
+    state: Arc<State>,
+    /// Not on the disk yet.
+    pending: Vec<Stamped>,
+}
+
+impl Writer {
+    fn run(mut self, queue: &Receiver<Stamped>) {
+        loop {
+            if self.pending.is_empty() {
+                match queue.recv_timeout(PAUSE) {
+                    Ok(entry) => self.pending.push(entry),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return self.write(),
+                }
+            } else {
+                // The last try failed.
+                std::thread::sleep(PAUSE);
+            }
+            let room = BATCH.saturating_sub(self.pending.len());
+            self.pending.extend(queue.try_iter().take(room));
+            self.write();
+            if !self.pending.is_empty() && self.state.closed.load(Ordering::Relaxed) {
+                tracing::error!("the audit log ends without what was not written yet");
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        let (now, state) = (now(), &self.state);
+        let mut notes = Vec::new();
+        let lost = state.lost_untold.load(Ordering::Relaxed);
+        if lost > 0 {
+            notes.push((now, Entry::Log(LogEvent::EventsLost { count: lost })));
+        }
+        let omitted = state.omitted_untold.load(Ordering::Relaxed);
+        if omitted > 0 {
+            let note = LogEvent::RefusalsOmitted { count: omitted };
+            notes.push((now, Entry::Log(note)));
+        }
+        let before = self.pending.len();
+        self.pending.append(&mut notes);
+        match self.segments.append(&self.pending, now) {
+            Ok(()) => {
+                state.lost_untold.fetch_sub(lost, Ordering::Relaxed);
+                state.omitted_untold.fetch_sub(omitted, Ordering::Relaxed);
+                let chain = self.segments.chain();
+                let lines = self.pending.len() as u64;
+                state.lines.fetch_add(lines, Ordering::Relaxed);
+                *lock(&state.head) = Some(chain);
+                self.pending.clear();
+                if state.failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the audit log is written again");
+                }
+            }
+            Err(error) => {
+                self.pending.truncate(before);
+                state.write_failures.fetch_add(1, Ordering::Relaxed);
+                if !state.failing.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%error, "the audit log cannot be written; trying again");
+                }
+            }
+        }
+    }
+}
+
+/// `authloop audit verify`: prints the verdict; whether it is a good one.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn print_verdict(files: &[PathBuf], head: Option<chain::Hash>) -> anyhow::Result<bool> {
+    let verdict = verify::verify(files, head)?;
+    println!("{verdict}");
+    Ok(matches!(verdict, verify::Verdict::Good { .. }))
+}
+
+/// Why a log could not be opened where it is wanted; it opens the newest segment and leaves it as it
+/// was, or makes none.
+///
+/// # Errors
+/// What the system says.
+pub fn try_out(file: &Path) -> io::Result<()> {
+    segments::try_out(file)
+}
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
