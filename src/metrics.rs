@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use authloop_protocol::signal::{Outcome, WallType};
 use authloop_relay::{DropReason, StunOutcome};
 use authloop_signaling::{ClusterStats, Counts, Event, Observer, Side};
 use prometheus::{
@@ -27,6 +28,9 @@ mod cluster;
 mod keys;
 mod make;
 
+/// The label of sessions whose hosts said nothing of a wall.
+const UNSPECIFIED: &str = "unspecified";
+
 /// The server's counters.
 pub struct Metrics {
     registry: Registry,
@@ -37,6 +41,8 @@ pub struct Metrics {
     ended: IntCounterVec,
     time_to_claim: Histogram,
     time_to_end: HistogramVec,
+    time_to_resolve: HistogramVec,
+    first_frame: Histogram,
     sockets: IntGaugeVec,
     socket_rejects: IntCounterVec,
     http_rejects: IntCounterVec,
@@ -84,8 +90,8 @@ impl Metrics {
             )?,
             ended: make.counters(
                 "authloop_sessions_ended_total",
-                "Sessions ended.",
-                &["outcome"],
+                "Sessions ended, by what their hosts said they were about.",
+                &["outcome", "wall_type"],
             )?,
             time_to_claim: make.histogram(
                 "authloop_time_to_claim_seconds",
@@ -95,6 +101,15 @@ impl Metrics {
                 "authloop_time_to_end_seconds",
                 "From registration to end.",
                 &["outcome"],
+            )?,
+            time_to_resolve: make.histograms(
+                "authloop_time_to_resolve_seconds",
+                "From claim to the end of resolved sessions that were claimed at this server.",
+                &["wall_type"],
+            )?,
+            first_frame: make.quick_histogram(
+                "authloop_time_to_first_frame_seconds",
+                "From claim to the viewer's first picture, as viewers report it.",
             )?,
             sockets: make.gauges("authloop_websockets", "Open WebSockets.", &["side"])?,
             socket_rejects: make.counters(
@@ -209,14 +224,25 @@ impl Observer for Metrics {
                 self.time_to_claim.observe(after.as_secs_f64());
             }
             Event::SecondClaim => self.second_claims.inc(),
-            Event::Ended { outcome, after } => {
-                let outcome = [outcome.as_str()];
-                self.ended.with_label_values(&outcome).inc();
-                let seconds = after.as_secs_f64();
+            Event::Ended {
+                outcome,
+                after,
+                since_claim,
+                wall_type,
+            } => {
+                let wall_type = wall_type.map_or(UNSPECIFIED, WallType::as_str);
+                let name = outcome.as_str();
+                self.ended.with_label_values(&[name, wall_type]).inc();
                 self.time_to_end
-                    .with_label_values(&outcome)
-                    .observe(seconds);
+                    .with_label_values(&[name])
+                    .observe(after.as_secs_f64());
+                if let (Outcome::Resolved, Some(after)) = (outcome, since_claim) {
+                    self.time_to_resolve
+                        .with_label_values(&[wall_type])
+                        .observe(after.as_secs_f64());
+                }
             }
+            Event::FirstFrame { after } => self.first_frame.observe(after.as_secs_f64()),
             Event::SocketOpened(side) => self.sockets.with_label_values(&[side.as_str()]).inc(),
             Event::SocketClosed(side) => self.sockets.with_label_values(&[side.as_str()]).dec(),
             Event::SocketRejected { side, code } => {

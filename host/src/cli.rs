@@ -173,6 +173,7 @@ impl HandoffArgs {
             viewer_origin,
             requester: self.requester.clone(),
             reason: self.reason.clone(),
+            wall_type: None,
             expected_origins,
             ttl: Duration::from_secs(self.ttl),
             storage_state: self.storage_state.is_some(),

@@ -8,7 +8,7 @@ mod uploads;
 
 use std::time::Duration;
 
-use authloop_protocol::{input::DeclineReason, invitation::InvitationError};
+use authloop_protocol::{input::DeclineReason, invitation::InvitationError, signal::WallType};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -46,6 +46,8 @@ pub struct HandoffConfig {
     pub requester: String,
     /// Why, shown to the user.
     pub reason: String,
+    /// What kind of wall it is about, for the server's statistics; nobody is shown it.
+    pub wall_type: Option<WallType>,
     /// The origins where the user is expected to sign in; empty for any.
     pub expected_origins: Vec<String>,
     /// How long the session lives.

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 mod ice;
+mod wall;
 
 pub use ice::{LegIce, MAX_CANDIDATES, MAX_URLS, TurnService, is_ice_string, is_turn_url};
+pub use wall::WallType;
 
 use crate::id::{Blob, SessionId};
 
@@ -28,6 +30,9 @@ pub struct CreateSession {
     /// The device that had claimed the session before the server forgot it, 65 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<Blob>,
+    /// What kind of wall it is about, for statistics. Servers before it was introduced refuse it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_type: Option<WallType>,
 }
 
 /// The answer to [`CreateSession`].
@@ -132,6 +137,9 @@ pub enum ServerMessage {
         device: Option<Blob>,
         /// When the session ends by itself, Unix seconds.
         expires_at: u64,
+        /// To a viewer: the server takes [`ViewerMessage::FirstFrame`], and has not had it yet.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        first_frame: bool,
     },
     /// The relay's leg for this side.
     Ice(LegIce),
@@ -302,4 +310,6 @@ pub enum ViewerMessage {
     },
     /// New credentials for the viewer's leg, please.
     Restart {},
+    /// The first picture is on the screen; only to servers whose welcome asks for it.
+    FirstFrame {},
 }

@@ -6,7 +6,7 @@ use authloop_protocol::{
     device::DeviceKey,
     id::{Blob, SessionId},
     invitation::{Invitation, MAX_INVITATION},
-    signal::{CreateSession, SessionCreated, SessionStatus},
+    signal::{CreateSession, SessionCreated, SessionStatus, WallType},
 };
 use axum::{
     Json, Router,
@@ -85,6 +85,7 @@ async fn create(
             key,
             expires_at: created.body.expires_at,
             claimed: created.claimed,
+            wall_type: created.wall_type,
         },
         Err(error) => AuditEvent::RegistrationRefused {
             key,
@@ -97,6 +98,7 @@ async fn create(
 struct Created {
     id: SessionId,
     claimed: bool,
+    wall_type: Option<WallType>,
     body: SessionCreated,
 }
 
@@ -147,7 +149,7 @@ async fn try_to_create(
         SecretHash::of(&host_token),
     )?;
     let (id, expires_at) = (registration.id, registration.expires_at);
-    let claimed = registration.device.is_some();
+    let (claimed, wall_type) = (registration.device.is_some(), registration.wall_type);
     signaling
         .directory()
         .register(registration, unix_now)
@@ -166,6 +168,7 @@ async fn try_to_create(
     Ok(Created {
         id,
         claimed,
+        wall_type,
         body: SessionCreated {
             host_token: Blob::from(host_token),
             expires_at,
@@ -416,6 +419,7 @@ fn validate(
         deadline: Instant::now() + life,
         epoch: 0,
         born: unix_millis(),
+        wall_type: request.wall_type,
     })
 }
 

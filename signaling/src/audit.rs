@@ -1,6 +1,9 @@
 //! What an audit log keeps of signaling.
 
-use authloop_protocol::{id::SessionId, signal::Outcome};
+use authloop_protocol::{
+    id::SessionId,
+    signal::{Outcome, WallType},
+};
 use serde::Serialize;
 
 /// Something that whoever answers for a server may have to show later. It holds no address, token,
@@ -21,6 +24,9 @@ pub enum AuditEvent {
         expires_at: u64,
         /// Whether it came back claimed, after the server had forgotten it.
         claimed: bool,
+        /// What kind of wall its host named.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        wall_type: Option<WallType>,
     },
     /// A registration was refused.
     RegistrationRefused {

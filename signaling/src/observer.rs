@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authloop_protocol::signal::{Outcome, SignalErrorCode};
+use authloop_protocol::signal::{Outcome, SignalErrorCode, WallType};
 
 use crate::{audit::AuditEvent, relay::Side};
 
@@ -23,6 +23,15 @@ pub enum Event {
         /// How.
         outcome: Outcome,
         /// From registration to end.
+        after: Duration,
+        /// From claim to end, where the claim was at this server.
+        since_claim: Option<Duration>,
+        /// What its host said it is about.
+        wall_type: Option<WallType>,
+    },
+    /// A viewer showed its first picture, so long after its claim.
+    FirstFrame {
+        /// From claim to picture.
         after: Duration,
     },
     /// A WebSocket opened.

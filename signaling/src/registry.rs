@@ -342,6 +342,14 @@ impl Attachment {
         }
     }
 
+    /// The viewer shows its first picture.
+    pub(crate) fn first_frame(&self) {
+        let after = lock(&self.session).first_frame(Instant::now());
+        if let Some(after) = after {
+            self.shared.observer.observe(Event::FirstFrame { after });
+        }
+    }
+
     pub(crate) async fn set_remote(&self, ufrag: String, pwd: String) {
         self.shared
             .relay

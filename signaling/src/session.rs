@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use authloop_protocol::{
     device::DeviceKey,
     id::{Blob, SessionId},
-    signal::{Outcome, ServerMessage, SessionState, SessionStatus, SignalErrorCode},
+    signal::{Outcome, ServerMessage, SessionState, SessionStatus, SignalErrorCode, WallType},
 };
 use tokio::time::Instant;
 
@@ -38,11 +38,16 @@ pub(crate) struct Registration {
     pub(crate) epoch: u64,
     /// Unix milliseconds.
     pub(crate) born: u64,
+    pub(crate) wall_type: Option<WallType>,
 }
 
 pub(crate) struct Session {
     registration: Registration,
     registered: Instant,
+    /// When it was claimed, if that was here.
+    claimed: Option<Instant>,
+    /// Whether the viewer has reported its first picture.
+    shown: bool,
     phase: Phase,
     host: Seat,
     viewer: Seat,
@@ -120,6 +125,8 @@ impl Session {
         Self {
             registration,
             registered: now,
+            claimed: None,
+            shown: false,
             phase,
             host: Seat::new(generation),
             viewer: Seat::new(generation),
@@ -155,6 +162,18 @@ impl Session {
             Phase::Claimed { device, .. } => Some(device),
             Phase::Created | Phase::Ended { .. } => None,
         }
+    }
+
+    /// How long ago it was claimed, if that was at this server.
+    pub(crate) fn since_claim(&self, now: Instant) -> Option<Duration> {
+        self.claimed
+            .map(|claimed| now.saturating_duration_since(claimed))
+    }
+
+    /// The viewer shows its first picture: how long after the claim, the first time it says so.
+    pub(crate) fn first_frame(&mut self, now: Instant) -> Option<Duration> {
+        let told_before = std::mem::replace(&mut self.shown, true);
+        self.since_claim(now).filter(|_| !told_before)
     }
 
     pub(crate) fn age(&self, now: Instant) -> Duration {
@@ -229,6 +248,7 @@ impl Session {
                     second_claim_told: None,
                     takeover: Takeover::default(),
                 };
+                self.claimed = Some(now);
                 self.host.tell(&claimed);
                 self.seat_down(Side::Viewer, outbox)?;
                 Ok(Claim::Won(self.age(now)))
@@ -455,6 +475,7 @@ impl Session {
             peer: self.seat(side.other()).is_taken(),
             device: self.device().map(|device| Blob::from(device.as_bytes())),
             expires_at: self.registration.expires_at,
+            first_frame: side == Side::Viewer && self.claimed.is_some() && !self.shown,
         };
         let is_new = !self.seat(side).is_taken();
         self.seat(side).sit(outbox, &welcome);

@@ -338,6 +338,7 @@ async fn viewer(
         ViewerMessage::Sealed { .. }
         | ViewerMessage::IceLocal { .. }
         | ViewerMessage::TakeoverRefuse { .. }
+        | ViewerMessage::FirstFrame {}
         | ViewerMessage::Restart {} => Err((
             SignalErrorCode::Malformed,
             "the first message must be `claim`, `takeover` or `resume`",

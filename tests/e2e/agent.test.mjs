@@ -112,6 +112,12 @@ scenario("AuthLoop's published package hands a browser over", { site }, async (w
     [line.session_id, line.outcome, line.wall_type, line.sdk_version],
     [session.session_id, "resolved", "password", version],
   );
+  // The wall's kind went to the server with the registration, and the viewer told it of the first picture.
+  for (const counted of [
+    'authloop_sessions_ended_total{outcome="resolved",wall_type="password"}',
+    'authloop_time_to_resolve_seconds_count{wall_type="password"}',
+    "authloop_time_to_first_frame_seconds_count",
+  ]) assert.equal(await world.server.metric(counted), 1, counted);
 });
 
 scenario("AuthLoop's published package cancels, resolves, and knows our errors", { site }, async (world) => {

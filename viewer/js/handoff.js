@@ -150,6 +150,11 @@ export class Handoff {
     return this.#signaling.send({ type: "takeover_refuse", device: b64u(device) });
   }
 
+  /** The first picture is on the screen. */
+  firstFrame() {
+    this.#signaling.firstFrame();
+  }
+
   /** Leaves without ending anything. */
   stop() {
     this.#over = true;

@@ -122,6 +122,7 @@ export class Live {
       if (this.video.srcObject !== stream || track?.readyState !== "live") return;
       this.#frame = true;
       document.documentElement.dataset.firstFrame = String(Math.round(performance.now()));
+      this.handoff.firstFrame();
       this.#show();
     };
     if (this.#frame) return;

@@ -67,6 +67,10 @@ export class Signaling {
   #attempt = 0;
   #welcome = false;
   #stopped = false;
+  /** The first picture is on the screen. */
+  #shown = false;
+  /** The server counts how soon that came, and has not been told. */
+  #counts = false;
   #lastWelcome = performance.now();
   /** @type {Promise<void>} messages are handled in order */
   #handling = Promise.resolve();
@@ -120,6 +124,16 @@ export class Signaling {
     return true;
   }
 
+  /** A server that counts how soon the first picture came hears of it once; older ones would cut the socket. */
+  firstFrame() {
+    this.#shown = true;
+    this.#report();
+  }
+
+  #report() {
+    if (this.#shown && this.#counts && this.send({ type: "first_frame" })) this.#counts = false;
+  }
+
   /** Does not wait for the back-off: the network or the user came back. */
   reconnectNow() {
     if (this.#stopped || this.#ws) return;
@@ -169,6 +183,8 @@ export class Signaling {
       this.#welcome = true;
       this.#attempt = 0;
       this.#lastWelcome = performance.now();
+      this.#counts = message.first_frame === true;
+      this.#report();
       this.on.up(true);
     }
     await this.on.message(message);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authloop_protocol::id::from_b64u;
+use authloop_protocol::{id::from_b64u, signal::WallType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -59,6 +59,8 @@ pub struct Order {
     pub storage_origins: Option<Vec<String>>,
     /// The gate's way with tools, if the agent chose one.
     pub gate: Option<GateMode>,
+    /// What kind of wall it is.
+    pub wall_type: Option<WallType>,
     pub(super) context: Option<Value>,
     pub(super) recipient: Option<Recipient>,
     pub(super) hook: Option<Hook>,
@@ -127,6 +129,7 @@ impl Order {
             storage_state: recipient.is_some(),
             storage_origins,
             gate: request.gate,
+            wall_type: context.wall_type,
             context: context.given,
             recipient,
             hook,
@@ -140,6 +143,7 @@ struct Context {
     given: Option<Value>,
     origin: Option<String>,
     hint: Option<String>,
+    wall_type: Option<WallType>,
 }
 
 impl Context {
@@ -163,8 +167,8 @@ impl Context {
         };
         let url = member("url")?;
         let hint = member("hint")?.filter(|hint| !hint.trim().is_empty());
-        member("wall_type")?;
-        member("blocker_type")?;
+        let (wall_type, blocker_type) = (member("wall_type")?, member("blocker_type")?);
+        let wall_type = wall_type.or(blocker_type).map(|word| WallType::of(&word));
         // AuthLoop's clients may give anything as an address; what is none says nothing of origins.
         let origin = url
             .and_then(|url| Url::parse(&url).ok())
@@ -174,6 +178,7 @@ impl Context {
             given: Some(value),
             origin,
             hint,
+            wall_type,
         })
     }
 }

@@ -140,6 +140,7 @@ impl HandoffRunner {
             viewer_origin: self.viewer_origin.clone(),
             requester: order.requester,
             reason: order.reason,
+            wall_type: order.wall_type,
             expected_origins: order.expected_origins,
             ttl: order.ttl,
             storage_state: order.storage_state,

@@ -12,7 +12,7 @@ use authloop_protocol::{
 use zeroize::Zeroizing;
 
 use super::{HandoffConfig, HandoffError, TTL};
-use crate::peer::Certificate;
+use crate::{peer::Certificate, signal::SignalError};
 
 /// Everything of a session that does not change.
 pub(super) struct Invite {
@@ -76,13 +76,21 @@ impl Invite {
         config: &HandoffConfig,
         device: Option<&[u8; 65]>,
     ) -> Result<SessionCreated, HandoffError> {
-        let session = CreateSession {
+        let mut session = CreateSession {
             id: self.id,
             invitation: Blob::from(&self.invitation),
             claim_hash: Blob::from(self.claim_hash),
             device: device.map(Blob::from),
+            wall_type: config.wall_type,
         };
-        Ok(config.server.create(&session).await?)
+        let created = config.server.create(&session).await;
+        // An older server refuses keys that it does not know; this one it can do without.
+        if let (Err(SignalError::Refused { status: 400, .. }), Some(_)) =
+            (&created, session.wall_type.take())
+        {
+            return Ok(config.server.create(&session).await?);
+        }
+        Ok(created?)
     }
 
     /// The link for the user.

@@ -3,7 +3,7 @@
 use authloop_host::agent::{Config, Ended, RunError};
 use authloop_host::handoff::HandoffState;
 use authloop_host::verdict::Conclusion;
-use authloop_protocol::input::DeclineReason;
+use authloop_protocol::{input::DeclineReason, signal::WallType};
 use serde_json::{Value, json};
 
 use crate::stage::{Cue, Stage, Start, error_of, json_of, resolved};
@@ -42,6 +42,7 @@ async fn a_session_is_made_with_all_that_an_authloop_client_reads() {
     assert_eq!(session["outcome"], Value::Null);
     let order = stage.played.orders.lock().unwrap()[0].clone();
     assert_eq!(order.expected_origins, ["https://bank.example"]);
+    assert_eq!(order.wall_type, Some(WallType::Password));
     assert_eq!(order.ttl.as_secs(), 60);
     stage.close().await;
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use authloop_protocol::{
     device::DeviceKey,
     id::{Blob, SessionId},
-    signal::{Outcome, SessionState, SessionStatus},
+    signal::{Outcome, SessionState, SessionStatus, WallType},
 };
 use tokio::time::Instant;
 
@@ -28,6 +28,7 @@ pub(crate) struct Record {
     pub(crate) expires_at: u64,
     /// Unix milliseconds.
     pub(crate) born: u64,
+    pub(crate) wall_type: Option<WallType>,
     pub(crate) outcome: Option<Outcome>,
 }
 
@@ -42,6 +43,7 @@ pub(super) mod field {
     pub(super) const HOST_TOKEN: &str = "host_token";
     pub(super) const EXPIRES_AT: &str = "expires_at";
     pub(super) const BORN: &str = "born";
+    pub(super) const WALL_TYPE: &str = "wall_type";
 }
 
 impl Record {
@@ -57,6 +59,7 @@ impl Record {
             device: registration.device.clone(),
             expires_at: registration.expires_at,
             born,
+            wall_type: registration.wall_type,
             outcome: None,
         }
     }
@@ -74,6 +77,9 @@ impl Record {
         ];
         if let Some(device) = &self.device {
             fields.push((field::DEVICE, device.as_bytes().to_vec()));
+        }
+        if let Some(wall_type) = self.wall_type {
+            fields.push((field::WALL_TYPE, wall_type.as_str().into()));
         }
         fields
     }
@@ -99,6 +105,7 @@ impl Record {
             },
             expires_at: number(field::EXPIRES_AT)?,
             born: number(field::BORN)?,
+            wall_type: text(field::WALL_TYPE).map(WallType::of),
             outcome: match text(field::OUTCOME) {
                 Some(name) => Some(outcome(name)?),
                 None => None,
@@ -132,6 +139,7 @@ impl Record {
             deadline: now + left,
             epoch: self.epoch,
             born: self.born,
+            wall_type: self.wall_type,
         }
     }
 }
@@ -155,6 +163,7 @@ mod tests {
             device: None,
             expires_at: 1000,
             born: 900_000,
+            wall_type: None,
             outcome: None,
         }
     }
@@ -171,6 +180,13 @@ mod tests {
         let read = Record::parse(SessionId([7; 16]), &written(&record())).unwrap();
         assert_eq!(read.owner, record().owner);
         assert_eq!(read.epoch, 3);
+        assert_eq!(read.wall_type, None);
+        let known = Record {
+            wall_type: Some(WallType::Captcha),
+            ..record()
+        };
+        let read_again = Record::parse(SessionId([7; 16]), &written(&known)).unwrap();
+        assert_eq!(read_again.wall_type, Some(WallType::Captcha));
         assert!(read.claim_hash.matches(&SecretHash::of(b"claim")));
         assert!(read.host_token.matches(&SecretHash::of(b"host")));
         assert_eq!(read.status().state, SessionState::Created);

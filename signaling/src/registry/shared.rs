@@ -138,12 +138,18 @@ impl Shared {
     pub(super) fn end(self: &Arc<Self>, session: &SharedSession, outcome: Outcome) {
         let now = Instant::now();
         let forget_at = now + self.settings.remember;
-        let (id, after, relay_held) = {
+        let (id, event, relay_held) = {
             let mut session = lock(session);
             let counter = match session.state() {
                 SessionState::Created => &self.created,
                 SessionState::Claimed => &self.claimed,
                 SessionState::Ended => return,
+            };
+            let event = Event::Ended {
+                outcome,
+                after: session.age(now),
+                since_claim: session.since_claim(now),
+                wall_type: session.registration().wall_type,
             };
             let Some(relay_held) = session.end(outcome, forget_at) else {
                 return;
@@ -151,9 +157,9 @@ impl Shared {
             counter.fetch_sub(1, Ordering::Relaxed);
             self.ended.fetch_add(1, Ordering::Relaxed);
             self.live.fetch_sub(1, Ordering::Relaxed);
-            (session.id(), session.age(now), relay_held)
+            (session.id(), event, relay_held)
         };
-        self.observer.observe(Event::Ended { outcome, after });
+        self.observer.observe(event);
         let session_ended = AuditEvent::SessionEnded {
             session: id,
             outcome,

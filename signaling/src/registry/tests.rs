@@ -45,6 +45,7 @@ fn register(registry: &Registry, number: u16) -> Result<SessionId, RegisterError
     let mut id = SessionId([0; 16]);
     id.0[..2].copy_from_slice(&number.to_be_bytes());
     let registration = Registration {
+        wall_type: None,
         id,
         invitation: Arc::from([]),
         claim_hash: SecretHash::of(TOKEN),

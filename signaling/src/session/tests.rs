@@ -49,6 +49,7 @@ fn device(number: u8) -> DeviceKey {
 
 fn session(now: Instant) -> Session {
     let registration = Registration {
+        wall_type: None,
         id: SessionId([1; 16]),
         invitation: Arc::from(b"invitation".as_slice()),
         claim_hash: SecretHash::of(TOKEN),

@@ -53,6 +53,10 @@ pub(crate) async fn obey(side: Side, attachment: &Attachment, text: &str) -> Res
                 attachment.refuse_takeover(&device.0);
                 Ok(())
             }
+            ViewerMessage::FirstFrame {} => {
+                attachment.first_frame();
+                Ok(())
+            }
             ViewerMessage::Claim { .. }
             | ViewerMessage::Takeover { .. }
             | ViewerMessage::Resume { .. } => Err((

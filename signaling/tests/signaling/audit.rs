@@ -59,6 +59,7 @@ async fn a_handoff_from_its_registration_to_its_end() {
             key: None,
             expires_at: session.expires,
             claimed: false,
+            wall_type: None,
         },
         AuditEvent::SessionClaimed { session: id },
         AuditEvent::ClaimRefused { session: id },
@@ -111,6 +112,7 @@ async fn who_registered_who_was_refused_and_who_ended_it_by_the_names_of_their_k
             key: Some("ci".to_owned()),
             expires_at: session.expires,
             claimed: false,
+            wall_type: None,
         },
         refused(Some("ci"), "conflict"),
         AuditEvent::SessionEnded {

@@ -26,6 +26,7 @@ async fn a_host_and_a_viewer_meet() {
         peer,
         device: none,
         expires_at,
+        first_frame: false,
     } = host.next().await
     else {
         panic!("no welcome");
@@ -39,6 +40,7 @@ async fn a_host_and_a_viewer_meet() {
         state,
         peer,
         device: winner,
+        first_frame: true,
         ..
     } = viewer.next().await
     else {

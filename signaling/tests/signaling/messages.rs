@@ -2,11 +2,11 @@
 
 use authloop_protocol::{
     id::Blob,
-    signal::{MAILBOX, MAX_SEALED, Outcome, ServerMessage, SessionState},
+    signal::{MAILBOX, MAX_SEALED, Outcome, ServerMessage, SessionState, ViewerMessage},
 };
 use authloop_signaling::{Event, Side};
 
-use crate::support::{Device, Server, sealed};
+use crate::support::{Device, Server, Told, sealed};
 
 #[tokio::test]
 async fn blobs_pass_in_order_both_ways() {
@@ -148,4 +148,31 @@ async fn what_was_queued_arrives_before_the_end() {
         .await;
     assert_eq!(viewer.sealed().await, b"last words");
     assert!(matches!(viewer.next().await, ServerMessage::Ended { .. }));
+}
+
+#[tokio::test]
+async fn the_first_picture_counts_once_and_is_asked_for_until_it_came() {
+    let server = Server::start().await;
+    let (session, device, _host, _first) = server.handoff().await;
+    let welcome = async || {
+        let mut viewer = server.viewer_socket(session.id).await;
+        viewer.resume(&device).await;
+        let welcome = viewer.next().await;
+        let ServerMessage::Welcome { first_frame, .. } = welcome else {
+            panic!("no welcome: {welcome:?}");
+        };
+        (viewer, first_frame)
+    };
+    let (mut viewer, asked) = welcome().await;
+    assert!(asked);
+
+    for _ in 0..2 {
+        viewer.send(&ViewerMessage::FirstFrame {}).await;
+    }
+    viewer.send(&ViewerMessage::Restart {}).await;
+
+    assert_eq!(server.told().await, Told::Restart(session.id, Side::Viewer));
+    let counted = server.count(|event| matches!(event, Event::FirstFrame { .. }));
+    assert_eq!(counted, 1);
+    assert!(!welcome().await.1);
 }

@@ -2,7 +2,9 @@
 
 use authloop_protocol::{
     id::to_b64u,
-    signal::{ErrorBody, Outcome, ServerMessage, SessionCreated, SessionState, SessionStatus},
+    signal::{
+        ErrorBody, Outcome, ServerMessage, SessionCreated, SessionState, SessionStatus, WallType,
+    },
 };
 use authloop_signaling::{ApiKeys, Event};
 use serde_json::{Value, json};
@@ -223,6 +225,32 @@ async fn register_with(server: &Server, key: Option<&str>) -> (Session, reqwest:
         return (session, response.send().await.unwrap());
     }
     (session, response)
+}
+
+#[tokio::test]
+async fn a_wall_type_is_counted_by_its_kind_and_shown_to_nobody() {
+    let server = Server::start().await;
+    for (given, counted) in [
+        (None, None),
+        (Some("captcha"), Some(WallType::Captcha)),
+        (Some("retina_scan"), Some(WallType::Other)),
+    ] {
+        let mut session = Session::new();
+        let mut body = session.registration(None);
+        if let Some(given) = given {
+            body["wall_type"] = given.into();
+        }
+        let created: SessionCreated = server.create(&body).await.json().await.unwrap();
+        session.host_token = created.host_token.0;
+        let url = server.url(&format!("/v1/sessions/{}", session.id));
+        let shown = http().get(url).send().await.unwrap().text().await.unwrap();
+        assert!(!shown.contains("wall"), "{shown}");
+        delete(&server, &session, &session.host_token).await;
+        let ended = server.count(
+            |event| matches!(event, Event::Ended { wall_type, .. } if *wall_type == counted),
+        );
+        assert_eq!(ended, 1, "{given:?}");
+    }
 }
 
 /// RFC 6750 section 3.1.
