@@ -9,9 +9,14 @@ use authloop_signaling::{Cluster, ClusterSettings, Scope, Viewer, origin::Origin
 
 use crate::{
     audit::{self, AuditSettings},
-    config::{Config, Streams},
-    tls,
+    config::{Config, Streams, Tls},
+    tls::{self, Pair},
 };
+
+const DAY: i64 = 24 * 60 * 60;
+/// Days before its end at which a certificate should have been renewed: of the 90 that are usual,
+/// the last 30 are for that.
+const SOON: i64 = 14;
 
 /// One thing looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +58,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.push(advertised(&config.relay_advertise));
     findings.push(streams(config));
     findings.push(public_origin(config));
-    findings.push(certificate(config));
+    findings.extend(certificate(config));
     findings.push(page(&config.viewer));
     findings.push(registration(config));
     findings.extend(odd_keys(config));
@@ -145,14 +150,58 @@ fn is_local(host: &str) -> bool {
     host == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-fn certificate(config: &Config) -> Finding {
-    match tls::rustls_config(config, config.listen) {
-        Ok(None) => good("HTTP is plain here"),
-        Ok(Some(_)) => good("the certificate and the key work together"),
-        Err(error) => bad(format!(
-            "{error:#}; fix: --tls-cert and --tls-key of one pair in PEM"
-        )),
+fn certificate(config: &Config) -> Vec<Finding> {
+    let pair = match &config.tls {
+        Tls::Off => return vec![good("HTTP is plain here")],
+        Tls::SelfSigned => {
+            return vec![good(
+                "the certificate will be made at the start, and browsers will ask about it",
+            )];
+        }
+        Tls::Files { cert, key } => tls::read_files(cert, key),
+    };
+    let pair = match pair {
+        Ok(pair) => pair,
+        Err(error) => {
+            return vec![bad(format!(
+                "{error:#}; fix: --tls-cert and --tls-key of one pair in PEM"
+            ))];
+        }
+    };
+    let mut findings = vec![good("the certificate and the key work together")];
+    findings.push(days_left(&pair, tls::unix_now()));
+    findings.extend(names(&pair, config));
+    findings
+}
+
+/// `now` in seconds since 1970.
+fn days_left(pair: &Pair, now: i64) -> Finding {
+    let days = (pair.not_after - now) / DAY;
+    if pair.has_expired(now) {
+        return bad("the certificate has expired; fix: renew it, the server takes up new files");
     }
+    if pair.not_before > now {
+        return bad("the certificate is not valid yet; fix: set the clock, or wait");
+    }
+    if days < SOON {
+        return doubtful(format!(
+            "the certificate expires in {days} days; fix: renew it, the server takes up new files"
+        ));
+    }
+    good(format!("the certificate is valid for {days} more days"))
+}
+
+fn names(pair: &Pair, config: &Config) -> Option<Finding> {
+    let origin: Origin = config.origin_at(config.listen).parse().ok()?;
+    let host = origin.host();
+    Some(if pair.covers(host) {
+        good(format!("the certificate is for {host}"))
+    } else {
+        bad(format!(
+            "the certificate is not for {host}, so browsers refuse it; fix: one that names \
+             {host}, or another --public-origin"
+        ))
+    })
 }
 
 fn page(viewer: &Viewer) -> Finding {
@@ -271,6 +320,40 @@ mod tests {
         findings
             .iter()
             .any(|finding| finding.verdict == verdict && finding.text.contains(part))
+    }
+
+    fn with_certificate(names: &[&str], days: i64) -> Vec<Finding> {
+        let folder = tempfile::tempdir().unwrap();
+        let (chain, key) = tls::tests::pem(names, days);
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            Some(path.to_str().unwrap().to_owned())
+        };
+        certificate(&config(RawConfig {
+            public_origin: Some("https://relay.example".to_owned()),
+            tls_cert: file("cert.pem", &chain),
+            tls_key: file("key.pem", &key),
+            ..RawConfig::default()
+        }))
+    }
+
+    #[test]
+    fn a_certificate_that_will_not_do_is_named() {
+        let fine = with_certificate(&["relay.example"], 90);
+        assert!(
+            fine.iter().all(|finding| finding.verdict == Verdict::Good),
+            "{fine:?}"
+        );
+        let ending = with_certificate(&["relay.example"], 10);
+        assert!(find(&ending, Verdict::Doubtful, "expires in"), "{ending:?}");
+        let ended = with_certificate(&["relay.example"], 1);
+        assert!(find(&ended, Verdict::Bad, "has expired"), "{ended:?}");
+        let other = with_certificate(&["other.example"], 90);
+        assert!(
+            find(&other, Verdict::Bad, "not for relay.example"),
+            "{other:?}"
+        );
     }
 
     #[test]

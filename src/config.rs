@@ -1,6 +1,7 @@
 //! Configuration in two stages: flags, environment and file are merged as text, then become one
 //! validated [`Config`]. Nothing opens a port before that.
 
+mod bounds;
 mod face;
 mod sources;
 mod streams;
@@ -16,6 +17,7 @@ use authloop_signaling::{ApiKeys, Brand, ClusterSettings, Viewer, origin::Origin
 
 use crate::{audit::AuditSettings, cli::ServeArgs};
 
+pub use bounds::Bounds;
 pub use streams::{StreamWays, Streams};
 
 /// Everything the server needs to know, checked.
@@ -63,6 +65,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Whether the ready line is JSON.
     pub json: bool,
+    /// How patient the server is.
+    pub bounds: Bounds,
 }
 
 /// How HTTP is protected.

@@ -27,6 +27,9 @@ mod audit;
 mod cluster;
 mod keys;
 mod make;
+mod tls;
+
+pub use tls::TlsMetrics;
 
 /// The label of sessions whose hosts said nothing of a wall.
 const UNSPECIFIED: &str = "unspecified";
@@ -55,6 +58,7 @@ pub struct Metrics {
     cluster: ClusterMetrics,
     audit: AuditMetrics,
     streams: StreamMetrics,
+    tls: TlsMetrics,
     /// Two scrapes at once must not both add the same difference.
     rendering: Mutex<()>,
 }
@@ -146,6 +150,7 @@ impl Metrics {
             cluster: ClusterMetrics::new(&make)?,
             audit: AuditMetrics::new(&make)?,
             streams: StreamMetrics::new(&make)?,
+            tls: TlsMetrics::new(&make)?,
             rendering: Mutex::new(()),
             registry: registry.clone(),
         };
@@ -164,6 +169,12 @@ impl Metrics {
     #[must_use]
     pub fn streams(&self) -> &StreamMetrics {
         &self.streams
+    }
+
+    /// What the certificate counts.
+    #[must_use]
+    pub fn tls(&self) -> &TlsMetrics {
+        &self.tls
     }
 
     /// The API keys' file was read; `false` if it cannot be used.

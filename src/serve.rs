@@ -12,13 +12,14 @@ use anyhow::Context as _;
 use authloop_signaling::{Cluster, Settings, Signaling, origin::Origin};
 use axum::Router;
 use axum_server::{Handle, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
+use futures_util::future::OptionFuture;
 use hyper_util::rt::TokioTimer;
-use tokio::task::JoinSet;
+use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
     admin::{self, Admin},
     audit::{AuditLog, ServerEvent},
-    config::{self, Config, StreamWays},
+    config::{self, Config, StreamWays, Tls},
     keys::KeysFile,
     logging,
     metrics::Metrics,
@@ -41,23 +42,37 @@ const MAX_HEADERS: usize = 32 * 1024;
 /// When a port cannot be had or TLS does not work.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     logging::start(&config)?;
-    serve_until(config, async {
+    let hangup = Arc::new(Notify::new());
+    // Where there is nothing to read anew, SIGHUP ends the process as it ends any other.
+    if matches!(config.tls, Tls::Files { .. }) {
+        shutdown::on_hangup(hangup.clone())?;
+    }
+    let json = config.json;
+    let stop = async {
         if let Err(error) = shutdown::requested().await {
             tracing::error!(%error, "cannot catch signals");
             std::future::pending::<()>().await;
         }
-    })
-    .await
+    };
+    serve_until(config, |ready| ready.print(json), hangup, stop).await
 }
 
-/// Serves until `stop` resolves.
+/// Serves until `stop` resolves; tells `ready` once everything listens, and looks at the
+/// certificate's files whenever `hangup` is notified.
 ///
 /// # Errors
 /// When a port cannot be had or TLS does not work.
-pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+pub async fn serve_until(
+    config: Config,
+    ready: impl FnOnce(&Ready) -> std::io::Result<()>,
+    hangup: Arc<Notify>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let listener = listen(config.listen)?;
     let bound = listener.local_addr()?;
-    let rustls = tls::rustls_config(&config, bound)?;
+    let metrics = Arc::new(Metrics::new()?);
+    let tls = tls::Port::new(&config, bound, metrics.tls().clone())?;
+    let rustls = tls.as_ref().map(|tls| tls.rustls.clone());
     let origin: Origin = config.origin_at(bound).parse()?;
     let (relay, events) = shard::start(&RelayConfig {
         listen: config.relay_listen,
@@ -66,7 +81,6 @@ pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyh
     })?;
     let candidates = try_relay(&relay).await?;
     let ways = config.stream_ways(bound);
-    let metrics = Arc::new(Metrics::new()?);
     let shards = Arc::new(ShardRelay {
         shards: relay.clone(),
         streams: ways.clone(),
@@ -90,7 +104,14 @@ pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyh
     }));
     let handle = Handle::new();
     let mut http = tokio::spawn(run_http(listener, rustls, let_in, router, handle.clone()));
-    announce(&config, bound, &origin, &candidates, &ways)?;
+    let renewal = tls.map(|tls| tls.renew(config.bounds.certificate_looks, hangup));
+    let renewal = tokio::spawn(OptionFuture::from(renewal));
+    ready(&Ready {
+        origin,
+        listen: bound,
+        relay: candidates,
+        streams: ways,
+    })?;
     let version = env!("CARGO_PKG_VERSION");
     witness.server(ServerEvent::ServerStarted { version });
 
@@ -98,6 +119,7 @@ pub async fn serve_until(config: Config, stop: impl Future<Output = ()>) -> anyh
         ended = &mut http => return ended?.context("HTTP ended by itself"),
         () = stop => {}
     }
+    renewal.abort();
     tracing::info!("going down");
     let drained = tokio::time::timeout(shutdown::GRACE, signaling.drain()).await;
     if drained.is_err() {
@@ -225,33 +247,39 @@ async fn try_relay(relay: &RelayHandle) -> anyhow::Result<Vec<SocketAddr>> {
     Ok(host.candidates)
 }
 
-/// One line on standard output once everything listens; tests and scripts wait for it.
-fn announce(
-    config: &Config,
-    bound: SocketAddr,
-    origin: &Origin,
-    relay: &[SocketAddr],
-    ways: &StreamWays,
-) -> anyhow::Result<()> {
-    let relay: Vec<String> = relay.iter().map(ToString::to_string).collect();
-    let line = if config.json {
-        let line = serde_json::json!({
-            "event": "listening",
-            "url": origin.as_str(),
-            "listen": bound,
-            "relay": relay.first(),
-            "relay_candidates": relay,
-            "streams": { "tcp": ways.tcp, "turn": ways.turn },
-        });
-        line.to_string()
-    } else {
-        format!(
-            "authloop listens at {origin}, relay at {}",
-            relay.join(", ")
-        )
-    };
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{line}")?;
-    stdout.flush()?;
-    Ok(())
+/// Where everything listens.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// As the world sees it.
+    pub origin: Origin,
+    /// The HTTP port.
+    pub listen: SocketAddr,
+    /// Where the relay is advertised, best first.
+    pub relay: Vec<SocketAddr>,
+    /// Where the HTTP port takes the legs' streams.
+    pub streams: StreamWays,
+}
+
+impl Ready {
+    /// One line on standard output; tests and scripts wait for it.
+    fn print(&self, json: bool) -> std::io::Result<()> {
+        let relay: Vec<String> = self.relay.iter().map(ToString::to_string).collect();
+        let line = if json {
+            let line = serde_json::json!({
+                "event": "listening",
+                "url": self.origin.as_str(),
+                "listen": self.listen,
+                "relay": relay.first(),
+                "relay_candidates": relay,
+                "streams": { "tcp": self.streams.tcp, "turn": self.streams.turn },
+            });
+            line.to_string()
+        } else {
+            let relay = relay.join(", ");
+            format!("authloop listens at {}, relay at {relay}", self.origin)
+        };
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{line}")?;
+        stdout.flush()
+    }
 }

@@ -1,8 +1,11 @@
 //! The end of the process: a signal asks for it, and everything gets a bounded time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+};
 
 use crate::shard::RelayHandle;
 
@@ -20,6 +23,20 @@ pub async fn requested() -> std::io::Result<()> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    Ok(())
+}
+
+/// Notifies at every SIGHUP.
+///
+/// # Errors
+/// When the system does not let signals be caught.
+pub fn on_hangup(notify: Arc<Notify>) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            notify.notify_one();
+        }
+    });
     Ok(())
 }
 

@@ -315,6 +315,36 @@ async fn a_self_signed_certificate_serves_a_local_network() {
 }
 
 #[tokio::test]
+async fn sighup_has_the_certificates_files_read_and_ends_nothing() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let cert = file("cert.pem", made.cert.pem());
+    let key = file("key.pem", made.signing_key.serialize_pem());
+    let mut server = Server::start(&["--tls-cert", &cert, "--tls-key", &key]).await;
+
+    let id = server.process.id().unwrap().to_string();
+    let kill = Command::new("kill").args(["-HUP", &id]).status().await;
+    assert!(kill.unwrap().success());
+
+    let mut log = BufReader::new(server.process.stderr.as_mut().unwrap()).lines();
+    let noticed = async {
+        while let Some(line) = log.next_line().await.unwrap() {
+            if line.contains("the certificate's files have not changed") {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(timeout(SOON, noticed).await.unwrap(), "it ended");
+    assert_eq!(server.get("/livez").await.status(), 200);
+}
+
+#[tokio::test]
 async fn api_keys_come_from_the_environment() {
     let mut command = authloop(&FREE_PORTS);
     command.env(

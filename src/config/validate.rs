@@ -12,7 +12,7 @@ use authloop_signaling::{ApiKeys, ClusterSettings, Viewer, origin::Origin};
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
-use super::{Config, ConfigError, LogFormat, Tls, face, streams};
+use super::{Bounds, Config, ConfigError, LogFormat, Tls, face, streams};
 use crate::{
     audit::{self, AuditSettings},
     cli::RawConfig,
@@ -84,6 +84,7 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
             Some(_) => return Err(invalid("log_format", "must be `text` or `json`")),
         },
         json,
+        bounds: Bounds::default(),
     })
 }
 

@@ -1,0 +1,18 @@
+//! Times that are no options, but that tests shorten.
+
+use std::time::Duration;
+
+/// How patient the server is.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Between two looks at the certificate's files.
+    pub certificate_looks: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            certificate_looks: Duration::from_secs(5),
+        }
+    }
+}

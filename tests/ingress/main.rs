@@ -1,0 +1,10 @@
+//! The HTTP port as the internet meets it: its certificate, its patience, its bounds.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod reload;
+mod support;

@@ -1,0 +1,168 @@
+//! A server inside the test, with its patience cut short, and clients that see its TLS.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use authloop::{
+    cli::{RawConfig, ServeArgs},
+    config::Config,
+    serve::{Ready, serve_until},
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// Past this a test has failed; nothing waits for it to pass.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// A server that ends with the test.
+pub struct Server {
+    pub ready: Ready,
+    pub hangup: Arc<Notify>,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+pub fn text(value: &str) -> Option<String> {
+    Some(value.to_owned())
+}
+
+/// The configuration on free ports.
+pub fn config(options: RawConfig) -> Config {
+    let free = || text("127.0.0.1:0");
+    let args = ServeArgs {
+        options: RawConfig {
+            listen: options.listen.clone().or_else(free),
+            relay_listen: free(),
+            ..options
+        },
+        ..ServeArgs::default()
+    };
+    Config::load(&args, []).unwrap()
+}
+
+impl Server {
+    pub async fn start(config: Config) -> Self {
+        let (ready_tx, ready) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let hangup = Arc::new(Notify::new());
+        let tell = |ready: &Ready| {
+            let _ = ready_tx.send(ready.clone());
+            Ok(())
+        };
+        let until = async {
+            let _ = stopped.await;
+        };
+        let task = tokio::spawn({
+            let hangup = hangup.clone();
+            async move { serve_until(config, tell, hangup, until).await }
+        });
+        let Ok(ready) = timeout(SOON, ready).await.expect("never ready") else {
+            panic!("{:#}", task.await.unwrap().unwrap_err());
+        };
+        Self {
+            ready,
+            hangup,
+            stop: Some(stop),
+            task,
+        }
+    }
+
+    pub async fn end(mut self) {
+        drop(self.stop.take());
+        timeout(SOON, self.task).await.unwrap().unwrap().unwrap();
+    }
+
+    pub async fn tcp(&self) -> TcpStream {
+        TcpStream::connect(self.ready.listen).await.unwrap()
+    }
+
+    /// A metric's value; `name` with its labels.
+    pub async fn metric(&self, roots: &RootCertStore, name: &str) -> Option<i64> {
+        let answer = get(tls(self, roots, &[]).await.unwrap(), "/metrics").await;
+        let value = answer.lines().find_map(|line| line.strip_prefix(name))?;
+        value.trim().parse().ok()
+    }
+}
+
+/// Trust in certificates given in PEM.
+pub fn roots(pems: &[&str]) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    for pem in pems {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        roots.add(der).unwrap();
+    }
+    roots
+}
+
+/// A TLS connection to `relay.example` that offers these protocols.
+pub async fn tls(
+    server: &Server,
+    roots: &RootCertStore,
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    tls_to(server.ready.listen, roots, alpn).await
+}
+
+pub async fn tls_to(
+    at: SocketAddr,
+    roots: &RootCertStore,
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots.clone())
+        .with_no_client_auth();
+    client.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let name = ServerName::try_from("relay.example").unwrap();
+    let tcp = TcpStream::connect(at).await?;
+    let connect = TlsConnector::from(Arc::new(client)).connect(name, tcp);
+    timeout(SOON, connect).await.expect("no handshake")
+}
+
+/// The certificate that the server showed.
+pub fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
+    let chain = stream.get_ref().1.peer_certificates().unwrap();
+    chain[0].clone().into_owned()
+}
+
+/// One request on a connection that ends with it; the whole answer.
+pub async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> String {
+    let request =
+        format!("GET {path} HTTP/1.1\r\nhost: relay.example\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    rest(stream).await
+}
+
+/// All that comes until the server ends the connection, however it does.
+pub async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
+    let mut bytes = Vec::new();
+    // Whoever is cut may see a reset, or TLS without a farewell.
+    let _ = timeout(SOON, stream.read_to_end(&mut bytes))
+        .await
+        .expect("the connection stays");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Asks again and again until the answer is there.
+pub async fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) -> T {
+    let asking = async {
+        loop {
+            if let Some(found) = ask().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, asking).await.expect("it never came")
+}
