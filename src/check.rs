@@ -9,7 +9,7 @@ use authloop_signaling::{Cluster, ClusterSettings, Scope, Viewer, origin::Origin
 
 use crate::{
     audit::{self, AuditSettings},
-    config::{Config, Streams, Tls},
+    config::{Acme, Config, Streams, Tls},
     tls::{self, Pair},
 };
 
@@ -140,7 +140,7 @@ fn public_origin(config: &Config) -> Finding {
     }
     bad(format!(
         "links would start with {origin}, where browsers withhold the cryptography that the page \
-         needs; fix: --tls self-signed, --tls files, or a TLS proxy and --public-origin https://…"
+         needs; fix: --tls acme, --tls files, --tls self-signed, or a TLS proxy and --public-origin https://…"
     ))
 }
 
@@ -158,6 +158,7 @@ fn certificate(config: &Config) -> Vec<Finding> {
                 "the certificate will be made at the start, and browsers will ask about it",
             )];
         }
+        Tls::Acme(acme) => return acme_findings(config, acme),
         Tls::Files { cert, key } => tls::read_files(cert, key),
     };
     let pair = match pair {
@@ -171,6 +172,33 @@ fn certificate(config: &Config) -> Vec<Finding> {
     let mut findings = vec![good("the certificate and the key work together")];
     findings.push(days_left(&pair, tls::unix_now()));
     findings.extend(names(&pair, config));
+    findings
+}
+
+fn acme_findings(config: &Config, acme: &Acme) -> Vec<Finding> {
+    let now = tls::unix_now();
+    let (domain, directory) = (&acme.domain, &acme.directory);
+    let mut findings = match tls::read_cache(acme, now) {
+        Some(pair) => vec![days_left(&pair, now)],
+        None => vec![good(format!(
+            "a certificate for {domain} will be asked for at {directory}, and browsers will be \
+             shown a self-signed one until then"
+        ))],
+    };
+    // RFC 8737 §3.
+    if config.listen.port() != 443 {
+        findings.push(doubtful(format!(
+            "the authority will come to {domain} at port 443, but the server listens at {}; fix: \
+             --listen with port 443, or forward TCP 443 to it",
+            config.listen
+        )));
+    }
+    if config.cluster.is_some() {
+        findings.push(doubtful(
+            "several servers of one name each ask for a certificate, and the authority may come to \
+             another than asked; fix: --tls files with one certificate for all",
+        ));
+    }
     findings
 }
 

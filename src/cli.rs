@@ -172,7 +172,7 @@ pub struct RawConfig {
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
     pub trusted_proxies: Option<Vec<String>>,
-    /// `off`, `self-signed` or `files` [default: off].
+    /// `off`, `self-signed`, `files` or `acme` [default: off].
     #[arg(long, value_name = "MODE")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub tls: Option<String>,
@@ -184,6 +184,27 @@ pub struct RawConfig {
     #[arg(long, value_name = "FILE")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub tls_key: Option<String>,
+    /// Directory of the ACME server that issues the certificate for the public origin's host, for
+    /// `--tls acme` [default: Let's Encrypt's].
+    #[arg(long, value_name = "URL")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub acme_directory: Option<String>,
+    /// Mail addresses for its account, which the authority may write to.
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
+    pub acme_contact: Option<Vec<String>>,
+    /// Folder, its owner's only, for the account's key and the certificates.
+    #[arg(long, value_name = "FOLDER")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub acme_cache: Option<String>,
+    /// Root certificate in PEM of a private directory's HTTPS, instead of the system's roots.
+    #[arg(long, value_name = "FILE")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub acme_ca_file: Option<String>,
+    /// `true` says that you agree to the authority's terms of service; `--tls acme` needs it.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub acme_agree_tos: Option<String>,
     /// Sessions that may be open at once [default: 20000].
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ mod bounds;
 mod face;
 mod sources;
 mod streams;
+mod tls;
 mod validate;
 
 use std::{
@@ -19,6 +20,7 @@ use crate::{audit::AuditSettings, cli::ServeArgs};
 
 pub use bounds::Bounds;
 pub use streams::{StreamWays, Streams};
+pub use tls::{Acme, Tls};
 
 /// Everything the server needs to know, checked.
 #[derive(Clone, Debug)]
@@ -67,22 +69,6 @@ pub struct Config {
     pub json: bool,
     /// How patient the server is.
     pub bounds: Bounds,
-}
-
-/// How HTTP is protected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tls {
-    /// It is not; a proxy does it, or it is loopback.
-    Off,
-    /// By a certificate made at the start, for a local network.
-    SelfSigned,
-    /// By these PEM files.
-    Files {
-        /// The certificate chain.
-        cert: PathBuf,
-        /// The private key.
-        key: PathBuf,
-    },
 }
 
 /// How log lines look.

@@ -191,6 +191,7 @@ async fn run_http(
         Some(rustls) => {
             let plain = Sniff::before_tls(DefaultAcceptor::new(), streams.clone());
             let acceptor = RustlsAcceptor::new(rustls).acceptor(plain);
+            let acceptor = tls::EndChallenges(acceptor);
             let acceptor = Sniff::new(acceptor, streams);
             server.acceptor(acceptor).serve(service).await
         }

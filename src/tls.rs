@@ -1,6 +1,8 @@
 //! TLS by rustls with the ring provider.
 
+mod acme;
 mod certificates;
+mod ending;
 mod files;
 mod pair;
 
@@ -12,12 +14,15 @@ use rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 use tokio::sync::Notify;
 
 use crate::{
-    config::{Config, Tls},
+    config::{Acme, Config, Tls},
     metrics::TlsMetrics,
 };
+use acme::Keeper;
 use certificates::{Certificates, Source};
+use ending::ACME_TLS;
 use files::Files;
 
+pub(crate) use ending::EndChallenges;
 #[cfg(test)]
 pub(crate) use pair::tests;
 pub(crate) use pair::{Pair, unix_now};
@@ -27,7 +32,14 @@ pub(crate) struct Port {
     /// For the acceptor.
     pub(crate) rustls: RustlsConfig,
     certificates: Certificates,
-    files: Option<Files>,
+    renewal: Renewal,
+}
+
+/// Where the next certificate comes from.
+enum Renewal {
+    Nowhere,
+    Files(Files),
+    Acme(Box<Keeper>),
 }
 
 impl Port {
@@ -40,34 +52,56 @@ impl Port {
         bound: SocketAddr,
         metrics: TlsMetrics,
     ) -> anyhow::Result<Option<Self>> {
-        let (source, pair, files) = match &config.tls {
+        let (certificates, renewal) = match &config.tls {
             Tls::Off => return Ok(None),
-            Tls::SelfSigned => (Source::SelfSigned, self_signed(config, bound)?, None),
+            Tls::SelfSigned => {
+                let pair = self_signed(config, bound)?;
+                let certificates = Certificates::new(&pair, Source::SelfSigned, metrics);
+                (certificates, Renewal::Nowhere)
+            }
             Tls::Files { cert, key } => {
                 let (files, pair) = Files::read(cert, key)?;
-                (Source::Files, pair, Some(files))
+                let certificates = Certificates::new(&pair, Source::Files, metrics);
+                (certificates, Renewal::Files(files))
+            }
+            Tls::Acme(acme) => {
+                let keeper = Keeper::new(acme, config.bounds.acme_backoff);
+                let certificates = match keeper.current() {
+                    Some(pair) => Certificates::new(pair, Source::Acme, metrics),
+                    None => Certificates::placeholder(&self_signed(config, bound)?, metrics),
+                };
+                (certificates, Renewal::Acme(Box::new(keeper)))
             }
         };
-        let certificates = Certificates::new(&pair, source, metrics);
         let mut server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(certificates.clone()));
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if matches!(renewal, Renewal::Acme(_)) {
+            server.alpn_protocols.push(ACME_TLS.to_vec());
+        }
         Ok(Some(Self {
             rustls: RustlsConfig::from_config(Arc::new(server)),
             certificates,
-            files,
+            renewal,
         }))
     }
 
-    /// Replaces the certificate whenever there is a new one, for ever.
+    /// Replaces the certificate whenever there is a new one, for ever. Files are looked at so
+    /// often, and `at_once` when told.
     pub(crate) async fn renew(self, every: Duration, at_once: Arc<Notify>) {
-        match self.files {
-            Some(files) => files.follow(self.certificates, every, at_once).await,
-            None => std::future::pending().await,
+        match self.renewal {
+            Renewal::Files(files) => files.follow(self.certificates, every, at_once).await,
+            Renewal::Acme(keeper) => keeper.keep(self.certificates).await,
+            Renewal::Nowhere => std::future::pending().await,
         }
     }
+}
+
+/// The certificate that an earlier start left, if browsers would take it. `now` in seconds since 1970.
+pub(crate) fn read_cache(acme: &Acme, now: i64) -> Option<Pair> {
+    acme::usable(&acme::Cache::new(acme), acme, now)
 }
 
 /// The pair that the files hold.

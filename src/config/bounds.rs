@@ -7,12 +7,15 @@ use std::time::Duration;
 pub struct Bounds {
     /// Between two looks at the certificate's files.
     pub certificate_looks: Duration,
+    /// After a first order for a certificate that failed; each further failure waits longer.
+    pub acme_backoff: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         Self {
             certificate_looks: Duration::from_secs(5),
+            acme_backoff: Duration::from_secs(120),
         }
     }
 }

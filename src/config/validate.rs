@@ -12,7 +12,7 @@ use authloop_signaling::{ApiKeys, ClusterSettings, Viewer, origin::Origin};
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
-use super::{Bounds, Config, ConfigError, LogFormat, Tls, face, streams};
+use super::{Bounds, Config, ConfigError, LogFormat, face, streams, tls};
 use crate::{
     audit::{self, AuditSettings},
     cli::RawConfig,
@@ -32,7 +32,7 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         "open_registration",
         raw.open_registration,
         false,
-        "true or false",
+        EXPECT_BOOL,
     )?;
     if !listen.ip().is_loopback() && api_keys.is_none() && !open {
         return Err(invalid(
@@ -43,7 +43,21 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
             ),
         ));
     }
-    let tls = tls(raw.tls.as_deref(), raw.tls_cert, raw.tls_key)?;
+    let public_origin = raw
+        .public_origin
+        .map(|text| origin("public_origin", &text))
+        .transpose()?;
+    let tls = tls::Raw {
+        mode: raw.tls,
+        cert: raw.tls_cert,
+        key: raw.tls_key,
+        directory: raw.acme_directory,
+        contact: raw.acme_contact,
+        cache: raw.acme_cache,
+        ca_file: raw.acme_ca_file,
+        agree_tos: raw.acme_agree_tos,
+    };
+    let tls = tls::parse(tls, public_origin.as_ref())?;
     let log = raw.log.unwrap_or_else(|| "info".to_owned());
     EnvFilter::try_new(&log)
         .map_err(|error| invalid("log", format!("is no log filter: {error}")))?;
@@ -54,13 +68,10 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         relay_advertise,
         relay_shards: within("relay_shards", raw.relay_shards, 1, 1..=MAX_SHARDS)?,
         streams: streams::parse(
-            parse_or("streams", raw.streams, true, "true or false")?,
+            parse_or("streams", raw.streams, true, EXPECT_BOOL)?,
             raw.streams_advertise,
         )?,
-        public_origin: raw
-            .public_origin
-            .map(|text| origin("public_origin", &text))
-            .transpose()?,
+        public_origin,
         viewer_origins: raw
             .viewer_origins
             .unwrap_or_default()
@@ -89,8 +100,9 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
 }
 
 const EXPECT_ADDR: &str = "an address and a port, as in 127.0.0.1:7443";
+pub(super) const EXPECT_BOOL: &str = "true or false";
 
-fn parse_or<T: FromStr>(
+pub(super) fn parse_or<T: FromStr>(
     key: &'static str,
     text: Option<String>,
     default: T,
@@ -278,31 +290,6 @@ fn audit(
         file,
         retain_days: retain_days.and_then(|days| days.try_into().ok()),
     }))
-}
-
-fn tls(mode: Option<&str>, cert: Option<String>, key: Option<String>) -> Result<Tls, ConfigError> {
-    match (mode, cert, key) {
-        (None | Some("off"), None, None) => Ok(Tls::Off),
-        (Some("self-signed"), None, None) => Ok(Tls::SelfSigned),
-        (None | Some("files"), Some(cert), Some(key)) => Ok(Tls::Files {
-            cert: readable("tls_cert", cert)?,
-            key: readable("tls_key", key)?,
-        }),
-        (None | Some("files"), _, _) => Err(invalid(
-            "tls",
-            "by files needs both `tls_cert` and `tls_key`",
-        )),
-        (Some("off" | "self-signed"), _, _) => Err(invalid(
-            "tls",
-            "must be `files` when `tls_cert` or `tls_key` is given",
-        )),
-        (Some(_), _, _) => Err(invalid("tls", "must be `off`, `self-signed` or `files`")),
-    }
-}
-
-fn readable(key: &'static str, path: String) -> Result<PathBuf, ConfigError> {
-    std::fs::File::open(&path).map_err(|error| invalid(key, format!("{path}: {error}")))?;
-    Ok(path.into())
 }
 
 fn viewer(folder: Option<String>) -> Result<Viewer, ConfigError> {

@@ -9,7 +9,7 @@ use super::make::Make;
 pub struct TlsMetrics {
     /// Seconds since 1970; 0 where there is no certificate.
     pub(crate) not_after: IntGauge,
-    /// By `source`: `files`, `self_signed`; and `result`: `shown`, `failed`.
+    /// By `source`: `files`, `self_signed`, `acme`; and `result`: `shown`, `failed`.
     updates: IntCounterVec,
 }
 
@@ -18,7 +18,7 @@ impl TlsMetrics {
         let metrics = Self {
             not_after: make.gauge(
                 "authloop_tls_certificate_not_after_seconds",
-                "When the certificate that is shown ends to be valid, in seconds since 1970; 0 without TLS.",
+                "When the certificate that is shown ends to be valid, in seconds since 1970; 0 where there is none yet.",
             )?,
             updates: make.counters(
                 "authloop_tls_certificate_updates_total",
@@ -27,7 +27,7 @@ impl TlsMetrics {
             )?,
         };
         // So that the first failure is seen as an increase.
-        for source in ["files", "self_signed"] {
+        for source in ["files", "self_signed", "acme"] {
             for result in ["shown", "failed"] {
                 metrics.updates.with_label_values(&[source, result]);
             }
