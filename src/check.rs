@@ -53,7 +53,9 @@ impl std::fmt::Display for Finding {
 #[must_use]
 pub fn check(config: &Config) -> Vec<Finding> {
     let mut findings = vec![good("the configuration is valid")];
-    findings.push(tcp_port(config.listen));
+    findings.push(tcp_port(config.listen, "HTTP", "--listen"));
+    let admin = config.admin_listen;
+    findings.extend(admin.map(|listen| tcp_port(listen, "operators", "--admin-listen")));
     findings.extend(udp_ports(config));
     findings.push(advertised(&config.relay_advertise));
     findings.push(streams(config));
@@ -67,11 +69,11 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn tcp_port(listen: SocketAddr) -> Finding {
+fn tcp_port(listen: SocketAddr, purpose: &str, flag: &str) -> Finding {
     match TcpListener::bind(listen) {
-        Ok(_) => good(format!("TCP {listen} is free for HTTP")),
+        Ok(_) => good(format!("TCP {listen} is free for {purpose}")),
         Err(error) => bad(format!(
-            "TCP {listen} cannot be had ({error}); fix: end what holds it, or give another --listen"
+            "TCP {listen} cannot be had ({error}); fix: end what holds it, or give another {flag}"
         )),
     }
 }

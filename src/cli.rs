@@ -105,6 +105,11 @@ pub struct RawConfig {
     #[arg(long, value_name = "IP:PORT")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
+    /// Address for `/livez`, `/readyz` and `/metrics` by plain HTTP, which are then nowhere else
+    /// [default: at the HTTP port].
+    #[arg(long, value_name = "IP:PORT")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub admin_listen: Option<String>,
     /// UDP address of the relay; port 0 takes a free one [default: 0.0.0.0:3478].
     #[arg(long, value_name = "IP:PORT")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]

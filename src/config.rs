@@ -27,6 +27,8 @@ pub use tls::{Acme, Tls};
 pub struct Config {
     /// Where HTTP listens.
     pub listen: SocketAddr,
+    /// Where operators and orchestrators ask; `None` for the HTTP port.
+    pub admin_listen: Option<SocketAddr>,
     /// How HTTP is protected.
     pub tls: Tls,
     /// Where the relay listens; shard `n` on this port + n.

@@ -70,6 +70,9 @@ pub async fn serve_until(
 ) -> anyhow::Result<()> {
     let listener = listen(config.listen)?;
     let bound = listener.local_addr()?;
+    let admin_listener = config.admin_listen.map(listen).transpose()?;
+    let admin_bound = admin_listener.as_ref().map(TcpListener::local_addr);
+    let admin_bound = admin_bound.transpose()?;
     let metrics = Arc::new(Metrics::new()?);
     let tls = tls::Port::new(&config, bound, metrics.tls().clone())?;
     let rustls = tls.as_ref().map(|tls| tls.rustls.clone());
@@ -96,12 +99,21 @@ pub async fn serve_until(
     let events = tokio::spawn(pump_events(events, signaling.registry().clone()));
     let streams = Streams::new(relay.clone(), metrics.streams().clone());
     let let_in = (config.streams != config::Streams::Off).then(|| streams.clone());
-    let router = signaling.router().merge(admin::router(Admin {
+    let admin = admin::router(Admin {
         signaling: signaling.clone(),
         relay: relay.clone(),
         metrics,
         audit: log.clone(),
-    }));
+    });
+    let admin_handle = Handle::new();
+    let router = match admin_listener {
+        None => signaling.router().merge(admin),
+        Some(listener) => {
+            let serving = run_http(listener, None, None, admin, admin_handle.clone());
+            tokio::spawn(serving);
+            signaling.router()
+        }
+    };
     let handle = Handle::new();
     let mut http = tokio::spawn(run_http(listener, rustls, let_in, router, handle.clone()));
     let renewal = tls.map(|tls| tls.renew(config.bounds.certificate_looks, hangup));
@@ -109,6 +121,7 @@ pub async fn serve_until(
     ready(&Ready {
         origin,
         listen: bound,
+        admin: admin_bound,
         relay: candidates,
         streams: ways,
     })?;
@@ -135,6 +148,8 @@ pub async fn serve_until(
         tracing::warn!("some streams did not close in time");
     }
     http.await??;
+    // Last, so that operators see the end coming.
+    admin_handle.shutdown();
     events.abort();
     drop(watched);
     witness.server(ServerEvent::ServerStopped);
@@ -255,6 +270,8 @@ pub struct Ready {
     pub origin: Origin,
     /// The HTTP port.
     pub listen: SocketAddr,
+    /// The port of operators and orchestrators, where it is another one.
+    pub admin: Option<SocketAddr>,
     /// Where the relay is advertised, best first.
     pub relay: Vec<SocketAddr>,
     /// Where the HTTP port takes the legs' streams.
@@ -270,6 +287,7 @@ impl Ready {
                 "event": "listening",
                 "url": self.origin.as_str(),
                 "listen": self.listen,
+                "admin": self.admin,
                 "relay": relay.first(),
                 "relay_candidates": relay,
                 "streams": { "tcp": self.streams.tcp, "turn": self.streams.turn },

@@ -25,6 +25,7 @@ const MAX_SHARDS: usize = 64;
 
 pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError> {
     let listen = parse_or("listen", raw.listen, DEFAULT_LISTEN, EXPECT_ADDR)?;
+    let admin_listen = admin_listen(raw.admin_listen, listen)?;
     let relay_listen = parse_or("relay_listen", raw.relay_listen, DEFAULT_RELAY, EXPECT_ADDR)?;
     let relay_advertise = advertise(raw.relay_advertise, relay_listen)?;
     let api_keys = api_keys(raw.api_keys_file.as_deref(), raw.api_keys.as_deref())?;
@@ -63,6 +64,7 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         .map_err(|error| invalid("log", format!("is no log filter: {error}")))?;
     Ok(Config {
         listen,
+        admin_listen,
         tls,
         relay_listen,
         relay_advertise,
@@ -115,6 +117,25 @@ pub(super) fn parse_or<T: FromStr>(
             .parse()
             .map_err(|_| invalid(key, format!("must be {expected}, not `{text}`"))),
     }
+}
+
+fn admin_listen(
+    given: Option<String>,
+    listen: SocketAddr,
+) -> Result<Option<SocketAddr>, ConfigError> {
+    const KEY: &str = "admin_listen";
+    let Some(given) = given else {
+        return Ok(None);
+    };
+    let address = parse_or(KEY, Some(given), listen, EXPECT_ADDR)?;
+    let shared = address.port() == listen.port() && address.port() != 0;
+    if shared && (address.ip() == listen.ip() || listen.ip().is_unspecified()) {
+        return Err(invalid(
+            KEY,
+            format!("must be another port than that of `listen`, {listen}"),
+        ));
+    }
+    Ok(Some(address))
 }
 
 fn within(

@@ -23,7 +23,7 @@ const CASES = {
     ...balanced, viewerOrigins: ["https://view.example"], embedOrigins: ["https://app.example"],
     brand: { name: "Contoso", accent: "#003366", logo: { configMapName: "brand" } }, trustedProxies: ["10.0.0.1"], tls: { secretName: "tls" },
     streams: { advertise: ["turns:relay.example:8443"] }, ingress: { enabled: true, host: "relay.example", className: "nginx", tlsSecretName: "tls" },
-    networkPolicy: { httpFrom: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ingress" } } }] },
+    networkPolicy: { adminFrom: [{ podSelector: {} }], httpFrom: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ingress" } } }] },
     serviceMonitor: { enabled: true, labels: { release: "prometheus" } }, prometheusRule: { enabled: true }, dashboard: { enabled: true },
     image: { digest: `sha256:${"0".repeat(64)}` }, nodeSelector: { disk: "none" }, priorityClassName: "high", imagePullSecrets: [{ name: "pull" }],
     tolerations: [{ operator: "Exists" }], podAnnotations: { a: "b" }, podLabels: { c: "d" },
@@ -72,7 +72,7 @@ test("the pod has no privilege, no writable root and no token, and time to end",
 test("the relay is advertised where the pod is, or where the load balancer is", () => {
   assert.equal(pod("host network").hostNetwork, true);
   assert.deepEqual(env("host network").AUTHLOOP_RELAY_ADVERTISE, { fieldRef: { fieldPath: "status.hostIP" } });
-  assert.equal(kind("host network", "Service").length, 1);
+  assert.deepEqual(kind("host network", "Service").map((s) => s.metadata.name), ["demo", "demo-admin"]);
   assert.equal(kind("host network", "NetworkPolicy").length, 0, "it would not apply");
 
   assert.equal(pod("balanced").hostNetwork, undefined);
@@ -112,23 +112,27 @@ test("monitoring carries the same rules and dashboard under the job that they na
   assert.deepEqual(kind("everything", "PrometheusRule")[0].spec, yaml(`${DEPLOY}prometheus/rules.yml`));
   assert.deepEqual(JSON.parse(kind("everything", "ConfigMap")[0].data["authloop.json"]), JSON.parse(readFileSync(`${DEPLOY}grafana/dashboards/authloop.json`, "utf8")));
   const [monitor] = kind("everything", "ServiceMonitor");
-  const service = kind("everything", "Service").find((s) => s.metadata.name === "demo");
-  assert.equal(service.metadata.labels[monitor.spec.jobLabel], "authloop");
-  assert.equal(monitor.spec.endpoints[0].scheme, "https");
+  const services = kind("everything", "Service").filter((s) => s.spec.ports.some((p) => p.name === monitor.spec.endpoints[0].port));
+  assert.deepEqual(services.map((s) => [s.metadata.name, s.spec.type]), [["demo-admin", "ClusterIP"]], "scraped once, and only from within");
+  assert.equal(services[0].metadata.labels[monitor.spec.jobLabel], "authloop");
+  for (const probe of ["startupProbe", "readinessProbe", "livenessProbe"]) {
+    assert.equal(pod("everything").containers[0][probe].httpGet.port, "admin", "plain HTTP, whatever TLS the public port has");
+  }
+  assert.equal(env("everything").AUTHLOOP_ADMIN_LISTEN, `0.0.0.0:${pod("everything").containers[0].ports.find((p) => p.name === "admin").containerPort}`);
   assert.equal(kind("balanced", "ServiceMonitor").length + kind("balanced", "PrometheusRule").length, 0);
 });
 
 test("the server takes the environment that the chart gives it", (t) => {
   const home = folder(t);
   writeFileSync(`${home}/api-keys`, "0123456789abcdef0123456789abcdef\n");
-  run("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=relay.example", "-keyout", `${home}/tls.key`, "-out", `${home}/tls.crt`]);
+  run("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=relay.example", "-addext", "subjectAltName=DNS:relay.example", "-keyout", `${home}/tls.key`, "-out", `${home}/tls.crt`]);
   writeFileSync(`${home}/logo.svg`, '<svg xmlns="http://www.w3.org/2000/svg"/>');
   for (const name of ["host network", "balanced", "everything", "open"]) {
     const given = Object.entries(env(name)).map(([key, value]) => {
       if (typeof value !== "string") return [key, "127.0.0.1"];
       return [key, value.replace(/^\/run\/authloop\/(keys|tls|brand)/, home)];
     });
-    const said = run(AUTHLOOP, ["check", "--listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"], { env: { PATH: process.env.PATH, ...Object.fromEntries(given) } });
+    const said = run(AUTHLOOP, ["check", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"], { env: { PATH: process.env.PATH, ...Object.fromEntries(given) } });
     assert.match(said, /^ok {4}the configuration is valid$/m, name);
   }
 });

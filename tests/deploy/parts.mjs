@@ -47,15 +47,15 @@ export class Server extends Part {
   /** `wrapper`: a command that runs it. */
   static async start(t, wrapper = []) {
     assert.ok(existsSync(AUTHLOOP), `${AUTHLOOP} is missing: cargo build -p authloop`);
-    const [file, ...args] = [...wrapper, AUTHLOOP, "serve", "--json", "--listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"];
+    const [file, ...args] = [...wrapper, AUTHLOOP, "serve", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"];
     const server = new Server("server", file, args, { group: wrapper.length > 0 });
     t.after(() => server.stop());
-    const { listen } = await server.event((e) => e.event === "listening", "the start");
-    return Object.assign(server, { listen, url: `http://${listen}` });
+    const { listen, admin } = await server.event((e) => e.event === "listening", "the start");
+    return Object.assign(server, { listen, admin, url: `http://${listen}` });
   }
 
   async metrics() {
-    return (await fetch(`${this.url}/metrics`)).text();
+    return (await fetch(`http://${this.admin}/metrics`)).text();
   }
 }
 

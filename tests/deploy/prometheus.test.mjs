@@ -71,7 +71,7 @@ test("a real Prometheus scrapes a real server, loads the rules, and answers the 
   const config = read(`${DEPLOY}prometheus/prometheus.yml`)
     .replaceAll(/(scrape|evaluation)_interval: 15s/g, "$1_interval: 1s")
     .replace("[rules.yml]", `["${home}/rules.yml"]`)
-    .replace("authloop:7443", server.listen);
+    .replace("authloop:7444", server.admin);
   writeFileSync(`${home}/prometheus.yml`, config);
   writeFileSync(`${home}/rules.yml`, rules.replaceAll("interval: 30s", "interval: 1s"));
   const port = await freePort();

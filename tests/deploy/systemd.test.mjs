@@ -64,7 +64,7 @@ test("a whole handoff makes no system call and no socket that the unit forbids",
 });
 
 test("the server takes the example's configuration", () => {
-  const said = run(AUTHLOOP, ["check", "--config", `${UNITS}authloop.toml`, "--listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"]);
+  const said = run(AUTHLOOP, ["check", "--config", `${UNITS}authloop.toml`, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"]);
   assert.match(said, /^ok {4}the configuration is valid$/m);
   assert.match(said, /links will start with https:\/\/relay\.example$/m);
 });

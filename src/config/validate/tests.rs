@@ -44,6 +44,20 @@ fn every_refusal_names_its_key() {
             },
         ),
         (
+            "admin_listen",
+            RawConfig {
+                admin_listen: text("7444"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "admin_listen",
+            RawConfig {
+                admin_listen: text("127.0.0.1:7443"),
+                ..RawConfig::default()
+            },
+        ),
+        (
             "relay_listen",
             RawConfig {
                 relay_listen: text("3478"),
