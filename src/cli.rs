@@ -173,8 +173,8 @@ pub struct RawConfig {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub open_registration: Option<String>,
-    /// Proxies whose X-Forwarded-For is believed.
-    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    /// Proxies whose X-Forwarded-For is believed: addresses, or networks as in 10.0.0.0/8.
+    #[arg(long, value_name = "IP[/BITS]", value_delimiter = ',')]
     #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
     pub trusted_proxies: Option<Vec<String>>,
     /// `off`, `self-signed`, `files` or `acme` [default: off].

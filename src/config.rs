@@ -15,6 +15,7 @@ use std::{
 };
 
 use authloop_signaling::{ApiKeys, Brand, ClusterSettings, Viewer, origin::Origin};
+use ipnet::IpNet;
 
 use crate::{audit::AuditSettings, cli::ServeArgs};
 
@@ -52,7 +53,7 @@ pub struct Config {
     /// The file they came from, which is read again when it changes.
     pub api_keys_file: Option<PathBuf>,
     /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<IpNet>,
     /// Sessions that may be open at once.
     pub max_sessions: usize,
     /// How long an ended session is remembered, here and in Redis.

@@ -10,6 +10,7 @@ use axum::{
     http::{Extensions, HeaderMap},
 };
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
+use ipnet::IpNet;
 
 use crate::settings::Rates;
 
@@ -49,15 +50,16 @@ impl Limits {
 
 impl ClientAddr {
     /// The nearest address that is not a trusted proxy's.
-    pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap, proxies: &[IpAddr]) -> Self {
+    pub(crate) fn of(extensions: &Extensions, headers: &HeaderMap, proxies: &[IpNet]) -> Self {
         let peer = extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
         Self::behind(peer.to_canonical(), headers, proxies)
     }
 
-    fn behind(peer: IpAddr, headers: &HeaderMap, proxies: &[IpAddr]) -> Self {
-        if !proxies.contains(&peer) {
+    fn behind(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> Self {
+        let is_proxy = |address: &IpAddr| proxies.iter().any(|net| net.contains(address));
+        if !is_proxy(&peer) {
             return Self::whole(peer);
         }
         let mut nearest = peer;
@@ -72,7 +74,7 @@ impl ClientAddr {
                 break;
             };
             nearest = address.to_canonical();
-            if !proxies.contains(&nearest) {
+            if !is_proxy(&nearest) {
                 break;
             }
         }
@@ -119,10 +121,28 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn net(text: &str) -> IpNet {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_network_of_proxies_is_believed_as_each_of_them() {
+        let proxies = [net("10.0.0.0/8"), net("fd00::/8")];
+        let behind = |peer, hops| ClientAddr::behind(ip(peer), &forwarded(hops), &proxies);
+        for peer in ["10.255.0.1", "fd12::1"] {
+            let client = behind(peer, "6.6.6.6, 203.0.113.7, 10.1.2.3");
+            assert_eq!(client, ClientAddr(ip("203.0.113.7")), "{peer}");
+        }
+        for peer in ["11.0.0.1", "fe80::1"] {
+            let client = behind(peer, "203.0.113.7");
+            assert_eq!(client, ClientAddr::whole(ip(peer)), "{peer}");
+        }
+    }
+
     #[test]
     fn believes_only_trusted_proxies() {
         let headers = forwarded("6.6.6.6, 203.0.113.7, 10.0.0.2");
-        let proxies = [ip("10.0.0.1"), ip("10.0.0.2")];
+        let proxies = [net("10.0.0.1/32"), net("10.0.0.2/32")];
         let client = ClientAddr::behind(ip("10.0.0.1"), &headers, &proxies);
         assert_eq!(client, ClientAddr(ip("203.0.113.7")));
         let direct = ClientAddr::behind(ip("198.51.100.1"), &headers, &proxies);
@@ -157,7 +177,7 @@ mod tests {
         #[test]
         fn never_panics(value in "[ -~]*") {
             let peer = ip("10.0.0.1");
-            let _ = ClientAddr::behind(peer, &forwarded(&value), &[peer]);
+            let _ = ClientAddr::behind(peer, &forwarded(&value), &[peer.into()]);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What signaling can be told; the root package fills it from flags, environment and file.
 
-use std::{net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, time::Duration};
+
+use ipnet::IpNet;
 
 use crate::{api_keys::ApiKeys, brand::Brand, origin::Origin};
 
@@ -18,7 +20,7 @@ pub struct Settings {
     /// Who may register and end sessions; `None` lets anyone register.
     pub api_keys: Option<ApiKeys>,
     /// Proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<IpNet>,
     /// The registry's bounds.
     pub registry: RegistrySettings,
     /// The WebSockets' bounds.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use authloop_signaling::{ApiKeys, ClusterSettings, Viewer, origin::Origin};
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
@@ -84,7 +85,7 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         brand: face::brand(raw.brand_name, raw.brand_logo, raw.brand_accent)?,
         api_keys,
         api_keys_file: raw.api_keys_file.map(PathBuf::from),
-        trusted_proxies: addresses("trusted_proxies", raw.trusted_proxies.unwrap_or_default())?,
+        trusted_proxies: proxies(&raw.trusted_proxies.unwrap_or_default())?,
         max_sessions: within("max_sessions", raw.max_sessions, 20_000, 1..=10_000_000)?,
         remember_ended: remember_ended(raw.remember_ended)?,
         audit: audit(raw.audit_log, raw.audit_retain)?,
@@ -165,6 +166,38 @@ fn addresses(key: &'static str, texts: Vec<String>) -> Result<Vec<IpAddr>, Confi
                 .map_err(|_| invalid(key, format!("must be IP addresses; `{text}` is none")))
         })
         .collect()
+}
+
+/// Addresses, and networks of them.
+fn proxies(texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
+    texts.iter().map(|text| proxy(text)).collect()
+}
+
+fn proxy(text: &str) -> Result<IpNet, ConfigError> {
+    const KEY: &str = "trusted_proxies";
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.to_canonical().into());
+    }
+    let net: IpNet = text.parse().map_err(|_| {
+        let expected = "must be IP addresses or networks, as in 10.0.0.1 or 10.0.0.0/8";
+        invalid(KEY, format!("{expected}; `{text}` is none"))
+    })?;
+    if net.addr() != net.network() {
+        return Err(invalid(
+            KEY,
+            format!(
+                "has `{text}`, whose network is {}: say that, or one address",
+                net.trunc()
+            ),
+        ));
+    }
+    if net.prefix_len() == 0 {
+        return Err(invalid(
+            KEY,
+            format!("has `{text}`, so everyone could choose whose rate limit they spend"),
+        ));
+    }
+    Ok(net)
 }
 
 fn advertise(given: Option<Vec<String>>, listen: SocketAddr) -> Result<Vec<IpAddr>, ConfigError> {

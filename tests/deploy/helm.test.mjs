@@ -21,7 +21,7 @@ const CASES = {
   balanced,
   everything: {
     ...balanced, viewerOrigins: ["https://view.example"], embedOrigins: ["https://app.example"],
-    brand: { name: "Contoso", accent: "#003366", logo: { configMapName: "brand" } }, trustedProxies: ["10.0.0.1"], tls: { secretName: "tls" },
+    brand: { name: "Contoso", accent: "#003366", logo: { configMapName: "brand" } }, trustedProxies: ["10.0.0.1", "10.244.0.0/16"], tls: { secretName: "tls" },
     streams: { advertise: ["turns:relay.example:8443"] }, ingress: { enabled: true, host: "relay.example", className: "nginx", tlsSecretName: "tls" },
     networkPolicy: { adminFrom: [{ podSelector: {} }], httpFrom: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ingress" } } }] },
     serviceMonitor: { enabled: true, labels: { release: "prometheus" } }, prometheusRule: { enabled: true }, dashboard: { enabled: true },

@@ -32,6 +32,35 @@ fn listening_beyond_loopback_needs_keys_or_a_word() {
 }
 
 #[test]
+fn proxies_are_addresses_and_networks() {
+    let with = |list: &[&str]| RawConfig {
+        trusted_proxies: Some(list.iter().map(|&text| text.to_owned()).collect()),
+        ..RawConfig::default()
+    };
+    let given = ["10.0.0.1", "::ffff:10.0.0.2", "10.1.0.0/16", "fd00::/8"];
+    let config = validate(with(&given), false).unwrap();
+    let nets: Vec<String> = config
+        .trusted_proxies
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        nets,
+        ["10.0.0.1/32", "10.0.0.2/32", "10.1.0.0/16", "fd00::/8"]
+    );
+    for (bad, said) in [
+        ("10.0.0.1/8", "network is 10.0.0.0/8"),
+        ("10.0.0.0/33", "is none"),
+        ("proxy.example", "is none"),
+        ("0.0.0.0/0", "everyone"),
+        ("::/0", "everyone"),
+    ] {
+        let error = error(with(&[bad]));
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
 fn every_refusal_names_its_key() {
     let text = |value: &str| Some(value.to_owned());
     let list = |value: &str| Some(vec![value.to_owned()]);
