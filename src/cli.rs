@@ -210,6 +210,15 @@ pub struct RawConfig {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub acme_agree_tos: Option<String>,
+    /// Connections that may be open at once at the HTTP port [default: 65536].
+    #[arg(long, value_name = "N")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<String>,
+    /// Of them, those of one address that is no trusted proxy's; an IPv6 client is its /64
+    /// [default: 4096].
+    #[arg(long, value_name = "N")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_address: Option<String>,
     /// Sessions that may be open at once [default: 20000].
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]

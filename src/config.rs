@@ -54,6 +54,10 @@ pub struct Config {
     pub api_keys_file: Option<PathBuf>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Connections that may be open at once at the HTTP port, streams apart.
+    pub max_connections: usize,
+    /// Of them, those of one address that is no trusted proxy's.
+    pub max_connections_per_address: usize,
     /// Sessions that may be open at once.
     pub max_sessions: usize,
     /// How long an ended session is remembered, here and in Redis.

@@ -13,8 +13,10 @@ pub mod serve;
 pub mod shard;
 pub mod shutdown;
 
+mod ingress;
 mod logging;
 mod relay;
+mod slots;
 mod stream;
 mod tls;
 mod witness;

@@ -25,10 +25,12 @@ use make::Make;
 
 mod audit;
 mod cluster;
+mod connections;
 mod keys;
 mod make;
 mod tls;
 
+pub use connections::ConnectionMetrics;
 pub use tls::TlsMetrics;
 
 /// The label of sessions whose hosts said nothing of a wall.
@@ -59,6 +61,7 @@ pub struct Metrics {
     audit: AuditMetrics,
     streams: StreamMetrics,
     tls: TlsMetrics,
+    connections: ConnectionMetrics,
     /// Two scrapes at once must not both add the same difference.
     rendering: Mutex<()>,
 }
@@ -151,6 +154,7 @@ impl Metrics {
             audit: AuditMetrics::new(&make)?,
             streams: StreamMetrics::new(&make)?,
             tls: TlsMetrics::new(&make)?,
+            connections: ConnectionMetrics::new(&make)?,
             rendering: Mutex::new(()),
             registry: registry.clone(),
         };
@@ -169,6 +173,12 @@ impl Metrics {
     #[must_use]
     pub fn streams(&self) -> &StreamMetrics {
         &self.streams
+    }
+
+    /// What the HTTP port counts.
+    #[must_use]
+    pub fn connections(&self) -> &ConnectionMetrics {
+        &self.connections
     }
 
     /// What the certificate counts.

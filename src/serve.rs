@@ -5,36 +5,29 @@ use std::{
     io::Write as _,
     net::{SocketAddr, TcpListener},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context as _;
-use authloop_signaling::{Cluster, Settings, Signaling, origin::Origin};
-use axum::Router;
-use axum_server::{Handle, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
+use authloop_signaling::{Cluster, Settings, Signaling, origin::Origin, page};
+use axum_server::Handle;
 use futures_util::future::OptionFuture;
-use hyper_util::rt::TokioTimer;
 use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
     admin::{self, Admin},
     audit::{AuditLog, ServerEvent},
     config::{self, Config, StreamWays, Tls},
+    ingress::Ingress,
     keys::KeysFile,
     logging,
     metrics::Metrics,
     relay::{ShardRelay, pump_events},
     shard::{self, RelayConfig, RelayHandle},
     shutdown,
-    stream::{Sniff, Streams},
+    stream::Streams,
     tls,
     witness::Witness,
 };
-
-/// How long a client may take to send a request's headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most memory one connection's headers may take.
-const MAX_HEADERS: usize = 32 * 1024;
 
 /// Serves until a signal asks for the end.
 ///
@@ -102,20 +95,23 @@ pub async fn serve_until(
     let admin = admin::router(Admin {
         signaling: signaling.clone(),
         relay: relay.clone(),
-        metrics,
+        metrics: metrics.clone(),
         audit: log.clone(),
     });
     let admin_handle = Handle::new();
     let router = match admin_listener {
-        None => signaling.router().merge(admin),
+        None => signaling
+            .router()
+            .merge(page::strict_transport(admin, &origin)),
         Some(listener) => {
-            let serving = run_http(listener, None, None, admin, admin_handle.clone());
-            tokio::spawn(serving);
+            let ingress = Ingress::admin(&config, metrics.connections().clone());
+            tokio::spawn(ingress.serve(listener, admin, admin_handle.clone()));
             signaling.router()
         }
     };
     let handle = Handle::new();
-    let mut http = tokio::spawn(run_http(listener, rustls, let_in, router, handle.clone()));
+    let ingress = Ingress::public(&config, rustls, let_in, metrics.connections().clone());
+    let mut http = tokio::spawn(ingress.serve(listener, router, handle.clone()));
     let renewal = tls.map(|tls| tls.renew(config.bounds.certificate_looks, hangup));
     let renewal = tokio::spawn(OptionFuture::from(renewal));
     ready(&Ready {
@@ -188,43 +184,6 @@ fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-async fn run_http(
-    listener: TcpListener,
-    rustls: Option<axum_server::tls_rustls::RustlsConfig>,
-    streams: Option<Streams>,
-    router: Router,
-    handle: Handle<SocketAddr>,
-) -> std::io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let mut server = axum_server::from_tcp(listener)?.handle(handle);
-    limit(server.http_builder());
-    match rustls {
-        None => {
-            let acceptor = Sniff::new(DefaultAcceptor::new(), streams);
-            server.acceptor(acceptor).serve(service).await
-        }
-        Some(rustls) => {
-            let plain = Sniff::before_tls(DefaultAcceptor::new(), streams.clone());
-            let acceptor = RustlsAcceptor::new(rustls).acceptor(plain);
-            let acceptor = tls::EndChallenges(acceptor);
-            let acceptor = Sniff::new(acceptor, streams);
-            server.acceptor(acceptor).serve(service).await
-        }
-    }
-}
-
-fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEADERS);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(MAX_HEADERS as u32);
-}
-
 /// A server alone, or one of several that meet in Redis.
 async fn signaling(
     config: &Config,
@@ -251,6 +210,7 @@ fn settings(config: &Config, origin: Origin) -> Settings {
     settings.api_keys.clone_from(&config.api_keys);
     settings.trusted_proxies.clone_from(&config.trusted_proxies);
     settings.registry.max_sessions = config.max_sessions;
+    settings.request = config.bounds.request;
     settings.registry.remember = config.remember_ended;
     settings
 }

@@ -5,7 +5,6 @@
 
 mod bridge;
 mod meter;
-mod slots;
 mod sniff;
 
 use std::net::SocketAddr;
@@ -17,11 +16,19 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{metrics::StreamMetrics, shard::RelayHandle};
+use crate::{
+    metrics::StreamMetrics,
+    shard::RelayHandle,
+    slots::{Slot, Slots},
+};
 use meter::Meter;
-use slots::Slots;
 
 pub(crate) use sniff::Sniff;
+
+/// Streams at once; each costs a task and a UDP socket.
+const TOTAL: usize = 2048;
+/// Streams at once from one address: people behind one NAT share it.
+const PER_ADDRESS: usize = 64;
 
 /// What a stream speaks that is not HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +69,7 @@ impl Streams {
     pub(crate) fn new(relay: RelayHandle, metrics: StreamMetrics) -> Self {
         Self {
             relay,
-            slots: Slots::default(),
+            slots: Slots::new(TOTAL, PER_ADDRESS),
             metrics,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -100,9 +107,9 @@ impl Streams {
         self.metrics.accepted.with_label_values(&["http"]).inc();
     }
 
-    fn admit(&self, tcp: &TcpStream) -> Option<(SocketAddr, slots::Slot)> {
+    fn admit(&self, tcp: &TcpStream) -> Option<(SocketAddr, Slot)> {
         let client = tcp.peer_addr().ok()?;
-        let slot = self.slots.take(client.ip())?;
+        let slot = self.slots.take(client.ip()).ok()?;
         tcp.set_nodelay(true).ok()?;
         // What waits in the kernel cannot be dropped any more.
         let socket = socket2::SockRef::from(tcp);

@@ -47,7 +47,6 @@ use crate::{
 
 /// An invitation in base64url, and room for the rest of the body.
 const MAX_BODY: usize = MAX_INVITATION * 4 / 3 + 1024;
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn router(signaling: Signaling) -> Router {
     let rest = Router::new()
@@ -56,7 +55,7 @@ pub(crate) fn router(signaling: Signaling) -> Router {
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
-            REQUEST_TIMEOUT,
+            signaling.inner.settings.request,
         ));
     let sockets = Router::new()
         .route("/v1/sessions/{id}/host", get(host_socket))

@@ -121,7 +121,9 @@ impl Signaling {
     /// The sessions API, the WebSockets and the viewer page. It wants the peer's address
     /// (`into_make_service_with_connect_info::<SocketAddr>`) for its rate limits.
     pub fn router(&self) -> Router {
-        api::router(self.clone()).merge(page::router(&self.inner.settings, &self.inner.viewer))
+        let settings = &self.inner.settings;
+        let router = api::router(self.clone()).merge(page::router(settings, &self.inner.viewer));
+        page::strict_transport(router, &settings.public_origin)
     }
 
     /// The sessions.

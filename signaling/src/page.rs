@@ -17,6 +17,7 @@ use axum::{
 };
 use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256};
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::{
     error::{ApiError, Kind},
@@ -108,6 +109,19 @@ pub(crate) fn router(settings: &Settings, viewer: &Viewer) -> Router {
         headers: page_headers(settings),
     };
     Router::new().fallback_service(get(serve).with_state(Arc::new(page)))
+}
+
+/// Has browsers come by TLS only (RFC 6797), if that is how the world sees the server: every
+/// answer says so, since any may be a browser's first.
+pub fn strict_transport(router: Router, origin: &Origin) -> Router {
+    /// Two years.
+    const POLICY: HeaderValue = HeaderValue::from_static("max-age=63072000");
+    if !origin.is_secure() {
+        // RFC 6797 §7.2: not over plain HTTP.
+        return router;
+    }
+    let header = STRICT_TRANSPORT_SECURITY;
+    router.layer(SetResponseHeaderLayer::overriding(header, POLICY))
 }
 
 async fn serve(State(page): State<Arc<Page>>, request: Request) -> Response {
@@ -202,10 +216,6 @@ fn page_headers(settings: &Settings) -> HeaderMap {
         .collect();
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
-    }
-    if settings.public_origin.is_secure() {
-        let two_years = HeaderValue::from_static("max-age=63072000");
-        headers.insert(STRICT_TRANSPORT_SECURITY, two_years);
     }
     headers
 }

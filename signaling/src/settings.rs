@@ -27,6 +27,8 @@ pub struct Settings {
     pub sockets: SocketSettings,
     /// Rates per client address.
     pub rates: Rates,
+    /// How long a request to the sessions API may take, its body included.
+    pub request: Duration,
 }
 
 impl Settings {
@@ -43,6 +45,7 @@ impl Settings {
             registry: RegistrySettings::default(),
             sockets: SocketSettings::default(),
             rates: Rates::default(),
+            request: Duration::from_secs(10),
         }
     }
 }

@@ -9,6 +9,18 @@ pub struct Bounds {
     pub certificate_looks: Duration,
     /// After a first order for a certificate that failed; each further failure waits longer.
     pub acme_backoff: Duration,
+    /// From a connection to the first byte of what it speaks, through TLS.
+    pub greeting: Duration,
+    /// From there to the first request.
+    pub first_request: Duration,
+    /// For a request's headers in HTTP/1, and between two requests.
+    pub headers: Duration,
+    /// For a request to be read and answered.
+    pub request: Duration,
+    /// Between two pings on a connection in HTTP/2.
+    pub ping: Duration,
+    /// For their answer.
+    pub pong: Duration,
 }
 
 impl Default for Bounds {
@@ -16,6 +28,12 @@ impl Default for Bounds {
         Self {
             certificate_looks: Duration::from_secs(5),
             acme_backoff: Duration::from_secs(120),
+            greeting: Duration::from_secs(10),
+            first_request: Duration::from_secs(10),
+            headers: Duration::from_secs(10),
+            request: Duration::from_secs(10),
+            ping: Duration::from_secs(30),
+            pong: Duration::from_secs(10),
         }
     }
 }

@@ -86,6 +86,18 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         api_keys,
         api_keys_file: raw.api_keys_file.map(PathBuf::from),
         trusted_proxies: proxies(&raw.trusted_proxies.unwrap_or_default())?,
+        max_connections: within(
+            "max_connections",
+            raw.max_connections,
+            65_536,
+            1..=10_000_000,
+        )?,
+        max_connections_per_address: within(
+            "max_connections_per_address",
+            raw.max_connections_per_address,
+            4096,
+            1..=10_000_000,
+        )?,
         max_sessions: within("max_sessions", raw.max_sessions, 20_000, 1..=10_000_000)?,
         remember_ended: remember_ended(raw.remember_ended)?,
         audit: audit(raw.audit_log, raw.audit_retain)?,

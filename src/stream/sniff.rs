@@ -4,7 +4,6 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use axum_server::accept::Accept;
@@ -12,14 +11,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::{Proto, Streams, TcpPart};
 
-/// How long a client may take to say what it speaks.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// RFC 4571's length, and STUN's header up to the cookie's end.
 const ENOUGH: usize = 10;
 /// RFC 8489 §5.
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 
-/// Accepts as `A` does, then keeps the streams that are not HTTP's.
+/// Accepts as `A` does, then keeps the streams that are not HTTP's. It waits for ever for what a
+/// client speaks: whoever accepts by it has to know when to stop.
 #[derive(Clone, Debug)]
 pub(crate) struct Sniff<A> {
     inner: A,
@@ -83,7 +81,7 @@ where
             let Some(streams) = streams else {
                 return Ok((stream, service));
             };
-            match tokio::time::timeout(TIMEOUT, stream.sniff()).await?? {
+            match stream.sniff().await? {
                 None => {
                     if last {
                         streams.count_http();

@@ -18,7 +18,7 @@ function install(t, dropIns = []) {
   return `${home}/authloop.service`;
 }
 
-for (const dropIns of [[], ["https.conf"]]) {
+for (const dropIns of [[], ["https.conf"], ["acme.conf"]]) {
   test(`systemd takes the unit${dropIns.map((name) => ` with ${name}`)}, and rates its exposure 1.5 or better`, (t) => {
     const path = install(t, dropIns);
     run("systemd-analyze", ["verify", "--man=no", path]);

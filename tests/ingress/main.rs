@@ -7,5 +7,8 @@
 )]
 
 mod admin;
+mod http2;
+mod places;
 mod reload;
+mod slow;
 mod support;

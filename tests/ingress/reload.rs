@@ -1,66 +1,17 @@
 //! `--tls files` while its files change.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use authloop::cli::RawConfig;
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{Server, config, get, roots, shown, text, tls, until};
+use crate::support::{Files, Made, Server, get, roots, shown, tls, until};
 
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// A self-signed certificate for `relay.example`, and its key, in PEM.
-struct Made {
-    certificate: String,
-    key: String,
-}
-
-impl Made {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["relay.example".to_owned()]).unwrap();
-        Self {
-            certificate: params.self_signed(&key).unwrap().pem(),
-            key: key.serialize_pem(),
-        }
-    }
-
-    fn der(&self) -> CertificateDer<'static> {
-        CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()
-    }
-}
-
-struct Files(TempDir);
-
-impl Files {
-    fn holding(made: &Made) -> Self {
-        let files = Self(tempfile::tempdir().unwrap());
-        files.write(&made.certificate, &made.key);
-        files
-    }
-
-    fn write(&self, certificate: &str, key: &str) {
-        std::fs::write(self.path("cert.pem"), certificate).unwrap();
-        std::fs::write(self.path("key.pem"), key).unwrap();
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    async fn serve(&self, looks: Duration) -> Server {
-        let path = |name| text(self.path(name).to_str().unwrap());
-        let mut config = config(RawConfig {
-            tls_cert: path("cert.pem"),
-            tls_key: path("key.pem"),
-            ..RawConfig::default()
-        });
-        config.bounds.certificate_looks = looks;
-        Server::start(config).await
-    }
+async fn serve(files: &Files, looks: Duration) -> Server {
+    let mut config = files.config();
+    config.bounds.certificate_looks = looks;
+    Server::start(config).await
 }
 
 const SHOWN: &str = r#"authloop_tls_certificate_updates_total{result="shown",source="files"}"#;
@@ -71,7 +22,7 @@ async fn a_new_certificate_is_taken_up_without_touching_a_connection() {
     let (old, new) = (Made::new(), Made::new());
     let roots = roots(&[&old.certificate, &new.certificate]);
     let files = Files::holding(&old);
-    let server = files.serve(Duration::from_millis(20)).await;
+    let server = serve(&files, Duration::from_millis(20)).await;
     let mut open = tls(&server, &roots, &[]).await.unwrap();
     assert_eq!(shown(&open), old.der());
 
@@ -97,7 +48,7 @@ async fn a_broken_pair_is_counted_and_the_old_one_stays() {
     let (old, other) = (Made::new(), Made::new());
     let roots = roots(&[&old.certificate]);
     let files = Files::holding(&old);
-    let server = files.serve(Duration::from_millis(20)).await;
+    let server = serve(&files, Duration::from_millis(20)).await;
 
     files.write(&old.certificate, &other.key);
 
@@ -113,7 +64,7 @@ async fn a_hangup_has_the_files_read_at_once() {
     let (old, new) = (Made::new(), Made::new());
     let roots = roots(&[&old.certificate, &new.certificate]);
     let files = Files::holding(&old);
-    let server = files.serve(NEVER).await;
+    let server = serve(&files, NEVER).await;
 
     files.write(&new.certificate, &new.key);
     server.hangup.notify_one();

@@ -1,17 +1,19 @@
 //! A server inside the test, with its patience cut short, and clients that see its TLS.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use authloop::{
     cli::{RawConfig, ServeArgs},
     config::Config,
     serve::{Ready, serve_until},
 };
+use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
@@ -94,6 +96,58 @@ impl Server {
     }
 }
 
+/// A self-signed certificate for `relay.example`, and its key, in PEM.
+pub struct Made {
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Made {
+    pub fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["relay.example".to_owned()]).unwrap();
+        Self {
+            certificate: params.self_signed(&key).unwrap().pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    pub fn der(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()
+    }
+}
+
+/// A folder with `cert.pem` and `key.pem`.
+pub struct Files(TempDir);
+
+impl Files {
+    pub fn holding(made: &Made) -> Self {
+        let files = Self(tempfile::tempdir().unwrap());
+        files.write(&made.certificate, &made.key);
+        files
+    }
+
+    pub fn write(&self, certificate: &str, key: &str) {
+        std::fs::write(self.path("cert.pem"), certificate).unwrap();
+        std::fs::write(self.path("key.pem"), key).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A configuration with these files.
+    pub fn config(&self) -> Config {
+        let path = |name| text(self.path(name).to_str().unwrap());
+        config(RawConfig {
+            public_origin: text("https://relay.example"),
+            tls_cert: path("cert.pem"),
+            tls_key: path("key.pem"),
+            ..RawConfig::default()
+        })
+    }
+}
+
 /// Trust in certificates given in PEM.
 pub fn roots(pems: &[&str]) -> RootCertStore {
     let mut roots = RootCertStore::empty();
@@ -155,7 +209,7 @@ pub async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
 }
 
 /// Asks again and again until the answer is there.
-pub async fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) -> T {
+pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {
             if let Some(found) = ask().await {

@@ -55,6 +55,19 @@ async fn a_secure_origin_has_hsts_and_secure_sockets() {
         settings.public_origin = "https://relay.example".parse().unwrap();
     })
     .await;
+    for path in [
+        "/v1/sessions/nobody",
+        "/v1/sessions",
+        "/nowhere",
+        "/js/nothing.js",
+    ] {
+        let answer = get(&server, path).await;
+        assert_eq!(
+            header(&answer, "strict-transport-security"),
+            "max-age=63072000",
+            "{path}"
+        );
+    }
     let page = get(&server, "/").await;
     assert!(header(&page, "strict-transport-security").starts_with("max-age="));
     assert!(

@@ -220,6 +220,20 @@ fn every_refusal_names_its_key() {
             },
         ),
         (
+            "max_connections",
+            RawConfig {
+                max_connections: text("0"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "max_connections_per_address",
+            RawConfig {
+                max_connections_per_address: text("some"),
+                ..RawConfig::default()
+            },
+        ),
+        (
             "max_sessions",
             RawConfig {
                 max_sessions: text("many"),

@@ -110,14 +110,17 @@ async fn authorize(
         ready.context("the directory did not take up the challenge")?;
     }
     let unproven = format!("the authority could not validate {}", acme.domain);
-    match order.poll_ready(&PATIENCE).await {
-        Ok(OrderStatus::Ready | OrderStatus::Valid) => Ok(()),
-        Ok(_) => Err(match refusal(order).await {
-            Some(problem) => anyhow::Error::new(problem).context(unproven),
-            None => anyhow::Error::msg(unproven),
-        }),
-        Err(error) => Err(anyhow::Error::new(error).context(unproven)),
+    let outcome = order.poll_ready(&PATIENCE).await;
+    if let Ok(OrderStatus::Ready | OrderStatus::Valid) = outcome {
+        return Ok(());
     }
+    // The order's own error says no more than that a challenge failed.
+    let reason = match (refusal(order).await, outcome) {
+        (Some(problem), _) => anyhow::Error::new(problem),
+        (None, Err(error)) => anyhow::Error::new(error),
+        (None, Ok(status)) => anyhow::anyhow!("the order is {status:?}"),
+    };
+    Err(reason.context(unproven))
 }
 
 /// Why the authority was not content (RFC 8555 §8: a challenge's `error`).

@@ -1,0 +1,38 @@
+//! What the HTTP port counts before anyone speaks HTTP.
+
+use prometheus::{IntCounterVec, IntGauge};
+
+use super::make::Make;
+
+/// Connections at the HTTP port.
+#[derive(Clone, Debug)]
+pub struct ConnectionMetrics {
+    /// Those that hold a place.
+    pub(crate) open: IntGauge,
+    /// By `reason`: `total`, `address`, `slow`.
+    refused: IntCounterVec,
+}
+
+impl ConnectionMetrics {
+    pub(super) fn new(make: &Make<'_>) -> prometheus::Result<Self> {
+        let metrics = Self {
+            open: make.gauge(
+                "authloop_connections_open",
+                "Connections at the HTTP port and the operators', without streams that carry a leg's datagrams.",
+            )?,
+            refused: make.counters(
+                "authloop_connections_refused_total",
+                "Connections refused for lack of a place, or cut before they had said what they speak.",
+                &["reason"],
+            )?,
+        };
+        for reason in ["total", "address", "slow"] {
+            metrics.refused.with_label_values(&[reason]);
+        }
+        Ok(metrics)
+    }
+
+    pub(crate) fn refuse(&self, reason: &str) {
+        self.refused.with_label_values(&[reason]).inc();
+    }
+}
