@@ -114,6 +114,9 @@ pub async fn serve_until(
     let mut http = tokio::spawn(ingress.serve(listener, router, handle.clone()));
     let renewal = tls.map(|tls| tls.renew(config.bounds.certificate_looks, hangup));
     let renewal = tokio::spawn(OptionFuture::from(renewal));
+    // Before anyone learns where to come, or a first session may be in the log before the start.
+    let version = env!("CARGO_PKG_VERSION");
+    witness.server(ServerEvent::ServerStarted { version });
     ready(&Ready {
         origin,
         listen: bound,
@@ -121,8 +124,6 @@ pub async fn serve_until(
         relay: candidates,
         streams: ways,
     })?;
-    let version = env!("CARGO_PKG_VERSION");
-    witness.server(ServerEvent::ServerStarted { version });
 
     tokio::select! {
         ended = &mut http => return ended?.context("HTTP ended by itself"),
