@@ -105,8 +105,8 @@ pub struct RawConfig {
     #[arg(long, value_name = "IP:PORT")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
-    /// Address for `/livez`, `/readyz` and `/metrics` by plain HTTP, which are then nowhere else
-    /// [default: at the HTTP port].
+    /// Address for `/livez`, `/readyz`, `/metrics` and `/audit/head` by plain HTTP, which are then
+    /// nowhere else [default: at the HTTP port].
     #[arg(long, value_name = "IP:PORT")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub admin_listen: Option<String>,

@@ -228,7 +228,7 @@ async fn a_certificate_is_issued_and_found_again_at_the_next_start() {
 async fn it_is_renewed_before_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let ([port], ports) = (free_ports(), Ports::free());
-    let authority = Authority::start(folder.path(), ports, port, 6).await;
+    let authority = Authority::start(folder.path(), ports, port, 8).await;
     let roots = authority.roots().await;
     let server = Server::start(config(folder.path(), ports, port)).await;
     let first = issued(&server, &roots).await;

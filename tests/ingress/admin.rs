@@ -29,6 +29,8 @@ async fn operators_have_a_port_of_their_own_and_the_public_one_tells_nothing() {
         assert_eq!(status(&server, true, path).await, "200", "{path}");
         assert_eq!(status(&server, false, path).await, "404", "{path}");
     }
+    assert_eq!(status(&server, true, "/audit/head").await, "401");
+    assert_eq!(status(&server, false, "/audit/head").await, "404");
     assert_eq!(status(&server, false, "/").await, "200");
     assert_eq!(
         status(&server, true, "/").await,
