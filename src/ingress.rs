@@ -2,6 +2,7 @@
 //! may ask for at once.
 
 mod door;
+mod held;
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -62,13 +63,14 @@ impl Ingress {
                 slots: Slots::new(config.max_connections, config.max_connections_per_address),
                 proxies: config.trusted_proxies.clone().into(),
                 patience: config.bounds.greeting,
+                unread: config.bounds.unread,
                 metrics,
             },
             bounds: config.bounds.clone(),
         }
     }
 
-    /// The operators' port: plain HTTP, in a network where nobody should need bounds.
+    /// The operators' port: plain HTTP, with places of its own.
     pub(crate) fn admin(config: &Config, metrics: ConnectionMetrics) -> Self {
         Self::public(config, None, None, metrics)
     }

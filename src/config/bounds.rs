@@ -17,6 +17,8 @@ pub struct Bounds {
     pub headers: Duration,
     /// For a request to be read and answered.
     pub request: Duration,
+    /// For a client to read something of what waits for it.
+    pub unread: Duration,
     /// Between two pings on a connection in HTTP/2.
     pub ping: Duration,
     /// For their answer.
@@ -32,6 +34,7 @@ impl Default for Bounds {
             first_request: Duration::from_secs(10),
             headers: Duration::from_secs(10),
             request: Duration::from_secs(10),
+            unread: Duration::from_secs(30),
             ping: Duration::from_secs(30),
             pong: Duration::from_secs(10),
         }

@@ -1,21 +1,13 @@
 //! Who gets in at the HTTP port: no more than there are places for, and nobody who cannot make up
 //! their mind.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, pin::Pin, sync::Arc, time::Duration};
 
 use axum_server::accept::Accept;
 use ipnet::IpNet;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 
+use super::held::Held;
 use crate::{
     metrics::ConnectionMetrics,
     slots::{Full, Slot, Slots},
@@ -30,20 +22,16 @@ pub(super) struct Door<A> {
     pub(super) proxies: Arc<[IpNet]>,
     /// For TLS, and for a client's first bytes.
     pub(super) patience: Duration,
+    /// For a client to read something of what waits for it.
+    pub(super) unread: Duration,
     pub(super) metrics: ConnectionMetrics,
 }
 
-/// A connection that holds its place as long as it lives, also as a WebSocket.
+/// A place that is taken, and counted.
 #[derive(Debug)]
-pub(super) struct Held<S> {
-    inner: S,
-    _place: Place,
-}
-
-#[derive(Debug)]
-struct Place {
+pub(super) struct Place {
     _slot: Slot,
-    metrics: ConnectionMetrics,
+    pub(super) metrics: ConnectionMetrics,
 }
 
 impl Door<()> {
@@ -53,6 +41,7 @@ impl Door<()> {
             slots: self.slots,
             proxies: self.proxies,
             patience: self.patience,
+            unread: self.unread,
             metrics: self.metrics,
         }
     }
@@ -107,7 +96,8 @@ where
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let place = self.place(&stream);
         let accepted = place.map(|place| (place, self.inner.accept(stream, service)));
-        let (patience, metrics) = (self.patience, self.metrics.clone());
+        let (patience, unread) = (self.patience, self.unread);
+        let metrics = self.metrics.clone();
         Box::pin(async move {
             let (place, accepted) = accepted?;
             let Ok(accepted) = tokio::time::timeout(patience, accepted).await else {
@@ -115,51 +105,7 @@ where
                 return Err(io::ErrorKind::TimedOut.into());
             };
             let (stream, service) = accepted?;
-            let held = Held {
-                inner: stream,
-                _place: place,
-            };
-            Ok((held, service))
+            Ok((Held::new(stream, place, unread), service))
         })
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Held<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Held<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }

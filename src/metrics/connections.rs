@@ -9,7 +9,7 @@ use super::make::Make;
 pub struct ConnectionMetrics {
     /// Those that hold a place.
     pub(crate) open: IntGauge,
-    /// By `reason`: `total`, `address`, `slow`.
+    /// By `reason`: `total`, `address`, `slow`, `unread`.
     refused: IntCounterVec,
 }
 
@@ -22,11 +22,11 @@ impl ConnectionMetrics {
             )?,
             refused: make.counters(
                 "authloop_connections_refused_total",
-                "Connections refused for lack of a place, or cut before they had said what they speak.",
+                "Connections refused for lack of a place, cut before they had said what they speak, or for not reading.",
                 &["reason"],
             )?,
         };
-        for reason in ["total", "address", "slow"] {
+        for reason in ["total", "address", "slow", "unread"] {
             metrics.refused.with_label_values(&[reason]);
         }
         Ok(metrics)

@@ -6,9 +6,10 @@ use authloop::config::{Bounds, Config};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
+    time::timeout,
 };
 
-use crate::support::{Files, Made, Server, config, rest, roots, tls};
+use crate::support::{Files, Made, SOON, Server, config, get, rest, roots, tls};
 
 const HASTE: Duration = Duration::from_millis(500);
 
@@ -19,6 +20,7 @@ fn hasty(config: Config) -> Config {
             first_request: HASTE,
             headers: HASTE,
             request: HASTE,
+            unread: HASTE,
             ..Bounds::default()
         },
         ..config
@@ -115,10 +117,35 @@ async fn a_handshake_that_stalls_is_cut() {
 }
 
 #[tokio::test]
+async fn whoever_asks_and_does_not_read_is_cut() {
+    let made = Made::new();
+    let by_tls = Server::start(hasty(Files::holding(&made).config())).await;
+    let by_tcp = plain().await;
+    let trusted = roots(&[&made.certificate]);
+
+    ask_without_reading(tls(&by_tls, &trusted, &[]).await.unwrap()).await;
+    ask_without_reading(by_tcp.tcp().await).await;
+
+    let unread = r#"authloop_connections_refused_total{reason="unread"}"#;
+    assert_eq!(by_tls.metric(&trusted, unread).await, Some(1));
+    let metrics = get(by_tcp.tcp().await, "/metrics").await;
+    assert!(metrics.contains(&format!("{unread} 1")), "{metrics}");
+    by_tls.end().await;
+    by_tcp.end().await;
+}
+
+/// Asks for the page again and again, until the server ends the connection.
+async fn ask_without_reading(mut stream: impl AsyncWrite + Unpin) {
+    let request = b"GET / HTTP/1.1\r\nhost: relay.example\r\n\r\n".repeat(1000);
+    let asking = async { while stream.write_all(&request).await.is_ok() {} };
+    timeout(SOON, asking).await.expect("the connection stays");
+}
+
+#[tokio::test]
 async fn whoever_is_quick_is_served() {
     let server = plain().await;
     let stream: TcpStream = server.tcp().await;
-    let answer = crate::support::get(stream, "/livez").await;
+    let answer = get(stream, "/livez").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     server.end().await;
 }
