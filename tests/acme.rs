@@ -22,7 +22,7 @@ use std::{
 use authloop::{cli::RawConfig, config::Config};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{RootCertStore, pki_types::CertificateDer};
-use support::{SOON, Server, roots, shown, text, tls, until};
+use support::{SOON, Server, get, roots, shown, text, tls, until};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -208,6 +208,10 @@ async fn a_certificate_is_issued_and_found_again_at_the_next_start() {
     assert_eq!(server.metric(&roots, count).await, Some(1));
     let no_order = tls(&server, &roots, &["acme-tls/1"]).await;
     assert!(no_order.is_err(), "there is nothing to answer now");
+    // Not as an authority does, so there is a handshake; but nobody speaks HTTP by that protocol.
+    let ended = tls(&server, &roots, &["acme-tls/1", "x"]).await.unwrap();
+    assert_eq!(ended.get_ref().1.alpn_protocol(), Some(&b"acme-tls/1"[..]));
+    assert_eq!(get(ended, "/livez").await, "");
     let cache = folder.path().join("cache");
     assert_eq!(mode(&cache), 0o700);
     let files: Vec<_> = std::fs::read_dir(&cache).unwrap().collect();
