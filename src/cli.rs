@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::audit::chain::Hash;
+use crate::verify::VerifyPageArgs;
 
 /// The authloop server: signaling, the viewer page and the blind relay.
 #[derive(Debug, Parser)]
@@ -30,6 +31,10 @@ pub enum Command {
     /// Check audit logs.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Say whether a server serves the page that was published, byte for byte.
+    Verify(VerifyPageArgs),
+    /// List the files of this program's own page with their SHA-256, as `sha256sum` does.
+    Page,
 }
 
 /// What there is to do with audit logs.

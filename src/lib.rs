@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod serve;
 pub mod shard;
 pub mod shutdown;
+pub mod verify;
 
 mod ingress;
 mod logging;

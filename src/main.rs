@@ -4,11 +4,13 @@ use std::process::ExitCode;
 
 use authloop::{
     audit,
-    check::{self, Verdict},
+    check::{self, Finding, Verdict},
     cli::{AuditCommand, Cli, Command, KeysCommand, ServeArgs, VerifyArgs},
     config::Config,
     keys, serve,
+    verify::{self, VerifyPageArgs},
 };
+use authloop_signaling::page::Manifest;
 use clap::Parser as _;
 
 /// A configuration that cannot work, as with the command line's own errors.
@@ -20,6 +22,11 @@ fn main() -> ExitCode {
         Command::Check(args) => (args, true),
         Command::Audit(AuditCommand::Verify(args)) => return verify(&args),
         Command::Keys(KeysCommand::New(args)) => return outcome(keys::print_new(&args)),
+        Command::Verify(args) => return run_verify(&args),
+        Command::Page => {
+            print!("{}", Manifest::embedded());
+            return ExitCode::SUCCESS;
+        }
     };
     let config = match load(&args) {
         Ok(config) => config,
@@ -29,7 +36,7 @@ fn main() -> ExitCode {
         }
     };
     if only_check {
-        return print_findings(&config);
+        return print_findings(&check::check(&config));
     }
     outcome(run(config))
 }
@@ -51,9 +58,25 @@ fn verify(args: &VerifyArgs) -> ExitCode {
     }
 }
 
-fn print_findings(config: &Config) -> ExitCode {
-    let findings = check::check(config);
-    for finding in &findings {
+/// Exit codes: 0 for the published page, 1 for another, 2 when there was none to judge.
+fn run_verify(args: &VerifyPageArgs) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let findings = runtime
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(verify::verify(args)));
+    match findings {
+        Ok(findings) => print_findings(&findings),
+        Err(error) => {
+            eprintln!("authloop: {error:#}");
+            ExitCode::from(BAD_CONFIG)
+        }
+    }
+}
+
+fn print_findings(findings: &[Finding]) -> ExitCode {
+    for finding in findings {
         println!("{finding}");
     }
     if findings

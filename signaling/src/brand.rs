@@ -27,6 +27,34 @@ pub struct Brand {
     pub accent: Option<Accent>,
 }
 
+/// What a server's `brand/brand.json` says.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToldBrand {
+    /// The name on the page.
+    pub name: String,
+    /// The logo's path.
+    pub logo: Option<String>,
+    /// Origins that may frame the page.
+    pub embed: Vec<String>,
+}
+
+/// Whether this is a `brand/brand.css` that a server makes: nothing but an accent's colours, or
+/// nothing at all.
+#[must_use]
+pub fn is_brand_style(text: &str) -> bool {
+    let only_comment = |text: &str| {
+        let text = text.trim();
+        let inner = text
+            .strip_prefix("/*")
+            .and_then(|rest| rest.strip_suffix("*/"));
+        text.is_empty() || inner.is_some_and(|inner| !inner.contains("*/"))
+    };
+    let accent = text.find('#').and_then(|at| text.get(at..at + 7));
+    let accent = accent.and_then(|colour| colour.parse::<Accent>().ok());
+    only_comment(text) || accent.is_some_and(|accent| accent.style_sheet() == text)
+}
+
 /// One of the page's files.
 pub(crate) struct BrandFile {
     /// For example `brand/brand.json`.

@@ -1,5 +1,7 @@
 //! The viewer page: the same bytes for everyone, under a strict policy.
 
+mod manifest;
+
 use std::{borrow::Cow, collections::HashMap, path::PathBuf, sync::Arc};
 
 use axum::{
@@ -31,6 +33,8 @@ const PERMISSIONS: &str = "clipboard-read=(self), clipboard-write=(self), accele
     idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=(), payment=(), \
     picture-in-picture=(), publickey-credentials-create=(), publickey-credentials-get=(), \
     serial=(), storage-access=(), usb=(), xr-spatial-tracking=()";
+
+pub use manifest::{Manifest, ManifestError};
 
 const FOLDERS: [&str; 6] = ["js", "css", "vendor", "locales", "img", "brand"];
 
@@ -166,9 +170,10 @@ fn file_response(
     }
 }
 
-/// The content type of a path that may be the page's; `None` for any other, so that neither a
+/// The content type of a path that may be the page's, for example `js/main.js`; `None` for any other, so that neither a
 /// folder's tests nor anything outside it can be asked for.
-fn content_type(path: &str) -> Option<&'static str> {
+#[must_use]
+pub fn content_type(path: &str) -> Option<&'static str> {
     let plain = path.split('/').all(|part| {
         !part.is_empty()
             && !part.starts_with('.')
@@ -221,7 +226,13 @@ fn page_headers(settings: &Settings) -> HeaderMap {
 }
 
 fn content_security_policy(settings: &Settings) -> String {
-    let parents: Vec<&str> = settings.embed_origins.iter().map(Origin::as_str).collect();
+    policy(&settings.public_origin, &settings.embed_origins)
+}
+
+/// The page's `Content-Security-Policy` (W3C CSP Level 3) at this origin, with these parents.
+#[must_use]
+pub fn policy(public_origin: &Origin, embed_origins: &[Origin]) -> String {
+    let parents: Vec<&str> = embed_origins.iter().map(Origin::as_str).collect();
     let parents = match parents.as_slice() {
         [] => "'none'".to_owned(),
         parents => parents.join(" "),
@@ -231,7 +242,7 @@ fn content_security_policy(settings: &Settings) -> String {
          media-src 'self' blob: mediastream:; connect-src 'self' {}; font-src 'self'; \
          manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {parents}; \
          require-trusted-types-for 'script'",
-        settings.public_origin.web_socket()
+        public_origin.web_socket()
     )
 }
 
