@@ -17,16 +17,16 @@ export const PAGES = {
   "a button": `data:text/html,<title>form</title><body style="margin:0;font:16px sans-serif;height:100vh;overflow:hidden">${text}<div id="b" style="position:fixed;left:calc(50% - 90px);top:calc(50% - 22px);width:180px;height:44px;background:black"></div><script>${toggling('document.getElementById("b").style.background = on ? "white" : "black"')}</script>`,
 };
 
-/** The same eye for a video and for a canvas: looks at the middle pixel in every animation frame. */
+/** The same eye for a video and for a canvas: looks at one pixel in every animation frame, on the button but beside the pointer, which a VNC server paints. */
 function look(selector) {
   const screen = document.querySelector(selector);
   const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const white = () => {
     const [width, height] = [screen.videoWidth ?? screen.width, screen.videoHeight ?? screen.height];
-    context.drawImage(screen, width / 2, height / 2, 1, 1, 0, 0, 1, 1);
+    context.drawImage(screen, width / 2 + 60, height / 2, 1, 1, 0, 0, 1, 1);
     return context.getImageData(0, 0, 1, 1).data[0] > 127;
   };
-  const eye = (globalThis.eye = { pressedAt: null, was: false, photons: [] });
+  const eye = (globalThis.eye = { pressedAt: null, was: false, photons: [], white });
   addEventListener("pointerdown", () => Object.assign(eye, { was: white(), pressedAt: performance.now() }), { capture: true });
   const frame = () => {
     if (eye.pressedAt !== null && white() !== eye.was) {
@@ -61,7 +61,13 @@ export async function sideBySide({ rounds = ROUNDS, ways = [cdpJpeg, noVnc] } = 
     try {
       open.push(await authloop(url));
       for (const way of ways) open.push(await way(url, open[0].size));
-      for (const way of open) await way.page.evaluate(look, way.screen);
+      for (const way of open) {
+        await way.page.evaluate(look, way.screen);
+        await way.page.bringToFront();
+        // The window may be there before the page that it shows.
+        await way.page.waitForFunction(() => !globalThis.eye.white(), undefined, { polling: 50 });
+        await pause(SETTLE_MS);
+      }
       const bytes = open.map(() => 0);
       for (let i = -1; i < rounds; i++) {
         for (const [n, way] of open.entries()) {
