@@ -177,7 +177,7 @@ payload), ${quiet.frames} video frames, host ${quiet.hostCpuPercent}% and server
 
 The same page in a remote Chromium of each one's own, desktop, in interleaved rounds of this run. CDP: screencast frames (JPEG,
 quality 85) forwarded over a WebSocket as they come and drawn on a canvas. noVNC: Debian's novnc, websockify and TigerVNC,
-defaults. From pointerdown to the first animation frame in which the middle pixel had changed; the same eye for all. Bytes are what
+defaults. From pointerdown to the first animation frame in which a pixel near the middle had changed; the same eye for all. Bytes are what
 the user's device received from one click to the next, 0.7 s later: for authloop the refinements to a sharp picture are in it.
 
 | a click changes | way | n | p50 ms | p95 ms | kB a click |
