@@ -1,6 +1,6 @@
 //! What the encoding thread is to do next: the newest picture and pending wishes, one slot each.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::capture::CapturedFrame;
@@ -31,7 +31,7 @@ pub(super) struct Mailbox {
 impl Mailbox {
     /// Adds to the pending work; returns what `change` does.
     pub(super) fn update<T>(&self, change: impl FnOnce(&mut Work) -> T) -> T {
-        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut work = self.lock();
         let result = change(&mut work);
         drop(work);
         self.changed.notify_one();
@@ -41,48 +41,39 @@ impl Mailbox {
     /// Leaves what comes where it is until `at`, for a path that has no room yet; sooner if a new
     /// bitrate came, which is taken, or the end.
     pub(super) fn hold(&self, at: Instant) -> Option<u32> {
-        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        while work.bitrate.is_none() && !work.closed {
-            let left = at.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            (work, _) = self
-                .changed
-                .wait_timeout(work, left)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        work.bitrate.take()
+        let idle = |work: &mut Work| work.bitrate.is_none() && !work.closed;
+        self.wait_while(Some(at), idle).bitrate.take()
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        work.closed
+        self.lock().closed
     }
 
     /// Waits for work, at most until `deadline`; empty if that came first.
     pub(super) fn take(&self, deadline: Option<Instant>) -> Work {
-        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        while work.is_empty() {
-            let Some(deadline) = deadline else {
-                work = self
-                    .changed
-                    .wait(work)
-                    .unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            (work, _) = self
-                .changed
-                .wait_timeout(work, left)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        let mut work = self.wait_while(deadline, |work| work.is_empty());
         let closed = work.closed;
         let taken = std::mem::take(&mut *work);
         work.closed = closed;
         taken
+    }
+
+    fn wait_while(
+        &self,
+        deadline: Option<Instant>,
+        idle: impl FnMut(&mut Work) -> bool,
+    ) -> MutexGuard<'_, Work> {
+        let work = self.lock();
+        let Some(deadline) = deadline else {
+            let waited = self.changed.wait_while(work, idle);
+            return waited.unwrap_or_else(PoisonError::into_inner);
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waited = self.changed.wait_timeout_while(work, left, idle);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
