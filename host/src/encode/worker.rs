@@ -117,21 +117,20 @@ impl Worker {
         }
         self.counters.decoded(begun.elapsed());
         self.shown = Some((frame.captured, frame.received));
-        self.changed = self.new_blocks();
-        let now = Instant::now();
-        self.detail
-            .changed(self.changed, self.picture.blocks(), now);
-        self.refine_from(now);
+        self.weigh(Instant::now());
         self.send(Purpose::Change, frame.captured)
     }
 
-    /// How much the viewer has not got.
-    fn new_blocks(&self) -> usize {
-        if self.keyframe {
-            self.picture.blocks()
+    /// How much of the picture the viewer has not got, and what follows from that.
+    fn weigh(&mut self, now: Instant) {
+        let blocks = self.picture.blocks();
+        self.changed = if self.keyframe {
+            blocks
         } else {
             self.picture.changed_blocks(&self.sent)
-        }
+        };
+        self.detail.changed(self.changed, blocks, now);
+        self.refine_from(now);
     }
 
     /// A picture was sent coarsely, or at half the size: when to mend that.
@@ -148,11 +147,8 @@ impl Worker {
         let now = Instant::now();
         let at = captured + received.elapsed();
         if self.keyframe {
-            self.changed = self.new_blocks();
-            self.detail
-                .changed(self.changed, self.picture.blocks(), now);
-            // A keyframe is coarse, whatever was refined before.
-            self.refine_from(now);
+            // It is coarse, whatever was refined before.
+            self.weigh(now);
             return self.send(Purpose::Keyframe, at);
         }
         let Some((_, time)) = self.refine.filter(|(at, _)| *at <= now) else {
@@ -195,8 +191,10 @@ impl Worker {
                 if !half && !matches!(purpose, Purpose::Refinement(_)) {
                     self.detail.coded(new, frame.data.len());
                 }
-                self.changed = 0;
-                self.sent.clone_from(&self.picture);
+                // A refinement is of the picture that was sent already.
+                if std::mem::take(&mut self.changed) > 0 {
+                    self.sent.clone_from(&self.picture);
+                }
                 self.flow.coded(frame.data.len(), Instant::now());
                 self.keyframe = false;
                 self.last_sent = at;
