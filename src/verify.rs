@@ -28,6 +28,8 @@ use crate::check::{Finding, Verdict};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// More than any of the page's files has, in bytes.
 const MAX_FILE: usize = 4 * 1024 * 1024;
+/// Served at `/`; every manifest has it.
+const INDEX: &str = "index.html";
 
 /// Flags of `verify`.
 #[derive(Debug, Args)]
@@ -64,9 +66,9 @@ pub async fn verify(args: &VerifyPageArgs) -> anyhow::Result<Vec<Finding>> {
         http: client(args)?,
         origin,
     };
-    let mut findings = files(&server, &manifest).await?;
+    let (mut findings, index) = files(&server, &manifest).await?;
     let told = brand(&server, &mut findings).await?;
-    findings.push(headers(&server, &told).await?);
+    findings.push(headers(&server.origin, &index, &told));
     Ok(findings)
 }
 
@@ -83,7 +85,7 @@ struct Served {
 
 impl Server {
     async fn get(&self, path: &str) -> anyhow::Result<Served> {
-        let path = if path == "index.html" { "" } else { path };
+        let path = if path == INDEX { "" } else { path };
         let url = format!("{}/{path}", self.origin.as_str());
         let unreachable = || format!("cannot fetch {url}");
         let mut response = self.http.get(&url).send().await.with_context(unreachable)?;
@@ -102,20 +104,25 @@ impl Server {
     }
 }
 
-async fn files(server: &Server, manifest: &Manifest) -> anyhow::Result<Vec<Finding>> {
+/// What is to be said of the files, and the headers of the first that a browser loads.
+async fn files(server: &Server, manifest: &Manifest) -> anyhow::Result<(Vec<Finding>, HeaderMap)> {
     let mut findings = Vec::new();
+    let mut index = HeaderMap::new();
     let mut count = 0;
     for (path, wanted) in manifest.files() {
         count += 1;
         let served = server.get(path).await?;
         findings.extend(file(path, wanted, &served));
+        if path == INDEX {
+            index = served.headers;
+        }
     }
     if findings.is_empty() {
         let hash = hex::encode(manifest.hash());
         let text = format!("all {count} files are as published: page sha256:{hash}");
         findings.push(finding(Verdict::Good, text));
     }
-    Ok(findings)
+    Ok((findings, index))
 }
 
 /// What is wrong with one file.
@@ -165,25 +172,24 @@ async fn brand(server: &Server, findings: &mut Vec<Finding>) -> anyhow::Result<T
     Ok(told)
 }
 
-async fn headers(server: &Server, told: &ToldBrand) -> anyhow::Result<Finding> {
+fn headers(origin: &Origin, index: &HeaderMap, told: &ToldBrand) -> Finding {
     let parents: Result<Vec<Origin>, _> = told.embed.iter().map(|origin| origin.parse()).collect();
-    let wanted = parents.map(|parents| policy(&server.origin, &parents));
-    let served = server.get("index.html").await?.headers;
-    let mut found = served.get_all(CONTENT_SECURITY_POLICY).iter();
-    let found = found.next().and_then(|policy| policy.to_str().ok());
+    let wanted = parents.map(|parents| policy(origin, &parents));
+    let found = index.get(CONTENT_SECURITY_POLICY);
+    let found = found.and_then(|policy| policy.to_str().ok());
     if wanted.is_ok() && found == wanted.as_deref().ok() {
-        return Ok(finding(
+        return finding(
             Verdict::Good,
             "the page's policy lets no other code in".to_owned(),
-        ));
+        );
     }
     let found = found.unwrap_or("none");
     let text = format!(
         "Content-Security-Policy is {found:?}, not a server's own at {}; fix: let proxies leave it \
          alone, and verify --public-origin itself",
-        server.origin
+        origin
     );
-    Ok(finding(Verdict::Bad, text))
+    finding(Verdict::Bad, text)
 }
 
 fn client(args: &VerifyPageArgs) -> anyhow::Result<Client> {
