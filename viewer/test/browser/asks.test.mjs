@@ -5,7 +5,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
-import { bench, enabled, inState } from "../support/browser.mjs";
+import { bench } from "../support/browser.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const shots = process.env.SHOTS;
@@ -20,12 +20,7 @@ before(async () => { b = await bench(); });
 after(async () => { await b?.stop(); });
 
 async function live(options) {
-  const s = await b.session();
-  const v = await b.viewer(options);
-  await v.page.goto(s.link);
-  await inState(v.page, "invitation");
-  await v.page.click("#open");
-  await enabled(v.page);
+  const s = await b.live(options);
   const say = (output) => s.host.evaluate((o) => fake.output(o), output);
   const answers = (t) => s.host.evaluate((t) => fake.events.filter((e) => e.t === t).map(({ epoch, ...rest }) => rest), t);
   /** The host's events of this kind, once there are so many. */
@@ -33,7 +28,7 @@ async function live(options) {
     await s.host.waitForFunction(([t, n]) => fake.events.filter((e) => e.t === t).length >= n, [t, n], { timeout: 10_000 });
     return answers(t);
   };
-  return { ...s, ...v, say, heard, close: async () => { await v.context.close(); await s.closeHost(); } };
+  return { ...s, say, heard };
 }
 
 async function clean(s, name) {

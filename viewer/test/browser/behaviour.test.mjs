@@ -7,17 +7,6 @@ let b;
 before(async () => { b = await bench(); });
 after(async () => { await b?.stop(); });
 
-/** A viewer that is live. */
-async function live(options, invitation, setup) {
-  const s = await b.session(invitation);
-  const v = await b.viewer(options);
-  if (setup) await setup(v.page);
-  await v.page.goto(s.link);
-  await inState(v.page, "invitation");
-  await v.page.click("#open");
-  await enabled(v.page);
-  return { ...s, ...v, close: async () => { await v.context.close(); await s.closeHost(); } };
-}
 const code = (page) => page.textContent("#error-code");
 const typed = (host) => host.evaluate(() => fake.events.filter((e) => e.t === "key" && e.down).map((e) => e.key).join(""));
 const noError = async (host) => assert.equal(await host.evaluate(() => fake.error), undefined);
@@ -29,7 +18,7 @@ const watchKeyboard = (page) => page.addInitScript(() => {
 const neverEnabled = async (page) => assert.ok(!(await page.evaluate(() => [...globalThis.keyboards])).includes("enabled"));
 
 test("a second device is turned away and the first is told", async () => {
-  const s = await live();
+  const s = await b.live();
   const other = await b.viewer();
   await other.page.goto(s.link);
   await inState(other.page, "error");
@@ -52,7 +41,7 @@ test("a second device is turned away and the first is told", async () => {
 });
 
 test("a reload goes on without the link or a gesture", async () => {
-  const s = await live();
+  const s = await b.live();
   await s.page.keyboard.type("ab");
   await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "key").length === 4);
   await s.page.reload();
@@ -176,7 +165,7 @@ test("declining before and after the claim", async () => {
   await v.context.close();
   await s.closeHost();
 
-  const t = await live();
+  const t = await b.live();
   await t.page.click("#decline");
   await t.page.click("[data-reason=cannot_complete]");
   await inState(t.page, "ended");
@@ -187,7 +176,7 @@ test("declining before and after the claim", async () => {
 });
 
 test("nothing is lost or doubled when the peer connection dies with input in flight", async () => {
-  const s = await live();
+  const s = await b.live();
   await s.host.evaluate(() => { fake.holdAcks = true; });
   await s.page.keyboard.type("abcdefgh");
   await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "key").length >= 9);
@@ -203,7 +192,7 @@ test("nothing is lost or doubled when the peer connection dies with input in fli
 });
 
 test("a relay that dies while the user types: restart, everything once and in order", async () => {
-  const s = await live();
+  const s = await b.live();
   await s.page.keyboard.type("one ");
   await s.host.waitForFunction(() => fake.events.some((e) => e.key === " " && !e.down));
   b.stub.relay.dead = true;
@@ -224,7 +213,7 @@ test("a relay that dies while the user types: restart, everything once and in or
 });
 
 test("losing signaling alone does not show", async () => {
-  const s = await live();
+  const s = await b.live();
   b.stub.cut(s.id);
   await s.page.keyboard.type("still here");
   await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "key").length === 20);
@@ -235,7 +224,7 @@ test("losing signaling alone does not show", async () => {
 });
 
 test("a secret field: one frame every 25 ms, whatever is typed", async () => {
-  const s = await live();
+  const s = await b.live();
   const rect = [10000, 10000, 20000, 4000];
   await s.host.evaluate((r) => fake.output({ t: "field", field: { kind: "password", inputmode: "", autocomplete: "current-password", enterkeyhint: "", secret: true, multiline: false, length: 0, rect: r } }), rect);
   await s.page.waitForFunction(() => document.querySelector("#pad").type === "password");
@@ -262,7 +251,7 @@ test("a secret field: one frame every 25 ms, whatever is typed", async () => {
 });
 
 test("an unexpected site locks the keyboard until the user says so", async () => {
-  const s = await live();
+  const s = await b.live();
   await s.host.evaluate(() => fake.setPage({ origin: "https://evil.example", expected: false, epoch: 2 }));
   await s.page.waitForSelector("#unexpected:not([hidden])");
   assert.equal(await s.page.evaluate(() => document.documentElement.dataset.keyboard), "disabled");
@@ -277,7 +266,7 @@ test("an unexpected site locks the keyboard until the user says so", async () =>
 });
 
 test("dialogs of the page", async () => {
-  const s = await live();
+  const s = await b.live();
   await s.host.evaluate(() => fake.output({ t: "dialog", id: 7, kind: "prompt", message: "<b>Name?</b>", default: "x" }));
   await s.page.waitForSelector("#page-dialog[open]");
   assert.match(await s.page.textContent("#page-dialog-from"), /login\.example\.com/);
@@ -298,7 +287,7 @@ test("dialogs of the page", async () => {
 });
 
 test("Done too early: the user is told, goes on, or finishes anyway", async () => {
-  const s = await live();
+  const s = await b.live();
   const checked = (verdict = "not_signed_in") => s.host.evaluate((verdict) => fake.output({ t: "checked", verdict, message: "Not yet." }), verdict);
   const title = () => s.page.textContent("#sheet-checked-title");
   await checked();

@@ -1,7 +1,7 @@
 // Hands: mouse, wheel, fingers, soft keyboard, IME, paste, managers, and no hands but a keyboard.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { bench, enabled, inState } from "../support/browser.mjs";
+import { bench, inState } from "../support/browser.mjs";
 
 const PHONE = { viewport: { width: 390, height: 760 }, deviceScaleFactor: 3, isMobile: true, hasTouch: true };
 const W = 65535;
@@ -11,17 +11,12 @@ before(async () => { b = await bench(); });
 after(async () => { await b?.stop(); });
 
 async function live(options) {
-  const s = await b.session();
-  const v = await b.viewer(options);
-  await v.page.goto(s.link);
-  await inState(v.page, "invitation");
-  await v.page.click("#open");
-  await enabled(v.page);
-  await v.page.waitForFunction(() => document.documentElement.dataset.firstFrame);
+  const s = await b.live(options);
+  await s.page.waitForFunction(() => document.documentElement.dataset.firstFrame);
   await s.host.waitForFunction(() => fake.events.some((e) => e.t === "viewport"));
-  await v.page.waitForTimeout(700); // the picture takes the size of the place
-  const cdp = await v.context.newCDPSession(v.page);
-  return { ...s, ...v, cdp, close: async () => { await v.context.close(); await s.closeHost(); } };
+  await s.page.waitForTimeout(700); // the picture takes the size of the place
+  const cdp = await s.context.newCDPSession(s.page);
+  return { ...s, cdp };
 }
 const events = (host, ...types) => host.evaluate((t) => fake.events.filter((e) => t.includes(e.t)), types);
 const until = (host, body, arg) => host.waitForFunction(body, arg, { timeout: 10_000 });

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { bench, enabled, inState } from "../support/browser.mjs";
+import { bench } from "../support/browser.mjs";
 import { Remote } from "../support/remote.mjs";
 
 const IME = fileURLToPath(new URL("../support/ime.js", import.meta.url));
@@ -21,15 +21,10 @@ before(async () => { b = await bench(); });
 after(async () => { await b?.stop(); });
 
 async function live(options) {
-  const s = await b.session();
-  const v = await b.viewer(options);
-  await v.page.goto(s.link);
-  await inState(v.page, "invitation");
-  await v.page.click("#open");
-  await enabled(v.page);
-  await v.page.evaluate(readFileSync(IME, "utf8"));
-  await v.page.evaluate((android) => { globalThis.ime = new Ime(android); }, options.userAgent?.includes("Android") ?? false);
-  return { ...s, ...v, close: async () => { assert.deepEqual(v.errors, []); await v.context.close(); await s.closeHost(); } };
+  const s = await b.live(options);
+  await s.page.evaluate(readFileSync(IME, "utf8"));
+  await s.page.evaluate((android) => { globalThis.ime = new Ime(android); }, options.userAgent?.includes("Android") ?? false);
+  return { ...s, close: async () => { assert.deepEqual(s.errors, []); await s.close(); } };
 }
 
 /** A field with nothing in it has the focus, and the local input stands for it. */

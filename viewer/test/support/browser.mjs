@@ -10,7 +10,7 @@ export const FLAGS = [
 export async function bench() {
   const stub = await new Stub().start();
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
-  return {
+  const bench = {
     stub,
     browser,
     /** A session with its host page. */
@@ -32,11 +32,22 @@ export async function bench() {
       page.on("console", (m) => m.type() === "error" && errors.push(m.text()));
       return { page, context, errors };
     },
+    /** A viewer page that has claimed a session and may type. */
+    async live(options = {}) {
+      const s = await bench.session();
+      const v = await bench.viewer(options);
+      await v.page.goto(s.link);
+      await inState(v.page, "invitation");
+      await v.page.click("#open");
+      await enabled(v.page);
+      return { ...s, ...v, close: async () => { await v.context.close(); await s.closeHost(); } };
+    },
     async stop() {
       await browser.close();
       await stub.stop();
     },
   };
+  return bench;
 }
 
 /** @param {import("playwright-core").Page} page @param {string} state */
