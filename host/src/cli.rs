@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use authloop_host::gate::{HandoffGate, RemoteGate};
 use authloop_host::{
     handoff::{HandoffConfig, Verify},
+    metrics::Metrics,
     signal::Server,
     verdict::DoneWhen,
 };
@@ -183,6 +184,7 @@ impl HandoffArgs {
                 auto_finish: self.auto_finish,
                 ..Verify::default()
             },
+            metrics: Metrics::default(),
         })
     }
 }

@@ -17,7 +17,7 @@ mod tests;
 mod vp8;
 mod worker;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -62,6 +62,8 @@ pub struct EncodedFrame {
     pub width: u32,
     /// Height in pixels, even.
     pub height: u32,
+    /// When the picture reached the host, if no frame before showed it.
+    pub received: Option<Instant>,
 }
 
 /// Sizes only: the picture may show anything.

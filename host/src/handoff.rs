@@ -15,6 +15,7 @@ use crate::{
     browser::BrowserError,
     encode::EncodeError,
     gate::{GateError, HandoffGate},
+    metrics::Metrics,
     peer::PeerError,
     signal::{Server, SignalError},
     storage::StorageState,
@@ -59,6 +60,8 @@ pub struct HandoffConfig {
     pub storage_origins: Option<Vec<String>>,
     /// How it is known that the user has signed in.
     pub verify: Verify,
+    /// Where delays and frames are counted.
+    pub metrics: Metrics,
 }
 
 /// How it is known that the user has signed in.

@@ -12,6 +12,7 @@ pub mod handoff;
 pub mod input;
 mod limit;
 pub mod mcp;
+pub mod metrics;
 pub mod peer;
 pub mod signal;
 pub mod storage;

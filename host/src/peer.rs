@@ -8,7 +8,7 @@ mod video;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use authloop_protocol::{invitation::Fingerprint, signal::LegIce};
 use bytes::{Bytes, BytesMut};
@@ -82,8 +82,8 @@ pub enum PeerError {
 pub enum PeerEvent {
     /// The data channel can be used.
     Open,
-    /// A message of the viewer's.
-    Message(Bytes),
+    /// A message of the viewer's, and when it came.
+    Message(Bytes, Instant),
     /// The ICE path changed.
     Ice(RTCIceConnectionState),
     /// The connection is over and cannot be mended.
@@ -323,7 +323,9 @@ async fn read_channel(channel: Arc<dyn DataChannel>, events: mpsc::Sender<PeerEv
     while let Some(event) = channel.poll().await {
         let event = match event {
             DataChannelEvent::OnOpen => PeerEvent::Open,
-            DataChannelEvent::OnMessage(message) => PeerEvent::Message(message.data.freeze()),
+            DataChannelEvent::OnMessage(message) => {
+                PeerEvent::Message(message.data.freeze(), Instant::now())
+            }
             DataChannelEvent::OnClose => PeerEvent::Closed,
             _ => continue,
         };

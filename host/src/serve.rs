@@ -11,8 +11,10 @@ use anyhow::{Context as _, bail};
 use authloop_host::agent::{ApiKeys, AuditLog, Config, HandoffRunner, Service, WebhookPolicy};
 use authloop_host::browser::Launch;
 use authloop_host::gate::{Gate, GateConfig, GatedBrowser, Upstream};
+use authloop_host::metrics::Metrics;
 use clap::CommandFactory as _;
 use serde_json::json;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -49,6 +51,9 @@ pub struct ServeArgs {
     /// How long a sealed storage state waits to be read, in seconds.
     #[arg(long, env = "AUTHLOOP_HOST_KEEP", default_value_t = 600)]
     keep: u64,
+    /// Where Prometheus finds /metrics; nowhere if not given. It needs no key.
+    #[arg(long, env = "AUTHLOOP_HOST_METRICS_LISTEN")]
+    metrics_listen: Option<SocketAddr>,
     /// Append agents' audit events to this file instead of logging them.
     #[arg(long, env = "AUTHLOOP_HOST_AUDIT_LOG")]
     audit_log: Option<PathBuf>,
@@ -107,6 +112,10 @@ impl ServeArgs {
             webhooks: WebhookPolicy {
                 allow: self.webhook_allow.clone(),
                 ..WebhookPolicy::default()
+            },
+            metrics: match self.metrics_listen {
+                Some(_) => Metrics::new()?,
+                None => Metrics::default(),
             },
         };
         config.check(self.listen)?;
@@ -171,6 +180,7 @@ pub async fn run(args: &ServeArgs, stop: CancellationToken) -> ExitCode {
         server,
         public_origin,
         viewer_origin,
+        metrics: config.metrics.clone(),
     };
     match serve(args, config, runner, stop).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -187,10 +197,17 @@ async fn serve(
     runner: HandoffRunner,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let listener = tokio::net::TcpListener::bind(args.listen)
-        .await
-        .with_context(|| format!("cannot listen at {}", args.listen))?;
+    let listener = bind(args.listen).await?;
     let listen = listener.local_addr()?;
+    let metrics = match args.metrics_listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    let scraped = metrics.as_ref().map(TcpListener::local_addr).transpose()?;
+    if let Some(listener) = metrics {
+        let routes = config.metrics.routes();
+        tokio::spawn(axum::serve(listener, routes).into_future());
+    }
     let open = config.keys.is_open();
     let launched = match args.launch {
         true => Some(runner.gate.add_browser(args.browser()).await?),
@@ -201,10 +218,13 @@ async fn serve(
     if args.json {
         println!(
             "{}",
-            json!({ "event": "listening", "listen": listen.to_string(), "cdp": cdp })
+            json!({ "event": "listening", "listen": listen.to_string(), "metrics": scraped, "cdp": cdp })
         );
     } else {
         println!("The agent API is at http://{listen}");
+        if let Some(scraped) = scraped {
+            println!("Prometheus finds its figures at http://{scraped}/metrics");
+        }
         if let Some(cdp) = cdp {
             println!("The browser is behind the gate; agents connect to {cdp}");
         }
@@ -229,6 +249,11 @@ async fn serve(
         }
     }
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("cannot listen at {address}"))
 }
 
 /// A setting that is misspelt must not be passed over.

@@ -16,7 +16,9 @@ const { WebSocket } = createRequire(new URL("../e2e/package.json", import.meta.u
 export const ROOT = new URL("../../", import.meta.url).pathname;
 export const DEPLOY = `${ROOT}deploy/`;
 const TARGET = process.env.CARGO_TARGET_DIR ?? `${ROOT}target`;
-export const AUTHLOOP = `${process.env.E2E_BIN ?? `${TARGET}/debug`}/authloop`;
+const BIN = process.env.E2E_BIN ?? `${TARGET}/debug`;
+export const AUTHLOOP = `${BIN}/authloop`;
+const HOST = `${BIN}/authloop-host`;
 /** The linters that deploy/test installs. */
 export const TOOLS = process.env.DEPLOY_TOOLS ?? `${ROOT}.cache/deploy-tools/bin`;
 
@@ -56,6 +58,22 @@ export class Server extends Part {
 
   async metrics() {
     return (await fetch(`http://${this.admin}/metrics`)).text();
+  }
+}
+
+/** `authloop-host serve`, without a browser: it publishes every metric from the start. */
+export class Host extends Part {
+  static async start(t, server) {
+    assert.ok(existsSync(HOST), `${HOST} is missing: cargo build -p authloop-host`);
+    const args = ["serve", "--json", "--server", server.url, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+    const host = new Host("host", HOST, args);
+    t.after(() => host.stop());
+    const { metrics } = await host.event((e) => e.event === "listening", "the start");
+    return Object.assign(host, { scraped: metrics });
+  }
+
+  async metrics() {
+    return (await fetch(`http://${this.scraped}/metrics`)).text();
   }
 }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { DEPLOY, exercise, folder, freePort, metricNames, Part, run, seriesNames, Server, within } from "./parts.mjs";
+import { DEPLOY, exercise, folder, freePort, Host, metricNames, Part, run, seriesNames, Server, within } from "./parts.mjs";
 
 const RULES = `${DEPLOY}prometheus/rules.yml`;
 const DASHBOARD = `${DEPLOY}grafana/dashboards/authloop.json`;
@@ -45,10 +45,11 @@ test("the dashboard stands on its own variables and the provisioned data source"
   for (const expr of expressions) for (const [, name] of expr.matchAll(/\$\{?(\w+)/g)) assert.ok(known.has(name), `$${name} in ${expr}`);
 });
 
-test("rules and dashboard name only metrics that the server publishes, and the dashboard shows them all", { timeout: 60_000 }, async (t) => {
+test("rules and dashboard name only metrics that server and host publish, and the dashboard shows them all", { timeout: 60_000 }, async (t) => {
   const server = await Server.start(t);
   await exercise(server);
-  const published = seriesNames(await server.metrics());
+  const host = await Host.start(t, server);
+  const published = new Set([...seriesNames(await server.metrics()), ...seriesNames(await host.metrics())]);
 
   const shown = metricNames([...expressions, ...variables.map((v) => v.definition ?? "")].join("\n"));
   const ruled = metricNames(rules.split("\n").filter((line) => !/^\s*(#|summary:|action:)/.test(line)).join("\n"));
@@ -64,14 +65,16 @@ test("rules and dashboard name only metrics that the server publishes, and the d
   assert.deepEqual(used.filter((name) => !written.has(name)), [], "recordings that no rule makes");
 });
 
-test("a real Prometheus scrapes a real server, loads the rules, and answers the dashboard's queries", { timeout: 120_000 }, async (t) => {
+test("a real Prometheus scrapes a real server and host, loads the rules, and answers the dashboard's queries", { timeout: 120_000 }, async (t) => {
   const server = await Server.start(t);
   await exercise(server);
+  const host = await Host.start(t, server);
   const home = folder(t);
   const config = read(`${DEPLOY}prometheus/prometheus.yml`)
     .replaceAll(/(scrape|evaluation)_interval: 15s/g, "$1_interval: 1s")
     .replace("[rules.yml]", `["${home}/rules.yml"]`)
-    .replace("authloop:7444", server.admin);
+    .replace("authloop:7444", server.admin)
+    .concat(`  - job_name: authloop-host\n    static_configs: [{ targets: ["${host.scraped}"] }]\n`);
   writeFileSync(`${home}/prometheus.yml`, config);
   writeFileSync(`${home}/rules.yml`, rules.replaceAll("interval: 30s", "interval: 1s"));
   const port = await freePort();
@@ -95,15 +98,16 @@ test("a real Prometheus scrapes a real server, loads the rules, and answers the 
   await until('up{job="authloop"}', 1);
   await until('authloop_sessions_ended_total{job="authloop",outcome="resolved"}', 1);
   await until('authloop_claims_total{job="authloop"}', 1);
+  await until('authloop_host_sessions_open{job="authloop-host"}', 0);
   await until('authloop_second_claims_total{job="authloop"}', 1);
   // A recording rule ran on what was scraped.
   await until('count(authloop:sessions_registered:rate5m{job="authloop"})', 1);
   assert.equal(await value('sum(authloop_sessions{job="authloop",state="created"})'), 0);
   const groups = (await api("rules")).groups;
-  assert.equal(groups.length, 5);
+  assert.equal(groups.length, 6);
   assert.deepEqual(groups.flatMap((g) => g.rules).filter((r) => r.health === "err"), []);
   for (const expr of expressions) {
-    const query = expr.replaceAll("$job", "authloop").replaceAll("$instance", ".*").replaceAll("$__rate_interval", "1m");
+    const query = expr.replaceAll("$job", "authloop").replaceAll("$host_job", "authloop-host").replaceAll("$instance", ".*").replaceAll("$__rate_interval", "1m");
     await api("query", { query });
   }
 });

@@ -33,14 +33,23 @@ class Agent extends Part {
   }
 
   async ready() {
-    const { listen } = await this.event((e) => e.event === "listening", "the start");
+    const { listen, metrics } = await this.event((e) => e.event === "listening", "the start");
     this.url = `http://${listen}`;
+    this.scraped = `http://${metrics}/metrics`;
     return this;
   }
 
   async json(path, options) {
     const answer = await fetch(`${this.url}${path}`, options);
     return { status: answer.status, body: await answer.json() };
+  }
+
+  /** The value of a metric; `name` with its labels. */
+  async metric(name) {
+    const text = await (await fetch(this.scraped)).text();
+    const line = text.split("\n").find((l) => l.startsWith(`${name} `));
+    assert.ok(line, `${name} is not there`);
+    return Number(line.slice(name.length + 1));
   }
 
   async session(body) {
@@ -91,7 +100,7 @@ const python = (world, agent, script) =>
 scenario("AuthLoop's published package hands a browser over", { site }, async (world) => {
   published();
   const audit = `${ARTIFACTS}audit-${process.pid}.jsonl`;
-  const agent = await serve(world, ["--audit-log", audit]);
+  const agent = await serve(world, ["--audit-log", audit, "--metrics-listen", "127.0.0.1:0"]);
   const client = python(world, agent, "sign_in");
   const { url, session } = await client.event((e) => e.event === "link", "the link");
   assert.match(session.expires_at, /^\d{4}-\d\d-\d\dT.*Z$/);
@@ -118,6 +127,14 @@ scenario("AuthLoop's published package hands a browser over", { site }, async (w
     'authloop_time_to_resolve_seconds_count{wall_type="password"}',
     "authloop_time_to_first_frame_seconds_count",
   ]) assert.equal(await world.server.metric(counted), 1, counted);
+  // The host saw the pictures and the keys go through.
+  assert.equal(await agent.metric('authloop_host_sessions_ended_total{outcome="resolved"}'), 1);
+  const keys = USER.length + PASSWORD.length + CODE.length;
+  assert.ok((await agent.metric('authloop_host_input_to_cdp_seconds_count{input="typed"}')) >= keys);
+  const [pictures, frames] = [await agent.metric("authloop_host_capture_to_send_seconds_count"), await agent.metric('authloop_host_frames_total{type="delta"}')];
+  assert.ok(pictures > 3 && frames > 3, `${pictures} pictures, ${frames} frames`);
+  const sums = [await agent.metric("authloop_host_capture_to_send_seconds_sum"), await agent.metric('authloop_host_input_to_cdp_seconds_sum{input="typed"}')];
+  assert.ok(sums.every((seconds) => seconds > 0), `${sums}`);
 });
 
 scenario("AuthLoop's published package cancels, resolves, and knows our errors", { site }, async (world) => {

@@ -10,6 +10,7 @@ use url::Url;
 use super::audit::AuditLog;
 use super::auth::ApiKeys;
 use super::webhook::WebhookPolicy;
+use crate::metrics::Metrics;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,8 @@ pub struct Config {
     pub audit: AuditLog,
     /// Where webhooks may go.
     pub webhooks: WebhookPolicy,
+    /// Where sessions are counted.
+    pub metrics: Metrics,
 }
 
 impl Default for Config {
@@ -68,6 +71,7 @@ impl Default for Config {
             keep: Duration::from_secs(600),
             audit: AuditLog::default(),
             webhooks: WebhookPolicy::default(),
+            metrics: Metrics::default(),
         }
     }
 }

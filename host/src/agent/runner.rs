@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::order::{GateMode, Order};
 use crate::gate::{Gate, GateError, GatedBrowser, HandoffGate, Mode, Upstream};
 use crate::handoff::{self, HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, Verify};
+use crate::metrics::Metrics;
 use crate::signal::Server;
 use crate::verdict::Conclusion;
 
@@ -97,6 +98,8 @@ pub struct HandoffRunner {
     pub public_origin: String,
     /// Where the viewer page is served.
     pub viewer_origin: String,
+    /// Where handoffs are counted.
+    pub metrics: Metrics,
 }
 
 impl HandoffRunner {
@@ -150,6 +153,7 @@ impl HandoffRunner {
                 auto_finish: order.auto_finish,
                 finish,
             },
+            metrics: self.metrics.clone(),
         }
     }
 }

@@ -76,7 +76,12 @@ impl Service {
         };
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
-        let webhooks = Webhooks::new(&config.webhooks, tasks.clone(), stop.clone())?;
+        let webhooks = Webhooks::new(
+            &config.webhooks,
+            config.metrics.clone(),
+            tasks.clone(),
+            stop.clone(),
+        )?;
         let burst = config
             .rate
             .saturating_mul(2.try_into().unwrap_or(config.rate));
@@ -87,8 +92,7 @@ impl Service {
         let sessions = Sessions::new(
             runner,
             Arc::new(webhooks),
-            config.max_sessions,
-            config.keep,
+            &config,
             base,
             tasks.clone(),
             stop.clone(),

@@ -46,6 +46,17 @@ impl Happened {
         }
     }
 
+    /// How the session ended, if this is the end.
+    pub(super) fn outcome(self) -> Option<&'static str> {
+        match self {
+            Self::Resolved => Some("resolved"),
+            Self::Cancelled => Some("cancelled"),
+            Self::Timeout => Some("timeout"),
+            Self::Error => Some("error"),
+            Self::Created | Self::Phase | Self::Claimed | Self::Checked | Self::Notice => None,
+        }
+    }
+
     /// Whether webhooks are told.
     pub(super) fn is_told(self) -> bool {
         !matches!(self, Self::Phase | Self::Checked | Self::Notice)

@@ -16,12 +16,14 @@ use tokio_util::task::TaskTracker;
 
 use super::api::{Notice, SessionCreated, SessionView};
 use super::auth::Owner;
+use super::config::Config;
 use super::error::ApiError;
 use super::order::Order;
 use super::runner::{Ended, RunError, Runner};
 use super::session::Session;
 use super::webhook::Webhooks;
 use crate::handoff::HandoffEvent;
+use crate::metrics::Metrics;
 pub(super) use handle::Handle;
 
 /// A link is there by then, or the agent is told that it is not.
@@ -38,6 +40,7 @@ pub(super) struct Sessions {
     slots: Arc<Semaphore>,
     runner: Arc<dyn Runner>,
     webhooks: Arc<Webhooks>,
+    metrics: Metrics,
     /// How long a sealed state waits to be read.
     keep: Duration,
     /// What `stream_url` begins with.
@@ -52,18 +55,18 @@ impl Sessions {
     pub(super) fn new(
         runner: Arc<dyn Runner>,
         webhooks: Arc<Webhooks>,
-        max: usize,
-        keep: Duration,
+        config: &Config,
         base: String,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Arc<Self> {
         let sessions = Arc::new(Self {
             table: Mutex::default(),
-            slots: Arc::new(Semaphore::new(max)),
+            slots: Arc::new(Semaphore::new(config.max_sessions)),
             runner,
             webhooks,
-            keep,
+            metrics: config.metrics.clone(),
+            keep: config.keep,
             base,
             tasks,
             stop,
@@ -103,6 +106,7 @@ impl Sessions {
         cancel: CancellationToken,
         started: oneshot::Sender<Started>,
     ) {
+        let _open = self.metrics.session();
         let finish = CancellationToken::new();
         let handle: Arc<OnceLock<Arc<Handle>>> = Arc::default();
         // Both the first report and an early failure answer the request.
@@ -149,6 +153,7 @@ impl Sessions {
         match handle.get() {
             Some(handle) => self.end(handle, end),
             None => {
+                self.metrics.ended("not_started");
                 if let Some(started) = lock(&started).take() {
                     let _ = started.send(Err(not_started(end)));
                 }
@@ -186,6 +191,10 @@ impl Sessions {
     }
 
     fn tell(&self, handle: &Handle, event: Option<Arc<super::session::Event>>) {
+        // Whoever ends a session first has this event, so that each is counted once.
+        if let Some(outcome) = event.as_ref().and_then(|event| event.happened.outcome()) {
+            self.metrics.ended(outcome);
+        }
         let told = event.filter(|event| event.happened.is_told());
         if let (Some(event), Some(hook)) = (told, &handle.hook) {
             self.webhooks.send(hook, &event);

@@ -18,6 +18,7 @@ use super::api::{WebhookRequest, stamp};
 use super::config::ConfigError;
 use super::error::ApiError;
 use super::session::Event;
+use crate::metrics::Metrics;
 
 /// Deliveries that may be under way or waiting for their next attempt.
 const MAX_DELIVERIES: usize = 1024;
@@ -125,6 +126,7 @@ impl std::fmt::Debug for Hook {
 /// Delivers, each message by a task of its own.
 pub(super) struct Webhooks {
     retry: Retry,
+    metrics: Metrics,
     tls: rustls::ClientConfig,
     room: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -134,11 +136,13 @@ pub(super) struct Webhooks {
 impl Webhooks {
     pub(super) fn new(
         policy: &WebhookPolicy,
+        metrics: Metrics,
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
             retry: policy.retry,
+            metrics,
             tls: crate::signal::tls_config(None).map_err(|e| ConfigError::Tls(e.to_string()))?,
             room: Arc::new(Semaphore::new(MAX_DELIVERIES)),
             tasks,
@@ -150,6 +154,7 @@ impl Webhooks {
     pub(super) fn send(&self, hook: &Hook, event: &Event) {
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             tracing::warn!("too many webhooks are waiting; one is dropped");
+            self.metrics.webhook("dropped");
             return;
         };
         let now = OffsetDateTime::now_utc();
@@ -169,9 +174,10 @@ impl Webhooks {
             retry: self.retry,
             tls: self.tls.clone(),
         };
-        let stop = self.stop.clone();
+        let (stop, metrics) = (self.stop.clone(), self.metrics.clone());
         self.tasks.spawn(async move {
-            delivery.run(stop).await;
+            let delivered = delivery.run(stop).await;
+            metrics.webhook(if delivered { "delivered" } else { "given_up" });
             drop(room);
         });
     }

@@ -140,6 +140,7 @@ impl VideoEncoder for H264Encoder {
             capture_time: at,
             width: width as u32,
             height: height as u32,
+            received: None,
         };
         Ok((!frame.data.is_empty()).then_some(frame))
     }

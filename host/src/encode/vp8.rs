@@ -187,6 +187,7 @@ impl Running {
             capture_time: at,
             width,
             height,
+            received: None,
         }))
     }
 

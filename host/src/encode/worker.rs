@@ -33,6 +33,8 @@ pub(super) struct Worker {
     changed: usize,
     /// The capture time of the picture and when it came; none before the first picture.
     shown: Option<(Duration, Instant)>,
+    /// When the picture came, until a frame of it is coded.
+    unseen: Option<Instant>,
     last_sent: Duration,
     keyframe: bool,
     /// When to refine, and for the how-manieth time.
@@ -63,6 +65,7 @@ impl Worker {
             sent: Picture::default(),
             changed: 0,
             shown: None,
+            unseen: None,
             last_sent: Duration::ZERO,
             keyframe: true,
             refine: None,
@@ -117,6 +120,7 @@ impl Worker {
         }
         self.counters.decoded(begun.elapsed());
         self.shown = Some((frame.captured, frame.received));
+        self.unseen = Some(frame.received);
         self.weigh(Instant::now());
         self.send(Purpose::Change, frame.captured)
     }
@@ -181,7 +185,8 @@ impl Worker {
         }
         let picture = if half { &self.half } else { &self.picture };
         match self.encoder.encode(picture, purpose, at) {
-            Ok(Some(frame)) => {
+            Ok(Some(mut frame)) => {
+                frame.received = self.unseen.take();
                 self.counters.encoded(begun.elapsed(), frame.data.len());
                 let new = if frame.keyframe {
                     self.picture.blocks()

@@ -52,7 +52,12 @@ pub async fn run(
         Some(gate) => gate.browser().await?,
         None => Browser::connect(&config.cdp).await?,
     };
-    let stage = Stage::open(&browser, config.expected_origins.clone()).await?;
+    let stage = Stage::open(
+        &browser,
+        config.expected_origins.clone(),
+        config.metrics.clone(),
+    )
+    .await?;
     let verifier = Verifier::new(&config.verify, stage.view());
     let created = invite.register(&config, None).await?;
     let (signal, signals) = config.server.attach(invite.id, created.host_token.clone());

@@ -5,7 +5,7 @@
 //! overtake it; keys therefore wait for clicks, a moment at most. Moves never wait: while some are
 //! unanswered, newer ones merge into one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use authloop_protocol::input::InputEvent;
 use futures_util::StreamExt;
@@ -18,6 +18,7 @@ use super::merge::{is_flood, merge};
 use super::touch_clock::TouchClock;
 use crate::browser::{Page, View};
 use crate::capture::Surface;
+use crate::metrics::Metrics;
 
 /// Events that may wait; a viewer that fills this is not a human.
 const QUEUE: usize = 256;
@@ -31,7 +32,14 @@ const PATIENCE: Duration = Duration::from_millis(400);
 /// The page's input; dropping it releases everything held.
 #[derive(Debug, Clone)]
 pub struct Injector {
-    events: mpsc::Sender<InputEvent>,
+    events: mpsc::Sender<Arrival>,
+}
+
+/// An event and when it came.
+#[derive(Debug)]
+struct Arrival {
+    event: InputEvent,
+    at: Instant,
 }
 
 /// The browser is gone, so is its input.
@@ -42,7 +50,11 @@ pub struct InjectorClosed;
 impl Injector {
     /// Starts injecting into the shown page, in the given coordinate space. Must be called inside
     /// a tokio runtime.
-    pub fn start(view: watch::Receiver<View>, surface: watch::Receiver<Surface>) -> Self {
+    pub fn start(
+        view: watch::Receiver<View>,
+        surface: watch::Receiver<Surface>,
+        metrics: Metrics,
+    ) -> Self {
         let (events, queue) = mpsc::channel(QUEUE);
         let page = view.borrow().page.clone();
         let task = Task {
@@ -54,19 +66,21 @@ impl Injector {
             unanswered: FuturesUnordered::new(),
             moves: 0,
             pending: None,
+            metrics,
         };
         tokio::spawn(task.run(queue));
         Self { events }
     }
 
-    /// Takes one event; waits only if very many are waiting already.
-    pub async fn send(&self, event: InputEvent) -> Result<(), InjectorClosed> {
-        self.events.send(event).await.map_err(|_| InjectorClosed)
+    /// Takes one event, which came `at`; waits only if very many are waiting already.
+    pub async fn send(&self, event: InputEvent, at: Instant) -> Result<(), InjectorClosed> {
+        let arrival = Arrival { event, at };
+        self.events.send(arrival).await.map_err(|_| InjectorClosed)
     }
 
     /// Lets go of everything held: the viewer has left.
     pub async fn release_all(&self) -> Result<(), InjectorClosed> {
-        self.send(InputEvent::ReleaseAll).await
+        self.send(InputEvent::ReleaseAll, Instant::now()).await
     }
 }
 
@@ -81,12 +95,13 @@ struct Task {
     touch_clock: TouchClock,
     unanswered: FuturesUnordered<BoxFuture<'static, WasMove>>,
     moves: usize,
-    /// The flood's latest, not sent yet.
-    pending: Option<InputEvent>,
+    /// The flood's latest, not sent yet, and when its first came.
+    pending: Option<Arrival>,
+    metrics: Metrics,
 }
 
 impl Task {
-    async fn run(mut self, mut queue: mpsc::Receiver<InputEvent>) {
+    async fn run(mut self, mut queue: mpsc::Receiver<Arrival>) {
         loop {
             tokio::select! {
                 biased;
@@ -103,7 +118,7 @@ impl Task {
                     }
                 }
                 event = queue.recv() => match event {
-                    Some(event) => self.on_event(event).await,
+                    Some(arrival) => self.on_event(arrival).await,
                     None => break,
                 },
             }
@@ -124,21 +139,22 @@ impl Task {
         }
     }
 
-    async fn on_event(&mut self, event: InputEvent) {
+    async fn on_event(&mut self, new: Arrival) {
         if let Some(pending) = self.pending.take() {
-            match merge(&pending, &event) {
-                Some(merged) => {
-                    self.pending = Some(merged);
+            match merge(&pending.event, &new.event) {
+                Some(event) => {
+                    let at = pending.at;
+                    self.pending = Some(Arrival { event, at });
                     return;
                 }
                 // Anything else comes after the move, so that a click hits where it should.
                 None => self.emit(&pending).await,
             }
         }
-        if is_flood(&event) && self.moves >= MOVES {
-            self.pending = Some(event);
+        if is_flood(&new.event) && self.moves >= MOVES {
+            self.pending = Some(new);
         } else {
-            self.emit(&event).await;
+            self.emit(&new).await;
         }
     }
 
@@ -154,7 +170,8 @@ impl Task {
         }
     }
 
-    async fn emit(&mut self, event: &InputEvent) {
+    async fn emit(&mut self, arrival: &Arrival) {
+        let event = &arrival.event;
         let surface = *self.surface.borrow();
         let is_move = is_flood(event);
         let touched_at = match event {
@@ -172,6 +189,7 @@ impl Task {
                 let _page_may_be_gone = self.page.post(command.method, command.params).await;
             }
         }
+        self.metrics.injected(event, arrival.at);
     }
 
     /// Sends a pointer command at once; its answer is collected later.

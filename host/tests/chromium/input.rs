@@ -1,8 +1,11 @@
 //! Input into real fields, at twice the pixels.
 
+use std::time::Instant;
+
 use authloop_host::capture::{CaptureConfig, Viewport};
 use authloop_host::encode::{VideoConfig, VideoPipeline};
 use authloop_host::input::Injector;
+use authloop_host::metrics::Metrics;
 use authloop_protocol::input::{
     Button, InputEvent, Modifiers, PointerPhase, TouchPhase, TouchPoint,
 };
@@ -56,7 +59,7 @@ impl Hands {
         stage
             .until_true("screen.width === 400 && devicePixelRatio === 2")
             .await;
-        let injector = Injector::start(stage.follower.view(), video.surface());
+        let injector = Injector::start(stage.follower.view(), video.surface(), Metrics::default());
         Self {
             stage,
             injector,
@@ -65,7 +68,7 @@ impl Hands {
     }
 
     async fn send(&self, event: InputEvent) {
-        self.injector.send(event).await.unwrap();
+        self.injector.send(event, Instant::now()).await.unwrap();
     }
 
     async fn key(&self, code: &str, key: &str) {
@@ -263,11 +266,14 @@ async fn nothing_stays_held_when_the_viewer_leaves_or_the_page_changes() {
     let opener = stage.page();
 
     injector
-        .send(pointer(PointerPhase::Down, 330.0, 530.0, 1, 1))
+        .send(
+            pointer(PointerPhase::Down, 330.0, 530.0, 1, 1),
+            Instant::now(),
+        )
         .await
         .unwrap();
     injector
-        .send(key_event(true, "ShiftLeft", "Shift"))
+        .send(key_event(true, "ShiftLeft", "Shift"), Instant::now())
         .await
         .unwrap();
     stage
@@ -280,7 +286,10 @@ async fn nothing_stays_held_when_the_viewer_leaves_or_the_page_changes() {
     stage.until_true("log.includes('mouseup button')").await;
 
     // A key held while a popup takes the screen is released on the page it was pressed on.
-    injector.send(key_event(true, "KeyA", "a")).await.unwrap();
+    injector
+        .send(key_event(true, "KeyA", "a"), Instant::now())
+        .await
+        .unwrap();
     stage.until_true("log.includes('keydown KeyA a')").await;
     stage.eval("window.open('/popup'); 0").await;
     stage.until("the popup", |v| v.page != opener).await;
@@ -297,7 +306,7 @@ async fn nothing_stays_held_when_the_viewer_leaves_or_the_page_changes() {
         .await;
     stage.eval("one.focus()").await;
     injector
-        .send(InputEvent::Text { text: "x".into() })
+        .send(InputEvent::Text { text: "x".into() }, Instant::now())
         .await
         .unwrap();
     stage.until_true("one.value === 'x'").await;

@@ -46,28 +46,29 @@ impl Failure {
 }
 
 impl Delivery {
-    /// Tries until it is delivered, given up, or stopped.
-    pub(super) async fn run(self, stop: CancellationToken) {
+    /// Tries until it is delivered, given up, or stopped; whether it was delivered.
+    pub(super) async fn run(self, stop: CancellationToken) -> bool {
         let mut pause = self.retry.first;
         for attempt in 1..=self.retry.attempts {
             let tried = tokio::time::timeout(ATTEMPT, self.attempt()).await;
             let failure = match tried.unwrap_or(Err(Failure::Late)) {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(failure) => failure,
             };
             let host = self.hook.url.host_str().unwrap_or_default();
             tracing::debug!(host, attempt, %failure, "a webhook was not delivered");
             if failure.is_final() || attempt == self.retry.attempts {
                 tracing::warn!(attempt, %failure, "a webhook is given up");
-                return;
+                return false;
             }
             let jitter = 0.8 + 0.4 * rand::random::<f64>();
             tokio::select! {
                 () = sleep(pause.mul_f64(jitter)) => {}
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return false,
             }
             pause *= 4;
         }
+        false
     }
 
     async fn attempt(&self) -> Result<(), Failure> {

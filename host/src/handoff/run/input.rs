@@ -1,5 +1,7 @@
 //! What comes over the data channel.
 
+use std::time::Instant;
+
 use authloop_protocol::{
     frame::Frame,
     id::Blob,
@@ -28,7 +30,9 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                     self.give_up(&error).await;
                 }
             }
-            Some(PeerEvent::Message(bytes)) => return self.on_frame(&bytes).await,
+            Some(PeerEvent::Message(bytes, arrived)) => {
+                return self.on_frame(&bytes, arrived).await;
+            }
             Some(PeerEvent::Ice(state)) => self.on_ice_state(state),
             Some(PeerEvent::Keyframe) => self.stage.keyframe_requested(),
             Some(PeerEvent::Closed) | None => {
@@ -47,7 +51,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
             .map_or(0, |sequence| sequence.applied())
     }
 
-    async fn on_frame(&mut self, bytes: &[u8]) -> Step {
+    async fn on_frame(&mut self, bytes: &[u8], arrived: Instant) -> Step {
         let Some(connection) = &mut self.connection else {
             return Ok(None);
         };
@@ -57,7 +61,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                 epoch,
                 more,
                 body,
-            }) => self.on_input(sequence, epoch, more, &body).await,
+            }) => self.on_input(sequence, epoch, more, &body, arrived).await,
             Ok(Frame::Filler) => Ok(None),
             Ok(Frame::Control { body }) => {
                 self.on_control(&body).await;
@@ -92,7 +96,14 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
         }
     }
 
-    async fn on_input(&mut self, sequence: u64, epoch: u32, more: bool, body: &[u8]) -> Step {
+    async fn on_input(
+        &mut self,
+        sequence: u64,
+        epoch: u32,
+        more: bool,
+        body: &[u8],
+        arrived: Instant,
+    ) -> Step {
         let Some(input) = &mut self.sequence else {
             return Ok(None);
         };
@@ -116,7 +127,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
             Err(_) => Some(RefusedReason::Malformed),
             Ok(event) => match self.allowed(&event, epoch) {
                 Some(reason) => Some(reason),
-                None => match self.apply(event).await {
+                None => match self.apply(event, arrived).await {
                     Applied::Done => None,
                     Applied::Refused => Some(RefusedReason::Unsupported),
                     Applied::End(end) => {
@@ -127,6 +138,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
             },
         };
         if let Some(reason) = refused {
+            self.config.metrics.refused(reason);
             self.say(&OutputMessage::Refused { sequence, reason }).await;
         }
         self.ack().await;
@@ -152,7 +164,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
         (event.is_typed() && epoch != self.stage.epoch()).then_some(RefusedReason::Epoch)
     }
 
-    async fn apply(&mut self, event: InputEvent) -> Applied {
+    async fn apply(&mut self, event: InputEvent, arrived: Instant) -> Applied {
         match event {
             InputEvent::Done => match self.done().await {
                 Some(end) => Applied::End(end),
@@ -164,7 +176,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                 false => Applied::Refused,
             },
             InputEvent::Decline { reason } => Applied::End(HandoffEnd::Declined(reason)),
-            event => match self.stage.apply(event).await {
+            event => match self.stage.apply(event, arrived).await {
                 Ok(()) => {
                     // Of files, how much has come.
                     self.update().await;

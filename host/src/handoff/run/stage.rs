@@ -20,6 +20,7 @@ use crate::{
         uploads::{UploadError, Uploads},
     },
     input::{Injector, InjectorClosed},
+    metrics::Metrics,
     peer::VideoSender,
 };
 
@@ -53,6 +54,7 @@ pub(super) struct Stage {
     _history: Task,
     video: Option<Video>,
     uploads: Uploads,
+    metrics: Metrics,
 }
 
 struct Video {
@@ -79,6 +81,7 @@ impl Stage {
     pub(super) async fn open(
         browser: &Browser,
         expected: Vec<String>,
+        metrics: Metrics,
     ) -> Result<Self, BrowserError> {
         let follower = browser.follow(None).await?;
         let (can_go_back, history) = watch::channel(false);
@@ -87,6 +90,7 @@ impl Stage {
             view: follower.view(),
             follower,
             uploads: Uploads::default(),
+            metrics,
             expected,
             shown: Shown::default(),
             history,
@@ -154,7 +158,8 @@ impl Stage {
             ..VideoConfig::default()
         };
         let (pipeline, mut frames) = VideoPipeline::start(self.view.clone(), config)?;
-        let injector = Injector::start(self.view.clone(), pipeline.surface());
+        let injector = Injector::start(self.view.clone(), pipeline.surface(), self.metrics.clone());
+        let metrics = self.metrics.clone();
         let (sender, current) = watch::channel::<Option<VideoSender>>(None);
         let (sent_at, sent) = watch::channel(None);
         let forward = tokio::spawn(async move {
@@ -163,7 +168,10 @@ impl Stage {
                     continue;
                 };
                 match target.send(&frame).await {
-                    Ok(_) => _ = sent_at.send_replace(Some(Instant::now())),
+                    Ok(_) => {
+                        metrics.sent(&frame);
+                        sent_at.send_replace(Some(Instant::now()));
+                    }
                     Err(error) => tracing::debug!(%error, "a picture was not sent"),
                 }
             }
@@ -247,8 +255,12 @@ impl Stage {
             .update(&view, can_go_back, &self.expected, surface, received)
     }
 
-    /// Does to the page what the user did.
-    pub(super) async fn apply(&mut self, event: InputEvent) -> Result<(), StageError> {
+    /// Does to the page what the user did; `arrived` is when this host heard of it.
+    pub(super) async fn apply(
+        &mut self,
+        event: InputEvent,
+        arrived: std::time::Instant,
+    ) -> Result<(), StageError> {
         match event {
             InputEvent::Viewport {
                 width,
@@ -315,7 +327,7 @@ impl Stage {
             }
             event => {
                 let video = self.video.as_ref().ok_or(StageError::NotShown)?;
-                video.injector.send(event).await?;
+                video.injector.send(event, arrived).await?;
             }
         }
         Ok(())
