@@ -7,7 +7,7 @@ use axum::{
     Json, Router,
     extract::State,
     http::{
-        HeaderMap, StatusCode,
+        Extensions, HeaderMap, StatusCode,
         header::{CACHE_CONTROL, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
@@ -59,9 +59,15 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
 }
 
 /// Asks for an API key as soon as one has the scope `metrics:read`.
-async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+async fn metrics(
+    State(admin): State<Admin>,
+    extensions: Extensions,
+    headers: HeaderMap,
+) -> Response {
     if admin.signaling.guards(Scope::ReadMetrics)
-        && let Err(refusal) = admin.signaling.admit(&headers, Scope::ReadMetrics)
+        && let Err(refusal) = admin
+            .signaling
+            .admit(&extensions, &headers, Scope::ReadMetrics)
     {
         return *refusal;
     }
@@ -79,8 +85,15 @@ async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
 }
 
 /// The last line's number and hash, for whoever keeps them where the server cannot change them.
-async fn audit_head(State(admin): State<Admin>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = admin.signaling.admit(&headers, Scope::ReadAudit) {
+async fn audit_head(
+    State(admin): State<Admin>,
+    extensions: Extensions,
+    headers: HeaderMap,
+) -> Response {
+    let admitted = admin
+        .signaling
+        .admit(&extensions, &headers, Scope::ReadAudit);
+    if let Err(refusal) = admitted {
         return *refusal;
     }
     let Some(log) = admin.audit else {

@@ -187,8 +187,10 @@ async fn status(
 async fn cancel(
     State(signaling): State<Signaling>,
     Path(id): Path<String>,
+    extensions: Extensions,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
+    signaling.pace(&extensions, &headers)?;
     let id = SessionId::parse(&id).ok_or_else(unknown)?;
     let unauthorized = || {
         ApiError::new(

@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::HeaderMap,
+    http::{Extensions, HeaderMap},
     response::{IntoResponse as _, Response},
 };
 use tokio::sync::Semaphore;
@@ -51,8 +51,8 @@ pub use settings::Settings;
 use api_keys::Denied;
 use cluster::unix_millis;
 use directory::Directory;
-use error::ApiError;
-use limits::Limits;
+use error::{ApiError, Kind};
+use limits::{ClientAddr, Limits};
 
 /// One server's signaling; clones share it.
 #[derive(Clone)]
@@ -145,13 +145,38 @@ impl Signaling {
         keys.is_some_and(|keys| keys.mentions(scope))
     }
 
-    /// Lets a request in whose API key has `scope`, and counts it.
+    /// Lets a request in whose API key has `scope`, and counts it. An address has a rate for this,
+    /// so that keys cannot be guessed at speed.
     ///
     /// # Errors
     /// The answer to give (401, 403 or 429).
-    pub fn admit(&self, headers: &HeaderMap, scope: Scope) -> Result<Caller, Box<Response>> {
-        self.authorize(headers, scope)
-            .map_err(|denied| Box::new(ApiError::from(&denied).into_response()))
+    pub fn admit(
+        &self,
+        extensions: &Extensions,
+        headers: &HeaderMap,
+        scope: Scope,
+    ) -> Result<Caller, Box<Response>> {
+        let admitted = self.pace(extensions, headers).and_then(|()| {
+            let caller = self.authorize(headers, scope);
+            caller.map_err(|denied| ApiError::from(&denied))
+        });
+        admitted.map_err(|refusal| Box::new(refusal.into_response()))
+    }
+
+    /// Takes one from the rate that an address has for credentials, registrations and claims apart.
+    pub(crate) fn pace(
+        &self,
+        extensions: &Extensions,
+        headers: &HeaderMap,
+    ) -> Result<(), ApiError> {
+        let proxies = &self.inner.settings.trusted_proxies;
+        let client = ClientAddr::of(extensions, headers, proxies);
+        self.inner.limits.manage(client).map_err(|retry_after| {
+            ApiError::new(
+                Kind::RateLimited { retry_after },
+                "too many requests with credentials came from this address; try again later",
+            )
+        })
     }
 
     /// As [`Self::admit`]; without keys nobody has one.

@@ -24,6 +24,7 @@ pub(crate) struct ClientAddr(IpAddr);
 pub(crate) struct Limits {
     create: DefaultKeyedRateLimiter<ClientAddr>,
     claim: DefaultKeyedRateLimiter<ClientAddr>,
+    manage: DefaultKeyedRateLimiter<ClientAddr>,
 }
 
 impl Limits {
@@ -34,6 +35,7 @@ impl Limits {
         Self {
             create: limiter(rates.create_per_second, rates.create_burst),
             claim: limiter(rates.claim_per_second, rates.claim_burst),
+            manage: limiter(rates.manage_per_second, rates.manage_burst),
         }
     }
 
@@ -45,6 +47,11 @@ impl Limits {
     /// Takes one claim or resume; else says how long to wait.
     pub(crate) fn claim(&self, client: ClientAddr) -> Result<(), Duration> {
         check(&self.claim, client)
+    }
+
+    /// Takes one other request with a host token or an API key; else says how long to wait.
+    pub(crate) fn manage(&self, client: ClientAddr) -> Result<(), Duration> {
+        check(&self.manage, client)
     }
 }
 

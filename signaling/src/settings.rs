@@ -122,6 +122,10 @@ pub struct Rates {
     pub claim_per_second: NonZeroU32,
     /// Claim and resume attempts at once.
     pub claim_burst: NonZeroU32,
+    /// Other requests with a host token or an API key a second, in the long run.
+    pub manage_per_second: NonZeroU32,
+    /// Such requests at once.
+    pub manage_burst: NonZeroU32,
 }
 
 impl Default for Rates {
@@ -131,6 +135,8 @@ impl Default for Rates {
             create_burst: per(500),
             claim_per_second: per(5),
             claim_burst: per(100),
+            manage_per_second: per(20),
+            manage_burst: per(500),
         }
     }
 }

@@ -352,6 +352,26 @@ async fn an_address_that_registers_too_fast_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn an_address_that_guesses_host_tokens_or_keys_has_to_wait() {
+    let server = Server::with(|settings| {
+        settings.rates.manage_burst = 2.try_into().unwrap();
+        settings.rates.manage_per_second = 1.try_into().unwrap();
+    })
+    .await;
+    let session = server.session().await;
+    let guess = || delete(&server, &session, &[7; 32]);
+    assert_eq!([guess().await.status(), guess().await.status()], [401, 401]);
+
+    // The right one is not told apart from a guess.
+    let refused = delete(&server, &session, &session.host_token).await;
+
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(error(refused).await, (429, "rate_limited".to_owned()));
+    // Registrations have a rate of their own.
+    server.session().await;
+}
+
+#[tokio::test]
 async fn a_full_server_says_so_until_a_session_ends() {
     let server = Server::with(|settings| settings.registry.max_sessions = 1).await;
     let session = server.session().await;
