@@ -28,6 +28,13 @@ const CASES = {
     image: { digest: `sha256:${"0".repeat(64)}` }, nodeSelector: { disk: "none" }, priorityClassName: "high", imagePullSecrets: [{ name: "pull" }],
     tolerations: [{ operator: "Exists" }], podAnnotations: { a: "b" }, podLabels: { c: "d" },
   },
+  "ACME and an audit log": {
+    ...balanced, http: { service: { type: "LoadBalancer", port: 443 } }, audit: { claimName: "audit", retainDays: 90 },
+    tls: { acme: { claimName: "acme", agreeTermsOfService: true, contact: ["ops@relay.example"] } },
+  },
+  "terms not agreed to": { ...balanced, tls: { acme: { claimName: "acme" } } },
+  "two certificates": { ...balanced, tls: { secretName: "tls", acme: { claimName: "acme", agreeTermsOfService: true } } },
+  "two writers": { ...least, hostNetwork: true, replicas: 2, redis: { secretName: "redis" }, audit: { claimName: "audit" } },
   open: { publicOrigin: "https://relay.example", hostNetwork: true, openRegistration: true, podDisruptionBudget: { enabled: false } },
 };
 
@@ -52,11 +59,12 @@ test("what is missing or wrong is said before anything is installed", () => {
     ["nothing given", /publicOrigin is required/], ["no keys", /apiKeys.secretName is required/], ["no address", /relay.advertise is required/],
     ["a key nobody knows", /'replicaCount' not allowed/], ["a path in the origin", /publicOrigin/], ["no time to end", /terminationGracePeriodSeconds/],
     ["three alone", /redis.secretName is required/], ["Redis without the node's address", /hostNetwork is required with redis/],
+    ["terms not agreed to", /agreeTermsOfService is required/], ["two certificates", /name one/], ["two writers", /has one writer/],
   ]) assert.match(rendered[name].error ?? "rendered", said, name);
 });
 
 test("the pod has no privilege, no writable root and no token, and time to end", () => {
-  for (const name of ["host network", "balanced", "everything", "open"]) {
+  for (const name of ["host network", "balanced", "everything", "ACME and an audit log", "open"]) {
     const { securityContext: whole, containers: [container], ...spec } = pod(name);
     assert.deepEqual([whole.runAsNonRoot, whole.runAsUser, whole.seccompProfile.type], [true, 65532, "RuntimeDefault"]);
     const { allowPrivilegeEscalation, readOnlyRootFilesystem, privileged, capabilities } = container.securityContext;
@@ -106,6 +114,8 @@ test("what points at something finds it", () => {
   }
   const [policy] = kind("everything", "NetworkPolicy");
   assert.deepEqual(policy.spec.egress.flatMap((rule) => rule.ports.map((p) => p.protocol)), ["UDP", "UDP"], "no connection goes out");
+  const [asking] = kind("ACME and an audit log", "NetworkPolicy");
+  assert.deepEqual(asking.spec.egress.at(-1).ports.map((p) => `${p.protocol} ${p.port}`), ["TCP 443", "UDP 53", "TCP 53"]);
 });
 
 test("monitoring carries the same rules and dashboard under the job that they name", () => {
@@ -127,10 +137,10 @@ test("the server takes the environment that the chart gives it", (t) => {
   writeFileSync(`${home}/api-keys`, "0123456789abcdef0123456789abcdef\n");
   run("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=relay.example", "-addext", "subjectAltName=DNS:relay.example", "-keyout", `${home}/tls.key`, "-out", `${home}/tls.crt`]);
   writeFileSync(`${home}/logo.svg`, '<svg xmlns="http://www.w3.org/2000/svg"/>');
-  for (const name of ["host network", "balanced", "everything", "open"]) {
+  for (const name of ["host network", "balanced", "everything", "ACME and an audit log", "open"]) {
     const given = Object.entries(env(name)).map(([key, value]) => {
       if (typeof value !== "string") return [key, "127.0.0.1"];
-      return [key, value.replace(/^\/run\/authloop\/(keys|tls|brand)/, home)];
+      return [key, value.replace(/^\/(run|var\/lib)\/authloop\/(keys|tls|brand|acme|audit)/, home)];
     });
     const said = run(AUTHLOOP, ["check", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"], { env: { PATH: process.env.PATH, ...Object.fromEntries(given) } });
     assert.match(said, /^ok {4}the configuration is valid$/m, name);

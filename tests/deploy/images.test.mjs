@@ -57,11 +57,12 @@ test("the compose file is one, and each service is confined", () => {
 });
 
 test("the server takes the environment that compose gives it", (t) => {
-  const keys = `${folder(t)}/api-keys`;
+  const home = folder(t);
+  const keys = `${home}/api-keys`;
   writeFileSync(keys, "0123456789abcdef0123456789abcdef\n");
   const values = { AUTHLOOP_PUBLIC_ORIGIN: "https://relay.example", AUTHLOOP_RELAY_ADVERTISE: "203.0.113.7" };
   const given = Object.entries(yaml(COMPOSE).services.authloop.environment).map(([key, value]) => [
-    key, value.replace(/\$\{(\w+):([?-])([^}]*)\}/, (_, name, how, text) => (how === "?" ? values[name] : text)).replace("/run/secrets/api-keys", keys),
+    key, value.replace(/\$\{(\w+):([?-])([^}]*)\}/, (_, name, how, text) => (how === "?" ? values[name] : text)).replace("/run/secrets/api-keys", keys).replace("/var/lib/authloop", home),
   ]);
   const env = { PATH: process.env.PATH, ...Object.fromEntries(given), AUTHLOOP_LISTEN: "127.0.0.1:0", AUTHLOOP_RELAY_LISTEN: "127.0.0.1:0" };
   // The name leads nowhere here: all is well but for that.
