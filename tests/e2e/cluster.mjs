@@ -2,15 +2,53 @@
 
 import { once } from "node:events";
 import net from "node:net";
+import { execFileSync } from "node:child_process";
 import { Part } from "./part.mjs";
+
+const ip = (...args) => execFileSync("ip", args, { stdio: ["ignore", "ignore", "inherit"] });
+
+/** A switch, and network namespaces on it, one for each server that runs at a time. */
+export class Switch {
+  /** This side's address. */
+  outside = "10.213.79.1";
+  /** Where a server can be: its namespace and its address there. */
+  places = [];
+  #name = `alc${process.pid}`;
+
+  constructor(count) {
+    ip("link", "add", this.#name, "type", "bridge");
+    try {
+      ip("addr", "add", `${this.outside}/24`, "dev", this.#name);
+      ip("link", "set", this.#name, "up");
+      for (let n = 0; n < count; n += 1) this.#plug(`${this.#name}-${n}`, `10.213.79.${10 + n}`);
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
+  }
+
+  #plug(name, address) {
+    ip("netns", "add", name);
+    this.places.push({ name, address });
+    ip("link", "add", name, "master", this.#name, "type", "veth", "peer", "name", "eth0", "netns", name);
+    ip("link", "set", name, "up");
+    ip("-n", name, "addr", "add", `${address}/24`, "dev", "eth0");
+    for (const link of ["eth0", "lo"]) ip("-n", name, "link", "set", link, "up");
+  }
+
+  stop() {
+    for (const { name } of this.places) ip("netns", "del", name);
+    ip("link", "del", this.#name);
+  }
+}
 
 /** Debian's redis-server, without a file of its own. */
 export class Redis extends Part {
-  constructor() {
+  constructor(address = "127.0.0.1") {
     // Below the ports that Linux gives to whoever asks for any.
     const port = 15_000 + Math.floor(Math.random() * 10_000);
-    super("redis", "redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-    this.url = `redis://127.0.0.1:${port}`;
+    super("redis", "redis-server", ["--port", String(port), "--bind", address, "--protected-mode", "no", "--save", "", "--appendonly", "no"]);
+    this.url = `redis://${address}:${port}`;
   }
 
   ready() {

@@ -78,9 +78,11 @@ export class Site extends Part {
 }
 
 export class Server extends Part {
-  constructor(args) {
+  /** `wrapper`: a command that runs it. */
+  constructor(args, wrapper = []) {
     const ports = ["--listen", "--relay-listen"].filter((flag) => !args.includes(flag)).flatMap((flag) => [flag, "127.0.0.1:0"]);
-    super("server", bin("authloop"), ["serve", "--json", ...ports, ...args]);
+    const [file, ...before] = [...wrapper, bin("authloop"), "serve", "--json", ...ports, ...args];
+    super("server", file, before);
     this.scheme = args.includes("--tls") ? "https" : "http";
   }
 
@@ -125,10 +127,10 @@ export class World {
   #open = [];
 
   /**
-   * @param {{path?: string, mitm?: boolean, site?: string[], server?: string[]}} options `path`: the remote
-   *   browser's first page; `mitm`: everything goes through a proxy that can lie
+   * @param {{path?: string, mitm?: boolean, site?: string[], server?: string[], wrapper?: string[]}} options `path`: the
+   *   remote browser's first page; `mitm`: everything goes through a proxy that can lie; `wrapper`: a command that runs the server
    */
-  static async open({ path = "/", mitm = false, site = [], server = [] } = {}) {
+  static async open({ path = "/", mitm = false, site = [], server = [], wrapper = [] } = {}) {
     const world = new World();
     try {
       world.mitm = mitm ? world.keep(await Mitm.start()) : null;
@@ -136,7 +138,7 @@ export class World {
       const ports = (arg, i, all) => !["--listen", "--relay-listen"].some((flag) => arg === flag || all[i - 1] === flag);
       world.serverArgs = [...origin, ...server.filter(ports)];
       world.site = world.keep(new Site(site));
-      world.server = world.keep(new Server([...origin, ...server]));
+      world.server = world.keep(new Server([...origin, ...server], wrapper));
       await Promise.all([world.site.ready(), world.server.ready()]);
       if (world.mitm) world.mitm.upstream = world.server.url;
       world.origin = world.mitm?.origin ?? world.server.url;
