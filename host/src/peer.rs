@@ -32,7 +32,7 @@ use webrtc::peer_connection::{
     RTCConfigurationBuilder, RTCIceConnectionState, RTCPeerConnectionState, RTCSessionDescription,
     Registry, SettingEngineBuilder, configure_nack, configure_rtcp_reports,
 };
-use webrtc::rtp_transceiver::RtpSender;
+use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RtpSender};
 
 pub use feedback::TargetBitrate;
 pub use sdp::SdpError;
@@ -184,6 +184,9 @@ impl Peer {
         // A track would be offered in its own codec only, which Firefox does not always have.
         for transceiver in pc.get_transceivers().await {
             transceiver.set_codec_preferences(codecs()).await?;
+            transceiver
+                .set_direction(RTCRtpTransceiverDirection::Sendonly)
+                .await?;
         }
         let channel = pc
             .create_data_channel(
@@ -453,7 +456,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn both_codecs_are_offered_best_first() {
+    async fn both_codecs_are_offered_best_first_to_whoever_only_receives() {
         let leg = LegIce {
             generation: 1,
             ufrag: "relayufrag".to_owned(),
@@ -469,6 +472,8 @@ mod tests {
 
         let offered = sdp::video_payload_types(&offer);
         assert_eq!(offered, [H264_PAYLOAD_TYPE, VP8_PAYLOAD_TYPE]);
+        let (video, _) = offer.split_once("m=application").unwrap();
+        assert!(video.contains("\r\na=sendonly\r\n"), "{offer}");
         peer.close().await;
     }
 }
