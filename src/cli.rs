@@ -267,6 +267,11 @@ pub struct RawConfig {
     #[arg(long, value_name = "FORMAT")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub log_format: Option<String>,
+    /// Send traces to this OTLP receiver by HTTP, as in `http://127.0.0.1:4318`; headers for it come from
+    /// OTEL_EXPORTER_OTLP_HEADERS, more attributes from OTEL_RESOURCE_ATTRIBUTES [default: none].
+    #[arg(long, value_name = "URL")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -72,6 +72,8 @@ pub struct Config {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// The OTLP receiver that traces go to; `None` for none.
+    pub otlp_endpoint: Option<String>,
     /// Whether the ready line is JSON.
     pub json: bool,
     /// How patient the server is.

@@ -19,5 +19,6 @@ mod logging;
 mod relay;
 mod slots;
 mod stream;
+mod telemetry;
 mod tls;
 mod witness;

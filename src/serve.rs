@@ -25,7 +25,7 @@ use crate::{
     shard::{self, RelayConfig, RelayHandle},
     shutdown,
     stream::Streams,
-    tls,
+    telemetry, tls,
     witness::Witness,
 };
 
@@ -34,7 +34,7 @@ use crate::{
 /// # Errors
 /// When a port cannot be had or TLS does not work.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    logging::start(&config)?;
+    let traces = logging::start(&config)?;
     let hangup = Arc::new(Notify::new());
     // Where there is nothing to read anew, SIGHUP ends the process as it ends any other.
     if matches!(config.tls, Tls::Files { .. }) {
@@ -47,7 +47,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             std::future::pending::<()>().await;
         }
     };
-    serve_until(config, |ready| ready.print(json), hangup, stop).await
+    let served = serve_until(config, |ready| ready.print(json), hangup, stop).await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
+    served
 }
 
 /// Serves until `stop` resolves; tells `ready` once everything listens, and looks at the
@@ -108,6 +112,10 @@ pub async fn serve_until(
             tokio::spawn(ingress.serve(listener, admin, admin_handle.clone()));
             signaling.router()
         }
+    };
+    let router = match config.otlp_endpoint {
+        Some(_) => telemetry::trace(router),
+        None => router,
     };
     let handle = Handle::new();
     let ingress = Ingress::public(&config, rustls, let_in, metrics.connections().clone());

@@ -9,6 +9,8 @@
 #[path = "../signaling/tests/signaling/support/client.rs"]
 #[expect(dead_code, reason = "shared with signaling's own tests")]
 mod client;
+#[path = "serve/traces.rs"]
+mod traces;
 
 use std::{
     process::{Output, Stdio},

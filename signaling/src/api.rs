@@ -28,6 +28,7 @@ use axum::{
 };
 use tokio::time::Instant;
 use tower_http::{limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
+use tracing::Instrument as _;
 
 use crate::{
     Signaling,
@@ -290,11 +291,13 @@ fn upgrade_socket(
     );
     let id = SessionId::parse(&id);
     let tracker = signaling.inner.sockets.clone();
+    let span = tracing::info_span!("websocket", side = side.as_str());
     Ok(socket::configure(upgrade).on_upgrade(move |web_socket| {
-        tracker.track_future(async move {
+        let served = async move {
             socket::serve(&signaling, side, id, client, web_socket).await;
             drop(place);
-        })
+        };
+        tracker.track_future(served.instrument(span))
     }))
 }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use authloop_signaling::{ApiKeys, ClusterSettings, Viewer, origin::Origin};
+use axum::http::Uri;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
@@ -109,6 +110,7 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
             Some("json") => LogFormat::Json,
             Some(_) => return Err(invalid("log_format", "must be `text` or `json`")),
         },
+        otlp_endpoint: raw.otlp_endpoint.map(otlp).transpose()?,
         json,
         bounds: Bounds::default(),
     })
@@ -130,6 +132,24 @@ pub(super) fn parse_or<T: FromStr>(
             .parse()
             .map_err(|_| invalid(key, format!("must be {expected}, not `{text}`"))),
     }
+}
+
+/// An address with or without a path: `/v1/traces` comes behind it. Credentials go into headers.
+fn otlp(text: String) -> Result<String, ConfigError> {
+    let fits = |url: &Uri| {
+        matches!(url.scheme_str(), Some("http" | "https"))
+            && url.authority().is_some_and(|a| !a.as_str().contains('@'))
+            && url.query().is_none()
+            && !url.path().ends_with("/v1/traces")
+    };
+    if !text.parse().as_ref().is_ok_and(fits) {
+        return Err(invalid(
+            "otlp_endpoint",
+            "must be http:// or https:// without user, query and `/v1/traces`, as in \
+             http://127.0.0.1:4318",
+        ));
+    }
+    Ok(text)
 }
 
 fn admin_listen(

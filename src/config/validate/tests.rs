@@ -234,6 +234,13 @@ fn every_refusal_names_its_key() {
             },
         ),
         (
+            "otlp_endpoint",
+            RawConfig {
+                otlp_endpoint: text("http://user:secret@collector:4318"),
+                ..RawConfig::default()
+            },
+        ),
+        (
             "max_sessions",
             RawConfig {
                 max_sessions: text("many"),
