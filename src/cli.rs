@@ -224,6 +224,11 @@ pub struct RawConfig {
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub max_connections_per_address: Option<String>,
+    /// WebSockets that may be open at once; a connection beyond them can still get the page and use
+    /// the sessions API [default: 60000].
+    #[arg(long, value_name = "N")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub max_sockets: Option<String>,
     /// Sessions that may be open at once [default: 20000].
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
