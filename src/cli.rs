@@ -35,6 +35,10 @@ pub enum Command {
     Verify(VerifyPageArgs),
     /// List the files of this program's own page with their SHA-256, as `sha256sum` does.
     Page,
+    /// Only the relay, on a free loopback port, told by lines on standard input what to open; for
+    /// benchmarks.
+    #[command(hide = true)]
+    RelayOnly,
 }
 
 /// What there is to do with audit logs.
