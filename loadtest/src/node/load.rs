@@ -32,8 +32,6 @@ use report::Report;
 const AT_A_TIME: usize = 64;
 /// The same of slow ones, which need some ten seconds each.
 const SLOWLY_AT_A_TIME: usize = 2048;
-/// Before each 256 bytes that a slow socket reads or writes: 10 kbit/s.
-const PAUSE: Duration = Duration::from_millis(200);
 /// The server gives a socket 5 s to say who it is (`docs/PROTOCOL.md` section 5), and 2 s to close.
 const SILENCE: Duration = Duration::from_secs(9);
 /// No claim takes longer, or the client has given up.
@@ -54,6 +52,9 @@ pub struct Options {
     /// Sockets at any time that never say anything, until the server ends them.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(0..=5_000))]
     silent: u64,
+    /// Milliseconds before each 256 bytes that a slow socket reads or writes: 200 are 10 kbit/s.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pause: u64,
     /// Claims a second, each of another session.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     claims: u64,
@@ -152,7 +153,8 @@ async fn measure(
     let with_sessions = server.usage()?;
     bar.set_message("opening slow sockets");
     let pairs = held.sessions..held.registered();
-    let open_pair = |n| world.clone().slow_pair(n, bar.clone());
+    let pause = Duration::from_millis(options.pause);
+    let open_pair = |n| world.clone().slow_pair(n, pause, bar.clone());
     let slow = stream::iter(pairs).map(open_pair);
     slow.buffer_unordered(SLOWLY_AT_A_TIME)
         .try_collect::<()>()
@@ -225,15 +227,15 @@ impl World {
 
     /// A claimed session whose two sockets read and write slowly; each has had an offer, or an
     /// answer, from the other.
-    async fn slow_pair(self: Arc<Self>, n: u64, bar: ProgressBar) -> Result<()> {
+    async fn slow_pair(self: Arc<Self>, n: u64, pause: Duration, bar: ProgressBar) -> Result<()> {
         // Two connections each, so that an address's share of them is the same.
         let from = source(n * 2);
         let session = self.door.register(from, LIFE).await?;
-        let mut host = self.door.host(from, &session, Some(PAUSE)).await?;
+        let mut host = self.door.host(from, &session, Some(pause)).await?;
         let device = Device::new()?;
         let (mut viewer, _) = self
             .door
-            .viewer(from, &session, &device, Some(PAUSE))
+            .viewer(from, &session, &device, Some(pause))
             .await?;
         script::describe(&mut host, &mut viewer).await?;
         self.keep(host);
