@@ -35,6 +35,10 @@ pub enum Command {
     Verify(VerifyPageArgs),
     /// List the files of this program's own page with their SHA-256, as `sha256sum` does.
     Page,
+    /// Only the relay, on a free loopback port, told by lines on standard input what to open; for
+    /// benchmarks.
+    #[command(hide = true)]
+    RelayOnly,
 }
 
 /// What there is to do with audit logs.
@@ -224,6 +228,11 @@ pub struct RawConfig {
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub max_connections_per_address: Option<String>,
+    /// WebSockets that may be open at once; a connection beyond them can still get the page and use
+    /// the sessions API [default: 60000].
+    #[arg(long, value_name = "N")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub max_sockets: Option<String>,
     /// Sessions that may be open at once [default: 20000].
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]

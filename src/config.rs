@@ -58,6 +58,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Of them, those of one address that is no trusted proxy's.
     pub max_connections_per_address: usize,
+    /// WebSockets that may be open at once.
+    pub max_sockets: usize,
     /// Sessions that may be open at once.
     pub max_sessions: usize,
     /// How long an ended session is remembered, here and in Redis.

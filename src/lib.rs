@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod keys;
 pub mod metrics;
+pub mod relay_only;
 pub mod serve;
 pub mod shard;
 pub mod shutdown;

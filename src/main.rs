@@ -7,7 +7,7 @@ use authloop::{
     check::{self, Finding, Verdict},
     cli::{AuditCommand, Cli, Command, KeysCommand, ServeArgs, VerifyArgs},
     config::Config,
-    keys, serve,
+    keys, relay_only, serve,
     verify::{self, VerifyPageArgs},
 };
 use authloop_signaling::page::Manifest;
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Audit(AuditCommand::Verify(args)) => return verify(&args),
         Command::Keys(KeysCommand::New(args)) => return outcome(keys::print_new(&args)),
         Command::Verify(args) => return run_verify(&args),
+        Command::RelayOnly => return outcome(relay_only::run()),
         Command::Page => {
             print!("{}", Manifest::embedded());
             return ExitCode::SUCCESS;

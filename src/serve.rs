@@ -219,6 +219,7 @@ fn settings(config: &Config, origin: Origin) -> Settings {
     settings.api_keys.clone_from(&config.api_keys);
     settings.trusted_proxies.clone_from(&config.trusted_proxies);
     settings.registry.max_sessions = config.max_sessions;
+    settings.sockets.max_sockets = config.max_sockets;
     settings.request = config.bounds.request;
     settings.registry.remember = config.remember_ended;
     settings

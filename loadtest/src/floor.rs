@@ -1,9 +1,9 @@
 //! The two least things that could relay at all: what the kernel alone costs.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, BufRead, Write};
 use std::mem;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result};
@@ -14,6 +14,34 @@ use crate::net::{BATCH, Side};
 /// Marks a registration; no packet of the load begins with it.
 const REGISTER: u8 = b'R';
 const ROOM: usize = 2048;
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Floor {
+    /// `recvfrom` and `sendto`.
+    Recvfrom,
+    /// `recvmmsg` and `sendmmsg`.
+    Sendmmsg,
+}
+
+/// Serves on a port of the system's choice, which it prints, until standard input ends.
+pub fn run(floor: Floor) -> Result<()> {
+    let socket = socket2::Socket::from(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
+    socket.set_recv_buffer_size(8 << 20)?;
+    socket.set_send_buffer_size(8 << 20)?;
+    let socket = UdpSocket::from(socket);
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", socket.local_addr()?)?;
+    out.flush()?;
+    std::thread::spawn(move || match floor {
+        Floor::Recvfrom => recvfrom_sendto(&socket),
+        Floor::Sendmmsg => sendmmsg(&socket),
+    });
+    for line in io::stdin().lock().lines() {
+        line?;
+    }
+    Ok(())
+}
 
 /// Who is whose other half.
 #[derive(Default)]
@@ -56,7 +84,7 @@ pub fn connect(sides: [&mut Side; 2], sessions: u32) -> Result<()> {
 }
 
 /// `recvfrom`, look up, `sendto`, for ever.
-pub fn recvfrom_sendto(socket: &UdpSocket) -> Result<()> {
+fn recvfrom_sendto(socket: &UdpSocket) -> Result<()> {
     let mut table = Table::default();
     let mut buffer = [0; ROOM];
     loop {
@@ -69,7 +97,7 @@ pub fn recvfrom_sendto(socket: &UdpSocket) -> Result<()> {
 }
 
 /// `recvmmsg`, look up, `sendmmsg`, for ever; blocks for the first datagram of a batch.
-pub fn sendmmsg(socket: &UdpSocket) -> Result<()> {
+fn sendmmsg(socket: &UdpSocket) -> Result<()> {
     let mut table = Table::default();
     let mut buffers = vec![[0u8; ROOM]; BATCH];
     // SAFETY: all zeroes is a valid name, vector or header.

@@ -1,4 +1,5 @@
-//! `authloop-loadtest`: what the relay costs beside its peers, measured in one run.
+//! `authloop-loadtest`: what the relay costs beside its peers, measured in one run, and what a
+//! whole server bears.
 //!
 //! Load goes to 127.0.0.0/8 only, bounded in count and time. Every server runs in a process of its
 //! own; rounds are interleaved, and ratios are taken within a round, so that a noisy minute weighs
@@ -11,10 +12,11 @@ mod ice;
 mod impair;
 mod malformed;
 mod net;
+mod node;
 mod packet;
+mod proc;
 mod report;
 mod rounds;
-mod serve;
 mod subject;
 mod turn;
 
@@ -25,7 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use subject::Bench;
 
-/// Load generator and benchmarks for authloop's relay.
+/// Load generator and benchmarks for authloop's server and relay.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -51,19 +53,36 @@ enum Command {
     },
     /// Feed malformed datagrams to the core, in process and without sockets.
     Malformed(malformed::Options),
+    /// Hold sessions and slow sockets open at a real server, and measure claims meanwhile.
+    Load {
+        #[command(flatten)]
+        options: node::LoadOptions,
+        #[command(flatten)]
+        place: node::Place,
+    },
+    /// Play whole sessions through a real server for a long time; fail if it leaks.
+    Soak {
+        #[command(flatten)]
+        options: node::SoakOptions,
+        #[command(flatten)]
+        place: node::Place,
+    },
     /// Be a bad network: a UDP proxy on loopback that loses, delays and throttles as it is told.
     Impair(impair::Options),
-    /// Be a server under test; for the other commands' own use.
+    /// Be a floor; for the other commands' own use.
     #[command(hide = true)]
-    Serve {
-        /// Which server.
-        role: serve::Role,
+    Floor {
+        /// Which one.
+        kind: floor::Floor,
     },
 }
 
 /// Where servers come from and run.
 #[derive(Debug, Args)]
 struct Place {
+    /// The server's binary, whose relay is measured [default: `authloop` beside this one].
+    #[arg(long)]
+    authloop: Option<PathBuf>,
     /// coturn's binary.
     #[arg(long, default_value = "/usr/bin/turnserver")]
     coturn: PathBuf,
@@ -89,6 +108,7 @@ impl Place {
             );
         }
         Ok(Bench {
+            authloop: node::binary(self.authloop.as_deref())?,
             coturn: self.coturn,
             turn_server: self.turn_server,
             cpu: self.cpu,
@@ -101,7 +121,9 @@ fn main() -> Result<()> {
         Command::Compare { options, place } => rounds::run(&options, &place.settle()?),
         Command::Growth { options, place } => growth::run(&options, &place.settle()?),
         Command::Malformed(options) => malformed::run(&options),
+        Command::Load { options, place } => node::load(&options, &place),
+        Command::Soak { options, place } => node::soak(&options, &place),
         Command::Impair(options) => impair::run(&options),
-        Command::Serve { role } => serve::run(role),
+        Command::Floor { kind } => floor::run(kind),
     }
 }

@@ -11,7 +11,7 @@ use authloop_relay::Leg;
 use serde::Serialize;
 
 use crate::net::Side;
-use crate::{floor, ice, turn};
+use crate::{floor, ice, proc, turn};
 
 /// Whom the load is driven through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, clap::ValueEnum)]
@@ -29,9 +29,11 @@ pub enum Kind {
     TurnServer,
 }
 
-/// Where to find the peers' binaries, and where they may run.
+/// Where to find the servers' binaries, and where they may run.
 #[derive(Debug, Clone)]
 pub struct Bench {
+    /// The authloop server's.
+    pub authloop: PathBuf,
     /// coturn's binary.
     pub coturn: PathBuf,
     /// The `turn-server` crate's binary.
@@ -59,9 +61,9 @@ impl Subject {
         let port = free_port()?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let args: Vec<String> = match kind {
-            Kind::Relay => to_strings(&[own, "serve", "relay"]),
-            Kind::Recvfrom => to_strings(&[own, "serve", "recvfrom"]),
-            Kind::Sendmmsg => to_strings(&[own, "serve", "sendmmsg"]),
+            Kind::Relay => to_strings(&[&bench.authloop.to_string_lossy(), "relay-only"]),
+            Kind::Recvfrom => to_strings(&[own, "floor", "recvfrom"]),
+            Kind::Sendmmsg => to_strings(&[own, "floor", "sendmmsg"]),
             Kind::Coturn => coturn(&bench.coturn.to_string_lossy(), port),
             Kind::TurnServer => turn_server(&bench.turn_server.to_string_lossy(), listen)?,
         };
@@ -134,35 +136,27 @@ impl Subject {
 
     /// Processor time of all the server's threads so far.
     pub fn cpu(&self) -> Result<Duration> {
-        let mut total = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let stat = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            let running = stat.split_whitespace().next().context("empty schedstat")?;
-            total += running.parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(total))
+        proc::cpu(self.child.id())
     }
 
     /// Resident memory in bytes.
     pub fn rss(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.context("no VmRSS")?.trim().trim_end_matches(" kB");
-        Ok(kib.parse::<u64>()? * 1024)
+        proc::rss(self.child.id())
     }
 
     /// What the relay counted, for a look inside.
     pub fn stats(&mut self) -> Result<String> {
-        self.tell("stats .")?;
+        self.tell("stats")?;
         let mut line = String::new();
         self.stdout.read_line(&mut line)?;
         Ok(line)
     }
 
     fn open(&mut self, sessions: u32) -> Result<Vec<(ice::Local, ice::Local)>> {
-        self.tell(&format!("open {sessions}"))?;
         let mut locals = Vec::with_capacity(sessions as usize);
-        for _ in 0..sessions {
+        for n in 0..sessions {
+            let id = u128::from_be_bytes(ice::session_id(n));
+            self.tell(&format!("open {id:032x} {} {}", ice::ufrag(n), ice::PWD))?;
             let mut line = String::new();
             self.stdout.read_line(&mut line)?;
             let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();

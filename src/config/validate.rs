@@ -99,6 +99,7 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
             4096,
             1..=10_000_000,
         )?,
+        max_sockets: within("max_sockets", raw.max_sockets, 60_000, 1..=10_000_000)?,
         max_sessions: within("max_sessions", raw.max_sessions, 20_000, 1..=10_000_000)?,
         remember_ended: remember_ended(raw.remember_ended)?,
         audit: audit(raw.audit_log, raw.audit_retain)?,

@@ -49,6 +49,9 @@ impl Door<()> {
 
 impl<A> Door<A> {
     fn place(&self, tcp: &TcpStream) -> io::Result<Place> {
+        // Signaling says several small things in a row; each would wait for the client's delayed
+        // acknowledgement (RFC 9293 section 3.7.4).
+        tcp.set_nodelay(true)?;
         let peer = tcp.peer_addr()?.ip().to_canonical();
         let slot = if self.proxies.iter().any(|net| net.contains(&peer)) {
             self.slots.take_for_many()

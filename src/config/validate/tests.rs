@@ -241,6 +241,13 @@ fn every_refusal_names_its_key() {
             },
         ),
         (
+            "max_sockets",
+            RawConfig {
+                max_sockets: text("0"),
+                ..RawConfig::default()
+            },
+        ),
+        (
             "max_sessions",
             RawConfig {
                 max_sessions: text("many"),

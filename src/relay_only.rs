@@ -1,0 +1,67 @@
+//! `authloop relay-only`: the relay as `serve` runs it, without signaling, for benchmarks.
+//!
+//! It prints the relay's address, then obeys one command a line until its input ends:
+//! - `open ID UFRAG PWD` opens a session (ID in 32 hexadecimal digits) whose two endpoints have
+//!   these credentials, and prints the host leg's ufrag and pwd, then the viewer leg's;
+//! - `stats` prints what was counted since the start.
+
+use std::{
+    io::{BufRead as _, Write as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use anyhow::{Context as _, bail};
+use authloop_relay::Leg;
+
+use crate::shard::{self, RelayConfig, RelayHandle};
+
+/// Relays until standard input ends.
+///
+/// # Errors
+/// When the relay does not start, or a line is no command.
+pub fn run() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let (relay, events) = shard::start(&RelayConfig {
+        listen: SocketAddr::new(loopback, 0),
+        advertise: vec![loopback],
+        shards: 1,
+    })?;
+    drop(events);
+    // The port is known from a first session only.
+    let probe = [0xff; 16];
+    let [host, _] = runtime.block_on(relay.open(probe))?;
+    runtime.block_on(relay.close(probe))?;
+    say(&host.candidates[0].to_string())?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let answer = match words[..] {
+            ["open", id, ufrag, pwd] => runtime.block_on(open(&relay, id, ufrag, pwd))?,
+            ["stats"] => format!("{:?}", runtime.block_on(relay.stats())?),
+            _ => bail!("`{line}` is neither `open ID UFRAG PWD` nor `stats`"),
+        };
+        say(&answer)?;
+    }
+    Ok(())
+}
+
+async fn open(relay: &RelayHandle, id: &str, ufrag: &str, pwd: &str) -> anyhow::Result<String> {
+    let mut session = [0; 16];
+    hex::decode_to_slice(id, &mut session)
+        .with_context(|| format!("`{id}` must be 32 hexadecimal digits"))?;
+    let [host, viewer] = relay.open(session).await?;
+    for leg in [Leg::Host, Leg::Viewer] {
+        relay.set_remote(session, leg, ufrag, pwd).await?;
+    }
+    Ok(format!(
+        "{} {} {} {}",
+        host.ufrag, host.pwd, viewer.ufrag, viewer.pwd
+    ))
+}
+
+fn say(line: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
