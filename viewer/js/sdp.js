@@ -210,10 +210,7 @@ export function checkFingerprint(sdp, expected) {
  * @param {Ice} ice
  */
 export function restartAnswer(sdp, ice) {
-  const answer = munge(sdp, ice).replace(/^a=setup:actpass(?=\r?$)/gm, "a=setup:passive");
-  // This side only receives: an answer that would receive from it, too, does not fit its offer (RFC 3264 section 6.1).
-  const sections = answer.split(/^(?=m=)/m);
-  return sections.map((part) => (part.startsWith("m=video") ? part.replace(/^a=sendrecv(?=\r?$)/m, "a=sendonly") : part)).join("");
+  return munge(sdp, ice).replace(/^a=setup:actpass(?=\r?$)/gm, "a=setup:passive");
 }
 
 /**
