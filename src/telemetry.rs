@@ -153,6 +153,6 @@ mod tests {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(parent_of(good).as_deref(), Some(trace));
-        assert_eq!(parent_of("00-4bf92f35-00f067aa0ba902b7-01"), None);
+        assert_eq!(parent_of("00-nobody-00f067aa0ba902b7-01"), None);
     }
 }
