@@ -37,7 +37,6 @@ use crate::{
     cluster::unix_millis,
     directory::Unreachable,
     error::{ApiError, Kind, RefusalCode},
-    limits::ClientAddr,
     observer::Event,
     registry::{CancelError, CancelRight, RegisterError},
     relay::Side,
@@ -111,7 +110,7 @@ async fn try_to_create(
     caller: &mut Option<Caller>,
 ) -> Result<Created, ApiError> {
     let settings = &signaling.inner.settings;
-    let client = ClientAddr::of(extensions, headers, &settings.trusted_proxies);
+    let client = signaling.client(extensions, headers);
     signaling
         .inner
         .limits
@@ -284,11 +283,7 @@ fn upgrade_socket(
                 "this server holds as many WebSockets as it may; try again later",
             )
         })?;
-    let client = ClientAddr::of(
-        extensions,
-        headers,
-        &signaling.inner.settings.trusted_proxies,
-    );
+    let client = signaling.client(extensions, headers);
     let id = SessionId::parse(&id);
     let tracker = signaling.inner.sockets.clone();
     let span = tracing::info_span!("websocket", side = side.as_str());

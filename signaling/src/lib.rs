@@ -169,14 +169,18 @@ impl Signaling {
         extensions: &Extensions,
         headers: &HeaderMap,
     ) -> Result<(), ApiError> {
-        let proxies = &self.inner.settings.trusted_proxies;
-        let client = ClientAddr::of(extensions, headers, proxies);
+        let client = self.client(extensions, headers);
         self.inner.limits.manage(client).map_err(|retry_after| {
             ApiError::new(
                 Kind::RateLimited { retry_after },
                 "too many requests with credentials came from this address; try again later",
             )
         })
+    }
+
+    /// Whose rates a request takes from.
+    pub(crate) fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> ClientAddr {
+        ClientAddr::of(extensions, headers, &self.inner.settings.trusted_proxies)
     }
 
     /// As [`Self::admit`]; without keys nobody has one.
