@@ -16,6 +16,7 @@ use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
+use crate::proc::Usage;
 pub use load::{Options as LoadOptions, run as load};
 pub use server::binary;
 pub use soak::{Options as SoakOptions, run as soak};
@@ -79,6 +80,25 @@ impl Row {
             target: Some((target.to_string(), met)),
             ..Self::plain(what, measured)
         }
+    }
+
+    /// So many of something failed, of which there should be none.
+    fn failures(what: &'static str, count: u64, first: Option<&str>) -> Self {
+        let measured = match first {
+            None => count.to_string(),
+            Some(first) => format!("{count} ({first})"),
+        };
+        Self::judged(what, measured, 0, count == 0)
+    }
+
+    /// No descriptor stays open.
+    fn drained(before: &Usage, after: &Usage) -> Self {
+        Self::judged(
+            "descriptors after all have left",
+            after.descriptors,
+            format!("<= {}", before.descriptors),
+            after.descriptors <= before.descriptors,
+        )
     }
 
     fn is_missed(&self) -> bool {

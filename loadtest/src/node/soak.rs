@@ -227,10 +227,7 @@ impl Report {
             .iter()
             .map(|(name, n)| format!("{n} {name}"))
             .collect();
-        let failed = match &self.first_failure {
-            None => self.failed.to_string(),
-            Some(first) => format!("{} ({first})", self.failed),
-        };
+        let first = self.first_failure.as_deref();
         let most = |get: fn(&Sample) -> u64| self.samples.iter().map(get).max().unwrap_or(0);
         let mut rows = vec![
             Row::plain(
@@ -247,7 +244,7 @@ impl Report {
             ),
             Row::plain("sessions", self.sessions),
             Row::plain("how they ended", endings.join(", ")),
-            Row::judged("sessions that went wrong", failed, 0, self.failed == 0),
+            Row::failures("sessions that went wrong", self.failed, first),
             Row::plain(
                 "registered to both legs, p50",
                 format!("{:.1} ms", self.ready_p50_ms),
@@ -293,12 +290,7 @@ impl Report {
                 ));
             }
         }
-        rows.push(Row::judged(
-            "descriptors after all have left",
-            self.drained.descriptors,
-            format!("<= {}", self.start.descriptors),
-            self.drained.descriptors <= self.start.descriptors,
-        ));
+        rows.push(Row::drained(&self.start, &self.drained));
         rows
     }
 }

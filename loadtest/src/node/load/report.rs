@@ -45,10 +45,7 @@ impl Report {
             false => format!("{held} of {wanted}"),
         };
         let memory = |usage: &Usage| format!("{:.1} MiB", mib(usage.rss));
-        let failed = match &self.first_failure {
-            None => self.failed_claims.to_string(),
-            Some(first) => format!("{} ({first})", self.failed_claims),
-        };
+        let first = self.first_failure.as_deref();
         vec![
             Row::plain("HTTP", if self.tls { "in TLS" } else { "plain" }),
             Row::plain(
@@ -99,7 +96,7 @@ impl Report {
                 "claims",
                 format!("{} at {} a second", self.claims, options.claims),
             ),
-            Row::judged("claims failed", failed, 0, self.failed_claims == 0),
+            Row::failures("claims failed", self.failed_claims, first),
             Row::plain("claim p50", format!("{:.1} ms", self.p50_ms)),
             Row::judged(
                 "claim p99",
@@ -108,12 +105,7 @@ impl Report {
                 self.p99_ms < options.p99_ms,
             ),
             Row::plain("claim max", format!("{:.1} ms", self.max_ms)),
-            Row::judged(
-                "descriptors after all have left",
-                self.drained.descriptors,
-                format!("<= {}", self.empty.descriptors),
-                self.drained.descriptors <= self.empty.descriptors,
-            ),
+            Row::drained(&self.empty, &self.drained),
         ]
     }
 }
