@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { after } from "node:test";
 import { chromium } from "playwright-core";
 import { Aes256Gcm, CipherSuite, DhkemP256HkdfSha256, HkdfSha256 } from "../../viewer/vendor/hpke/mod.js";
-import { ARTIFACTS, bin, closeBrowser, Part, scenario, usersBrowser } from "./harness.mjs";
+import { ARTIFACTS, bin, closeBrowser, metricIn, Part, scenario, usersBrowser } from "./harness.mjs";
 
 after(closeBrowser);
 
@@ -46,10 +46,9 @@ class Agent extends Part {
 
   /** The value of a metric; `name` with its labels. */
   async metric(name) {
-    const text = await (await fetch(this.scraped)).text();
-    const line = text.split("\n").find((l) => l.startsWith(`${name} `));
-    assert.ok(line, `${name} is not there`);
-    return Number(line.slice(name.length + 1));
+    const value = metricIn(await (await fetch(this.scraped)).text(), name);
+    assert.notEqual(value, undefined, `${name} is not there`);
+    return value;
   }
 
   async session(body) {

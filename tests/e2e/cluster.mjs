@@ -2,10 +2,8 @@
 
 import { once } from "node:events";
 import net from "node:net";
-import { execFileSync } from "node:child_process";
+import { ip } from "./netns.mjs";
 import { Part } from "./part.mjs";
-
-const ip = (...args) => execFileSync("ip", args, { stdio: ["ignore", "ignore", "inherit"] });
 
 /** A switch, and network namespaces on it, one for each server that runs at a time. */
 export class Switch {

@@ -77,12 +77,18 @@ export class Site extends Part {
   }
 }
 
+/** A metric's value in Prometheus's text, if it is there; `name` with its labels. */
+export function metricIn(text, name) {
+  const line = text.split("\n").find((l) => l.startsWith(`${name} `));
+  return line && Number(line.slice(name.length + 1));
+}
+
 export class Server extends Part {
   /** `wrapper`: a command that runs it. */
   constructor(args, wrapper = []) {
     const ports = ["--listen", "--relay-listen"].filter((flag) => !args.includes(flag)).flatMap((flag) => [flag, "127.0.0.1:0"]);
-    const [file, ...before] = [...wrapper, bin("authloop"), "serve", "--json", ...ports, ...args];
-    super("server", file, before);
+    const [file, ...rest] = [...wrapper, bin("authloop"), "serve", "--json", ...ports, ...args];
+    super("server", file, rest);
     this.scheme = args.includes("--tls") ? "https" : "http";
   }
 
@@ -101,8 +107,7 @@ export class Server extends Part {
 
   /** The value of a metric; `name` with its labels. */
   async metric(name) {
-    const line = (await this.metrics()).split("\n").find((l) => l.startsWith(`${name} `));
-    return Number(line?.slice(name.length + 1) ?? 0);
+    return metricIn(await this.metrics(), name) ?? 0;
   }
 }
 

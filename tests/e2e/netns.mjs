@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 
 const run = (file, args, input) => execFileSync(file, args, { input, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"] });
-const ip = (...args) => run("ip", args);
+export const ip = (...args) => run("ip", args);
 
 /** Why there can be none here, or `false`. */
 export function noNamespaces() {
