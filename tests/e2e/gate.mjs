@@ -25,6 +25,9 @@ const PAGES = {
   "/signin": FORM,
   "/inner": `<!doctype html><title>Inner</title><input id=innerpw type=password>`,
   "/welcome": `<!doctype html><title>Welcome</title><h1 id=hi>Welcome</h1><button id=b onclick="this.textContent='clicked'">press</button>`,
+  "/modal": `<!doctype html><title>Modal</title><textarea id=note></textarea>
+<dialog><input id=password type=password></dialog><iframe></iframe><iframe sandbox srcdoc="<input>"></iframe><iframe src=/drawing></iframe>
+<script>document.querySelector("dialog").showModal()</script>`,
   "/popup": `<!doctype html><title>Popup</title><p id=p>popup</p>`,
 };
 
@@ -54,6 +57,8 @@ export class Site {
         response.setHeader("content-type", "application/json").end(`{"from":"server"}`);
       } else if (pathname === "/sw.js") {
         response.setHeader("content-type", "text/javascript").end(WORKER);
+      } else if (pathname === "/drawing") {
+        response.setHeader("content-type", "image/svg+xml").end(`<svg xmlns="http://www.w3.org/2000/svg"><circle r="9"/></svg>`);
       } else if (PAGES[pathname]) {
         response.setHeader("content-type", "text/html").end(PAGES[pathname]);
       } else {

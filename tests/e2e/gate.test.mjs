@@ -214,3 +214,33 @@ withGate("a holder that dies lets agents go on, in a browser that was cleared", 
   await page.waitForFunction(() => document.title === "Sign in");
   await browser.close();
 });
+
+withGate("nothing that was typed comes back by undo and redo, in the same document", {}, async (gate, site) => {
+  const browser = await chromium.connectOverCDP(gate.cdp);
+  const page = browser.contexts()[0].pages()[0];
+  await page.goto(`${site.url}/modal`);
+  const secret = canary();
+  await gate.shut();
+  const user = await Hands.on(gate, `${site.url}/modal`);
+  const fields = ["password", "note"];
+  await user.cdp.evaluate("document.querySelector('dialog').close()", user.session);
+  await user.type("document.getElementById('note').focus()", secret);
+  await user.cdp.evaluate("document.querySelector('dialog').showModal()", user.session);
+  await user.type("document.getElementById('password').focus()", secret);
+  await user.cdp.evaluate("window.ofTheUsersTime = true; document.execCommand('undo')", user.session);
+  const redoable = await user.cdp.evaluate("document.queryCommandEnabled('redo')", user.session);
+  await user.cdp.evaluate("document.execCommand('redo')", user.session);
+  user.close();
+  await gate.open();
+
+  // The agent's view of the user's document may still be on its way; were there another by now, this would not come.
+  await page.waitForFunction(() => window.ofTheUsersTime);
+  const held = () => page.evaluate((ids) => ids.map((id) => document.getElementById(id)).map((field) => field.value), fields);
+  const before = await held();
+  await page.evaluate(() => ["undo", "undo", "undo", "redo", "redo", "redo"].forEach((command) => document.execCommand(command)));
+  assert.ok(redoable, "there was nothing to bring back");
+  assert.deepEqual(before, ["", ""]);
+  assert.deepEqual(await held(), ["", ""]);
+  assert.equal(await page.evaluate(() => document.activeElement.id), "password", "the focus is where it was");
+  await browser.close();
+});

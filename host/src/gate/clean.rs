@@ -251,7 +251,10 @@ async fn clear_target(browser: &Browser, target: &Target, first: bool) -> Result
     let session = browser.session(&target.id).await?;
     let done = async {
         if matches!(target.kind.as_str(), "page" | "iframe") {
-            fields::clear(&session).await?;
+            // A frame may go while its turn comes; the second time it is not there to begin with.
+            if fields::clear(&session).await.is_err() {
+                fields::clear(&session).await?;
+            }
             session.call("Log.clear", json!({})).await?;
         }
         session

@@ -1,5 +1,5 @@
 //! Empties the fields of one page, found through the DOM domain: closed shadow roots are open to it,
-//! and the page's scripts have no part in it.
+//! and the page's scripts have no part in it. What could be undone or redone goes first.
 
 use std::collections::HashMap;
 
@@ -9,29 +9,29 @@ use serde_json::{Value, json};
 use crate::browser::{BrowserError, Page};
 
 const CLEAR: &str = include_str!("fields.js");
+const FORGET: &str = include_str!("history.js");
 const WORLD: &str = "authloop-clear";
 /// Fields of one page; more are a page's attack on us, which then gets a new document.
 const MAX_FIELDS: usize = 5000;
+/// Frames of one page, likewise.
+const MAX_FRAMES: usize = 500;
 
-/// Clears every field of the page's own frames whose text the document did not bring along.
+/// Takes back all edits in the page's own frames, and clears every field whose text the document did
+/// not bring along.
 pub(super) async fn clear(page: &Page) -> Result<(), BrowserError> {
     // A snapshot is flat, however deep the page is.
     let params = json!({ "computedStyles": [] });
     let snapshot = page.call("DOMSnapshot.captureSnapshot", params).await?;
     let fields = fields_of(&snapshot);
-    if fields.len() > MAX_FIELDS {
+    let frames = frames_of(&snapshot);
+    if fields.len() > MAX_FIELDS || frames.len() > MAX_FRAMES {
         return Err(BrowserError::Unexpected(
             "DOMSnapshot.captureSnapshot".to_owned(),
         ));
     }
-    let mut worlds: HashMap<&str, Value> = HashMap::new();
-    for (frame, _) in &fields {
-        if !worlds.contains_key(frame) {
-            let params = json!({ "frameId": frame, "worldName": WORLD });
-            let world = page.call("Page.createIsolatedWorld", params).await?;
-            worlds.insert(frame, world["executionContextId"].clone());
-        }
-    }
+    let worlds = join_all(frames.iter().map(|frame| forget_edits(page, frame))).await;
+    let worlds: Result<Vec<Value>, _> = worlds.into_iter().collect();
+    let worlds: HashMap<&str, Value> = std::iter::zip(frames, worlds?).collect();
     let cleared = join_all(
         fields
             .iter()
@@ -39,6 +39,18 @@ pub(super) async fn clear(page: &Page) -> Result<(), BrowserError> {
     );
     let cleared: Result<Vec<()>, _> = cleared.await.into_iter().collect();
     cleared.map(drop)
+}
+
+/// Leaves a frame nothing to undo or redo; returns a world of our own in it.
+async fn forget_edits(page: &Page, frame: &str) -> Result<Value, BrowserError> {
+    let params = json!({ "frameId": frame, "worldName": WORLD });
+    let world = page.call("Page.createIsolatedWorld", params).await?["executionContextId"].clone();
+    let params = json!({ "expression": FORGET, "contextId": world, "returnByValue": true });
+    let answer = page.call("Runtime.evaluate", params).await?;
+    match answer["result"]["value"] {
+        Value::Bool(true) => Ok(world),
+        _ => Err(BrowserError::Unexpected("Runtime.evaluate".to_owned())),
+    }
 }
 
 async fn clear_field(page: &Page, world: &Value, node: i64) -> Result<(), BrowserError> {
@@ -54,23 +66,33 @@ async fn clear_field(page: &Page, world: &Value, node: i64) -> Result<(), Browse
     page.call("Runtime.callFunctionOn", params).await.map(drop)
 }
 
+/// The string that a snapshot's index stands for.
+fn string<'a>(snapshot: &'a Value, index: &Value) -> &'a str {
+    let index = usize::try_from(index.as_i64().unwrap_or(-1)).ok();
+    index
+        .and_then(|index| snapshot["strings"][index].as_str())
+        .unwrap_or_default()
+}
+
+/// Every frame of a snapshot.
+fn frames_of(snapshot: &Value) -> Vec<&str> {
+    let documents = snapshot["documents"].as_array().into_iter().flatten();
+    documents
+        .map(|document| string(snapshot, &document["frameId"]))
+        .collect()
+}
+
 /// Inputs and text areas with the frames they are in, through frames and shadow roots.
 fn fields_of(snapshot: &Value) -> Vec<(&str, i64)> {
-    let string = |index: &Value| {
-        let index = usize::try_from(index.as_i64().unwrap_or(-1)).ok();
-        index
-            .and_then(|index| snapshot["strings"][index].as_str())
-            .unwrap_or_default()
-    };
     let mut found = Vec::new();
     for document in snapshot["documents"].as_array().into_iter().flatten() {
-        let (frame, nodes) = (string(&document["frameId"]), &document["nodes"]);
+        let (frame, nodes) = (string(snapshot, &document["frameId"]), &document["nodes"]);
         let names = nodes["nodeName"].as_array().into_iter().flatten();
         let ids = nodes["backendNodeId"].as_array().into_iter().flatten();
         found.extend(names.zip(ids).filter_map(|(name, id)| {
             let field = ["input", "textarea"]
                 .iter()
-                .any(|f| string(name).eq_ignore_ascii_case(f));
+                .any(|f| string(snapshot, name).eq_ignore_ascii_case(f));
             id.as_i64().filter(|_| field).map(|id| (frame, id))
         }));
     }
@@ -92,5 +114,6 @@ mod tests {
         });
 
         assert_eq!(fields_of(&snapshot), [("T", 2), ("F", 9)]);
+        assert_eq!(frames_of(&snapshot), ["T", "F"]);
     }
 }
