@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import net from "node:net";
-import { ip } from "./netns.mjs";
+import { ip, raise } from "./netns.mjs";
 import { Part } from "./part.mjs";
 
 /** A switch, and network namespaces on it, one for each server that runs at a time. */
@@ -17,8 +17,8 @@ export class Switch {
     ip("link", "add", this.#name, "type", "bridge");
     try {
       ip("addr", "add", `${this.outside}/24`, "dev", this.#name);
-      ip("link", "set", this.#name, "up");
       for (let n = 0; n < count; n += 1) this.#plug(`${this.#name}-${n}`, `10.213.79.${10 + n}`);
+      raise(this.#name, ...this.places.map(({ name }) => name));
     } catch (error) {
       this.stop();
       throw error;
@@ -29,7 +29,6 @@ export class Switch {
     ip("netns", "add", name);
     this.places.push({ name, address });
     ip("link", "add", name, "master", this.#name, "type", "veth", "peer", "name", "eth0", "netns", name);
-    ip("link", "set", name, "up");
     ip("-n", name, "addr", "add", `${address}/24`, "dev", "eth0");
     for (const link of ["eth0", "lo"]) ip("-n", name, "link", "set", link, "up");
   }

@@ -7,6 +7,23 @@ import { tmpdir } from "node:os";
 const run = (file, args, input) => execFileSync(file, args, { input, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"] });
 export const ip = (...args) => run("ip", args);
 
+/**
+ * Brings these links up, and returns once they are. Chromium gives up all that it is loading whenever a link or an
+ * address comes (`ERR_NETWORK_CHANGED`), and a link is up only some time after it was told to be; an IPv6 address that
+ * Linux gives itself would come later still.
+ */
+export function raise(...links) {
+  for (const link of links) {
+    ip("link", "set", link, "addrgenmode", "none");
+    ip("link", "set", link, "up");
+  }
+  const states = () => JSON.parse(ip("-json", "link", "show", "up")).filter(({ ifname }) => links.includes(ifname)).map(({ operstate }) => operstate);
+  for (let left = 100; states().filter((state) => state === "UP").length < links.length; left -= 1) {
+    if (left === 0) throw new Error(`links are not up: ${links} are ${states()}`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+  }
+}
+
 /** Why there can be none here, or `false`. */
 export function noNamespaces() {
   if (process.getuid() !== 0) return "network namespaces need root";
@@ -37,9 +54,10 @@ export class Netns {
     try {
       ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", this.#name);
       ip("addr", "add", `${this.outside}/29`, "dev", near);
-      ip("link", "set", near, "up");
       ip("-n", this.#name, "addr", "add", `${this.inside}/29`, "dev", far);
+      ip("-n", this.#name, "link", "set", far, "addrgenmode", "none");
       for (const link of [far, "lo"]) ip("-n", this.#name, "link", "set", link, "up");
+      raise(near);
       ip("-n", this.#name, "route", "add", "default", "via", this.outside);
     } catch (error) {
       this.stop();
