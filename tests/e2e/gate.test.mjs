@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { chromium } from "playwright-core";
 import puppeteer from "puppeteer-core";
 import { canary, Gate, Hands, Site } from "./gate.mjs";
@@ -242,5 +243,25 @@ withGate("nothing that was typed comes back by undo and redo, in the same docume
   assert.deepEqual(before, ["", ""]);
   assert.deepEqual(await held(), ["", ""]);
   assert.equal(await page.evaluate(() => document.activeElement.id), "password", "the focus is where it was");
+  await browser.close();
+});
+
+withGate("a page that the user left is not on the browser's disk, with what was in its fields", {}, async (gate, site) => {
+  const browser = await chromium.connectOverCDP(gate.cdp);
+  const page = browser.contexts()[0].pages()[0];
+  await page.goto(`${site.url}/signin`);
+  const secret = canary();
+  await gate.shut();
+  const user = await Hands.on(gate, `${site.url}/signin`);
+  await user.type("document.getElementById('user').focus()", secret);
+  // Chromium looks at a page's fields once a second, and writes what it has to remember every few.
+  await pause(1500);
+  await user.go(`${site.url}/welcome`);
+  await pause(4000);
+  user.close();
+  await gate.open();
+
+  assert.deepEqual(gate.filesWith([secret]), []);
+  assert.ok(gate.filesWith([site.url]).length > 0, "the search finds nothing, not even the site");
   await browser.close();
 });

@@ -45,6 +45,10 @@ const DISCREET_FLAGS: [&str; 3] = [
 ];
 const DISCREET_PREFERENCES: &str = r#"{"autofill":{"enabled":false,"profile_enabled":false,"credit_card_enabled":false},"credentials_enable_service":false,"profile":{"password_manager_enabled":false}}"#;
 
+/// Where Chromium keeps what is in each tab, fields included, for its next start; where it finds a
+/// file in the way, it does without.
+const SESSIONS: [&str; 2] = ["Sessions", "Sessions_Encrypted"];
+
 /// Hands the pipes over as file descriptors 3 and 4, where Chromium looks for them, and nothing else.
 const PIPE_SHELL: &str = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
 
@@ -124,9 +128,13 @@ impl Launch {
         let binary = self.find()?;
         let sandbox = self.sandbox;
         let profile = new_profile()?;
-        let preferences = profile.path().join("Default");
-        std::fs::create_dir(&preferences)
-            .and_then(|()| std::fs::write(preferences.join("Preferences"), DISCREET_PREFERENCES))
+        let first = profile.path().join("Default");
+        std::fs::create_dir(&first)
+            .and_then(|()| std::fs::write(first.join("Preferences"), DISCREET_PREFERENCES))
+            .and_then(|()| {
+                let mut sessions = SESSIONS.iter();
+                sessions.try_for_each(|name| std::fs::write(first.join(name), ""))
+            })
             .map_err(|e| BrowserError::Launch(format!("no room for a profile: {e}")))?;
         let mut command = Command::new("/bin/sh");
         command
