@@ -29,6 +29,8 @@ pub(in crate::shard) struct RxBatch {
     buffers: Box<[[u8; MAX_DATAGRAM]]>,
     names: Box<[Name]>,
     received: Box<[libc::mmsghdr]>,
+    /// How many headers the last receive wrote to.
+    written: usize,
     /// Keeps the vectors alive that `received` points to.
     _vectors: Box<[libc::iovec]>,
 }
@@ -90,6 +92,7 @@ impl RxBatch {
             buffers,
             names,
             received,
+            written: 0,
             _vectors: vectors,
         }
     }
@@ -250,7 +253,9 @@ impl Socket {
             Patience::None => libc::MSG_DONTWAIT,
             Patience::Some => libc::MSG_WAITFORONE,
         };
-        for header in &mut rx.received {
+        // The others still say so. Each is a cache line, and cold after a pause: for one packet,
+        // all of them would cost more than the rest of its way through the relay.
+        for header in &mut rx.received[..rx.written] {
             header.msg_hdr.msg_namelen = size_of::<Name>() as _;
         }
         // SAFETY: each header points at a name and a vector, and through it at a buffer, all owned
@@ -264,6 +269,7 @@ impl Socket {
                 std::ptr::null_mut(),
             )
         };
+        rx.written = usize::try_from(received).unwrap_or(0);
         usize::try_from(received).or_else(|_| {
             let error = io::Error::last_os_error();
             match error.kind() {
