@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::audit::chain::Hash;
+use crate::relay_only::RelayOnlyArgs;
 use crate::verify::VerifyPageArgs;
 
 /// The authloop server: signaling, the viewer page and the blind relay.
@@ -38,7 +39,7 @@ pub enum Command {
     /// Only the relay, on a free loopback port, told by lines on standard input what to open; for
     /// benchmarks.
     #[command(hide = true)]
-    RelayOnly,
+    RelayOnly(RelayOnlyArgs),
 }
 
 /// What there is to do with audit logs.

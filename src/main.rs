@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Command::Audit(AuditCommand::Verify(args)) => return verify(&args),
         Command::Keys(KeysCommand::New(args)) => return outcome(keys::print_new(&args)),
         Command::Verify(args) => return run_verify(&args),
-        Command::RelayOnly => return outcome(relay_only::run()),
+        Command::RelayOnly(args) => return outcome(relay_only::run(&args)),
         Command::Page => {
             print!("{}", Manifest::embedded());
             return ExitCode::SUCCESS;

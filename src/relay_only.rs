@@ -8,6 +8,7 @@
 use std::{
     io::{BufRead as _, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -15,17 +16,26 @@ use authloop_relay::Leg;
 
 use crate::shard::{self, RelayConfig, RelayHandle};
 
+/// Flags of `relay-only`.
+#[derive(Debug, clap::Args)]
+pub struct RelayOnlyArgs {
+    /// How long packets may gather under load, in microseconds; zero: never.
+    #[arg(long, default_value_t = RelayConfig::GATHER.as_micros() as u64)]
+    gather_micros: u64,
+}
+
 /// Relays until standard input ends.
 ///
 /// # Errors
 /// When the relay does not start, or a line is no command.
-pub fn run() -> anyhow::Result<()> {
+pub fn run(args: &RelayOnlyArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let (relay, events) = shard::start(&RelayConfig {
         listen: SocketAddr::new(loopback, 0),
         advertise: vec![loopback],
         shards: 1,
+        gather: Duration::from_micros(args.gather_micros),
     })?;
     drop(events);
     // The port is known from a first session only.

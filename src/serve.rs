@@ -78,6 +78,7 @@ pub async fn serve_until(
         listen: config.relay_listen,
         advertise: config.relay_advertise.clone(),
         shards: config.relay_shards,
+        gather: RelayConfig::GATHER,
     })?;
     let candidates = try_relay(&relay).await?;
     let ways = config.stream_ways(bound);

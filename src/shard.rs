@@ -17,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use authloop_relay::{
     CredentialsError, Leg, Legs, LocalUfrag, RelayError, RemoteCredentials, SessionId,
@@ -46,6 +47,8 @@ pub struct RelayConfig {
     pub advertise: Vec<IpAddr>,
     /// Threads, each with a port of its own.
     pub shards: usize,
+    /// How long packets may gather where more come than a wake-up each is worth; zero: never.
+    pub gather: Duration,
 }
 
 /// Why the relay did not start, or did not do as told.
@@ -110,7 +113,14 @@ pub fn start(config: &RelayConfig) -> Result<(RelayHandle, mpsc::Receiver<Event>
         let waker = Arc::new(Waker::new().map_err(ShardError::Start)?);
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (stop, events) = (Arc::clone(&shards.stop), events.clone());
-        let worker = Worker::new(socket, Arc::clone(&waker), inbox, events, stop)?;
+        let worker = Worker::new(
+            config.gather,
+            socket,
+            Arc::clone(&waker),
+            inbox,
+            events,
+            stop,
+        )?;
         let thread = std::thread::Builder::new()
             .name(format!("relay-{index}"))
             .spawn(move || worker.run())
@@ -127,6 +137,9 @@ pub fn start(config: &RelayConfig) -> Result<(RelayHandle, mpsc::Receiver<Event>
 }
 
 impl RelayConfig {
+    /// A quarter of a millisecond: what a user cannot notice, and moves several packets a call.
+    pub const GATHER: Duration = Duration::from_micros(250);
+
     fn validate(&self) -> Result<(), ShardError> {
         if self.shards == 0 {
             return Err(ShardError::Config("at least one shard is needed"));

@@ -7,6 +7,7 @@
 
 mod drive;
 mod floor;
+mod gather;
 mod growth;
 mod ice;
 mod impair;
@@ -48,6 +49,13 @@ enum Command {
     Growth {
         #[command(flatten)]
         options: growth::Options,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Measure what time to gather packets in costs in latency and saves in processor time.
+    Gather {
+        #[command(flatten)]
+        options: gather::Options,
         #[command(flatten)]
         place: Place,
     },
@@ -112,6 +120,7 @@ impl Place {
             coturn: self.coturn,
             turn_server: self.turn_server,
             cpu: self.cpu,
+            gather: None,
         })
     }
 }
@@ -120,6 +129,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Compare { options, place } => rounds::run(&options, &place.settle()?),
         Command::Growth { options, place } => growth::run(&options, &place.settle()?),
+        Command::Gather { options, place } => gather::run(&options, &place.settle()?),
         Command::Malformed(options) => malformed::run(&options),
         Command::Load { options, place } => node::load(&options, &place),
         Command::Soak { options, place } => node::soak(&options, &place),

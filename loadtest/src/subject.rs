@@ -40,6 +40,8 @@ pub struct Bench {
     pub turn_server: PathBuf,
     /// The processor that servers are bound to.
     pub cpu: Option<usize>,
+    /// How long packets may gather at the relay, in microseconds, if not as long as usual.
+    pub gather: Option<u64>,
 }
 
 /// A running server with its sessions connected.
@@ -61,7 +63,7 @@ impl Subject {
         let port = free_port()?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let args: Vec<String> = match kind {
-            Kind::Relay => to_strings(&[&bench.authloop.to_string_lossy(), "relay-only"]),
+            Kind::Relay => relay(bench),
             Kind::Recvfrom => to_strings(&[own, "floor", "recvfrom"]),
             Kind::Sendmmsg => to_strings(&[own, "floor", "sendmmsg"]),
             Kind::Coturn => coturn(&bench.coturn.to_string_lossy(), port),
@@ -184,6 +186,16 @@ impl Drop for Subject {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn relay(bench: &Bench) -> Vec<String> {
+    let mut args = to_strings(&[&bench.authloop.to_string_lossy(), "relay-only"]);
+    args.extend(
+        bench
+            .gather
+            .map(|micros| format!("--gather-micros={micros}")),
+    );
+    args
 }
 
 fn coturn(binary: &str, port: u16) -> Vec<String> {

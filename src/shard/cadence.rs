@@ -9,8 +9,6 @@ use std::time::{Duration, Instant};
 
 /// Above this rate at least two packets gather during a nap.
 const THRESHOLD: u64 = 8_000;
-/// How long they may gather.
-const NAP: Duration = Duration::from_micros(250);
 /// How long a rate is measured before it counts.
 const WINDOW: Duration = Duration::from_millis(10);
 
@@ -30,14 +28,17 @@ pub(super) enum Next {
 /// The rate seen of late, and what follows from it.
 #[derive(Debug)]
 pub(super) struct Cadence {
+    /// How long packets may gather.
+    nap: Duration,
     since: Instant,
     packets: u64,
     busy: bool,
 }
 
 impl Cadence {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, nap: Duration) -> Self {
         Self {
+            nap,
             since: now,
             packets: 0,
             busy: false,
@@ -55,7 +56,7 @@ impl Cadence {
         }
         match received {
             full if full == most => Next::Again,
-            _ if self.busy => Next::Nap(NAP),
+            _ if self.busy && !self.nap.is_zero() => Next::Nap(self.nap),
             0 => Next::Wait,
             _ => Next::Linger,
         }
@@ -66,10 +67,12 @@ impl Cadence {
 mod tests {
     use super::*;
 
+    const NAP: Duration = Duration::from_micros(250);
+
     /// The answers over one second of `rate` packets a second, one at a time.
     fn answers(rate: u64) -> Vec<Next> {
         let start = Instant::now();
-        let mut cadence = Cadence::new(start);
+        let mut cadence = Cadence::new(start, NAP);
         (1..=rate)
             .map(|n| {
                 cadence.after(
@@ -100,13 +103,13 @@ mod tests {
     fn a_full_batch_is_followed_at_once() {
         let now = Instant::now();
 
-        assert_eq!(Cadence::new(now).after(now, 64, 64), Next::Again);
+        assert_eq!(Cadence::new(now, NAP).after(now, 64, 64), Next::Again);
     }
 
     #[test]
     fn silence_ends_the_naps() {
         let start = Instant::now();
-        let mut cadence = Cadence::new(start);
+        let mut cadence = Cadence::new(start, NAP);
         cadence.after(start + WINDOW, 1_000, 2_000);
 
         let next = cadence.after(start + WINDOW * 2, 0, 64);

@@ -79,6 +79,7 @@ fn relay(listen: &str, shards: usize) -> (RelayHandle, mpsc::Receiver<Event>) {
         listen,
         advertise: vec![loopback],
         shards,
+        gather: RelayConfig::GATHER,
     })
     .unwrap()
 }
@@ -193,6 +194,7 @@ fn a_configuration_that_cannot_work_is_refused_before_a_port_opens() {
         listen: listen.parse().unwrap(),
         advertise: advertise.iter().map(|ip| ip.parse().unwrap()).collect(),
         shards,
+        gather: RelayConfig::GATHER,
     };
 
     for refused in [

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use authloop_relay::{Event, LegCredentials, Legs, Relay, SessionId};
 use tokio::sync::mpsc;
@@ -30,6 +30,7 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(
+        gather: Duration,
         socket: Socket,
         waker: Arc<Waker>,
         commands: mpsc::Receiver<Command>,
@@ -47,7 +48,7 @@ impl Worker {
             rx: RxBatch::new(),
             tx: TxBatch::new(),
             stats: SocketStats::default(),
-            cadence: Cadence::new(now),
+            cadence: Cadence::new(now, gather),
         })
     }
 

@@ -50,6 +50,7 @@ impl Server {
             listen: "0.0.0.0:0".parse().unwrap(),
             advertise: vec!["192.0.2.1".parse().unwrap()],
             shards: 2,
+            gather: RelayConfig::GATHER,
         })
         .unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
