@@ -65,7 +65,7 @@ pub(super) struct Client {
     pub(super) state: State,
     pub(super) sessions: HashMap<Place, Session>,
     /// Commands that wait for the gate, as they came.
-    pub(super) held: VecDeque<String>,
+    pub(super) held: VecDeque<Held>,
     pub(super) held_bytes: usize,
     /// Answers that wait for the opening.
     pub(super) late: Vec<String>,
@@ -75,6 +75,14 @@ pub(super) struct Client {
     pub(super) in_flight: usize,
     /// Browser contexts that live as long as this client.
     pub(super) contexts: Vec<String>,
+}
+
+/// A command that waits for the gate.
+pub(super) struct Held {
+    pub(super) text: String,
+    /// It came before its client was told of the documents that are there now, so the contexts it
+    /// names are those of before the closing.
+    pub(super) old: bool,
 }
 
 /// Whether a client's messages pass.

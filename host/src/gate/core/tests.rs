@@ -99,6 +99,45 @@ fn a_held_command_goes_on_in_the_same_session_set_up_again() {
 }
 
 #[test]
+fn a_command_is_refused_for_an_old_context_but_not_for_one_just_told_of() {
+    let mut sim = Sim::new(Mode::Hold, &["P"]);
+    let (client, session) = with_page(&mut sim);
+    for (id, method) in [(2, "Page.enable"), (3, "Runtime.enable")] {
+        sim.call(client, id, Some(&session), method, json!({}));
+    }
+    sim.run();
+    sim.core.close("h1");
+    sim.run();
+    let evaluate = |sim: &mut Sim, id| {
+        let params = json!({ "contextId": 41, "expression": "1" });
+        sim.call(client, id, Some(&session), "Runtime.evaluate", params);
+    };
+    evaluate(&mut sim, 4);
+    sim.core.open();
+    sim.sent.clear();
+    evaluate(&mut sim, 5);
+    sim.drain();
+    while sim
+        .sent
+        .last()
+        .is_none_or(|(method, _)| method != "Page.getFrameTree")
+    {
+        sim.browser_step();
+        sim.drain();
+    }
+
+    evaluate(&mut sim, 6);
+    let early = sim.answers(client, 6);
+    sim.run();
+
+    let why = "Cannot find context with specified id";
+    assert_eq!(early, 0, "its session was not back yet");
+    assert_eq!(sim.answer(client, 4)["error"]["message"], why);
+    assert_eq!(sim.answer(client, 5)["error"]["message"], why);
+    assert_eq!(sim.answer(client, 6)["result"]["did"], "Runtime.evaluate");
+}
+
+#[test]
 fn a_page_that_closed_meanwhile_is_detached_and_a_new_one_attached() {
     let mut sim = Sim::new(Mode::Hold, &["P", "Q"]);
     let (client, session) = with_page(&mut sim);

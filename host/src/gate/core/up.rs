@@ -3,7 +3,7 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::client::{ClientId, Down, State};
+use super::client::{ClientId, Down, Held, Stage, State};
 use super::message::{self, Message, parse, raw, text_of, value};
 use super::{Core, MAX_HELD, MAX_HELD_BYTES, MAX_IN_FLIGHT, Mode, Output, Pending};
 
@@ -55,8 +55,17 @@ impl Core {
             let data = self.data();
             return self.refuse(id, message, message::SERVER_ERROR, why, Some(data));
         }
+        let place = message.session.as_deref().map(Down::from);
+        let untold = client
+            .sessions
+            .get(&place)
+            .is_some_and(|session| matches!(session.stage, Stage::Dormant | Stage::Frames { .. }));
+        let old = client.state == State::Shut || (client.returning && untold);
         client.held_bytes += text.len();
-        client.held.push_back(text.to_owned());
+        client.held.push_back(Held {
+            text: text.to_owned(),
+            old,
+        });
     }
 
     /// Sends on what waited, in order.
@@ -68,12 +77,12 @@ impl Core {
         client.held_bytes = 0;
         let held = std::mem::take(&mut client.held);
         let late = std::mem::take(&mut client.late);
-        let returning = std::mem::take(&mut client.returning);
+        client.returning = false;
         self.output
             .extend(late.into_iter().map(|text| Output::Client(id, text)));
-        for text in held {
+        for Held { text, old } in held {
             match parse(&text) {
-                Some(message) if returning && names_old_context(message.params) => {
+                Some(message) if old && names_old_context(message.params) => {
                     let why = "Cannot find context with specified id";
                     self.refuse(id, &message, message::SERVER_ERROR, why, None);
                 }
