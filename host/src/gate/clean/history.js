@@ -5,7 +5,8 @@
   const has = (command) => document.queryCommandEnabled(command);
   try {
     for (let left = 2000; has("undo") && left > 0; left -= 1) document.execCommand("undo");
-    if (!has("redo")) return !has("undo");
+    if (has("undo")) return false;
+    if (!has("redo")) return true;
   } catch {
     // Only HTML documents have these commands; without a field, others have nothing to take back.
     return document.querySelector("input, textarea, [contenteditable]") === null;
