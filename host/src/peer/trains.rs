@@ -41,6 +41,10 @@ const WAITED: Duration = Duration::from_millis(50);
 const MEMORY: Duration = Duration::from_secs(30);
 /// How far one bunch moves an estimate.
 const WEIGHT: f64 = 0.5;
+/// But one that took so long, for so small a part of the estimate, is believed at once: what is sent
+/// until a second one says so would be lost, and all that it was needed for with it.
+const COLLAPSE: Duration = Duration::from_millis(100);
+const COLLAPSED: f64 = 0.125;
 /// One that came through freely, at nearly the rate of the estimate, is reason to try a little more.
 const NEARLY: f64 = 0.7;
 const MORE: f64 = 1.08;
@@ -77,8 +81,8 @@ struct Train {
 enum Told {
     /// The path carries at least so many bits a second.
     AtLeast(f64),
-    /// It carries so many.
-    Exactly(f64),
+    /// It carries so many, as was seen for so long.
+    Exactly(f64, Duration),
     /// It carries next to nothing of what was sent.
     Flooded,
 }
@@ -140,7 +144,7 @@ impl Train {
             return (through > 0.0).then_some(Told::AtLeast(through));
         }
         let arrived = rate(last.received - first.received, spread);
-        (arrived > 0.0).then_some(Told::Exactly(arrived))
+        (arrived > 0.0).then_some(Told::Exactly(arrived, spread))
     }
 }
 
@@ -243,8 +247,13 @@ impl Trains {
                 before.max(rate) * MORE
             }
             (Told::AtLeast(_), Some(before)) => before,
-            (Told::Exactly(rate), Some(before)) => before + (rate - before) * WEIGHT,
-            (Told::AtLeast(rate) | Told::Exactly(rate), None) => rate,
+            (Told::Exactly(rate, time), Some(before))
+                if time >= COLLAPSE && rate < before * COLLAPSED =>
+            {
+                rate
+            }
+            (Told::Exactly(rate, _), Some(before)) => before + (rate - before) * WEIGHT,
+            (Told::AtLeast(rate) | Told::Exactly(rate, _), None) => rate,
             (Told::Flooded, Some(before)) => before * FLOOD_LEAVES,
             (Told::Flooded, None) => return,
         };
@@ -388,6 +397,20 @@ mod tests {
         let later = bunch(answer + MS(50), 200_000.0, |packet| packet > 2);
         trains.on_reports(answer + MS(300), &later);
         assert!(near(trains.capacity(), 500_000.0), "{trains:?}");
+    }
+
+    #[test]
+    fn a_collapse_is_believed_with_the_first_few_packets() {
+        let (mut trains, start) = (Trains::default(), Instant::now());
+        trains.on_reports(start, &bunch(start, 10_000_000.0, |_| false));
+        let later = start + MS(1000);
+        trains.on_reports(later, &bunch(later, 200_000.0, |_| false)[..4]);
+        assert!(near(trains.capacity(), 200_000.0), "{trains:?}");
+        // But a hiccup of a busy machine is not one.
+        trains.on_reports(start, &bunch(start + MS(2000), 10_000_000.0, |_| false));
+        let before = trains.capacity().unwrap();
+        trains.on_reports(start, &bunch(start + MS(3000), 500_000.0, |_| false)[..5]);
+        assert!(trains.capacity().unwrap() > before / 2.0, "{trains:?}");
     }
 
     #[test]
