@@ -44,6 +44,15 @@ async function userSignsIn(gate, site, secret) {
   user.close();
 }
 
+/** An agent's page, at which the gate has closed, and the user's hands on it with something to type. */
+async function takenOver(gate, url) {
+  const browser = await chromium.connectOverCDP(gate.cdp);
+  const page = browser.contexts()[0].pages()[0];
+  await page.goto(url);
+  await gate.shut();
+  return { browser, page, user: await Hands.on(gate, url), secret: canary() };
+}
+
 /** Whether a promise is still pending once everything that was on its way has come. */
 async function isPending(promise, gate) {
   let settled = false;
@@ -194,12 +203,7 @@ withGate("strangers are turned away", { args: ["--token-only"] }, async (gate) =
 });
 
 withGate("a holder that dies lets agents go on, in a browser that was cleared", {}, async (gate, site) => {
-  const browser = await chromium.connectOverCDP(gate.cdp);
-  const page = browser.contexts()[0].pages()[0];
-  await page.goto(`${site.url}/signin`);
-  const secret = canary();
-  await gate.shut();
-  const user = await Hands.on(gate, `${site.url}/signin`);
+  const { browser, page, user, secret } = await takenOver(gate, `${site.url}/signin`);
   await user.type("document.getElementById('password').focus()", secret);
   const asked = page.locator("#password").inputValue();
   assert.ok(await isPending(asked, gate), "an answer came through a closed gate");
@@ -217,12 +221,7 @@ withGate("a holder that dies lets agents go on, in a browser that was cleared", 
 });
 
 withGate("nothing that was typed comes back by undo and redo, in the same document", {}, async (gate, site) => {
-  const browser = await chromium.connectOverCDP(gate.cdp);
-  const page = browser.contexts()[0].pages()[0];
-  await page.goto(`${site.url}/modal`);
-  const secret = canary();
-  await gate.shut();
-  const user = await Hands.on(gate, `${site.url}/modal`);
+  const { browser, page, user, secret } = await takenOver(gate, `${site.url}/modal`);
   const fields = ["password", "note"];
   await user.cdp.evaluate("document.querySelector('dialog').close()", user.session);
   await user.type("document.getElementById('note').focus()", secret);
@@ -247,12 +246,7 @@ withGate("nothing that was typed comes back by undo and redo, in the same docume
 });
 
 withGate("a page that the user left is not on the browser's disk, with what was in its fields", {}, async (gate, site) => {
-  const browser = await chromium.connectOverCDP(gate.cdp);
-  const page = browser.contexts()[0].pages()[0];
-  await page.goto(`${site.url}/signin`);
-  const secret = canary();
-  await gate.shut();
-  const user = await Hands.on(gate, `${site.url}/signin`);
+  const { browser, page, user, secret } = await takenOver(gate, `${site.url}/signin`);
   await user.type("document.getElementById('user').focus()", secret);
   // Chromium looks at a page's fields once a second, and writes what it has to remember every few.
   await pause(1500);
