@@ -11,6 +11,7 @@ mod picture;
 mod pipeline;
 mod quality;
 mod scale;
+mod scene;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "vp8")]

@@ -170,11 +170,19 @@ impl Worker {
         self.send(Purpose::Refinement(time), at)
     }
 
+    /// Whether the encoder would search what was sent in vain. Most pictures change little, so that
+    /// this is rarely looked into.
+    fn is_another_scene(&self) -> bool {
+        self.changed * 4 > self.picture.blocks() * 3
+            && !self.detail.is_half()
+            && self.picture.is_another_scene(&self.sent)
+    }
+
     fn send(&mut self, purpose: Purpose, at: Duration) -> Result<(), Closed> {
         // Never backwards, whatever clock the frames came with.
         let at = at.max(self.last_sent + Duration::from_millis(1));
         let begun = Instant::now();
-        let purpose = if self.keyframe {
+        let purpose = if self.keyframe || self.is_another_scene() {
             Purpose::Keyframe
         } else {
             purpose
