@@ -1,14 +1,13 @@
 //! Between latency and processor time: the relay with more and less time to gather packets in.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::drive::{Dose, Load, Outcome, drive};
-use crate::report::median;
+use crate::drive::{Dose, Load, Outcome, drive_warm};
+use crate::report::{Files, median};
 use crate::subject::{Bench, Kind, Subject};
 
 /// What to try.
@@ -29,12 +28,8 @@ pub struct Options {
     /// Milliseconds that each takes in each round.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     millis: u64,
-    /// Where every single measurement goes.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where the table goes, as Markdown; always printed, too.
-    #[arg(long)]
-    table: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
 }
 
 /// The relay, and right after it the plain forwarder.
@@ -56,13 +51,12 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
             },
         )?;
         subject.connect(options.sessions)?;
-        let load = |millis| Load {
+        let load = Load {
             sessions: options.sessions,
             dose: Dose::Paced { pps: options.pps },
-            time: Duration::from_millis(millis),
+            time: Duration::from_millis(options.millis),
         };
-        drive(&mut subject, load(options.millis / 4))?;
-        drive(&mut subject, load(options.millis))
+        drive_warm(&mut subject, load)
     };
     let mut pairs = Vec::new();
     for _ in 0..options.rounds {
@@ -91,12 +85,5 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
             middle(|pair| pair.relay.cpu_ns / pair.recvfrom.cpu_ns),
         );
     }
-    print!("{table}");
-    if let Some(path) = &options.table {
-        std::fs::write(path, &table)?;
-    }
-    if let Some(path) = &options.json {
-        std::fs::write(path, serde_json::to_string_pretty(&pairs)?)?;
-    }
-    Ok(())
+    options.files.publish(&table, &pairs)
 }

@@ -1,14 +1,13 @@
 //! Cost per packet and memory as sessions grow.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::drive::{Dose, Load, drive};
-use crate::report::median;
+use crate::drive::{Dose, Load, drive_warm};
+use crate::report::{Files, median};
 use crate::subject::{Bench, Kind, Subject};
 
 /// How far to grow.
@@ -26,12 +25,8 @@ pub struct Options {
     /// Milliseconds for each count in each round.
     #[arg(long, default_value_t = 2_000)]
     millis: u64,
-    /// Where the numbers go.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where the table goes, as Markdown; always printed, too.
-    #[arg(long)]
-    table: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,29 +52,14 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
                     let grown = subject.rss()?.saturating_sub(before);
                     bytes.push(grown as f64 / f64::from(sessions));
                 }
-                let dose = Dose::Paced {
-                    pps: options.pps.min(1_000_000),
-                };
-                let time = Duration::from_millis(options.millis.min(60_000));
-                drive(
-                    &mut subject,
-                    Load {
-                        sessions,
-                        dose,
-                        time: time / 4,
+                let load = Load {
+                    sessions,
+                    dose: Dose::Paced {
+                        pps: options.pps.min(1_000_000),
                     },
-                )?;
-                costs.push(
-                    drive(
-                        &mut subject,
-                        Load {
-                            sessions,
-                            dose,
-                            time,
-                        },
-                    )?
-                    .cpu_ns,
-                );
+                    time: Duration::from_millis(options.millis.min(60_000)),
+                };
+                costs.push(drive_warm(&mut subject, load)?.cpu_ns);
             }
         }
         rows.push(Row {
@@ -104,12 +84,5 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
             "| {sessions} | {cpu_ns:.0} | {floor_cpu_ns:.0} | {ratio:.2} | {bytes_per_session:.0} |\n"
         );
     }
-    print!("{table}");
-    if let Some(path) = &options.table {
-        std::fs::write(path, &table)?;
-    }
-    if let Some(path) = &options.json {
-        std::fs::write(path, serde_json::to_string_pretty(&rows)?)?;
-    }
-    Ok(())
+    options.files.publish(&table, &rows)
 }

@@ -1,10 +1,40 @@
 //! Medians, ratios pair by pair, and the table that people read.
 
 use std::fmt::Write;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
 
 use crate::drive::{Dose, Outcome};
 use crate::rounds::Measurement;
 use crate::subject::Kind;
+
+/// Where results go.
+#[derive(Debug, Args)]
+pub struct Files {
+    /// Where the numbers go, as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Where the table goes, as Markdown; always printed, too.
+    #[arg(long)]
+    table: Option<PathBuf>,
+}
+
+impl Files {
+    /// Prints the table, and writes what was asked for.
+    pub fn publish(&self, table: &str, numbers: &impl Serialize) -> Result<()> {
+        print!("{table}");
+        if let Some(path) = &self.table {
+            std::fs::write(path, table)?;
+        }
+        if let Some(path) = &self.json {
+            std::fs::write(path, serde_json::to_string_pretty(numbers)?)?;
+        }
+        Ok(())
+    }
+}
 
 /// A dose as the table names it.
 pub fn name(dose: Dose) -> String {

@@ -1,6 +1,5 @@
 //! Interleaved rounds over all servers, and the ratios between them.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -9,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::drive::{Dose, Load, Outcome, drive};
-use crate::report;
+use crate::report::{self, Files};
 use crate::subject::{Bench, Kind, Subject};
 
 /// How long a server warms up before it is measured.
@@ -37,12 +36,8 @@ pub struct Options {
     /// Milliseconds that each dose takes in each round.
     #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     millis: u64,
-    /// Where every single measurement goes.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where the table goes, as Markdown; always printed, too.
-    #[arg(long)]
-    table: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
 }
 
 /// One server under one dose in one round.
@@ -102,14 +97,7 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
     }
     bar.finish_and_clear();
     let table = report::table(&measurements, &options.doses, &options.kinds);
-    print!("{table}");
-    if let Some(path) = &options.table {
-        std::fs::write(path, table)?;
-    }
-    if let Some(path) = &options.json {
-        std::fs::write(path, serde_json::to_string_pretty(&measurements)?)?;
-    }
-    Ok(())
+    options.files.publish(&table, &measurements)
 }
 
 fn dose(text: &str) -> Result<Dose> {
