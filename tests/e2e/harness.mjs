@@ -17,8 +17,9 @@ export { ARTIFACTS, Part, within } from "./part.mjs";
 const TARGET = process.env.CARGO_TARGET_DIR ?? new URL("../../target", import.meta.url).pathname;
 const BIN = process.env.E2E_BIN ?? `${TARGET}/debug`;
 export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const HEADLESS = "--headless=new";
 const FLAGS = [
-  "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-default-browser-check",
+  HEADLESS, "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-default-browser-check",
   "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ];
 
@@ -31,12 +32,23 @@ export const DEVICES = {
 
 /** The user's browser, one for all tests of a file; contexts keep the users apart. */
 let userBrowser = null;
+let screen = null;
 export const usersBrowser = () =>
   (userBrowser ??= chromium.launch({
     executablePath: CHROMIUM,
+    ...(screen && { headless: false, env: { ...process.env, DISPLAY: screen } }),
     // The second: the attacker of hostile.test.mjs must know its own address.
-    args: [...FLAGS, "--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns"],
+    args: [
+      ...FLAGS.filter((flag) => !screen || flag !== HEADLESS),
+      ...["--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns"],
+    ],
   }));
+
+/** Has the next user's browser paint on an X display, in windows; without one, headless again. */
+export async function paintOn(display = null) {
+  await closeBrowser();
+  screen = display;
+}
 
 /** A browser as people have it, without a flag that WebRTC would notice. */
 export const plainBrowser = (options = {}) => chromium.launch({ executablePath: CHROMIUM, ...options, args: [...FLAGS, ...(options.args ?? [])] });
@@ -227,4 +239,5 @@ export function scenario(name, options, play) {
 /** To be called once at the end of a file. */
 export async function closeBrowser() {
   await (await userBrowser)?.close();
+  userBrowser = null;
 }

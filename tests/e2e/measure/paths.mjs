@@ -15,6 +15,7 @@ import { CHROMIUM, DEVICES, Part, Remote, usersBrowser, World } from "../harness
  * @property {import("playwright-core").Page} page the user's
  * @property {string} screen a selector of the video or canvas that shows the remote page
  * @property {() => Promise<number>} received bytes that the user's device was sent so far
+ * @property {number[]} ports where what the user's device receives comes from
  * @property {() => Promise<void>} close
  */
 
@@ -61,7 +62,8 @@ export async function authloop(url) {
       const stats = [...(await globalThis.peers.at(-1).getStats()).values()];
       return stats.find((s) => s.type === "transport").bytesReceived;
     });
-  return { name: "authloop", page: viewer.page, screen: "#video", received, size, close: () => world.close() };
+  const ports = [world.server.listen, world.server.relay].map((address) => Number(address.split(":").at(-1)));
+  return { name: "authloop", page: viewer.page, screen: "#video", received, ports, size, close: () => world.close() };
 }
 
 const CANVAS = `<!doctype html><title>CDP</title><body style="margin:0"><canvas id="screen"></canvas><script>
@@ -117,6 +119,7 @@ export async function cdpJpeg(url, { width, height }) {
     page,
     screen: "#screen",
     received: () => page.evaluate(() => globalThis.received),
+    ports: [http.address().port],
     close: async () => {
       await context.close();
       for (const client of sockets.clients) client.terminate();
@@ -152,7 +155,8 @@ export async function noVnc(url, { width, height }) {
     const page = await context.newPage();
     await page.goto(`http://127.0.0.1:${web}/vnc_lite.html`);
     await page.waitForFunction((width) => document.querySelector("#screen canvas")?.width === width, width);
-    return { name: "noVNC + TigerVNC", page, screen: "#screen canvas", received: () => page.evaluate(() => globalThis.received), close };
+    const received = () => page.evaluate(() => globalThis.received);
+    return { name: "noVNC + TigerVNC", page, screen: "#screen canvas", received, ports: [web], close };
   } catch (error) {
     await close();
     throw error;
