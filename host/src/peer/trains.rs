@@ -25,12 +25,22 @@ const LONGEST_PACKETS: f64 = 12.0;
 const PACKET: f64 = 9600.0;
 /// More is never used, and what a loopback bunch tells would take long to unlearn.
 const CEILING: f64 = 60_000_000.0;
+/// So much is taken for granted, in bits a second. What came through freely at less was sent at less:
+/// a still page's few packets, over a path of which nothing is known.
+const ASSUMED: f64 = 5_000_000.0;
 /// Fewer say too little.
 const PACKETS: u32 = 8;
 /// But so few do, once they are so far apart as neither jitter nor a busy machine brings them: a
 /// slow path's pictures are small.
 const FEW: u32 = 4;
 const SPREAD: Duration = Duration::from_millis(40);
+/// And evenly so: where one gap is more than this part of the whole, a machine stood still.
+const EVEN: f64 = 0.6;
+/// Even fewer do that came so many times as fast as the estimate allows. They do not tell how much
+/// more it is, but a page of small pictures would never tell it otherwise.
+const FEWEST: u32 = 3;
+const FASTER: f64 = 4.0;
+const TRY: f64 = 2.0;
 /// Arrivals are told in steps of 250 µs, and sockets are read in batches.
 const RESOLUTION: Duration = Duration::from_millis(2);
 /// A bunch that arrives at nearly the rate it left at has not found the narrowest place.
@@ -70,6 +80,8 @@ struct Train {
     left: (Instant, Instant),
     /// The first and the last that arrived.
     arrived: Option<(Passage, Passage)>,
+    /// The longest time between two that arrived one after the other.
+    gap: Duration,
     sent: f64,
     received: f64,
     packets: u32,
@@ -81,8 +93,10 @@ struct Train {
 enum Told {
     /// The path carries at least so many bits a second.
     AtLeast(f64),
-    /// It carries so many, as was seen for so long.
+    /// It carries so many, as was evenly seen for so long.
     Exactly(f64, Duration),
+    /// It carried a few packets at so many.
+    Glimpse(f64),
     /// It carries next to nothing of what was sent.
     Flooded,
 }
@@ -92,6 +106,7 @@ impl Train {
         Self {
             left: (left, left),
             arrived: None,
+            gap: Duration::ZERO,
             sent: 0.0,
             received: 0.0,
             packets: 0,
@@ -117,7 +132,10 @@ impl Train {
         };
         match &mut self.arrived {
             None => self.arrived = Some((passage, passage)),
-            Some((_, last)) if arrived >= last.arrived => *last = passage,
+            Some((_, last)) if arrived >= last.arrived => {
+                self.gap = self.gap.max(arrived - last.arrived);
+                *last = passage;
+            }
             // Overtaken on the way.
             Some((_, last)) => (last.sent, last.received) = (self.sent, self.received),
         }
@@ -130,9 +148,6 @@ impl Train {
         }
         let (first, last) = self.arrived?;
         let spread = last.arrived.saturating_sub(first.arrived);
-        if self.packets < PACKETS && (self.packets < FEW || spread < SPREAD) {
-            return None;
-        }
         let rate = |bits: f64, time: Duration| bits / time.max(RESOLUTION).as_secs_f64();
         let left = rate(
             last.sent - first.sent,
@@ -140,11 +155,19 @@ impl Train {
         );
         // Those lost between them took their time, too, where nothing waited.
         let through = rate(last.sent - first.sent, spread);
+        if self.packets < PACKETS && spread < SPREAD {
+            return (self.packets >= FEWEST).then_some(Told::Glimpse(through));
+        }
+        let is_even = self.gap.as_secs_f64() <= spread.as_secs_f64() * EVEN;
+        if self.packets < PACKETS && (self.packets < FEW || !is_even) {
+            return None;
+        }
         if through >= left * UNHINDERED && !waited(&last) {
             return (through > 0.0).then_some(Told::AtLeast(through));
         }
         let arrived = rate(last.received - first.received, spread);
-        (arrived > 0.0).then_some(Told::Exactly(arrived, spread))
+        let seen = if is_even { spread } else { Duration::ZERO };
+        (arrived > 0.0).then_some(Told::Exactly(arrived, seen))
     }
 }
 
@@ -253,7 +276,11 @@ impl Trains {
                 rate
             }
             (Told::Exactly(rate, _), Some(before)) => before + (rate - before) * WEIGHT,
+            (Told::AtLeast(rate), None) if rate < ASSUMED => return,
             (Told::AtLeast(rate) | Told::Exactly(rate, _), None) => rate,
+            (Told::Glimpse(rate), Some(before)) if rate >= before * FASTER => before * TRY,
+            (Told::Glimpse(_), Some(before)) => before,
+            (Told::Glimpse(_), None) => return,
             (Told::Flooded, Some(before)) => before * FLOOD_LEAVES,
             (Told::Flooded, None) => return,
         };
@@ -411,6 +438,45 @@ mod tests {
         let before = trains.capacity().unwrap();
         trains.on_reports(start, &bunch(start + MS(3000), 500_000.0, |_| false)[..5]);
         assert!(trains.capacity().unwrap() > before / 2.0, "{trains:?}");
+    }
+
+    #[test]
+    fn a_machine_that_stood_still_is_not_a_slow_path() {
+        let (mut trains, start) = (Trains::default(), Instant::now());
+        trains.on_reports(start, &bunch(start, 10_000_000.0, |_| false));
+        let before = trains.capacity().unwrap();
+        for (packets, least) in [(5, before), (12, before / 2.0)] {
+            let mut stalled = bunch(start + MS(1000 * packets), 10_000_000.0, |_| false);
+            for report in &mut stalled[2..] {
+                report.arrival = report.arrival.map(|at| at + MS(300));
+            }
+            trains.on_reports(start, &stalled[..packets as usize]);
+            assert!(trains.capacity().unwrap() >= least, "{trains:?}");
+        }
+    }
+
+    #[test]
+    fn little_that_was_sent_does_not_tell_a_slow_path() {
+        let (mut trains, start) = (Trains::default(), Instant::now());
+        let mut reports = bunch(start, 1e9, |_| false);
+        for (n, report) in (0..).zip(&mut reports) {
+            report.departure = start + MS(25) * n;
+            report.arrival = Some(MS(25) * n);
+        }
+        trains.on_reports(start, &reports);
+        assert_eq!(trains.capacity(), None);
+    }
+
+    #[test]
+    fn small_pictures_that_come_at_once_undo_a_low_estimate() {
+        let (mut trains, start) = (Trains::default(), Instant::now());
+        trains.on_reports(start, &bunch(start, 150_000.0, |_| false));
+        assert!(near(trains.capacity(), 150_000.0), "{trains:?}");
+        for n in 1..6 {
+            let picture = bunch(start + MS(1000 * n), 10_000_000.0, |_| false);
+            trains.on_reports(start, &picture[..3]);
+        }
+        assert!(trains.capacity().unwrap() > 1_000_000.0, "{trains:?}");
     }
 
     #[test]
