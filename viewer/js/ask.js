@@ -17,7 +17,8 @@ export class Ask {
       if (e.target === this.sheet || (e.target instanceof Element && e.target.closest("[data-close]"))) this.sheet.close();
     });
     this.sheet.addEventListener("close", () => {
-      if (!this.#open) return;
+      // This event comes a moment late. What was asked right behind the last question has the sheet by then.
+      if (!this.#open || this.sheet.open) return;
       this.#open = false;
       dismissed();
       closed();

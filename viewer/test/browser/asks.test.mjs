@@ -135,6 +135,25 @@ for (const [device, options] of Object.entries(DEVICES)) {
   });
 }
 
+test("a question right behind another is not dismissed with it", async () => {
+  const s = await live(DEVICES.laptop);
+  const seen = await s.page.evaluate(async () => {
+    const { Ask } = await import(new URL("ask.js", document.querySelector('script[type="module"]').src).href);
+    const said = [];
+    const ask = new Ask("sheet-files", () => said.push("dismissed"), () => said.push("closed"));
+    ask.show();
+    ask.end();
+    ask.show();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const early = [...said];
+    document.querySelector("#sheet-files [data-close]").click();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return { early, late: said, open: ask.open };
+  });
+  assert.deepEqual(seen, { early: ["closed"], late: ["closed", "dismissed", "closed"], open: false });
+  await s.close();
+});
+
 test("files go in pieces, no faster than they come, and say how far they are", async () => {
   const s = await live(DEVICES.phone);
   const { page } = s;
