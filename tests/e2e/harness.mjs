@@ -38,10 +38,7 @@ export const usersBrowser = () =>
     executablePath: CHROMIUM,
     ...(screen && { headless: false, env: { ...process.env, DISPLAY: screen } }),
     // The second: the attacker of hostile.test.mjs must know its own address.
-    args: [
-      ...FLAGS.filter((flag) => !screen || flag !== HEADLESS),
-      ...["--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns"],
-    ],
+    args: [...FLAGS.filter((flag) => !screen || flag !== HEADLESS), "--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns"],
   }));
 
 /** Has the next user's browser paint on an X display, in windows; without one, headless again. */

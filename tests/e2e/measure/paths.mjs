@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { chromium } from "playwright-core";
 import { WebSocket, WebSocketServer } from "ws";
 import { CHROMIUM, DEVICES, Part, Remote, usersBrowser, World } from "../harness.mjs";
+import { xServer } from "./screen.mjs";
 
 /**
  * @typedef {object} Way
@@ -141,8 +142,7 @@ export async function noVnc(url, { width, height }) {
     rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   };
   try {
-    const xvnc = ["-geometry", `${width}x${height}`, "-depth", "24", "-SecurityTypes", "None", "-localhost", "-rfbport", String(rfb)];
-    parts.push(new Part("xvnc", "Xtigervnc", [`:${display}`, ...xvnc]));
+    parts.push(xServer("xvnc", `:${display}`, { width, height }, rfb));
     await parts.at(-1).line(/[Ll]istening for VNC connections/);
     const window = ["--kiosk", `--window-size=${width},${height}`, "--window-position=0,0", `--user-data-dir=${profile}`];
     const flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--no-default-browser-check", "--disable-background-networking", "--disable-sync", "--disable-dev-shm-usage"];

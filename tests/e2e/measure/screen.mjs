@@ -10,6 +10,18 @@ const WINDOW = { width: 1300, height: 1000 };
 const MARK = [254, 1, 253];
 const TRIES = 20;
 
+/**
+ * An X server of 24 bits a pixel.
+ * @param {string} name of the part
+ * @param {string} display
+ * @param {{width: number, height: number}} size in pixels
+ * @param {number} rfb the port for viewers of it; -1: none
+ */
+export function xServer(name, display, { width, height }, rfb) {
+  const size = ["-geometry", `${width}x${height}`, "-depth", "24"];
+  return new Part(name, "Xtigervnc", [display, ...size, "-SecurityTypes", "None", "-localhost", "-rfbport", String(rfb)]);
+}
+
 /** Paints a spot there, or takes it away. */
 function mark([x, y, colour]) {
   document.getElementById("mark")?.remove();
@@ -38,8 +50,7 @@ export class Screen {
 
   async #start(windows) {
     const display = `:${90 + (process.pid % 100)}`;
-    const size = ["-geometry", `${WINDOW.width * windows}x${WINDOW.height}`, "-depth", "24"];
-    const server = new Part("screen", "Xtigervnc", [display, ...size, "-SecurityTypes", "None", "-localhost", "-rfbport", "-1"]);
+    const server = xServer("screen", display, { ...WINDOW, width: WINDOW.width * windows }, -1);
     this.#parts.push(server);
     await server.line(/created/);
     const eye = new URL("screen.py", import.meta.url).pathname;

@@ -20,7 +20,7 @@ const step = (heading, field, end) => `<div style="width:360px;margin:60px auto;
 const first = step("Sign in", "Email or phone", `<div style="${middle};background:black;color:white">Next</div><p style="margin-top:150px">No account? <a href=about:blank>Create one</a></p>`);
 const second = step("Welcome back, Ada", "Password", `<div style="${middle};background:white">Show password</div><p style="margin-top:190px"><a href=about:blank>Forgot it?</a> Another way to sign in</p>`);
 /** What a click changes. */
-export const PAGES = {
+const PAGES = {
   "all of a bare page": page("flash", "background:black", "", 'document.body.style.background = on ? "white" : "black"'),
   "a step of a sign-in": page("step", "background:white", `<div>${first}</div><div hidden>${second}</div>`, 'const [a, b] = document.querySelectorAll("body > div"); a.hidden = on; b.hidden = !on'),
   "a button amid text": page("form", "font:16px sans-serif", `<p>${words(40)}</p><div id="b" style="${middle};background:black"></div>`, 'document.getElementById("b").style.background = on ? "white" : "black"'),
