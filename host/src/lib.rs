@@ -10,7 +10,6 @@ pub mod encode;
 pub mod gate;
 pub mod handoff;
 pub mod input;
-mod limit;
 pub mod mcp;
 pub mod metrics;
 pub mod peer;

@@ -12,6 +12,7 @@ mod tools;
 
 use std::sync::Arc;
 
+use authloop_net::Limited;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -24,7 +25,6 @@ use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::limit::Limited;
 pub use api::{Api, ApiError};
 pub use tools::{Defaults, Tools};
 

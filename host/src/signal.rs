@@ -6,11 +6,11 @@ mod socket;
 use std::sync::Arc;
 use std::time::Duration;
 
+use authloop_net::tls_config;
 use authloop_protocol::{
     id::{Blob, SessionId},
     signal::{CreateSession, ErrorBody, HostMessage, ServerMessage, SessionCreated},
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::mpsc;
 use url::Url;
@@ -94,7 +94,8 @@ impl Server {
         if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
             return Err(bad());
         }
-        let tls = Arc::new(tls_config(ca_pem)?);
+        let tls = tls_config(ca_pem).map_err(|error| SignalError::Tls(error.to_string()))?;
+        let tls = Arc::new(tls);
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured((*tls).clone())
             .timeout(REQUEST_TIMEOUT)
@@ -195,23 +196,4 @@ impl Server {
             reason: cause.to_string(),
         }
     }
-}
-
-pub(crate) fn tls_config(ca_pem: Option<&[u8]>) -> Result<rustls::ClientConfig, SignalError> {
-    let tls = |error: String| SignalError::Tls(error);
-    let mut roots = rustls::RootCertStore::empty();
-    // A machine without a certificate store can still speak http, and https with a given CA.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(pem) = ca_pem {
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|e| tls(e.to_string()))?;
-            roots.add(certificate).map_err(|e| tls(e.to_string()))?;
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| tls(e.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }

@@ -17,7 +17,7 @@ use super::routes;
 use super::runner::Runner;
 use super::sessions::Sessions;
 use super::webhook::{WebhookPolicy, Webhooks};
-use crate::limit::Limited;
+use authloop_net::Limited;
 
 /// How long sessions and webhooks may take to end once the service is told to stop.
 const STOP: Duration = Duration::from_secs(8);

@@ -143,7 +143,7 @@ impl Webhooks {
         Ok(Self {
             retry: policy.retry,
             metrics,
-            tls: crate::signal::tls_config(None).map_err(|e| ConfigError::Tls(e.to_string()))?,
+            tls: authloop_net::tls_config(None).map_err(|e| ConfigError::Tls(e.to_string()))?,
             room: Arc::new(Semaphore::new(MAX_DELIVERIES)),
             tasks,
             stop,

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::actor::Seat;
 use super::core::Role;
 use super::{GateError, GatedBrowser, Shared, hosts};
-use crate::limit::Limited;
+use authloop_net::Limited;
 
 /// Chromium's own limit on a message to it.
 const MAX_MESSAGE: usize = 100 << 20;

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use authloop_net::tls_config;
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
-
-use crate::signal::{SignalError, tls_config};
 
 /// How long an answer may take beyond the wait that was asked for.
 const SLACK: Duration = Duration::from_secs(15);
@@ -21,8 +20,8 @@ pub enum ApiError {
     #[error("the agent API's address {0:?} is not an http:// or https:// URL")]
     BadUrl(String),
     /// TLS could not be set up.
-    #[error(transparent)]
-    Tls(#[from] SignalError),
+    #[error("TLS: {0}")]
+    Tls(String),
     /// It does not answer.
     #[error("the agent API at {0} does not answer; is `authloop-host serve` running?")]
     Unreachable(Url),
@@ -177,11 +176,12 @@ impl Api {
         if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
             return Err(bad());
         }
+        let tls = tls_config(None).map_err(|error| ApiError::Tls(error.to_string()))?;
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls_config(None)?)
+            .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|error| SignalError::Tls(error.to_string()))?;
+            .map_err(|error| ApiError::Tls(error.to_string()))?;
         Ok(Self {
             url: parsed,
             http,

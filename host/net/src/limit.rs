@@ -10,13 +10,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Takes a connection only while fewer than so many are open.
-pub(crate) struct Limited<L> {
+#[derive(Debug)]
+pub struct Limited<L> {
     listener: L,
     room: Arc<Semaphore>,
 }
 
 impl<L> Limited<L> {
-    pub(crate) fn new(listener: L, connections: usize) -> Self {
+    /// Bounds `listener` to so many open connections.
+    pub fn new(listener: L, connections: usize) -> Self {
         Self {
             listener,
             room: Arc::new(Semaphore::new(connections)),
@@ -48,7 +50,8 @@ where
 }
 
 /// A connection with its place.
-pub(crate) struct Held<T> {
+#[derive(Debug)]
+pub struct Held<T> {
     io: T,
     _permit: Option<OwnedSemaphorePermit>,
 }
