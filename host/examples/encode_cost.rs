@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use authloop_host::browser::{Browser, Launch};
+use authloop_cdp::{Browser, Launch};
+use authloop_host::browser::Follower;
 use authloop_host::capture::{Capture, CaptureConfig, CapturedFrame, Viewport};
 use authloop_host::encode::{Codec, Picture, PictureDecoder, Purpose, encoder};
 use tokio::sync::mpsc;
@@ -48,7 +49,7 @@ async fn main() -> Result<()> {
 async fn capture(viewport: Viewport) -> Result<Vec<CapturedFrame>> {
     let launched = Launch::builder().url(PAGE).start().await?;
     let browser = Browser::connect(launched.cdp_url()).await?;
-    let follower = browser.follow(None).await?;
+    let follower = Follower::start(&browser, None).await?;
     let (sender, mut frames) = mpsc::unbounded_channel();
     let config = CaptureConfig {
         viewport: Some(viewport),

@@ -8,19 +8,17 @@ mod uploads;
 
 use std::time::Duration;
 
+use authloop_cdp::BrowserError;
 use authloop_protocol::{input::DeclineReason, invitation::InvitationError, signal::WallType};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    browser::BrowserError,
-    encode::EncodeError,
-    gate::{GateError, HandoffGate},
-    metrics::Metrics,
-    peer::PeerError,
-    signal::{Server, SignalError},
-    storage::StorageState,
-    verdict::{Conclusion, DoneWhen},
-};
+use crate::encode::EncodeError;
+use crate::gate::{GateError, HandoffGate};
+use crate::metrics::Metrics;
+use crate::peer::PeerError;
+use crate::signal::{Server, SignalError};
+use crate::storage::StorageState;
+use crate::verdict::{Conclusion, DoneWhen};
 
 pub(crate) use invite::check_origin;
 pub use run::run;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use authloop_host::browser::Launch;
+use authloop_cdp::Launch;
 use authloop_host::gate::{Gate, GateConfig, GatedBrowser, Mode, Upstream};
 use clap::ValueEnum;
 use serde_json::json;

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use authloop_cdp::Launch;
 use authloop_host::agent::{ApiKeys, AuditLog, Config, HandoffRunner, Service, WebhookPolicy};
-use authloop_host::browser::Launch;
 use authloop_host::gate::{Gate, GateConfig, GatedBrowser, Upstream};
 use authloop_host::metrics::Metrics;
 use clap::CommandFactory as _;

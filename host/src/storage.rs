@@ -6,14 +6,13 @@
 
 mod local;
 
+use authloop_cdp::{Browser, BrowserError, Page};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::ser::{Error as _, Serialize, SerializeStruct, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use url::Url;
-
-use crate::browser::{Browser, BrowserError, Page};
 
 const NO_DATABASES: &str = "[]";
 

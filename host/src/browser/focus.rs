@@ -3,12 +3,9 @@
 //! A script in an isolated world of each frame reports the field, in the frame's own coordinates;
 //! for frames inside the page this module adds up the offsets of the frames around it.
 
+use authloop_cdp::{BrowserError, Connection, FrameId, SessionId};
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-use super::connection::Connection;
-use super::error::BrowserError;
-use super::ids::{FrameId, SessionId};
 
 /// The isolated world's name.
 pub(super) const WORLD: &str = "authloop";

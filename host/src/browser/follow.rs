@@ -7,17 +7,14 @@ mod actor;
 
 use std::sync::Arc;
 
+use authloop_cdp::{Browser, BrowserError, Page, TargetId};
 use authloop_protocol::native::Picker;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::Browser;
-use super::error::BrowserError;
 use super::focus::FocusedField;
-use super::ids::TargetId;
 use super::native::{Answer, Challenge, Chooser, Refusals};
 use super::origin::OriginInfo;
-use super::page::Page;
 use super::tabs::Tab;
 use actor::Command;
 
@@ -109,9 +106,17 @@ pub struct Follower {
 const COMMANDS: usize = 64;
 
 impl Follower {
-    pub(super) async fn start(browser: Browser, first: &TargetId) -> Result<Self, BrowserError> {
+    /// Follows what the user should see, from `first` or else from [`Browser::default_page`].
+    ///
+    /// # Errors
+    /// What the browser says against it.
+    pub async fn start(browser: &Browser, first: Option<&TargetId>) -> Result<Self, BrowserError> {
+        let first = match first {
+            Some(target) => target.clone(),
+            None => browser.default_page().await?.id,
+        };
         let (commands, orders) = mpsc::channel(COMMANDS);
-        let (actor, view) = actor::Actor::prepare(browser, first, orders).await?;
+        let (actor, view) = actor::Actor::prepare(browser.clone(), &first, orders).await?;
         Ok(Self {
             view,
             commands,

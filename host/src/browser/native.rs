@@ -8,15 +8,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use authloop_cdp::{BrowserError, Connection, SessionId};
 use authloop_protocol::native::{MAX_LABEL, MAX_OPTIONS, Picker, PickerKind, PickerOption};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Connection;
-use super::error::BrowserError;
 use super::focus::{self, Source};
-use super::ids::SessionId;
 
 /// In an isolated world of each frame.
 const PICKERS: &str = include_str!("native/pickers.js");

@@ -1,7 +1,6 @@
 //! Which page the user should see: pure, from the browser's target events.
 
-use super::TargetInfo;
-use super::ids::TargetId;
+use authloop_cdp::{TargetId, TargetInfo};
 
 /// The pages that belong to the handoff: the first one and what it opened, in order of opening.
 #[derive(Debug)]

@@ -1,8 +1,7 @@
 //! Stops the caret from blinking: a focused field would else redraw the page twice a second.
 
+use authloop_cdp::{BrowserError, FrameId, Page};
 use serde_json::json;
-
-use crate::browser::{BrowserError, FrameId, Page};
 
 /// Inherited, so that one rule reaches every field, in shadow trees too.
 const SHEET: &str = ":root { caret-animation: manual !important; }";

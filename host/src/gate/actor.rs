@@ -3,12 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use authloop_cdp::Transport;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::GateError;
 use super::core::{ClientId, Core, Kept, Mode, Output, Role};
-use crate::browser::Transport;
 
 /// Requests that may wait for the task.
 const REQUESTS: usize = 256;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use authloop_cdp::{Browser, Transport};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -13,7 +14,6 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::{GateError, Lease};
-use crate::browser::{Browser, Transport};
 
 /// How long the control socket may take to answer at all.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -11,6 +11,7 @@ mod verdict;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use authloop_cdp::Browser;
 use authloop_protocol::{
     id::Blob,
     output::OutputMessage,
@@ -26,9 +27,10 @@ use super::{
     HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, connection::Connection,
     invite::Invite, show::PASSKEY_REQUIRED,
 };
-use crate::{
-    browser::Browser, gate::Lease, peer::PeerEvent, signal::SignalEvent, verdict::Conclusion,
-};
+use crate::gate::Lease;
+use crate::peer::PeerEvent;
+use crate::signal::SignalEvent;
+use crate::verdict::Conclusion;
 use stage::Stage;
 use verdict::Verifier;
 

@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use authloop_cdp::Page;
 use authloop_protocol::input::InputEvent;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -16,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use super::core::{Command, InputState};
 use super::merge::{is_flood, merge};
 use super::touch_clock::TouchClock;
-use crate::browser::{Page, View};
+use crate::browser::View;
 use crate::capture::Surface;
 use crate::metrics::Metrics;
 

@@ -1,5 +1,6 @@
 //! Local storage and IndexedDB of an origin, read on a page of our own.
 
+use authloop_cdp::{Browser, BrowserError, Page, TargetId};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -8,7 +9,6 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::{Item, NO_DATABASES, OriginStorage};
-use crate::browser::{Browser, BrowserError, Page, TargetId};
 
 /// Requests of the reading page that may wait: it makes one, and perhaps one for an icon.
 const REQUESTS: usize = 16;

@@ -1,6 +1,7 @@
 //! Connecting, following, origins, focus, dialogs, crashes.
 
-use authloop_host::browser::{Browser, BrowserError, DialogKind, Health, Launch, SecurityState};
+use authloop_cdp::{Browser, BrowserError, Launch};
+use authloop_host::browser::{DialogKind, Health, SecurityState};
 use serde_json::json;
 use tokio::net::TcpListener;
 

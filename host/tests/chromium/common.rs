@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authloop_host::browser::{Browser, Follower, Launch, Launched, Page, View};
+use authloop_cdp::{Browser, Launch, Launched, Page};
+use authloop_host::browser::{Follower, View};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -93,7 +94,7 @@ impl Stage {
         }
         let launched = launch.start().await.unwrap();
         let browser = Browser::connect(launched.cdp_url()).await.unwrap();
-        let follower = browser.follow(None).await.unwrap();
+        let follower = Follower::start(&browser, None).await.unwrap();
         let view = follower.view();
         let mut stage = Self {
             launched,

@@ -8,18 +8,19 @@ mod serving;
 
 use std::collections::HashMap;
 
+use authloop_cdp::{
+    Browser, BrowserError, Connection, Event, EventStream, FrameId, Page, SessionId, TargetId,
+    TargetInfo,
+};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::{Dialog, Health, View};
-use crate::browser::connection::{Connection, Event, EventStream};
+use crate::browser::Refusals;
 use crate::browser::focus::{FocusedField, Report, Source};
 use crate::browser::native::Said;
 use crate::browser::origin::{Certificate, OriginTracker, SecurityState};
 use crate::browser::tabs::Tabs;
-use crate::browser::{
-    Browser, BrowserError, FrameId, Page, Refusals, SessionId, TargetId, TargetInfo,
-};
 
 pub(super) use asking::Command;
 use asking::{Asks, HeldChooser};
@@ -107,7 +108,7 @@ impl Actor {
         commands: mpsc::Receiver<Command>,
     ) -> Result<(Self, watch::Receiver<View>), BrowserError> {
         let events = browser.subscribe_all(&EVENTS, QUEUE);
-        if !browser.0.one_page {
+        if !browser.is_one_page() {
             let params = json!({ "discover": true });
             browser.call("Target.setDiscoverTargets", params).await?;
         }
@@ -382,7 +383,7 @@ impl Actor {
     }
 
     fn connection(&self) -> Connection {
-        self.browser.0.connection.clone()
+        self.browser.connection().clone()
     }
 }
 

@@ -3,10 +3,9 @@
 
 use std::collections::HashMap;
 
+use authloop_cdp::{BrowserError, Page};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-
-use crate::browser::{BrowserError, Page};
 
 const CLEAR: &str = include_str!("fields.js");
 const FORGET: &str = include_str!("history.js");

@@ -1,5 +1,6 @@
 //! The `/json` endpoints, as Chromium's debugging port has them.
 
+use authloop_cdp::{Browser, BrowserError};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -7,7 +8,6 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::Asked;
-use crate::browser::{Browser, BrowserError};
 use crate::gate::GatedBrowser;
 
 /// Says nothing about pages, so it is answered while the gate is closed too.

@@ -1,5 +1,6 @@
 //! The browser's side of a handoff: what is shown, and what is done to it.
 
+use authloop_cdp::{Browser, BrowserError, Page};
 use authloop_protocol::{
     input::{InputEvent, Navigation},
     native::TabAction,
@@ -11,18 +12,14 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::keyframes::KeyframeRequests;
-use crate::{
-    browser::{Answer, Browser, BrowserError, Follower, Health, Page, View},
-    capture::Viewport,
-    encode::{Codec, EncodeError, VideoConfig, VideoPipeline},
-    handoff::{
-        show::{self, Shown},
-        uploads::{UploadError, Uploads},
-    },
-    input::{Injector, InjectorClosed},
-    metrics::Metrics,
-    peer::VideoSender,
-};
+use crate::browser::{Answer, Follower, Health, View};
+use crate::capture::Viewport;
+use crate::encode::{Codec, EncodeError, VideoConfig, VideoPipeline};
+use crate::handoff::show::{self, Shown};
+use crate::handoff::uploads::{UploadError, Uploads};
+use crate::input::{Injector, InjectorClosed};
+use crate::metrics::Metrics;
+use crate::peer::VideoSender;
 
 /// The part of the congestion controller's target that video takes; the rest is for the data
 /// channel and for retransmissions.
@@ -83,7 +80,7 @@ impl Stage {
         expected: Vec<String>,
         metrics: Metrics,
     ) -> Result<Self, BrowserError> {
-        let follower = browser.follow(None).await?;
+        let follower = Follower::start(&browser, None).await?;
         let (can_go_back, history) = watch::channel(false);
         let task = tokio::spawn(follow_history(follower.view(), can_go_back));
         Ok(Self {

@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use authloop_cdp::{BrowserError, Connection, Event, FrameId, Page, SessionId};
 use authloop_protocol::native::PickerKind;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::serving::Serving;
 use super::{Actor, Found};
-use crate::browser::connection::{Connection, Event};
+use crate::browser::Refusals;
 use crate::browser::focus::{self, Source};
 use crate::browser::native::{self, Answer, Challenge, Chooser, Offered, Refused, Said};
-use crate::browser::{BrowserError, FrameId, Page, Refusals, SessionId};
 
 /// Challenges that wait for the user; a page that makes more is refused the rest.
 const MAX_CHALLENGES: usize = 8;

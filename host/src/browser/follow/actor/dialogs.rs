@@ -1,8 +1,8 @@
 //! JavaScript dialogs, each holding a page of its own.
 
+use authloop_cdp::{Event, TargetId};
+
 use super::{Actor, Dialog};
-use crate::browser::TargetId;
-use crate::browser::connection::Event;
 use crate::browser::follow::DialogKind;
 
 impl Actor {

@@ -1,10 +1,10 @@
 //! The focused field, through frames.
 
+use authloop_cdp::{FrameId, Page, SessionId};
 use serde_json::{Value, json};
 
 use super::{Actor, Found};
 use crate::browser::focus::{self, Ancestry, Report, Source};
-use crate::browser::{FrameId, Page, SessionId};
 
 impl Actor {
     /// Watches the focus in a frame's new document; ends with the document.

@@ -1,10 +1,10 @@
 //! Pages that open and close.
 
+use authloop_cdp::{BrowserError, Page, TargetId, TargetInfo};
 use serde_json::{Value, json};
 
 use super::{Actor, Found, watch_page};
 use crate::browser::follow::Health;
-use crate::browser::{BrowserError, Page, TargetId, TargetInfo};
 
 impl Actor {
     pub(super) fn on_target(&mut self, info: &Value) {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use authloop_cdp::{BrowserError, Connection, FrameId, Scope, SessionId};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -11,10 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Actor, Found, frames_in};
-use crate::browser::connection::{Connection, Scope};
 use crate::browser::focus::Source;
 use crate::browser::native;
-use crate::browser::{BrowserError, FrameId, SessionId};
 
 /// Paused requests that wait to be let go.
 const PAUSED: usize = 8192;

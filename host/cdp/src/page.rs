@@ -49,7 +49,7 @@ impl Page {
 
     /// Queues a command, and gives a future for its answer: commands begun one after the other
     /// are sent in that order, whenever their answers come.
-    pub(crate) async fn begin(
+    pub async fn begin(
         &self,
         method: &str,
         params: Value,
@@ -73,7 +73,7 @@ impl Page {
     }
 
     /// Ends this session; for those of `Browser::session`.
-    pub(crate) async fn detach(&self) {
+    pub async fn detach(&self) {
         if let Some(session) = &self.0.session {
             let params = json!({ "sessionId": session.as_str() });
             // A target that is gone needs no detaching.
@@ -106,7 +106,7 @@ impl Page {
     }
 
     /// Whether the event is from this page itself (not from a frame in another process).
-    pub(super) fn owns(&self, event: &Event) -> bool {
+    pub fn owns(&self, event: &Event) -> bool {
         event.session == self.0.session
     }
 }

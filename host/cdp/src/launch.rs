@@ -1,4 +1,4 @@
-//! Starts a Chromium of our own: for the demo, for tests, and for `authloop-host launch`.
+//! Starts a Chromium of our own.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -124,7 +124,7 @@ impl Launch {
     }
 
     /// Starts the browser with a new profile and a debugging pipe, so that no port is open.
-    pub(crate) fn start_piped(self) -> Result<(Piped, Transport), BrowserError> {
+    pub fn start_piped(self) -> Result<(Piped, Transport), BrowserError> {
         let binary = self.find()?;
         let sandbox = self.sandbox;
         let profile = new_profile()?;
@@ -222,7 +222,7 @@ pub struct Piped {
 
 impl Piped {
     /// How to start another instance of the same program.
-    pub(crate) fn another(&self) -> Launch {
+    pub fn another(&self) -> Launch {
         Launch::builder().binary(&self.binary).sandbox(self.sandbox)
     }
 

@@ -16,14 +16,17 @@ pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Two bounded queues of CDP messages. What is sent is closed by dropping the last sender; what is
 /// received ends with the reason.
-pub(crate) struct Transport {
-    pub(crate) outgoing: mpsc::Sender<String>,
-    pub(crate) incoming: mpsc::Receiver<Result<String, String>>,
+#[derive(Debug)]
+pub struct Transport {
+    /// Commands to the browser.
+    pub outgoing: mpsc::Sender<String>,
+    /// Messages from the browser, or why there will be none.
+    pub incoming: mpsc::Receiver<Result<String, String>>,
 }
 
 impl Transport {
     /// Over a WebSocket.
-    pub(crate) fn socket<S>(socket: WebSocketStream<S>) -> Self
+    pub fn socket<S>(socket: WebSocketStream<S>) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {

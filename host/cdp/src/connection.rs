@@ -54,8 +54,10 @@ impl EventStream {
 
 /// Which sessions a subscription listens to.
 #[derive(Debug, Clone)]
-pub(super) enum Scope {
+pub enum Scope {
+    /// Every session, and the browser itself.
     All,
+    /// This one only.
     Only(Option<SessionId>),
 }
 
@@ -90,7 +92,7 @@ struct Shared {
 
 /// A cheap handle on the connection; the transport closes when the last one is dropped.
 #[derive(Clone)]
-pub(super) struct Connection {
+pub struct Connection {
     outgoing: mpsc::Sender<String>,
     shared: Arc<Shared>,
 }
@@ -129,13 +131,8 @@ impl Connection {
         Self { outgoing, shared }
     }
 
-    /// Sends a command and waits for its answer.
-    pub(super) async fn call(
-        &self,
-        session: Option<&SessionId>,
-        method: &str,
-        params: Value,
-    ) -> Reply {
+    /// Sends a command and waits for its answer, at most 20 s.
+    pub async fn call(&self, session: Option<&SessionId>, method: &str, params: Value) -> Reply {
         let exchange = async { self.begin(session, method, params).await?.await };
         match tokio::time::timeout(CALL_TIMEOUT, exchange).await {
             Ok(reply) => reply,
@@ -144,7 +141,7 @@ impl Connection {
     }
 
     /// Queues a command; the future it returns waits for the answer, without a limit.
-    pub(super) async fn begin(
+    pub async fn begin(
         &self,
         session: Option<&SessionId>,
         method: &str,
@@ -174,7 +171,7 @@ impl Connection {
     }
 
     /// Sends a command, waiting for room in the queue but never for the answer.
-    pub(super) async fn post(
+    pub async fn post(
         &self,
         session: Option<&SessionId>,
         method: &str,
@@ -185,7 +182,7 @@ impl Connection {
     }
 
     /// Sends a command if there is room, and never waits.
-    pub(super) fn notify(
+    pub fn notify(
         &self,
         session: Option<&SessionId>,
         method: &str,
@@ -198,7 +195,8 @@ impl Connection {
         })
     }
 
-    pub(super) fn subscribe(&self, scope: Scope, methods: &[&str], capacity: usize) -> EventStream {
+    /// Subscribes to events by exact method name; `capacity` of them may wait.
+    pub fn subscribe(&self, scope: Scope, methods: &[&str], capacity: usize) -> EventStream {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
         let lost = Arc::new(AtomicU64::new(0));
         // After the end nothing may be added: the stream would never finish.
@@ -243,6 +241,12 @@ impl Connection {
             command.insert("sessionId".into(), session.as_str().into());
         }
         (id, Value::Object(command).to_string())
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
     }
 }
 
