@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use authloop_browser::Follower;
 use authloop_cdp::{Browser, Launch};
-use authloop_host::browser::Follower;
 use authloop_host::capture::{Capture, CaptureConfig, CapturedFrame, Viewport};
 use authloop_host::encode::{Codec, Picture, PictureDecoder, Purpose, encoder};
 use tokio::sync::mpsc;

@@ -12,10 +12,9 @@ mod viewport;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use authloop_browser::View;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-
-use crate::browser::View;
 
 pub use frame::CapturedFrame;
 pub use viewport::{Surface, Viewport};

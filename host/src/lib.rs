@@ -4,7 +4,6 @@
 #![deny(unsafe_code)]
 
 pub mod agent;
-pub mod browser;
 pub mod capture;
 pub mod encode;
 pub mod gate;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use authloop_browser::{Health, View};
 use authloop_cdp::{BrowserError, EventStream, FrameId, Page};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -12,7 +13,6 @@ use tokio::time::{Instant, sleep_until};
 use super::frame::{CapturedFrame, Repeats, captured_at};
 use super::viewport::{Surface, Viewport};
 use super::{CaptureConfig, Counters, caret};
-use crate::browser::{Health, View};
 
 /// A page that has drawn nothing by then is asked for a screenshot.
 const FIRST_FRAME: Duration = Duration::from_millis(600);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use authloop_browser::View;
 use tokio::sync::{mpsc, watch};
 
 use super::mailbox::Mailbox;
 use super::worker::Worker;
 use super::{Codec, EncodeError, EncodedFrame, encoder};
-use crate::browser::View;
 use crate::capture::{Capture, CaptureConfig, CaptureStats, Surface, Viewport};
 
 /// Coded frames that may wait for the receiver.

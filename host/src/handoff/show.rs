@@ -2,6 +2,7 @@
 
 mod asked;
 
+use authloop_browser::{FocusedField, Health, SecurityState, View};
 use authloop_protocol::output::{
     DialogKind, Field, OutputMessage, Page, SiteCertificate, SiteConnection,
 };
@@ -9,10 +10,7 @@ use authloop_protocol::output::{
 use asked::Asked;
 pub(super) use asked::PASSKEY_REQUIRED;
 
-use crate::{
-    browser::{self, FocusedField, Health, SecurityState, View},
-    capture::Surface,
-};
+use crate::capture::Surface;
 
 /// The page's words that reach the viewer, in characters; a page may say more than a screen holds.
 const MAX_WORDS: usize = 2000;
@@ -94,10 +92,10 @@ impl Shown {
             out.push(OutputMessage::Dialog {
                 id: dialog.id,
                 kind: match dialog.kind {
-                    browser::DialogKind::Alert => DialogKind::Alert,
-                    browser::DialogKind::Confirm => DialogKind::Confirm,
-                    browser::DialogKind::Prompt => DialogKind::Prompt,
-                    browser::DialogKind::BeforeUnload => DialogKind::Beforeunload,
+                    authloop_browser::DialogKind::Alert => DialogKind::Alert,
+                    authloop_browser::DialogKind::Confirm => DialogKind::Confirm,
+                    authloop_browser::DialogKind::Prompt => DialogKind::Prompt,
+                    authloop_browser::DialogKind::BeforeUnload => DialogKind::Beforeunload,
                 },
                 message: cut(&dialog.message),
                 default: cut(&dialog.default_text),
@@ -138,7 +136,7 @@ fn page(view: &View, can_go_back: bool, expected: &[String]) -> Page {
     }
 }
 
-fn certificate(found: &browser::Certificate) -> SiteCertificate {
+fn certificate(found: &authloop_browser::Certificate) -> SiteCertificate {
     SiteCertificate {
         subject: cut(&found.subject),
         issuer: cut(&found.issuer),

@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use authloop_browser::View;
 use authloop_cdp::Page;
 use authloop_protocol::input::InputEvent;
 use futures_util::StreamExt;
@@ -17,7 +18,6 @@ use tokio::sync::{mpsc, watch};
 use super::core::{Command, InputState};
 use super::merge::{is_flood, merge};
 use super::touch_clock::TouchClock;
-use crate::browser::View;
 use crate::capture::Surface;
 use crate::metrics::Metrics;
 

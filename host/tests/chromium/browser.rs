@@ -1,7 +1,7 @@
 //! Connecting, following, origins, focus, dialogs, crashes.
 
+use authloop_browser::{DialogKind, Health, SecurityState};
 use authloop_cdp::{Browser, BrowserError, Launch};
-use authloop_host::browser::{DialogKind, Health, SecurityState};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -256,7 +256,7 @@ async fn the_focused_field_is_described_but_not_its_value() {
     assert_eq!(stage.eval("typeof authloopFocus").await, "undefined");
 }
 
-fn is_kind(view: &authloop_host::browser::View, kind: &str) -> bool {
+fn is_kind(view: &authloop_browser::View, kind: &str) -> bool {
     view.focus.as_ref().is_some_and(|field| field.kind == kind)
 }
 

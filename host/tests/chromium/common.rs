@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use authloop_browser::{Follower, View};
 use authloop_cdp::{Browser, Launch, Launched, Page};
-use authloop_host::browser::{Follower, View};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

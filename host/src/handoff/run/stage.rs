@@ -1,5 +1,6 @@
 //! The browser's side of a handoff: what is shown, and what is done to it.
 
+use authloop_browser::{Answer, Follower, Health, View};
 use authloop_cdp::{Browser, BrowserError, Page};
 use authloop_protocol::{
     input::{InputEvent, Navigation},
@@ -12,7 +13,6 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::keyframes::KeyframeRequests;
-use crate::browser::{Answer, Follower, Health, View};
 use crate::capture::Viewport;
 use crate::encode::{Codec, EncodeError, VideoConfig, VideoPipeline};
 use crate::handoff::show::{self, Shown};

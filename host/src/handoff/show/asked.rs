@@ -1,10 +1,9 @@
 //! What the browser asks, and what the viewer has been told of it.
 
+use authloop_browser::{Chooser, Refusals, Refused, View};
 use authloop_protocol::native::{MAX_FILE_BYTES, MAX_FILES, MAX_TABS, Tab};
 use authloop_protocol::output::OutputMessage;
 use url::Url;
-
-use crate::browser::{self, Chooser, Refusals, Refused, View};
 
 /// The notice of a request for a passkey.
 pub(in crate::handoff) const PASSKEY_REQUIRED: &str = "passkey_required";
@@ -116,7 +115,7 @@ impl Asked {
 }
 
 fn tabs(view: &View) -> Vec<Tab> {
-    let tab = |tab: &browser::Tab| Tab {
+    let tab = |tab: &authloop_browser::Tab| Tab {
         id: tab.number,
         // The shown page's is known better than by its address.
         origin: if tab.shown {

@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use authloop_browser::View;
 use authloop_cdp::{BrowserError, Page};
 use authloop_protocol::output::Verdict;
 use serde_json::{Value, json};
@@ -15,7 +16,6 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::browser::View;
 use crate::verdict::{Answer, Condition, CookieCondition, DoneWhen, Finding, NetworkCondition};
 
 /// One look at all conditions; a page that hangs must not hold the user.

@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::{Dialog, Health, View};
-use crate::browser::Refusals;
-use crate::browser::focus::{FocusedField, Report, Source};
-use crate::browser::native::Said;
-use crate::browser::origin::{Certificate, OriginTracker, SecurityState};
-use crate::browser::tabs::Tabs;
+use crate::Refusals;
+use crate::focus::{FocusedField, Report, Source};
+use crate::native::Said;
+use crate::origin::{Certificate, OriginTracker, SecurityState};
+use crate::tabs::Tabs;
 
 pub(super) use asking::Command;
 use asking::{Asks, HeldChooser};

@@ -4,6 +4,8 @@
 //! dialogs, what Chromium would ask outside the page's pixels, and crashes, as one level-triggered
 //! [`View`].
 
+#![forbid(unsafe_code)]
+
 mod focus;
 mod follow;
 mod native;

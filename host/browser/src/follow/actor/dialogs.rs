@@ -3,7 +3,7 @@
 use authloop_cdp::{Event, TargetId};
 
 use super::{Actor, Dialog};
-use crate::browser::follow::DialogKind;
+use crate::follow::DialogKind;
 
 impl Actor {
     pub(super) fn on_dialog(&mut self, event: &Event) {

@@ -4,7 +4,7 @@ use authloop_cdp::{FrameId, Page, SessionId};
 use serde_json::{Value, json};
 
 use super::{Actor, Found};
-use crate::browser::focus::{self, Ancestry, Report, Source};
+use crate::focus::{self, Ancestry, Report, Source};
 
 impl Actor {
     /// Watches the focus in a frame's new document; ends with the document.

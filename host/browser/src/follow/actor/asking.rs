@@ -10,16 +10,16 @@ use tokio::sync::oneshot;
 
 use super::serving::Serving;
 use super::{Actor, Found};
-use crate::browser::Refusals;
-use crate::browser::focus::{self, Source};
-use crate::browser::native::{self, Answer, Challenge, Chooser, Offered, Refused, Said};
+use crate::Refusals;
+use crate::focus::{self, Source};
+use crate::native::{self, Answer, Challenge, Chooser, Offered, Refused, Said};
 
 /// Challenges that wait for the user; a page that makes more is refused the rest.
 const MAX_CHALLENGES: usize = 8;
 /// The longest `accept` that is told, in characters.
 const MAX_ACCEPT: usize = 500;
 /// What the actor's owner wants of it.
-pub(in crate::browser::follow) enum Command {
+pub(in crate::follow) enum Command {
     Serve,
     Release(oneshot::Sender<()>),
     Answer(Answer),

@@ -4,7 +4,7 @@ use authloop_cdp::{BrowserError, Page, TargetId, TargetInfo};
 use serde_json::{Value, json};
 
 use super::{Actor, Found, watch_page};
-use crate::browser::follow::Health;
+use crate::follow::Health;
 
 impl Actor {
     pub(super) fn on_target(&mut self, info: &Value) {

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Actor, Found, frames_in};
-use crate::browser::focus::Source;
-use crate::browser::native;
+use crate::focus::Source;
+use crate::native;
 
 /// Paused requests that wait to be let go.
 const PAUSED: usize = 8192;
