@@ -7,7 +7,6 @@
 mod actor;
 mod clean;
 mod control;
-mod core;
 mod hosts;
 mod http;
 mod lease;
@@ -28,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use actor::Mux;
 
-pub use self::core::Mode;
+pub use authloop_gate_core::Mode;
 pub use control::ControlSocket;
 pub use lease::{Lease, LocalLease};
 pub use remote::{RemoteGate, RemoteLease};

@@ -4,11 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use authloop_cdp::Transport;
+use authloop_gate_core::{ClientId, Core, Kept, Mode, Output, Role};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::GateError;
-use super::core::{ClientId, Core, Kept, Mode, Output, Role};
 
 /// Requests that may wait for the task.
 const REQUESTS: usize = 256;

@@ -7,11 +7,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use authloop_cdp::{Browser, BrowserError, EventStream, Page, TargetId};
+use authloop_gate_core::Kept;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::timeout;
-
-use super::core::Kept;
 
 /// How long a page may take to show a new document before its renderer is ended.
 const FRESH_TIMEOUT: Duration = Duration::from_secs(8);

@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use authloop_gate_core::Role;
 use axum::Router;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
@@ -21,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use super::http::connect;
 use super::lease::LocalLease;
 use super::{GateError, GatedBrowser};
-use crate::gate::core::Role;
 
 /// How often a holder is asked for a sign of life, and how long it may go without one.
 const PING: Duration = Duration::from_secs(10);

@@ -4,6 +4,7 @@ mod json;
 
 use std::sync::Weak;
 
+use authloop_gate_core::Role;
 use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -15,7 +16,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::actor::Seat;
-use super::core::Role;
 use super::{GateError, GatedBrowser, Shared, hosts};
 use authloop_net::Limited;
 

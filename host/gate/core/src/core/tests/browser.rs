@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use crate::gate::core::{ClientId, Core, Mode, Output};
+use crate::core::{ClientId, Core, Mode, Output};
 
 pub(super) struct Sim {
     pub(super) core: Core,
