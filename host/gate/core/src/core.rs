@@ -1,14 +1,4 @@
-//! The gate's decisions: pure, without sockets, clock or randomness.
-//!
-//! Many clients share one connection to a browser. Each gets a browser session of its own
-//! (`Target.attachToBrowserTarget`), so that what it enables is its own and dies with it.
-//!
-//! *Closing* detaches every session of every gated client: no domain stays enabled, no buffer
-//! filled, no request intercepted, no binding or script installed, and there is no session that an
-//! event could come from. *Opening* attaches them anew, sets up again what each had set up, and
-//! tells each what became of its pages. Clients keep their names for sessions throughout.
-//!
-//! Call a method, then drain [`Core::poll_output`].
+//! The gate before one browser: who is connected, and what may pass. See the crate's documentation.
 
 mod client;
 mod down;
@@ -19,7 +9,7 @@ mod resume;
 mod tests;
 mod up;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -70,8 +60,8 @@ pub struct Core {
     next_id: i64,
     next_client: u64,
     clients: BTreeMap<ClientId, Client>,
-    owners: HashMap<Up, (ClientId, Place)>,
-    pending: HashMap<i64, Pending>,
+    owners: BTreeMap<Up, (ClientId, Place)>,
+    pending: BTreeMap<i64, Pending>,
     /// Contexts whose client left while the user had the browser.
     orphans: Vec<String>,
     output: VecDeque<Output>,
@@ -82,11 +72,11 @@ enum Phase {
     /// `waiting`: the gate's own commands that must be answered first.
     Closed {
         handoff: String,
-        waiting: HashSet<i64>,
+        waiting: BTreeSet<i64>,
         told: bool,
     },
     /// Clients that are not back yet.
-    Opening(HashSet<ClientId>),
+    Opening(BTreeSet<ClientId>),
 }
 
 /// Who waits for an answer of the browser's.
@@ -130,8 +120,8 @@ impl Core {
             next_id: 1,
             next_client: 1,
             clients: BTreeMap::new(),
-            owners: HashMap::new(),
-            pending: HashMap::new(),
+            owners: BTreeMap::new(),
+            pending: BTreeMap::new(),
             orphans: Vec::new(),
             output: VecDeque::new(),
         }
@@ -246,7 +236,7 @@ impl Core {
         if !self.is_closed() {
             return;
         }
-        let shut: HashSet<ClientId> = self
+        let shut: BTreeSet<ClientId> = self
             .clients
             .iter()
             .filter(|(_, client)| client.state == State::Shut)
@@ -256,8 +246,6 @@ impl Core {
         for context in std::mem::take(&mut self.orphans) {
             self.dispose(&context);
         }
-        let mut shut: Vec<ClientId> = shut.into_iter().collect();
-        shut.sort();
         for id in shut {
             if let Some(client) = self.clients.get_mut(&id) {
                 client.state = State::Waiting;

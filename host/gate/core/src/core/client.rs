@@ -1,6 +1,6 @@
 //! What the gate knows of one client: its sessions, by the client's names and the browser's.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ pub(super) type Place = Option<Down>;
 pub(super) struct Client {
     pub(super) role: Role,
     pub(super) state: State,
-    pub(super) sessions: HashMap<Place, Session>,
+    pub(super) sessions: BTreeMap<Place, Session>,
     /// Commands that wait for the gate, as they came.
     pub(super) held: VecDeque<Held>,
     pub(super) held_bytes: usize,
@@ -148,7 +148,7 @@ impl Client {
         Self {
             role,
             state,
-            sessions: HashMap::from([(None, root)]),
+            sessions: BTreeMap::from([(None, root)]),
             held: VecDeque::new(),
             held_bytes: 0,
             late: Vec::new(),
@@ -158,7 +158,7 @@ impl Client {
         }
     }
 
-    /// The sessions made within `place`.
+    /// The sessions made within `place`, by name.
     pub(super) fn children(&self, place: &Place) -> Vec<Down> {
         let child =
             |(at, session): (&Place, &Session)| at.clone().filter(|_| session.parent == *place);

@@ -1,6 +1,6 @@
 //! CDP messages, opened only as far as the gate must look.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -105,4 +105,4 @@ pub(super) fn text_of<'a>(value: &'a Value, name: &str) -> &'a str {
 }
 
 /// Objects by name, for what is looked up and renamed.
-pub(super) type Names = HashMap<String, String>;
+pub(super) type Names = BTreeMap<String, String>;

@@ -313,7 +313,6 @@ impl Core {
             let session = client.sessions.get(&Some(child.clone()));
             session.is_some_and(|session| matches!(session.stage, Stage::Dormant))
         });
-        children.sort();
         children
     }
 

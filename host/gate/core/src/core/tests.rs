@@ -430,7 +430,7 @@ proptest! {
 
         for client in clients {
             let inbox = sim.inbox.get(&client).cloned().unwrap_or_default();
-            let mut answered = std::collections::HashSet::new();
+            let mut answered = std::collections::BTreeSet::new();
             for message in inbox {
                 prop_assert!(!message.to_string().contains("CANARY"), "{}", message);
                 if let Some(id) = message["id"].as_i64() {

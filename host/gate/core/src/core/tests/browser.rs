@@ -1,6 +1,6 @@
 //! A browser that knows sessions, pages and little else, and answers when it is told to.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ pub(super) struct Sim {
     pub(super) core: Core,
     pub(super) pages: Vec<String>,
     /// What each client was sent.
-    pub(super) inbox: HashMap<ClientId, Vec<Value>>,
+    pub(super) inbox: BTreeMap<ClientId, Vec<Value>>,
     pub(super) disconnected: Vec<ClientId>,
     /// Commands that reached the browser.
     pub(super) sent: Vec<(String, Value)>,
@@ -31,7 +31,7 @@ impl Sim {
         Self {
             core: Core::new(mode),
             pages: pages.iter().map(|page| (*page).to_owned()).collect(),
-            inbox: HashMap::new(),
+            inbox: BTreeMap::new(),
             disconnected: Vec::new(),
             sent: Vec::new(),
             queue: VecDeque::new(),
