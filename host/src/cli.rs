@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use authloop_host::gate::{HandoffGate, RemoteGate};
+use authloop_gate::{HandoffGate, RemoteGate};
 use authloop_host::{
     handoff::{HandoffConfig, Verify},
     metrics::Metrics,

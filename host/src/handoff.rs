@@ -9,11 +9,11 @@ mod uploads;
 use std::time::Duration;
 
 use authloop_cdp::BrowserError;
+use authloop_gate::{GateError, HandoffGate};
 use authloop_protocol::{input::DeclineReason, invitation::InvitationError, signal::WallType};
 use tokio_util::sync::CancellationToken;
 
 use crate::encode::EncodeError;
-use crate::gate::{GateError, HandoffGate};
 use crate::metrics::Metrics;
 use crate::peer::PeerError;
 use crate::signal::{Server, SignalError};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use authloop_cdp::Launch;
-use authloop_host::gate::{Gate, GateConfig, GatedBrowser, Mode, Upstream};
+use authloop_gate::{Gate, GateConfig, GatedBrowser, Mode, Upstream};
 use clap::ValueEnum;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;

@@ -6,7 +6,6 @@
 pub mod agent;
 pub mod capture;
 pub mod encode;
-pub mod gate;
 pub mod handoff;
 pub mod input;
 pub mod mcp;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use authloop_cdp::Launch;
+use authloop_gate::{Gate, GateConfig, GatedBrowser, Upstream};
 use authloop_host::agent::{ApiKeys, AuditLog, Config, HandoffRunner, Service, WebhookPolicy};
-use authloop_host::gate::{Gate, GateConfig, GatedBrowser, Upstream};
 use authloop_host::metrics::Metrics;
 use clap::CommandFactory as _;
 use serde_json::json;

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use authloop_gate::{Gate, GateError, GatedBrowser, HandoffGate, Mode, Upstream};
 use authloop_protocol::input::DeclineReason;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::order::{GateMode, Order};
-use crate::gate::{Gate, GateError, GatedBrowser, HandoffGate, Mode, Upstream};
 use crate::handoff::{self, HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, Verify};
 use crate::metrics::Metrics;
 use crate::signal::Server;

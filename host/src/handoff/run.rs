@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use authloop_cdp::Browser;
+use authloop_gate::Lease;
 use authloop_protocol::{
     id::Blob,
     output::OutputMessage,
@@ -27,7 +28,6 @@ use super::{
     HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, connection::Connection,
     invite::Invite, show::PASSKEY_REQUIRED,
 };
-use crate::gate::Lease;
 use crate::peer::PeerEvent;
 use crate::signal::SignalEvent;
 use crate::verdict::Conclusion;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use authloop_gate::GateError;
 use authloop_protocol::{
     output::OutputMessage,
     signal::{HostMessage, Outcome, ServerMessage},
@@ -9,13 +10,10 @@ use authloop_protocol::{
 use tokio::time::sleep;
 
 use super::Run;
-use crate::{
-    gate::GateError,
-    handoff::{HandoffEnd, HandoffError, HandoffEvent},
-    signal::SignalEvent,
-    storage::StorageState,
-    verdict::Conclusion,
-};
+use crate::handoff::{HandoffEnd, HandoffError, HandoffEvent};
+use crate::signal::SignalEvent;
+use crate::storage::StorageState;
+use crate::verdict::Conclusion;
 
 /// How long the last message may take to reach the viewer, who waits for it on screen.
 const FAREWELL: Duration = Duration::from_millis(800);

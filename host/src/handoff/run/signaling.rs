@@ -1,5 +1,6 @@
 //! What comes by way of the server: the claim, the leg, and the viewer's sealed blobs.
 
+use authloop_gate::GateError;
 use authloop_protocol::{
     device::DeviceKey,
     id::Blob,
@@ -10,14 +11,9 @@ use authloop_protocol::{
 };
 
 use super::{Run, Step};
-use crate::{
-    gate::GateError,
-    handoff::{
-        HandoffEnd, HandoffError, HandoffEvent, HandoffState,
-        connection::{Connection, ConnectionError},
-    },
-    signal::SignalEvent,
-};
+use crate::handoff::connection::{Connection, ConnectionError};
+use crate::handoff::{HandoffEnd, HandoffError, HandoffEvent, HandoffState};
+use crate::signal::SignalEvent;
 
 /// Hellos that one session may make; each costs an HPKE opening and a peer connection.
 const MAX_HELLOS: usize = 256;

@@ -4,6 +4,8 @@
 //! [`GatedBrowser::close`] and [`Lease::open`] are the two ends of a handoff. What is stopped,
 //! and what cannot be, is in `docs/GATE.md`.
 
+#![forbid(unsafe_code)]
+
 mod actor;
 mod clean;
 mod control;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::Asked;
-use crate::gate::GatedBrowser;
+use crate::GatedBrowser;
 
 /// Says nothing about pages, so it is answered while the gate is closed too.
 pub(super) async fn version(asked: &Asked) -> Response {
