@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use authloop_cdp::BrowserError;
 use authloop_gate::{GateError, HandoffGate};
+use authloop_media::encode::EncodeError;
+use authloop_media::peer::PeerError;
 use authloop_protocol::{input::DeclineReason, invitation::InvitationError, signal::WallType};
 use tokio_util::sync::CancellationToken;
 
-use crate::encode::EncodeError;
 use crate::metrics::Metrics;
-use crate::peer::PeerError;
 use crate::signal::{Server, SignalError};
 use crate::storage::StorageState;
 use crate::verdict::{Conclusion, DoneWhen};

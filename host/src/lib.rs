@@ -4,13 +4,10 @@
 #![deny(unsafe_code)]
 
 pub mod agent;
-pub mod capture;
-pub mod encode;
 pub mod handoff;
 pub mod input;
 pub mod mcp;
 pub mod metrics;
-pub mod peer;
 pub mod signal;
 pub mod storage;
 pub mod verdict;

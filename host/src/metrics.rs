@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use authloop_media::encode::EncodedFrame;
 use authloop_protocol::input::InputEvent;
 use authloop_protocol::output::RefusedReason;
 use axum::Router;
@@ -16,8 +17,6 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
 };
-
-use crate::encode::EncodedFrame;
 
 /// Seconds that a person looking on would notice, or not.
 const SECONDS: [f64; 12] = [

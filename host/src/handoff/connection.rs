@@ -1,5 +1,7 @@
 //! One hello's connection: its keys, its peer connection, and what has been confirmed of both.
 
+use authloop_media::encode::Codec;
+use authloop_media::peer::{Certificate, Peer, PeerError, PeerEvent, VideoSender, sdp};
 use authloop_protocol::{
     frame::{Frame, FrameOpener, OutputSealer},
     id::{Blob, SessionId},
@@ -11,11 +13,6 @@ use authloop_protocol::{
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::mpsc;
-
-use crate::{
-    encode::Codec,
-    peer::{Certificate, Peer, PeerError, PeerEvent, VideoSender, sdp},
-};
 
 /// Why a connection is given up. Nothing of it reaches the page.
 #[derive(Debug, thiserror::Error)]

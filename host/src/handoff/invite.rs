@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use authloop_media::peer::Certificate;
 use authloop_protocol::{
     id::{Blob, SessionId},
     invitation::{Invitation, invitation_hash},
@@ -12,7 +13,7 @@ use authloop_protocol::{
 use zeroize::Zeroizing;
 
 use super::{HandoffConfig, HandoffError, TTL};
-use crate::{peer::Certificate, signal::SignalError};
+use crate::signal::SignalError;
 
 /// Everything of a session that does not change.
 pub(super) struct Invite {

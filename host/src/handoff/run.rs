@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use authloop_cdp::Browser;
 use authloop_gate::Lease;
+use authloop_media::peer::{PeerEvent, RTCIceConnectionState};
 use authloop_protocol::{
     id::Blob,
     output::OutputMessage,
@@ -22,13 +23,11 @@ use authloop_protocol::{
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use webrtc::peer_connection::RTCIceConnectionState;
 
 use super::{
     HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, connection::Connection,
     invite::Invite, show::PASSKEY_REQUIRED,
 };
-use crate::peer::PeerEvent;
 use crate::signal::SignalEvent;
 use crate::verdict::Conclusion;
 use stage::Stage;

@@ -3,14 +3,13 @@
 mod asked;
 
 use authloop_browser::{FocusedField, Health, SecurityState, View};
+use authloop_media::capture::Surface;
 use authloop_protocol::output::{
     DialogKind, Field, OutputMessage, Page, SiteCertificate, SiteConnection,
 };
 
 use asked::Asked;
 pub(super) use asked::PASSKEY_REQUIRED;
-
-use crate::capture::Surface;
 
 /// The page's words that reach the viewer, in characters; a page may say more than a screen holds.
 const MAX_WORDS: usize = 2000;

@@ -5,10 +5,9 @@ mod pointer;
 
 use std::collections::BTreeMap;
 
+use authloop_media::capture::Surface;
 use authloop_protocol::input::{InputEvent, TouchPoint};
 use serde_json::Value;
-
-use crate::capture::Surface;
 
 /// A CDP command; its parameters may be a secret.
 #[derive(Clone, PartialEq)]

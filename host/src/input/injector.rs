@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use authloop_browser::View;
 use authloop_cdp::Page;
+use authloop_media::capture::Surface;
 use authloop_protocol::input::InputEvent;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -18,7 +19,6 @@ use tokio::sync::{mpsc, watch};
 use super::core::{Command, InputState};
 use super::merge::{is_flood, merge};
 use super::touch_clock::TouchClock;
-use crate::capture::Surface;
 use crate::metrics::Metrics;
 
 /// Events that may wait; a viewer that fills this is not a human.

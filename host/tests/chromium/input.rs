@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use authloop_host::capture::{CaptureConfig, Viewport};
-use authloop_host::encode::{VideoConfig, VideoPipeline};
 use authloop_host::input::Injector;
 use authloop_host::metrics::Metrics;
+use authloop_media::capture::{CaptureConfig, Viewport};
+use authloop_media::encode::{VideoConfig, VideoPipeline};
 use authloop_protocol::input::{
     Button, InputEvent, Modifiers, PointerPhase, TouchPhase, TouchPoint,
 };

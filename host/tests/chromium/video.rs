@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::common::{Site, Stage, within};
-use authloop_host::capture::{CaptureConfig, Viewport};
-use authloop_host::encode::{EncodedFrame, VideoConfig, VideoPipeline};
+use authloop_media::capture::{CaptureConfig, Viewport};
+use authloop_media::encode::{EncodedFrame, VideoConfig, VideoPipeline};
 use openh264::formats::YUVSource;
 use tokio::sync::mpsc;
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use authloop_media::peer::PeerEvent;
 use authloop_protocol::{
     frame::Frame,
     id::Blob,
@@ -11,13 +12,8 @@ use authloop_protocol::{
 };
 
 use super::{Run, Step};
-use crate::{
-    handoff::{
-        HandoffEnd, HandoffEvent, HandoffState,
-        connection::{ConnectionError, Control},
-    },
-    peer::PeerEvent,
-};
+use crate::handoff::connection::{ConnectionError, Control};
+use crate::handoff::{HandoffEnd, HandoffEvent, HandoffState};
 
 impl<R: FnMut(HandoffEvent) + Send> Run<R> {
     pub(super) async fn on_peer(&mut self, event: Option<PeerEvent>) -> Step {

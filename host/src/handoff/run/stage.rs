@@ -2,6 +2,9 @@
 
 use authloop_browser::{Answer, Follower, Health, View};
 use authloop_cdp::{Browser, BrowserError, Page};
+use authloop_media::capture::Viewport;
+use authloop_media::encode::{Codec, EncodeError, VideoConfig, VideoPipeline};
+use authloop_media::peer::VideoSender;
 use authloop_protocol::{
     input::{InputEvent, Navigation},
     native::TabAction,
@@ -13,13 +16,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::keyframes::KeyframeRequests;
-use crate::capture::Viewport;
-use crate::encode::{Codec, EncodeError, VideoConfig, VideoPipeline};
 use crate::handoff::show::{self, Shown};
 use crate::handoff::uploads::{UploadError, Uploads};
 use crate::input::{Injector, InjectorClosed};
 use crate::metrics::Metrics;
-use crate::peer::VideoSender;
 
 /// The part of the congestion controller's target that video takes; the rest is for the data
 /// channel and for retransmissions.

@@ -1,10 +1,10 @@
 //! Mouse, wheel and touch.
 
+use authloop_media::capture::Surface;
 use authloop_protocol::input::{Button, PointerPhase, TouchPhase, TouchPoint};
 use serde_json::{Value, json};
 
 use super::{Command, InputState, place};
-use crate::capture::Surface;
 
 /// Every bit of `MouseEvent.buttons` that CDP knows.
 const BUTTONS: [Button; 5] = [

@@ -29,14 +29,15 @@ use webrtc::media_stream::track_local::{
 };
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCCertificate,
-    RTCConfigurationBuilder, RTCIceConnectionState, RTCPeerConnectionState, RTCSessionDescription,
-    Registry, SettingEngineBuilder, configure_nack, configure_rtcp_reports,
+    RTCConfigurationBuilder, RTCPeerConnectionState, RTCSessionDescription, Registry,
+    SettingEngineBuilder, configure_nack, configure_rtcp_reports,
 };
 use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RtpSender};
 
 pub use feedback::TargetBitrate;
 pub use sdp::SdpError;
 pub use video::VideoSender;
+pub use webrtc::peer_connection::RTCIceConnectionState;
 
 use crate::encode::Codec;
 

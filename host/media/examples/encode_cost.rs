@@ -1,4 +1,4 @@
-//! Measures what a frame costs: `cargo run --release -p authloop-host --example encode_cost`.
+//! Measures what a frame costs: `cargo run --release -p authloop-media --example encode_cost`.
 //!
 //! Real pages are captured from a real Chromium at 1280x720 and 780x1688 (390x844 at 2x), then
 //! decoded, converted and encoded again and again.
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use authloop_browser::Follower;
 use authloop_cdp::{Browser, Launch};
-use authloop_host::capture::{Capture, CaptureConfig, CapturedFrame, Viewport};
-use authloop_host::encode::{Codec, Picture, PictureDecoder, Purpose, encoder};
+use authloop_media::capture::{Capture, CaptureConfig, CapturedFrame, Viewport};
+use authloop_media::encode::{Codec, Picture, PictureDecoder, Purpose, encoder};
 use tokio::sync::mpsc;
 
 const PAGE: &str = "data:text/html,<meta name=viewport content='width=device-width'>\
