@@ -12,7 +12,9 @@ use authloop_cdp::BrowserError;
 use authloop_gate::{GateError, HandoffGate};
 use authloop_media::encode::EncodeError;
 use authloop_media::peer::PeerError;
-use authloop_protocol::{input::DeclineReason, invitation::InvitationError, signal::WallType};
+use authloop_protocol::{
+    input::DeclineReason, invitation::InvitationError, origin::NotAnOrigin, signal::WallType,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
@@ -20,12 +22,7 @@ use crate::signal::{Server, SignalError};
 use crate::storage::StorageState;
 use crate::verdict::{Conclusion, DoneWhen};
 
-pub(crate) use invite::check_origin;
 pub use run::run;
-
-/// The shortest and the longest life of a session; the server bounds it to a day as well.
-pub const TTL: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(10)..=Duration::from_secs(24 * 60 * 60);
 
 /// What to hand over, to whom, and for how long.
 #[derive(Clone)]
@@ -164,8 +161,8 @@ pub enum HandoffError {
     #[error("a session lives from 10 seconds to 24 hours, not {0} seconds")]
     Ttl(u64),
     /// An origin is not one.
-    #[error("{0:?} is not an origin such as https://login.example")]
-    Origin(String),
+    #[error(transparent)]
+    Origin(#[from] NotAnOrigin),
     /// The server closed the session's socket for good.
     #[error("the server closed the session ({code}): {message}")]
     Closed {

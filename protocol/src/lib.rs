@@ -11,6 +11,7 @@ pub mod input;
 pub mod invitation;
 pub mod link;
 pub mod native;
+pub mod origin;
 pub mod output;
 pub mod seal;
 pub mod sequence;

@@ -1,5 +1,8 @@
 //! Signaling: the REST bodies and the WebSocket messages of `docs/PROTOCOL.md` sections 4 and 5.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 mod ice;
@@ -16,6 +19,9 @@ pub const MAX_MESSAGE: usize = 16 * 1024;
 pub const MAX_SEALED: usize = 11 * 1024;
 /// How many blobs wait for an absent side, in each direction.
 pub const MAILBOX: usize = 16;
+/// The shortest and the longest life of a session that a host asks for.
+pub const SESSION_TTL: RangeInclusive<Duration> =
+    Duration::from_secs(10)..=Duration::from_secs(24 * 60 * 60);
 
 /// `POST /v1/sessions`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

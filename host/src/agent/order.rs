@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use authloop_protocol::{id::from_b64u, signal::WallType};
+use authloop_protocol::{
+    id::from_b64u,
+    origin::check_origin,
+    signal::{SESSION_TTL, WallType},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -12,7 +16,6 @@ use super::api::CreateSession;
 use super::error::ApiError;
 use super::seal::Recipient;
 use super::webhook::{Hook, WebhookPolicy};
-use crate::handoff::{TTL, check_origin};
 use crate::verdict::DoneWhen;
 
 const DEFAULT_TTL: Duration = Duration::from_secs(600);
@@ -76,7 +79,7 @@ impl Order {
     fn check(request: CreateSession, hooks: &WebhookPolicy) -> Result<Self, ApiError> {
         let service = text("service", request.service, MAX_SERVICE)?;
         let ttl = request.ttl.map_or(DEFAULT_TTL, Duration::from_secs);
-        if !TTL.contains(&ttl) {
+        if !SESSION_TTL.contains(&ttl) {
             return Err(ApiError::invalid("ttl", "must be from 10 to 86400 seconds"));
         }
         let context = Context::parse(request.context)?;

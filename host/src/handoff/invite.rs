@@ -7,12 +7,13 @@ use authloop_protocol::{
     id::{Blob, SessionId},
     invitation::{Invitation, invitation_hash},
     link::{InvitationHash, LinkFragment, LinkKeys, LinkSecret},
+    origin::check_origin,
     seal::{HostKeyPair, SealContext},
-    signal::{CreateSession, SessionCreated},
+    signal::{CreateSession, SESSION_TTL, SessionCreated},
 };
 use zeroize::Zeroizing;
 
-use super::{HandoffConfig, HandoffError, TTL};
+use super::{HandoffConfig, HandoffError};
 use crate::signal::SignalError;
 
 /// Everything of a session that does not change.
@@ -32,7 +33,7 @@ pub(super) struct Invite {
 impl Invite {
     /// Draws the secrets and writes the invitation.
     pub(super) fn new(config: &HandoffConfig) -> Result<Self, HandoffError> {
-        if !TTL.contains(&config.ttl) {
+        if !SESSION_TTL.contains(&config.ttl) {
             return Err(HandoffError::Ttl(config.ttl.as_secs()));
         }
         for origin in &config.expected_origins {
@@ -102,40 +103,5 @@ impl Invite {
             invitation: self.hash,
         };
         Zeroizing::new(format!("{viewer_origin}/#{}", fragment.encode().as_str()))
-    }
-}
-
-/// An ASCII origin: scheme, host and port only (RFC 6454 section 6.2).
-pub(crate) fn check_origin(text: &str) -> Result<(), HandoffError> {
-    let bad = || HandoffError::Origin(text.to_owned());
-    let url = url::Url::parse(text).map_err(|_| bad())?;
-    let web = matches!(url.scheme(), "http" | "https");
-    if web && url.origin().ascii_serialization() == text {
-        Ok(())
-    } else {
-        Err(bad())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check_origin;
-
-    #[test]
-    fn only_bare_origins_are_taken() {
-        for good in ["https://a.example", "http://127.0.0.1:8080"] {
-            assert!(check_origin(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "https://a.example/",
-            "a.example",
-            "https://a.example/path",
-            "HTTPS://a.example",
-            "https://a.example:443",
-            "ftp://a.example",
-            "",
-        ] {
-            assert!(check_origin(bad).is_err(), "{bad}");
-        }
     }
 }
