@@ -4,13 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use authloop_done_when::DoneWhen;
 use authloop_gate::{HandoffGate, RemoteGate};
-use authloop_host::{
-    handoff::{HandoffConfig, Verify},
-    metrics::Metrics,
-    signal::Server,
-    verdict::DoneWhen,
-};
+use authloop_host::handoff::{HandoffConfig, Verify};
+use authloop_host::metrics::Metrics;
+use authloop_host::signal::Server;
 use clap::{Parser, Subcommand};
 use secrecy::SecretString;
 use url::Url;

@@ -9,6 +9,7 @@ mod uploads;
 use std::time::Duration;
 
 use authloop_cdp::BrowserError;
+use authloop_done_when::{Conclusion, DoneWhen};
 use authloop_gate::{GateError, HandoffGate};
 use authloop_media::encode::EncodeError;
 use authloop_media::peer::PeerError;
@@ -20,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::Metrics;
 use crate::signal::{Server, SignalError};
 use crate::storage::StorageState;
-use crate::verdict::{Conclusion, DoneWhen};
 
 pub use run::run;
 

@@ -10,4 +10,3 @@ pub mod mcp;
 pub mod metrics;
 pub mod signal;
 pub mod storage;
-pub mod verdict;

@@ -1,11 +1,10 @@
 //! What travels: requests and answers as JSON.
 
+use authloop_done_when::{DoneWhen, Evidence};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-
-use crate::verdict::{DoneWhen, Evidence};
 
 /// `POST /session`.
 #[derive(Debug, Deserialize, ToSchema)]

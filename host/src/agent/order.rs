@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use authloop_done_when::DoneWhen;
 use authloop_protocol::{
     id::from_b64u,
     origin::check_origin,
@@ -16,7 +17,6 @@ use super::api::CreateSession;
 use super::error::ApiError;
 use super::seal::Recipient;
 use super::webhook::{Hook, WebhookPolicy};
-use crate::verdict::DoneWhen;
 
 const DEFAULT_TTL: Duration = Duration::from_secs(600);
 const MAX_SERVICE: usize = 100;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use authloop_done_when::Conclusion;
 use authloop_gate::{Gate, GateError, GatedBrowser, HandoffGate, Mode, Upstream};
 use authloop_protocol::input::DeclineReason;
 use secrecy::SecretString;
@@ -12,7 +13,6 @@ use super::order::{GateMode, Order};
 use crate::handoff::{self, HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, Verify};
 use crate::metrics::Metrics;
 use crate::signal::Server;
-use crate::verdict::Conclusion;
 
 /// Told of the link and of each state.
 pub type Report = Box<dyn FnMut(HandoffEvent) + Send + Sync>;

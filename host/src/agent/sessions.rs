@@ -250,7 +250,7 @@ impl Sessions {
             let end = Ended::Resolved {
                 cookies: 0,
                 storage_state: None,
-                conclusion: crate::verdict::Conclusion::Agent,
+                conclusion: authloop_done_when::Conclusion::Agent,
             };
             let event = handle.end(Ok(end), self.keep);
             handle.cancel.cancel();

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use authloop_cdp::Browser;
+use authloop_done_when::Conclusion;
 use authloop_gate::Lease;
 use authloop_media::peer::{PeerEvent, RTCIceConnectionState};
 use authloop_protocol::{
@@ -29,7 +30,6 @@ use super::{
     invite::Invite, show::PASSKEY_REQUIRED,
 };
 use crate::signal::SignalEvent;
-use crate::verdict::Conclusion;
 use stage::Stage;
 use verdict::Verifier;
 

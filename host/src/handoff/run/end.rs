@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use authloop_done_when::Conclusion;
 use authloop_gate::GateError;
 use authloop_protocol::{
     output::OutputMessage,
@@ -13,7 +14,6 @@ use super::Run;
 use crate::handoff::{HandoffEnd, HandoffError, HandoffEvent};
 use crate::signal::SignalEvent;
 use crate::storage::StorageState;
-use crate::verdict::Conclusion;
 
 /// How long the last message may take to reach the viewer, who waits for it on screen.
 const FAREWELL: Duration = Duration::from_millis(800);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authloop_browser::View;
+use authloop_done_when::{Conclusion, Finding};
 use authloop_protocol::output::{OutputMessage, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::{Run, Step};
 use crate::handoff::{HandoffEnd, HandoffEvent, HandoffState, Verify};
-use crate::verdict::{Conclusion, Finding};
 use look::Looker;
 
 /// After Done the page may still be on its way to where it shows the sign-in.

@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use authloop_browser::View;
 use authloop_cdp::{BrowserError, Page};
+use authloop_done_when::{Answer, Condition, CookieCondition, DoneWhen, Finding, NetworkCondition};
 use authloop_protocol::output::Verdict;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::Url;
-
-use crate::verdict::{Answer, Condition, CookieCondition, DoneWhen, Finding, NetworkCondition};
 
 /// One look at all conditions; a page that hangs must not hold the user.
 const LOOK: Duration = Duration::from_secs(5);

@@ -1,6 +1,8 @@
 //! Whether the browser shows that its user is signed in: what an agent may ask to be checked, and
 //! what the check may find. Pure; the looking is done by the handoff.
 
+#![forbid(unsafe_code)]
+
 mod glob;
 
 use authloop_protocol::output::Verdict;
