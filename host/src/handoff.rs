@@ -11,6 +11,7 @@ use std::time::Duration;
 use authloop_cdp::BrowserError;
 use authloop_done_when::{Conclusion, DoneWhen};
 use authloop_gate::{GateError, HandoffGate};
+use authloop_host_metrics::Metrics;
 use authloop_media::encode::EncodeError;
 use authloop_media::peer::PeerError;
 use authloop_protocol::{
@@ -18,7 +19,6 @@ use authloop_protocol::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
 use crate::signal::{Server, SignalError};
 use crate::storage::StorageState;
 

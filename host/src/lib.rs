@@ -7,6 +7,5 @@ pub mod agent;
 pub mod handoff;
 pub mod input;
 pub mod mcp;
-pub mod metrics;
 pub mod signal;
 pub mod storage;

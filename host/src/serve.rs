@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use authloop_cdp::Launch;
 use authloop_gate::{Gate, GateConfig, GatedBrowser, Upstream};
 use authloop_host::agent::{ApiKeys, AuditLog, Config, HandoffRunner, Service, WebhookPolicy};
-use authloop_host::metrics::Metrics;
+use authloop_host_metrics::Metrics;
 use clap::CommandFactory as _;
 use serde_json::json;
 use tokio::net::TcpListener;

@@ -5,12 +5,12 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use authloop_host_metrics::Metrics;
 use url::Url;
 
 use super::audit::AuditLog;
 use super::auth::ApiKeys;
 use super::webhook::WebhookPolicy;
-use crate::metrics::Metrics;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -5,13 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use authloop_done_when::Conclusion;
 use authloop_gate::{Gate, GateError, GatedBrowser, HandoffGate, Mode, Upstream};
+use authloop_host_metrics::Metrics;
 use authloop_protocol::input::DeclineReason;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::order::{GateMode, Order};
 use crate::handoff::{self, HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, Verify};
-use crate::metrics::Metrics;
 use crate::signal::Server;
 
 /// Told of the link and of each state.

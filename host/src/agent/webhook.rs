@@ -6,6 +6,7 @@ mod guard;
 use std::sync::Arc;
 use std::time::Duration;
 
+use authloop_host_metrics::Metrics;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -18,7 +19,6 @@ use super::api::{WebhookRequest, stamp};
 use super::config::ConfigError;
 use super::error::ApiError;
 use super::session::Event;
-use crate::metrics::Metrics;
 
 /// Deliveries that may be under way or waiting for their next attempt.
 const MAX_DELIVERIES: usize = 1024;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use authloop_browser::View;
 use authloop_cdp::Page;
+use authloop_host_metrics::Metrics;
 use authloop_media::capture::Surface;
 use authloop_protocol::input::InputEvent;
 use futures_util::StreamExt;
@@ -19,7 +20,6 @@ use tokio::sync::{mpsc, watch};
 use super::core::{Command, InputState};
 use super::merge::{is_flood, merge};
 use super::touch_clock::TouchClock;
-use crate::metrics::Metrics;
 
 /// Events that may wait; a viewer that fills this is not a human.
 const QUEUE: usize = 256;

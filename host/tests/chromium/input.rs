@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use authloop_host::input::Injector;
-use authloop_host::metrics::Metrics;
+use authloop_host_metrics::Metrics;
 use authloop_media::capture::{CaptureConfig, Viewport};
 use authloop_media::encode::{VideoConfig, VideoPipeline};
 use authloop_protocol::input::{

@@ -2,6 +2,7 @@
 
 use authloop_browser::{Answer, Follower, Health, View};
 use authloop_cdp::{Browser, BrowserError, Page};
+use authloop_host_metrics::Metrics;
 use authloop_media::capture::Viewport;
 use authloop_media::encode::{Codec, EncodeError, VideoConfig, VideoPipeline};
 use authloop_media::peer::VideoSender;
@@ -19,7 +20,6 @@ use super::keyframes::KeyframeRequests;
 use crate::handoff::show::{self, Shown};
 use crate::handoff::uploads::{UploadError, Uploads};
 use crate::input::{Injector, InjectorClosed};
-use crate::metrics::Metrics;
 
 /// The part of the congestion controller's target that video takes; the rest is for the data
 /// channel and for retransmissions.
@@ -166,7 +166,7 @@ impl Stage {
                 };
                 match target.send(&frame).await {
                     Ok(_) => {
-                        metrics.sent(&frame);
+                        metrics.sent(frame.keyframe, frame.data.len(), frame.received);
                         sent_at.send_replace(Some(Instant::now()));
                     }
                     Err(error) => tracing::debug!(%error, "a picture was not sent"),

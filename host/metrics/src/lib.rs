@@ -1,10 +1,11 @@
 //! Every metric of the host: name, unit, labels. No label ever holds an id, an address or an
 //! origin; all take values from short fixed lists.
 
+#![forbid(unsafe_code)]
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use authloop_media::encode::EncodedFrame;
 use authloop_protocol::input::InputEvent;
 use authloop_protocol::output::RefusedReason;
 use axum::Router;
@@ -53,7 +54,8 @@ impl std::fmt::Debug for Metrics {
 }
 
 /// An open session; counted until it is dropped.
-pub(crate) struct OpenSession(Option<IntGauge>);
+#[derive(Debug)]
+pub struct OpenSession(Option<IntGauge>);
 
 impl Drop for OpenSession {
     fn drop(&mut self) {
@@ -154,32 +156,36 @@ impl Metrics {
         )
     }
 
-    pub(crate) fn session(&self) -> OpenSession {
+    /// A session that is open until the value is dropped.
+    pub fn session(&self) -> OpenSession {
         OpenSession(self.0.as_ref().map(|inner| {
             inner.open.inc();
             inner.open.clone()
         }))
     }
 
-    /// `outcome` is one of [`ENDS`].
-    pub(crate) fn ended(&self, outcome: &'static str) {
+    /// A session ended; `outcome` is `resolved`, `cancelled`, `timeout`, `error` or `not_started`.
+    pub fn ended(&self, outcome: &'static str) {
         if let Some(inner) = &self.0 {
             inner.ended.with_label_values(&[outcome]).inc();
         }
     }
 
-    pub(crate) fn sent(&self, frame: &EncodedFrame) {
+    /// A video frame was handed to the pacer; `received` is when its picture came, if no frame before
+    /// showed it.
+    pub fn sent(&self, keyframe: bool, bytes: usize, received: Option<Instant>) {
         let Some(inner) = &self.0 else { return };
-        let kind = FRAMES[usize::from(!frame.keyframe)];
+        let kind = FRAMES[usize::from(!keyframe)];
         inner.frames.with_label_values(&[kind]).inc();
-        inner.frame_bytes.inc_by(frame.data.len() as u64);
-        if let Some(received) = frame.received {
+        inner.frame_bytes.inc_by(bytes as u64);
+        if let Some(received) = received {
             let took = received.elapsed().as_secs_f64();
             inner.capture_to_send.observe(took);
         }
     }
 
-    pub(crate) fn injected(&self, event: &InputEvent, arrived: Instant) {
+    /// An input event that came at `arrived` has been sent to the browser.
+    pub fn injected(&self, event: &InputEvent, arrived: Instant) {
         if let Some(inner) = &self.0 {
             let input = INPUTS[usize::from(!event.is_typed())];
             let took = arrived.elapsed().as_secs_f64();
@@ -187,7 +193,8 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn refused(&self, reason: RefusedReason) {
+    /// An input event was not applied.
+    pub fn refused(&self, reason: RefusedReason) {
         if let Some(inner) = &self.0 {
             let reason = match reason {
                 RefusedReason::Epoch => "epoch",
@@ -199,8 +206,8 @@ impl Metrics {
         }
     }
 
-    /// `result` is one of [`WEBHOOKS`].
-    pub(crate) fn webhook(&self, result: &'static str) {
+    /// A webhook message's fate; `result` is `delivered`, `given_up` or `dropped`.
+    pub fn webhook(&self, result: &'static str) {
         if let Some(inner) = &self.0 {
             inner.webhooks.with_label_values(&[result]).inc();
         }
@@ -239,20 +246,7 @@ impl Make<'_> {
 mod tests {
     use std::time::Duration;
 
-    use bytes::Bytes;
-
     use super::*;
-
-    fn frame(received: Option<Instant>) -> EncodedFrame {
-        EncodedFrame {
-            data: Bytes::from_static(b"1234"),
-            keyframe: false,
-            capture_time: Duration::ZERO,
-            width: 2,
-            height: 2,
-            received,
-        }
-    }
 
     fn value(metrics: &Metrics, name: &str) -> f64 {
         let text = metrics.render().unwrap();
@@ -264,8 +258,8 @@ mod tests {
     fn only_a_new_pictures_first_frame_is_timed() {
         let metrics = Metrics::new().unwrap();
 
-        metrics.sent(&frame(Some(Instant::now())));
-        metrics.sent(&frame(None));
+        metrics.sent(false, 4, Some(Instant::now()));
+        metrics.sent(false, 4, None);
 
         assert_eq!(
             value(&metrics, "authloop_host_capture_to_send_seconds_count"),
