@@ -4,8 +4,4 @@
 #![deny(unsafe_code)]
 
 pub mod agent;
-pub mod handoff;
-pub mod input;
 pub mod mcp;
-pub mod signal;
-pub mod storage;

@@ -36,6 +36,6 @@ mod tests {
             assert!(!may_speak(Level::DEBUG, target), "{target}");
             assert!(may_speak(Level::INFO, target), "{target}");
         }
-        assert!(may_speak(Level::TRACE, "authloop_host::handoff"));
+        assert!(may_speak(Level::TRACE, "authloop_handoff"));
     }
 }

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use authloop_host::handoff::{self, HandoffEnd, HandoffError};
-use authloop_host::storage::StorageState;
+use authloop_handoff::storage::StorageState;
+use authloop_handoff::{HandoffEnd, HandoffError};
 use authloop_protocol::output::Verdict;
 use clap::Parser as _;
 use cli::{Cli, Command, HandoffArgs};
@@ -65,7 +65,7 @@ async fn hand_over(args: &HandoffArgs) -> ExitCode {
     let checks = config.verify.done_when.is_some();
     let cancel = CancellationToken::new();
     tokio::spawn(cancel_on_signal(cancel.clone()));
-    let end = handoff::run(config, cancel, |event| printer.event(&event)).await;
+    let end = authloop_handoff::run(config, cancel, |event| printer.event(&event)).await;
     match end {
         Ok(HandoffEnd::Resolved {
             cookies,

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use authloop_done_when::Evidence;
-use authloop_host::handoff::{HandoffEvent, HandoffState};
+use authloop_handoff::{HandoffEvent, HandoffState};
 use authloop_protocol::{input::DeclineReason, output::Verdict};
 use qrcode::{QrCode, render::unicode};
 use serde_json::{Value, json};

@@ -5,14 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use authloop_done_when::Conclusion;
 use authloop_gate::{Gate, GateError, GatedBrowser, HandoffGate, Mode, Upstream};
+use authloop_handoff::signal::Server;
+use authloop_handoff::{self, HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, Verify};
 use authloop_host_metrics::Metrics;
 use authloop_protocol::input::DeclineReason;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::order::{GateMode, Order};
-use crate::handoff::{self, HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, Verify};
-use crate::signal::Server;
 
 /// Told of the link and of each state.
 pub type Report = Box<dyn FnMut(HandoffEvent) + Send + Sync>;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use authloop_done_when::{Conclusion, Finding};
+use authloop_handoff::HandoffState;
 use authloop_protocol::input::DeclineReason;
 use authloop_protocol::output;
 use serde_json::Value;
@@ -11,7 +12,6 @@ use time::OffsetDateTime;
 
 use super::api::{Notice, Outcome, Phase, Reason, SessionView, Status, Verdict};
 use super::runner::{Ended, RunError};
-use crate::handoff::HandoffState;
 
 /// Events kept for clients that come back.
 const EVENTS: usize = 64;

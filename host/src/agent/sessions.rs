@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use authloop_handoff::HandoffEvent;
 use authloop_host_metrics::Metrics;
 use futures_util::FutureExt as _;
 use time::OffsetDateTime;
@@ -23,7 +24,6 @@ use super::order::Order;
 use super::runner::{Ended, RunError, Runner};
 use super::session::Session;
 use super::webhook::Webhooks;
-use crate::handoff::HandoffEvent;
 pub(super) use handle::Handle;
 
 /// A link is there by then, or the agent is told that it is not.

@@ -1,8 +1,8 @@
 //! From the request to each end.
 
 use authloop_done_when::Conclusion;
+use authloop_handoff::HandoffState;
 use authloop_host::agent::{Config, Ended, RunError};
-use authloop_host::handoff::HandoffState;
 use authloop_protocol::{input::DeclineReason, signal::WallType};
 use serde_json::{Value, json};
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use authloop_done_when::Conclusion;
+use authloop_handoff::{HandoffEvent, HandoffState};
 use authloop_host::agent::{Config, Ended, Order, Report, RunError, Runner, Service};
-use authloop_host::handoff::{HandoffEvent, HandoffState};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use authloop_done_when::Conclusion;
+use authloop_handoff::HandoffState;
 use authloop_host::agent::Config;
-use authloop_host::handoff::HandoffState;
 use authloop_protocol::id::{from_b64u, to_b64u};
 use hpke::{Deserializable as _, Kem as _, OpModeR, Serializable as _};
 use serde_json::{Value, json};

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use authloop_done_when::Conclusion;
+use authloop_handoff::HandoffState;
 use authloop_host::agent::{Config, Retry, WebhookPolicy};
-use authloop_host::handoff::HandoffState;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};

@@ -11,9 +11,9 @@ use authloop_protocol::{
 };
 
 use super::{Run, Step};
-use crate::handoff::connection::{Connection, ConnectionError};
-use crate::handoff::{HandoffEnd, HandoffError, HandoffEvent, HandoffState};
+use crate::connection::{Connection, ConnectionError};
 use crate::signal::SignalEvent;
+use crate::{HandoffEnd, HandoffError, HandoffEvent, HandoffState};
 
 /// Hellos that one session may make; each costs an HPKE opening and a peer connection.
 const MAX_HELLOS: usize = 256;

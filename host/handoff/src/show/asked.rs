@@ -6,7 +6,7 @@ use authloop_protocol::output::OutputMessage;
 use url::Url;
 
 /// The notice of a request for a passkey.
-pub(in crate::handoff) const PASSKEY_REQUIRED: &str = "passkey_required";
+pub(crate) const PASSKEY_REQUIRED: &str = "passkey_required";
 
 /// What the viewer of one connection has been told last.
 #[derive(Default)]

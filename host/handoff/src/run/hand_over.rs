@@ -3,7 +3,7 @@
 use authloop_protocol::{device::DeviceKey, id::Blob, signal::HostMessage};
 
 use super::Run;
-use crate::handoff::{HandoffEvent, HandoffState};
+use crate::{HandoffEvent, HandoffState};
 
 impl<R: FnMut(HandoffEvent) + Send> Run<R> {
     /// The device that has the session gives it to `device`, whose hello is awaited from now on.

@@ -11,9 +11,9 @@ use authloop_protocol::{
 use tokio::time::sleep;
 
 use super::Run;
-use crate::handoff::{HandoffEnd, HandoffError, HandoffEvent};
 use crate::signal::SignalEvent;
 use crate::storage::StorageState;
+use crate::{HandoffEnd, HandoffError, HandoffEvent};
 
 /// How long the last message may take to reach the viewer, who waits for it on screen.
 const FAREWELL: Duration = Duration::from_millis(800);

@@ -17,9 +17,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::keyframes::KeyframeRequests;
-use crate::handoff::show::{self, Shown};
-use crate::handoff::uploads::{UploadError, Uploads};
 use crate::input::{Injector, InjectorClosed};
+use crate::show::{self, Shown};
+use crate::uploads::{UploadError, Uploads};
 
 /// The part of the congestion controller's target that video takes; the rest is for the data
 /// channel and for retransmissions.

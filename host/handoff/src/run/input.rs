@@ -12,8 +12,8 @@ use authloop_protocol::{
 };
 
 use super::{Run, Step};
-use crate::handoff::connection::{ConnectionError, Control};
-use crate::handoff::{HandoffEnd, HandoffEvent, HandoffState};
+use crate::connection::{ConnectionError, Control};
+use crate::{HandoffEnd, HandoffEvent, HandoffState};
 
 impl<R: FnMut(HandoffEvent) + Send> Run<R> {
     pub(super) async fn on_peer(&mut self, event: Option<PeerEvent>) -> Step {

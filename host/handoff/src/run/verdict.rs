@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::{Run, Step};
-use crate::handoff::{HandoffEnd, HandoffEvent, HandoffState, Verify};
+use crate::{HandoffEnd, HandoffEvent, HandoffState, Verify};
 use look::Looker;
 
 /// After Done the page may still be on its way to where it shows the sign-in.

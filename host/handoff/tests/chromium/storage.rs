@@ -1,6 +1,6 @@
 //! Storage state of a real browser.
 
-use authloop_host::storage::StorageState;
+use authloop_handoff::storage::StorageState;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 

@@ -1,9 +1,14 @@
 //! One handoff: from the registration, over the user's claim and sign-in, to its end.
 
+#![forbid(unsafe_code)]
+
 mod connection;
+pub mod input;
 mod invite;
 mod run;
 mod show;
+pub mod signal;
+pub mod storage;
 mod uploads;
 
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use authloop_host::input::Injector;
+use authloop_handoff::input::Injector;
 use authloop_host_metrics::Metrics;
 use authloop_media::capture::{CaptureConfig, Viewport};
 use authloop_media::encode::{VideoConfig, VideoPipeline};
