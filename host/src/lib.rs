@@ -3,5 +3,4 @@
 
 #![deny(unsafe_code)]
 
-pub mod agent;
 pub mod mcp;

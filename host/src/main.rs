@@ -4,6 +4,7 @@ mod cli;
 mod launch;
 mod logging;
 mod print;
+mod runner;
 mod serve;
 mod serve_mcp;
 

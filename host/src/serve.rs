@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use authloop_agent_api::{ApiKeys, AuditLog, Config, Service, WebhookPolicy};
 use authloop_cdp::Launch;
 use authloop_gate::{Gate, GateConfig, GatedBrowser, Upstream};
-use authloop_host::agent::{ApiKeys, AuditLog, Config, HandoffRunner, Service, WebhookPolicy};
 use authloop_host_metrics::Metrics;
 use clap::CommandFactory as _;
 use serde_json::json;
@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::cli::{Cli, ServerArgs};
 use crate::launch::GateMode;
+use crate::runner::HandoffRunner;
 
 /// Options of `serve`.
 #[derive(Debug, clap::Args)]
@@ -146,7 +147,7 @@ impl ServeArgs {
 /// Serves until `stop` is cancelled. 0 after that, 2 on bad usage, 1 on failure.
 pub async fn run(args: &ServeArgs, stop: CancellationToken) -> ExitCode {
     if args.openapi {
-        let document = authloop_host::agent::openapi();
+        let document = authloop_agent_api::openapi();
         println!(
             "{}",
             serde_json::to_string_pretty(&document).unwrap_or_default()

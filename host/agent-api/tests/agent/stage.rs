@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use authloop_agent_api::{Config, Ended, Order, Report, RunError, Runner, Service};
+use authloop_agent_api::{SessionEvent, SessionState};
 use authloop_done_when::Conclusion;
-use authloop_handoff::{HandoffEvent, HandoffState};
-use authloop_host::agent::{Config, Ended, Order, Report, RunError, Runner, Service};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -19,7 +19,7 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// What a played handoff does next.
 pub enum Cue {
-    State(HandoffState),
+    State(SessionState),
     End(Result<Ended, RunError>),
     /// It has a bug.
     Panic,
@@ -63,14 +63,14 @@ impl Runner for Played {
             Start::Fail(error) => return Err(error),
             Start::Wait(notify) => notify.notified().await,
         }
-        report(HandoffEvent::Link(format!("https://viewer.test/#{number}")));
-        report(HandoffEvent::State(HandoffState::Waiting));
+        report(SessionEvent::Link(format!("https://viewer.test/#{number}")));
+        report(SessionEvent::State(SessionState::Waiting));
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return Ok(Ended::Cancelled),
                 () = finish.cancelled() => return Ok(resolved(wants_state, Conclusion::Agent)),
                 cue = cue.recv() => match cue {
-                    Some(Cue::State(state)) => report(HandoffEvent::State(state)),
+                    Some(Cue::State(state)) => report(SessionEvent::State(state)),
                     Some(Cue::End(end)) => return end,
                     Some(Cue::Panic) => panic!("played"),
                     None => std::future::pending().await,

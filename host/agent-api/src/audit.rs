@@ -6,11 +6,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use authloop_agent_api_types::stamp;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::api::stamp;
 use super::error::ApiError;
 
 /// The file is renamed to `.1` beyond this; so twice as much is kept.

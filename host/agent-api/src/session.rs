@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::runner::SessionState;
+use authloop_agent_api_types::{Notice, Outcome, Phase, Reason, SessionView, Status, Verdict};
 use authloop_done_when::{Conclusion, Finding};
-use authloop_handoff::HandoffState;
 use authloop_protocol::input::DeclineReason;
 use authloop_protocol::output;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::api::{Notice, Outcome, Phase, Reason, SessionView, Status, Verdict};
 use super::runner::{Ended, RunError};
 
 /// Events kept for clients that come back.
@@ -119,14 +119,14 @@ impl Session {
     }
 
     /// Takes a state of the handoff. `None` if nothing changed.
-    pub(super) fn enter(&mut self, state: HandoffState) -> Option<Arc<Event>> {
+    pub(super) fn enter(&mut self, state: SessionState) -> Option<Arc<Event>> {
         let phase = match state {
-            HandoffState::Waiting => Phase::Waiting,
-            HandoffState::Claimed => Phase::Claimed,
-            HandoffState::Connecting => Phase::Connecting,
-            HandoffState::Live => Phase::Live,
-            HandoffState::Reconnecting => Phase::Reconnecting,
-            HandoffState::Checking => Phase::Checking,
+            SessionState::Waiting => Phase::Waiting,
+            SessionState::Claimed => Phase::Claimed,
+            SessionState::Connecting => Phase::Connecting,
+            SessionState::Live => Phase::Live,
+            SessionState::Reconnecting => Phase::Reconnecting,
+            SessionState::Checking => Phase::Checking,
         };
         if self.view.status.is_terminal() || self.view.phase == phase {
             return None;

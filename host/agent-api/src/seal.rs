@@ -1,13 +1,12 @@
 //! The storage state leaves the host sealed to the agent's key (RFC 9180, mode_base).
 
+use authloop_agent_api_types::SealedState;
 use authloop_protocol::id::to_b64u;
 use hpke::{
     Deserializable as _, OpModeS, Serializable as _, aead::AesGcm256, kdf::HkdfSha256,
     kem::DhP256HkdfSha256,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-
-use super::api::SealedState;
 
 /// What `info` begins with; the session's name follows.
 pub const INFO_PREFIX: &str = "authloop storage-state v1 ";

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use authloop_host::agent::{ApiKeys, Config, RunError};
+use authloop_agent_api::{ApiKeys, Config, RunError};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -336,7 +336,7 @@ async fn web_pages_and_foreign_names_are_refused() {
 async fn an_expired_session_is_gone() {
     let stage = Stage::open().await;
     let id = stage.session().await;
-    stage.cue(0, Cue::End(Ok(authloop_host::agent::Ended::Expired)));
+    stage.cue(0, Cue::End(Ok(authloop_agent_api::Ended::Expired)));
     assert_eq!(stage.ended(&id).await["status"], "TIMEOUT");
 
     for request in [
@@ -354,7 +354,7 @@ async fn audit_events_are_checked_and_kept() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("audit.jsonl");
     let config = Config {
-        audit: authloop_host::agent::AuditLog::open(&file).unwrap(),
+        audit: authloop_agent_api::AuditLog::open(&file).unwrap(),
         ..Config::default()
     };
     let stage = Stage::with(config).await;

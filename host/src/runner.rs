@@ -1,105 +1,33 @@
-//! Who carries a session through: the handoff in production, anything else in tests.
+//! Carries the agent API's sessions through, by handoffs.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use authloop_done_when::Conclusion;
+use authloop_agent_api::{
+    Ended, GateMode, Order, Report, RunError, Runner, SessionEvent, SessionState,
+};
 use authloop_gate::{Gate, GateError, GatedBrowser, HandoffGate, Mode, Upstream};
 use authloop_handoff::signal::Server;
-use authloop_handoff::{self, HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, Verify};
+use authloop_handoff::{
+    HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, Verify,
+};
 use authloop_host_metrics::Metrics;
-use authloop_protocol::input::DeclineReason;
-use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::order::{GateMode, Order};
-
-/// Told of the link and of each state.
-pub type Report = Box<dyn FnMut(HandoffEvent) + Send + Sync>;
-
-/// How a session ended.
-#[derive(Debug)]
-pub enum Ended {
-    /// The user or the agent is done.
-    Resolved {
-        /// How many cookies the browser holds.
-        cookies: usize,
-        /// Playwright's storage state as JSON, if it was asked for and could be read.
-        storage_state: Option<SecretString>,
-        /// How it is known.
-        conclusion: Conclusion,
-    },
-    /// The user refused.
-    Declined(DeclineReason),
-    /// Nobody finished it in time.
-    Expired,
-    /// It was withdrawn.
-    Cancelled,
-}
-
-/// Why a session broke, in words that name no secret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RunError {
-    /// The browser cannot be reached, or is gone.
-    #[error("{0}")]
-    Browser(String),
-    /// The server cannot be reached, or refused.
-    #[error("{0}")]
-    Signaling(String),
-    /// The order cannot be carried out.
-    #[error("{0}")]
-    Order(String),
-    /// Anything else.
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl RunError {
-    /// What broke, in a word.
-    pub(super) fn at(&self) -> &'static str {
-        match self {
-            Self::Browser(_) => "browser",
-            Self::Signaling(_) => "signaling",
-            Self::Order(_) => "order",
-            Self::Internal(_) => "host",
-        }
-    }
-}
-
-/// Carries sessions through.
-#[async_trait::async_trait]
-pub trait Runner: Send + Sync + 'static {
-    /// Carries one through, from the link, which is the first thing reported, to its end.
-    ///
-    /// `cancel` withdraws it; `finish` ends it as done by the agent's word.
-    async fn run(
-        &self,
-        order: Order,
-        cancel: CancellationToken,
-        finish: CancellationToken,
-        report: Report,
-    ) -> Result<Ended, RunError>;
-
-    /// Where the agent reaches the browser after the handoff.
-    fn agent_cdp_url(&self, order: &Order) -> String {
-        order.cdp_url.clone()
-    }
-}
-
 /// Carries a session through by a handoff.
-pub struct HandoffRunner {
+pub(crate) struct HandoffRunner {
     /// Before browsers that this process has the keeping of.
-    pub gate: Gate,
+    pub(crate) gate: Gate,
     /// Browsers of agents' own that were put behind the gate because an agent asked for it.
-    pub gated: Mutex<HashMap<String, GatedBrowser>>,
+    pub(crate) gated: Mutex<HashMap<String, GatedBrowser>>,
     /// The signaling server as this host reaches it.
-    pub server: Server,
+    pub(crate) server: Server,
     /// The signaling server's origin as the viewer reaches it.
-    pub public_origin: String,
+    pub(crate) public_origin: String,
     /// Where the viewer page is served.
-    pub viewer_origin: String,
+    pub(crate) viewer_origin: String,
     /// Where handoffs are counted.
-    pub metrics: Metrics,
+    pub(crate) metrics: Metrics,
 }
 
 impl HandoffRunner {
@@ -118,7 +46,7 @@ impl HandoffRunner {
             }
         };
         if let Some(mode) = order.gate {
-            browser.set_mode(mode.into()).await?;
+            browser.set_mode(gate_mode(mode)).await?;
         }
         Ok(Some(browser))
     }
@@ -165,10 +93,13 @@ impl Runner for HandoffRunner {
         order: Order,
         cancel: CancellationToken,
         finish: CancellationToken,
-        report: Report,
+        mut report: Report,
     ) -> Result<Ended, RunError> {
-        let gate = self.gated(&order).await.map_err(HandoffError::from)?;
-        let end = handoff::run(self.config(order, gate, finish), cancel, report).await?;
+        let gate = self.gated(&order).await;
+        let gate = gate.map_err(|error| run_error(&error.into()))?;
+        let config = self.config(order, gate, finish);
+        let end = authloop_handoff::run(config, cancel, |event| report(session_event(event)));
+        let end = end.await.map_err(|error| run_error(&error))?;
         Ok(match end {
             HandoffEnd::Resolved {
                 cookies,
@@ -198,25 +129,45 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl From<GateMode> for Mode {
-    fn from(mode: GateMode) -> Self {
-        match mode {
-            GateMode::Hold => Self::Hold,
-            GateMode::Reject => Self::Reject,
-        }
+/// The agent API's word for it and the gate's.
+fn gate_mode(mode: GateMode) -> Mode {
+    match mode {
+        GateMode::Hold => Mode::Hold,
+        GateMode::Reject => Mode::Reject,
     }
 }
 
-impl From<HandoffError> for RunError {
-    fn from(error: HandoffError) -> Self {
-        let text = error.to_string();
-        match error {
-            HandoffError::Browser(_) | HandoffError::Gate(_) => Self::Browser(text),
-            HandoffError::Signal(_) | HandoffError::Closed { .. } => Self::Signaling(text),
-            HandoffError::Invitation(_) | HandoffError::Ttl(_) | HandoffError::Origin(_) => {
-                Self::Order(text)
-            }
-            HandoffError::Peer(_) | HandoffError::Encode(_) => Self::Internal(text),
+/// The handoff's word for it and the agent API's.
+fn session_event(event: HandoffEvent) -> SessionEvent {
+    match event {
+        HandoffEvent::Link(url) => SessionEvent::Link(url),
+        HandoffEvent::State(state) => SessionEvent::State(session_state(state)),
+        HandoffEvent::SecondClaim => SessionEvent::SecondClaim,
+        HandoffEvent::HandedOver => SessionEvent::HandedOver,
+        HandoffEvent::PasskeyRequired => SessionEvent::PasskeyRequired,
+    }
+}
+
+fn session_state(state: HandoffState) -> SessionState {
+    match state {
+        HandoffState::Waiting => SessionState::Waiting,
+        HandoffState::Claimed => SessionState::Claimed,
+        HandoffState::Connecting => SessionState::Connecting,
+        HandoffState::Live => SessionState::Live,
+        HandoffState::Reconnecting => SessionState::Reconnecting,
+        HandoffState::Checking => SessionState::Checking,
+    }
+}
+
+/// Which part failed, in words that name no secret.
+fn run_error(error: &HandoffError) -> RunError {
+    let text = error.to_string();
+    match error {
+        HandoffError::Browser(_) | HandoffError::Gate(_) => RunError::Browser(text),
+        HandoffError::Signal(_) | HandoffError::Closed { .. } => RunError::Signaling(text),
+        HandoffError::Invitation(_) | HandoffError::Ttl(_) | HandoffError::Origin(_) => {
+            RunError::Order(text)
         }
+        HandoffError::Peer(_) | HandoffError::Encode(_) => RunError::Internal(text),
     }
 }

@@ -33,12 +33,12 @@ fn resolved(conclusion: Conclusion) -> Result<Ended, RunError> {
 fn it_is_pending_then_active_then_what_ends_it_first() {
     let mut session = session();
     let names: Vec<_> = [
-        HandoffState::Waiting,
-        HandoffState::Claimed,
-        HandoffState::Connecting,
-        HandoffState::Live,
-        HandoffState::Checking,
-        HandoffState::Live,
+        SessionState::Waiting,
+        SessionState::Claimed,
+        SessionState::Connecting,
+        SessionState::Live,
+        SessionState::Checking,
+        SessionState::Live,
     ]
     .into_iter()
     .filter_map(|state| session.enter(state))
@@ -57,7 +57,7 @@ fn it_is_pending_then_active_then_what_ends_it_first() {
     let version = session.view().version;
 
     assert!(session.end(&resolved(Conclusion::Unchecked)).is_none());
-    assert!(session.enter(HandoffState::Live).is_none());
+    assert!(session.enter(SessionState::Live).is_none());
     assert_eq!(session.view().status, Status::Timeout);
     assert_eq!(session.view().version, version);
     assert_eq!(session.view().cookies, None);
@@ -125,8 +125,8 @@ fn every_end_has_its_status_verdict_and_reason() {
 fn the_oldest_events_are_forgotten() {
     let mut session = session();
     for _ in 0..40 {
-        session.enter(HandoffState::Live);
-        session.enter(HandoffState::Reconnecting);
+        session.enter(SessionState::Live);
+        session.enter(SessionState::Reconnecting);
     }
 
     let versions: Vec<_> = session.events_after(0).map(|e| e.view.version).collect();
@@ -138,7 +138,7 @@ fn the_oldest_events_are_forgotten() {
 #[test]
 fn a_passkey_asked_for_is_told_once_and_is_the_reason_of_a_refusal() {
     let mut asked = session();
-    asked.enter(HandoffState::Claimed);
+    asked.enter(SessionState::Claimed);
 
     let event = asked.notice(Notice::PasskeyRequired).unwrap();
     assert_eq!(event.happened.name(), "session.notice");

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use authloop_agent_api::SessionState;
+use authloop_agent_api::{Config, Retry, WebhookPolicy};
 use authloop_done_when::Conclusion;
-use authloop_handoff::HandoffState;
-use authloop_host::agent::{Config, Retry, WebhookPolicy};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -103,9 +103,9 @@ async fn the_course_of_a_session_is_told_signed() {
     let id = stage.session_of(body(&receiver.url)).await;
 
     let mut told = vec![receiver.verified().await.1];
-    stage.cue(0, Cue::State(HandoffState::Claimed));
+    stage.cue(0, Cue::State(SessionState::Claimed));
     told.push(receiver.verified().await.1);
-    stage.cue(0, Cue::State(HandoffState::Live));
+    stage.cue(0, Cue::State(SessionState::Live));
     stage.cue(0, Cue::End(Ok(resolved(false, Conclusion::Unchecked))));
     told.push(receiver.verified().await.1);
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use authloop_agent_api_types::{SealedState, SessionView};
 use authloop_protocol::id::to_b64u;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
@@ -11,18 +12,17 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::{lock, new_session};
-use crate::agent::api::{SealedState, SessionView};
-use crate::agent::auth::Owner;
-use crate::agent::error::ApiError;
-use crate::agent::order::Order;
-use crate::agent::runner::{Ended, RunError};
-use crate::agent::seal::Recipient;
-use crate::agent::session::{Event, Session};
-use crate::agent::webhook::Hook;
+use crate::auth::Owner;
+use crate::error::ApiError;
+use crate::order::Order;
+use crate::runner::{Ended, RunError};
+use crate::seal::Recipient;
+use crate::session::{Event, Session};
+use crate::webhook::Hook;
 
-pub(in crate::agent) struct Handle {
-    pub(in crate::agent) owner: Owner,
-    pub(in crate::agent) id: String,
+pub(crate) struct Handle {
+    pub(crate) owner: Owner,
+    pub(crate) id: String,
     pub(super) stream_token: Zeroizing<String>,
     pub(super) created: Instant,
     pub(super) cancel: CancellationToken,
@@ -65,16 +65,16 @@ impl Handle {
         }
     }
 
-    pub(in crate::agent) fn view(&self) -> SessionView {
+    pub(crate) fn view(&self) -> SessionView {
         self.session.borrow().view().clone()
     }
 
     /// The session and its changes.
-    pub(in crate::agent) fn watch(&self) -> watch::Receiver<Session> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Session> {
         self.session.subscribe()
     }
 
-    pub(in crate::agent) fn is_streamed_by(&self, token: &str) -> bool {
+    pub(crate) fn is_streamed_by(&self, token: &str) -> bool {
         self.stream_token.as_bytes().ct_eq(token.as_bytes()).into()
     }
 
@@ -138,7 +138,7 @@ impl Handle {
     }
 
     /// Waits for a version after `since`, or for the end.
-    pub(in crate::agent) async fn next(&self, since: Option<u64>, wait: Duration) -> SessionView {
+    pub(crate) async fn next(&self, since: Option<u64>, wait: Duration) -> SessionView {
         let mut session = self.watch();
         let known = since.unwrap_or_else(|| session.borrow().view().version);
         let news = session.wait_for(|session| {
@@ -150,11 +150,11 @@ impl Handle {
     }
 
     /// Gives the sealed state away, once.
-    pub(in crate::agent) fn take_state(&self) -> Result<SealedState, ApiError> {
+    pub(crate) fn take_state(&self) -> Result<SealedState, ApiError> {
         if self.recipient.is_none() {
             return Err(ApiError::NoState);
         }
-        if self.view().status != crate::agent::Status::Resolved {
+        if self.view().status != authloop_agent_api_types::Status::Resolved {
             return Err(ApiError::NotResolved);
         }
         self.forget_state(Instant::now());

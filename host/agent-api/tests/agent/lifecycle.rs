@@ -1,8 +1,8 @@
 //! From the request to each end.
 
+use authloop_agent_api::SessionState;
+use authloop_agent_api::{Config, Ended, RunError};
 use authloop_done_when::Conclusion;
-use authloop_handoff::HandoffState;
-use authloop_host::agent::{Config, Ended, RunError};
 use authloop_protocol::{input::DeclineReason, signal::WallType};
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ async fn each_end_has_its_status_and_reason() {
     for (n, (end, status, reason)) in ends.into_iter().enumerate() {
         let id = stage.session().await;
 
-        stage.cue(n, Cue::State(HandoffState::Claimed));
+        stage.cue(n, Cue::State(SessionState::Claimed));
         stage.cue(n, Cue::End(end));
 
         let session = stage.ended(&id).await;

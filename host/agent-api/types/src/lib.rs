@@ -1,4 +1,7 @@
-//! What travels: requests and answers as JSON.
+//! What travels between an agent and the agent API: requests and answers as JSON
+//! (`docs/AGENT_API.md`).
+
+#![forbid(unsafe_code)]
 
 use authloop_done_when::{DoneWhen, Evidence};
 use serde::{Deserialize, Serialize};
@@ -41,12 +44,22 @@ pub struct CreateSession {
     /// Who is told of the session's course.
     pub webhook: Option<WebhookRequest>,
     /// What the browser's gate does to tools while the user is there.
-    pub gate: Option<super::GateMode>,
+    pub gate: Option<GateMode>,
+}
+
+/// What the browser's gate does to tools while the user is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GateMode {
+    /// Their answers wait.
+    #[default]
+    Hold,
+    /// They get a clear error.
+    Reject,
 }
 
 /// What the agent knows of the wall. Other members are kept.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes what is kept and returned as given")]
 pub struct Context {
     /// Where the wall is.
     pub url: Option<String>,
@@ -255,7 +268,6 @@ pub struct SessionList {
 
 /// One event of `GET /session/{id}/events`.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "describes what is written as text")]
 pub struct StreamedEvent {
     /// The session's version, for `Last-Event-ID`.
     pub id: String,
@@ -285,15 +297,13 @@ pub struct Health {
 }
 
 /// RFC 3339 in UTC with milliseconds.
-pub(super) fn rfc3339<S: serde::Serializer>(
-    time: &OffsetDateTime,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn rfc3339<S: serde::Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&stamp(*time))
 }
 
 /// RFC 3339 in UTC with milliseconds.
-pub(super) fn stamp(time: OffsetDateTime) -> String {
+#[must_use]
+pub fn stamp(time: OffsetDateTime) -> String {
     let time = time.to_offset(time::UtcOffset::UTC);
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",

@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
+use authloop_agent_api_types::{CreateSession, GateMode};
 use authloop_done_when::DoneWhen;
 use authloop_protocol::{
     id::from_b64u,
     origin::check_origin,
     signal::{SESSION_TTL, WallType},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
-use utoipa::ToSchema;
 
-use super::api::CreateSession;
 use super::error::ApiError;
 use super::seal::Recipient;
 use super::webhook::{Hook, WebhookPolicy};
@@ -25,17 +23,6 @@ const MAX_REASON: usize = 300;
 const MAX_ORIGINS: usize = 16;
 const MAX_URL: usize = 2048;
 const MAX_CONTEXT: usize = 16 * 1024;
-
-/// What the browser's gate does to tools while the user is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum GateMode {
-    /// Their answers wait.
-    #[default]
-    Hold,
-    /// They get a clear error.
-    Reject,
-}
 
 /// A session to be carried through.
 #[derive(Clone, Debug)]

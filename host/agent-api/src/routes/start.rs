@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use authloop_agent_api_types::{CreateSession, SessionCreated};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,12 +10,11 @@ use axum::{Extension, body::Body};
 use zeroize::Zeroizing;
 
 use super::body::JsonBytes;
-use crate::agent::api::{CreateSession, SessionCreated};
-use crate::agent::auth::Owner;
-use crate::agent::error::{ApiError, ErrorBody};
-use crate::agent::idempotency::{Answer, Begun};
-use crate::agent::order::Order;
-use crate::agent::service::App;
+use crate::auth::Owner;
+use crate::error::{ApiError, ErrorBody};
+use crate::idempotency::{Answer, Begun};
+use crate::order::Order;
+use crate::service::App;
 
 /// Hands a browser over
 ///

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use authloop_agent_api_types::StreamedEvent;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{self, KeepAlive, Sse};
@@ -12,11 +13,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use tokio::sync::watch;
 
-use crate::agent::api::StreamedEvent;
-use crate::agent::auth::bearer;
-use crate::agent::error::{ApiError, ErrorBody};
-use crate::agent::service::App;
-use crate::agent::session::{Event, Session};
+use crate::auth::bearer;
+use crate::error::{ApiError, ErrorBody};
+use crate::service::App;
+use crate::session::{Event, Session};
 
 /// Proxies close connections that say nothing.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

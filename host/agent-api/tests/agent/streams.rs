@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use authloop_agent_api::Config;
+use authloop_agent_api::SessionState;
 use authloop_done_when::Conclusion;
-use authloop_handoff::HandoffState;
-use authloop_host::agent::Config;
 use authloop_protocol::id::{from_b64u, to_b64u};
 use hpke::{Deserializable as _, Kem as _, OpModeR, Serializable as _};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ async fn a_long_poll_answers_at_the_change_and_misses_none() {
     let version = first["version"].as_u64().unwrap();
 
     // The change comes before the poll: `since` finds it all the same.
-    stage.cue(0, Cue::State(HandoffState::Claimed));
+    stage.cue(0, Cue::State(SessionState::Claimed));
     let claimed = json_of(stage.get(&format!("{path}?wait=20&since={version}"))).await;
     assert_eq!(
         (&claimed["status"], &claimed["phase"]),
@@ -32,7 +32,7 @@ async fn a_long_poll_answers_at_the_change_and_misses_none() {
     let since = claimed["version"].as_u64().unwrap();
     let waiting = stage.get(&format!("{path}?wait=20&since={since}")).send();
     let (live, ()) = tokio::join!(waiting, async {
-        stage.cue(0, Cue::State(HandoffState::Live));
+        stage.cue(0, Cue::State(SessionState::Live));
     });
     let live: Value = live.unwrap().json().await.unwrap();
     assert_eq!(live["phase"], "live");
@@ -79,10 +79,10 @@ async fn a_stream_tells_everything_and_ends_itself() {
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
 
     for state in [
-        HandoffState::Claimed,
-        HandoffState::Live,
-        HandoffState::Checking,
-        HandoffState::Live,
+        SessionState::Claimed,
+        SessionState::Live,
+        SessionState::Checking,
+        SessionState::Live,
     ] {
         stage.cue(0, Cue::State(state));
     }
@@ -147,7 +147,7 @@ async fn a_stream_tells_at_once() {
         seen.push_str(std::str::from_utf8(&chunk).unwrap());
     }
 
-    stage.cue(0, Cue::State(HandoffState::Claimed));
+    stage.cue(0, Cue::State(SessionState::Claimed));
 
     while !seen.contains("session.claimed") {
         let chunk = stream.chunk().await.unwrap().unwrap();
@@ -288,7 +288,7 @@ async fn the_document_is_served_and_names_every_path() {
     );
     assert_eq!(
         document,
-        serde_json::to_value(authloop_host::agent::openapi()).unwrap()
+        serde_json::to_value(authloop_agent_api::openapi()).unwrap()
     );
     // Each reference leads somewhere.
     let text = document.to_string();

@@ -4,7 +4,7 @@ use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::header;
 
-use crate::agent::error::ApiError;
+use crate::error::ApiError;
 
 /// The largest body, in bytes.
 const MAX_BODY: usize = 64 * 1024;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use authloop_agent_api_types::{Health, SealedState, SessionList, SessionView};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -14,11 +15,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::body::JsonBytes;
-use crate::agent::api::{Health, SealedState, SessionList, SessionView};
-use crate::agent::audit::AuditEvent;
-use crate::agent::auth::Owner;
-use crate::agent::error::{ApiError, ErrorBody};
-use crate::agent::service::App;
+use crate::audit::AuditEvent;
+use crate::auth::Owner;
+use crate::error::{ApiError, ErrorBody};
+use crate::service::App;
 
 /// The longest long poll, in seconds.
 const MAX_WAIT: u64 = 60;
@@ -202,7 +202,7 @@ pub(super) async fn audit(
     Extension(_): Extension<Owner>,
     JsonBytes(body): JsonBytes,
 ) -> Result<StatusCode, ApiError> {
-    let event: AuditEvent = crate::agent::order::parse(&body)?;
+    let event: AuditEvent = crate::order::parse(&body)?;
     event.check()?;
     let log = app.audit.clone();
     let written = tokio::task::spawn_blocking(move || log.write(&event)).await;

@@ -7,7 +7,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use authloop_handoff::HandoffEvent;
+use super::runner::SessionEvent;
+use authloop_agent_api_types::{Notice, SessionCreated, SessionView, Status};
 use authloop_host_metrics::Metrics;
 use futures_util::FutureExt as _;
 use time::OffsetDateTime;
@@ -16,7 +17,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::api::{Notice, SessionCreated, SessionView};
 use super::auth::Owner;
 use super::config::Config;
 use super::error::ApiError;
@@ -116,7 +116,7 @@ impl Sessions {
                 (Arc::clone(&self), Arc::clone(&handle), Arc::clone(&started));
             let (order, cancel, finish) = (order.clone(), cancel.clone(), finish.clone());
             Box::new(move |event| match event {
-                HandoffEvent::Link(url) => {
+                SessionEvent::Link(url) => {
                     let new = handle.get_or_init(|| {
                         Arc::new(Handle::new(owner, &order, cancel.clone(), finish.clone()))
                     });
@@ -126,22 +126,22 @@ impl Sessions {
                         let _ = started.send(Ok(created));
                     }
                 }
-                HandoffEvent::State(state) => {
+                SessionEvent::State(state) => {
                     if let Some(handle) = handle.get() {
                         sessions.tell(handle, handle.change(|session| session.enter(state)));
                     }
                 }
-                HandoffEvent::HandedOver => {
+                SessionEvent::HandedOver => {
                     tracing::info!("a session's user went on on another device");
                 }
-                HandoffEvent::PasskeyRequired => {
+                SessionEvent::PasskeyRequired => {
                     if let Some(handle) = handle.get() {
                         let event =
                             handle.change(|session| session.notice(Notice::PasskeyRequired));
                         sessions.tell(handle, event);
                     }
                 }
-                HandoffEvent::SecondClaim => {
+                SessionEvent::SecondClaim => {
                     tracing::info!("another device tried a session's link, without effect");
                 }
             })
@@ -258,7 +258,7 @@ impl Sessions {
         }
         let view = handle.view();
         match view.status {
-            super::Status::Resolved => Ok(view),
+            Status::Resolved => Ok(view),
             _ => Err(ended(&view)),
         }
     }
@@ -284,12 +284,10 @@ impl Sessions {
 /// Why nothing can be done with a session that has ended.
 pub(super) fn ended(view: &SessionView) -> ApiError {
     match view.status {
-        super::Status::Timeout => ApiError::Expired,
-        super::Status::Resolved => ApiError::Ended("RESOLVED"),
-        super::Status::Cancelled => ApiError::Ended("CANCELLED"),
-        super::Status::Error | super::Status::Pending | super::Status::Active => {
-            ApiError::Ended("ERROR")
-        }
+        Status::Timeout => ApiError::Expired,
+        Status::Resolved => ApiError::Ended("RESOLVED"),
+        Status::Cancelled => ApiError::Ended("CANCELLED"),
+        Status::Error | Status::Pending | Status::Active => ApiError::Ended("ERROR"),
     }
 }
 

@@ -6,6 +6,7 @@ mod guard;
 use std::sync::Arc;
 use std::time::Duration;
 
+use authloop_agent_api_types::{WebhookRequest, stamp};
 use authloop_host_metrics::Metrics;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -15,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use super::api::{WebhookRequest, stamp};
 use super::config::ConfigError;
 use super::error::ApiError;
 use super::session::Event;
