@@ -1,5 +1,7 @@
 //! `authloop-host`: beside the browser.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 mod launch;
 mod logging;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use authloop_host::mcp::{self, Api, Defaults, Tools};
+use authloop_mcp::{Api, Defaults, Tools};
 use secrecy::SecretString;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -108,7 +108,7 @@ async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let Some(address) = args.http else {
-        return Ok(mcp::serve_stdio(tools, stop).await?);
+        return Ok(authloop_mcp::serve_stdio(tools, stop).await?);
     };
     let listener = TcpListener::bind(address)
         .await
@@ -119,7 +119,7 @@ async fn serve(
     } else {
         println!("The MCP server is at {url}");
     }
-    Ok(mcp::serve_http(tools, listener, token, stop).await?)
+    Ok(authloop_mcp::serve_http(tools, listener, token, stop).await?)
 }
 
 fn secret(path: &Path) -> anyhow::Result<SecretString> {

@@ -3,6 +3,8 @@
 //! A thin client of the agent API, which may run on another machine: it holds no browser and no session,
 //! and its answers hold no secret but the link, and that only for clients that cannot show it themselves.
 
+#![forbid(unsafe_code)]
+
 mod api;
 mod elicit;
 mod progress;
