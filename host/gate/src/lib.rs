@@ -355,7 +355,7 @@ impl HandoffGate {
     pub async fn close(&self, handoff: &str) -> Result<Lease, GateError> {
         match self {
             Self::Local(gated) => gated.close(handoff).await,
-            Self::Remote(remote) => remote.close(handoff).await,
+            Self::Remote(remote) => Ok(Lease::Remote(remote.close(handoff).await?)),
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::{GateError, Lease};
+use super::GateError;
 
 /// How long the control socket may take to answer at all.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,12 +45,12 @@ impl RemoteGate {
     }
 
     /// As [`GatedBrowser::close`](super::GatedBrowser::close).
-    pub async fn close(&self, handoff: &str) -> Result<Lease, GateError> {
+    pub async fn close(&self, handoff: &str) -> Result<RemoteLease, GateError> {
         let mut socket = self.dial(&format!("ws://gate/hold?{handoff}")).await?;
         self.expect(&mut socket, "closed").await?;
         let (open, asked) = oneshot::channel();
         tokio::spawn(keep(self.clone(), socket, asked));
-        Ok(Lease::Remote(RemoteLease { open }))
+        Ok(RemoteLease { open })
     }
 
     async fn dial(&self, url: &str) -> Result<Socket, GateError> {
@@ -102,6 +102,7 @@ impl RemoteGate {
 
 /// Of a gate in another process, which opens when this process is gone.
 #[derive(Debug)]
+#[must_use = "the gate opens as soon as this is dropped"]
 pub struct RemoteLease {
     open: oneshot::Sender<Reply>,
 }
