@@ -3,6 +3,7 @@
 //! [`VideoPipeline::start`] is the whole way from a page to [`EncodedFrame`]s; the parts are public
 //! for benchmarks and tests.
 
+mod counters;
 mod detail;
 mod flow;
 mod h264;

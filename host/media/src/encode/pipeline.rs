@@ -7,6 +7,7 @@ use std::time::Duration;
 use authloop_browser::View;
 use tokio::sync::{mpsc, watch};
 
+use super::counters::Counters;
 use super::mailbox::Mailbox;
 use super::worker::Worker;
 use super::{Codec, EncodeError, EncodedFrame, encoder};
@@ -142,29 +143,4 @@ pub struct PipelineStats {
     pub decoding: Duration,
     /// Time spent in the video encoder.
     pub encoding: Duration,
-}
-
-/// Shared with the encoding thread.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pictures: AtomicU64,
-    frames: AtomicU64,
-    bytes: AtomicU64,
-    decoding: AtomicU64,
-    encoding: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn decoded(&self, time: Duration) {
-        self.pictures.fetch_add(1, Ordering::Relaxed);
-        self.decoding
-            .fetch_add(time.as_micros() as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn encoded(&self, time: Duration, bytes: usize) {
-        self.frames.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.encoding
-            .fetch_add(time.as_micros() as u64, Ordering::Relaxed);
-    }
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::counters::Counters;
 use super::detail::Detail;
 use super::flow::Flow;
 use super::mailbox::Mailbox;
-use super::pipeline::Counters;
 use super::{EncodeError, EncodedFrame, Picture, PictureDecoder, Purpose, VideoEncoder};
 use crate::capture::CapturedFrame;
 
