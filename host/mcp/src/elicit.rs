@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::api::{Api, Created};
-use super::tools::Failure;
+use super::error::Failure;
 
 const LOGIN: &str = "login";
 /// MCP 2025-11-25, client features, "Elicitation": the client may close what it opened.

@@ -7,6 +7,7 @@
 
 mod api;
 mod elicit;
+mod error;
 mod progress;
 mod report;
 mod request;
