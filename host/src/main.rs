@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod environment;
 mod launch;
 mod logging;
 mod print;
 mod runner;
 mod serve;
 mod serve_mcp;
+mod server_args;
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -41,7 +43,7 @@ async fn main() -> ExitCode {
         Command::Serve(args) => {
             let stop = CancellationToken::new();
             tokio::spawn(cancel_on_signal(stop.clone()));
-            serve::run(&args, stop).await
+            serve::run(&args, environment::check(), stop).await
         }
         Command::Launch(args) => {
             let stop = CancellationToken::new();
