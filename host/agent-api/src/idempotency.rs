@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::auth::Owner;
 use super::error::ApiError;
+use super::keys::Owner;
 
 const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_ENTRIES: usize = 4096;

@@ -5,30 +5,39 @@
 
 #![forbid(unsafe_code)]
 
+mod app;
 mod audit;
 mod auth;
 mod config;
+mod config_error;
+mod ended;
 mod error;
 mod idempotency;
+mod keys;
 mod order;
+mod rates;
 mod routes;
 mod runner;
 mod seal;
 mod service;
 mod session;
+mod session_event;
 mod sessions;
 mod webhook;
 
 pub use audit::AuditLog;
-pub use auth::ApiKeys;
 pub use authloop_agent_api_types::{
     CreateSession, GateMode, Outcome, Phase, Reason, SealedState, SessionCreated, SessionView,
     Status,
 };
-pub use config::{Config, ConfigError};
+pub use config::Config;
+pub use config_error::ConfigError;
+pub use ended::{Ended, RunError};
+pub use keys::ApiKeys;
 pub use order::Order;
 pub use routes::openapi;
-pub use runner::{Ended, Report, RunError, Runner, SessionEvent, SessionState};
+pub use runner::{Report, Runner};
 pub use seal::INFO_PREFIX;
 pub use service::{ServeError, Service};
+pub use session_event::{SessionEvent, SessionState};
 pub use webhook::{Retry, WebhookPolicy};

@@ -18,9 +18,9 @@ use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::app::App;
 use super::auth;
 use super::error::ApiError;
-use super::service::App;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(

@@ -4,20 +4,21 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use authloop_net::Limited;
 use governor::Quota;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::audit::AuditLog;
-use super::auth::{ApiKeys, Rates};
-use super::config::{Config, ConfigError};
+use super::app::App;
+use super::config::Config;
+use super::config_error::ConfigError;
 use super::idempotency::Idempotency;
+use super::rates::Rates;
 use super::routes;
 use super::runner::Runner;
 use super::sessions::Sessions;
-use super::webhook::{WebhookPolicy, Webhooks};
-use authloop_net::Limited;
+use super::webhook::Webhooks;
 
 /// How long sessions and webhooks may take to end once the service is told to stop.
 const STOP: Duration = Duration::from_secs(8);
@@ -37,17 +38,6 @@ pub enum ServeError {
     /// The listener.
     #[error("the listener failed: {0}")]
     Io(#[from] io::Error),
-}
-
-/// What every request can reach.
-pub(super) struct App {
-    pub(super) sessions: Arc<Sessions>,
-    pub(super) keys: ApiKeys,
-    pub(super) rates: Rates,
-    pub(super) allow_hosts: Vec<String>,
-    pub(super) idempotency: Idempotency,
-    pub(super) audit: AuditLog,
-    pub(super) webhooks: WebhookPolicy,
 }
 
 /// The agent API on one listener.

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::runner::SessionState;
 use authloop_agent_api_types::{Notice, Outcome, Phase, Reason, SessionView, Status, Verdict};
 use authloop_done_when::{Conclusion, Finding};
 use authloop_protocol::input::DeclineReason;
@@ -11,7 +10,8 @@ use authloop_protocol::output;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::runner::{Ended, RunError};
+use super::ended::{Ended, RunError};
+use super::session_event::SessionState;
 
 /// Events kept for clients that come back.
 const EVENTS: usize = 64;

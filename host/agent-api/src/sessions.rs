@@ -7,7 +7,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::runner::SessionEvent;
 use authloop_agent_api_types::{Notice, SessionCreated, SessionView, Status};
 use authloop_host_metrics::Metrics;
 use futures_util::FutureExt as _;
@@ -17,12 +16,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::auth::Owner;
 use super::config::Config;
+use super::ended::{Ended, RunError};
 use super::error::ApiError;
+use super::keys::Owner;
 use super::order::Order;
-use super::runner::{Ended, RunError, Runner};
+use super::runner::Runner;
 use super::session::Session;
+use super::session_event::SessionEvent;
 use super::webhook::Webhooks;
 pub(super) use handle::Handle;
 

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use super::config::ConfigError;
+use super::config_error::ConfigError;
 use super::error::ApiError;
 use super::session::Event;
 

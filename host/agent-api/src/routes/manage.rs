@@ -15,10 +15,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::body::JsonBytes;
+use crate::app::App;
 use crate::audit::AuditEvent;
-use crate::auth::Owner;
 use crate::error::{ApiError, ErrorBody};
-use crate::service::App;
+use crate::keys::Owner;
 
 /// The longest long poll, in seconds.
 const MAX_WAIT: u64 = 60;

@@ -10,11 +10,11 @@ use axum::{Extension, body::Body};
 use zeroize::Zeroizing;
 
 use super::body::JsonBytes;
-use crate::auth::Owner;
+use crate::app::App;
 use crate::error::{ApiError, ErrorBody};
 use crate::idempotency::{Answer, Begun};
+use crate::keys::Owner;
 use crate::order::Order;
-use crate::service::App;
 
 /// Hands a browser over
 ///

@@ -13,9 +13,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use tokio::sync::watch;
 
+use crate::app::App;
 use crate::auth::bearer;
 use crate::error::{ApiError, ErrorBody};
-use crate::service::App;
 use crate::session::{Event, Session};
 
 /// Proxies close connections that say nothing.

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::{lock, new_session};
-use crate::auth::Owner;
+use crate::ended::{Ended, RunError};
 use crate::error::ApiError;
+use crate::keys::Owner;
 use crate::order::Order;
-use crate::runner::{Ended, RunError};
 use crate::seal::Recipient;
 use crate::session::{Event, Session};
 use crate::webhook::Hook;
