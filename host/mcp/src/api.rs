@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use authloop_agent_api_types::client::{Created, NewSession, Session};
 use authloop_net::tls_config;
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use url::Url;
 
 /// How long an answer may take beyond the wait that was asked for.
@@ -49,112 +49,6 @@ impl ApiError {
             Self::BadUrl(_) | Self::Tls(_) | Self::NotAgentApi(_) => false,
         }
     }
-}
-
-/// A handoff to ask for.
-#[derive(Debug, Serialize)]
-pub struct NewSession<'a> {
-    /// What the user signs in to.
-    pub service: &'a str,
-    /// The browser.
-    pub cdp_url: &'a str,
-    /// How long the link lives, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ttl: Option<u64>,
-    /// Where the wall is.
-    #[serde(skip_serializing_if = "Context::is_empty")]
-    pub context: Context<'a>,
-    /// Who asks.
-    pub requester: &'a str,
-    /// Why.
-    pub reason: &'a str,
-    /// Where the user is expected to sign in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expected_origins: Option<&'a [String]>,
-    /// How the host tells that the user is signed in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub done_when: Option<&'a Value>,
-}
-
-/// Where the wall is.
-#[derive(Debug, Default, Serialize)]
-pub struct Context<'a> {
-    /// Its address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<&'a str>,
-    /// Its kind.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wall_type: Option<&'a str>,
-}
-
-impl Context<'_> {
-    fn is_empty(&self) -> bool {
-        self.url.is_none() && self.wall_type.is_none()
-    }
-}
-
-/// A new session. Of its secrets, only the link is kept.
-#[derive(Deserialize)]
-pub struct Created {
-    /// Its id.
-    pub session_id: String,
-    /// The link, for the user only.
-    pub session_url: SecretString,
-    /// When the link ends.
-    pub expires_at: String,
-    /// Where the agent goes on.
-    pub cdp_url: String,
-}
-
-/// A session as it is now.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Session {
-    /// Its id.
-    pub session_id: String,
-    /// PENDING, ACTIVE, RESOLVED, CANCELLED, TIMEOUT or ERROR.
-    pub status: Status,
-    /// A finer state.
-    #[serde(default)]
-    pub phase: String,
-    /// When it ends at the latest.
-    pub expires_at: String,
-    /// Rises with every change.
-    #[serde(default)]
-    pub version: u64,
-    /// How it ended.
-    #[serde(default)]
-    pub outcome: Option<Outcome>,
-}
-
-/// A session's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Status {
-    Pending,
-    Active,
-    Resolved,
-    Cancelled,
-    Timeout,
-    Error,
-}
-
-impl Status {
-    /// Whether nothing will change any more.
-    pub fn ended(self) -> bool {
-        !matches!(self, Self::Pending | Self::Active)
-    }
-}
-
-/// How a session ended, and what the browser showed then.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Outcome {
-    /// `signed_in`, `not_signed_in` or `inconclusive`.
-    pub verdict: String,
-    /// The stable reason.
-    pub reason: String,
-    /// One sentence.
-    #[serde(default)]
-    pub message: String,
 }
 
 /// A client of one agent API.
@@ -318,17 +212,5 @@ mod tests {
                 "{bad}"
             );
         }
-    }
-
-    #[test]
-    fn reads_a_session_with_more_than_it_knows() {
-        let session: Session = serde_json::from_str(
-            r#"{"session_id":"hs_1","status":"RESOLVED","phase":"ended","version":7,"expires_at":"t",
-                "outcome":{"verdict":"signed_in","reason":"condition_met","message":"m","evidence":[]},"new":1}"#,
-        )
-        .unwrap();
-
-        assert!(session.status.ended());
-        assert_eq!(session.outcome.unwrap().verdict, "signed_in");
     }
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use authloop_agent_api_types::client::Created;
 use rmcp::model::{
     CallToolResponse, CustomNotification, ElicitRequest, ElicitRequestParams, ElicitResult,
     ElicitationAction, InputRequest, InputRequests, InputRequiredResult, InputResponses,
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::api::{Api, Created};
+use super::api::Api;
 use super::error::Failure;
 
 const LOGIN: &str = "login";
@@ -170,7 +171,7 @@ async fn ask_aside(
     let mut known = None;
     loop {
         match api.session(&id, WATCH, known).await {
-            Ok(session) if session.status.ended() => break,
+            Ok(session) if session.status.is_terminal() => break,
             Ok(session) => known = Some(session.version),
             Err(error) if error.transient() => tokio::time::sleep(PAUSE).await,
             Err(_) => return,

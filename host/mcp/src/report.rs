@@ -1,9 +1,9 @@
 //! What an agent is told of a handoff: the same for its program and for its model, and no secret.
 
+use authloop_agent_api_types::Status;
+use authloop_agent_api_types::client::Session;
 use rmcp::schemars::{self, JsonSchema};
 use serde::Serialize;
-
-use super::api::{Session, Status};
 
 /// Where a handoff stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -69,7 +69,7 @@ impl Report {
         Self {
             session_id: session.session_id.clone(),
             state,
-            finished: session.status.ended(),
+            finished: session.status.is_terminal(),
             detail,
             message: format!("{advice} {said}").trim_end().to_owned(),
             expires_at: session.expires_at.clone(),
@@ -118,8 +118,8 @@ fn advice(state: State, status: Status) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::api::Outcome;
     use super::*;
+    use authloop_agent_api_types::client::Outcome;
 
     fn session(status: Status, outcome: Option<(&str, &str)>) -> Session {
         Session {

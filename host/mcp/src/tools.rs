@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use authloop_agent_api_types::client::{Context, NewSession, Session};
 use rmcp::handler::server::tool::{schema_for_output, schema_for_type};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::api::{Api, ApiError, Context, NewSession, Session};
+use super::api::{Api, ApiError};
 use super::elicit::{Asked, Elicitor, Failed};
 use super::error::Failure;
 use super::progress::Progress;
@@ -174,7 +175,9 @@ impl Tools {
             // Many clients give a call up after a minute, also when it is the API that hangs.
             let answer = timeout_at(until + SLACK, asking).await;
             match answer.unwrap_or_else(|_| Err(self.api.away())) {
-                Ok(session) if session.status.ended() || wait.is_zero() => return Ok(session),
+                Ok(session) if session.status.is_terminal() || wait.is_zero() => {
+                    return Ok(session);
+                }
                 Ok(session) => {
                     known = Some(session.version);
                     progress.tell(&session).await;

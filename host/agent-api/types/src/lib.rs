@@ -1,7 +1,9 @@
 //! What travels between an agent and the agent API: requests and answers as JSON
-//! (`docs/AGENT_API.md`).
+//! (`docs/AGENT_API.md`). Here they are as the service has them; [`client`] has them as its clients do.
 
 #![forbid(unsafe_code)]
+
+pub mod client;
 
 use authloop_done_when::{DoneWhen, Evidence};
 use serde::{Deserialize, Serialize};
@@ -115,7 +117,7 @@ pub struct SessionCreated {
 }
 
 /// Where the session stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     /// Nobody has opened the link.
