@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use authloop_browser_testkit::{Site, Stage, within};
 use authloop_handoff::input::Injector;
 use authloop_host_metrics::Metrics;
 use authloop_media::capture::{CaptureConfig, Viewport};
@@ -9,8 +10,6 @@ use authloop_media::encode::{VideoConfig, VideoPipeline};
 use authloop_protocol::input::{
     Button, InputEvent, Modifiers, PointerPhase, TouchPhase, TouchPoint,
 };
-
-use crate::common::{Site, Stage, within};
 
 const VIEWPORT: Viewport = Viewport {
     width: 400,
@@ -296,7 +295,11 @@ async fn nothing_stays_held_when_the_viewer_leaves_or_the_page_changes() {
     let released = "new Promise(d => { const f = () => log.includes('keyup KeyA a') \
         ? d(true) : setTimeout(f, 10); f() })";
     assert_eq!(
-        within("the key-up", crate::common::eval(&opener, released)).await,
+        within(
+            "the key-up",
+            authloop_browser_testkit::eval(&opener, released)
+        )
+        .await,
         true
     );
 

@@ -1,10 +1,9 @@
 //! Storage state of a real browser.
 
+use authloop_browser_testkit::{Site, Stage, within};
 use authloop_handoff::storage::StorageState;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-
-use crate::common::{Site, Stage, within};
 
 fn json(state: &StorageState) -> Value {
     serde_json::from_str(state.to_json().expose_secret()).unwrap()

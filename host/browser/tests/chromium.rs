@@ -1,11 +1,11 @@
 //! Connecting, following, origins, focus, dialogs, crashes.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use authloop_browser::{DialogKind, Health, SecurityState};
+use authloop_browser_testkit::{LIMIT, Site, Stage, eval, within};
 use authloop_cdp::{Browser, BrowserError, Launch};
 use serde_json::json;
 use tokio::net::TcpListener;
-
-use crate::common::{LIMIT, Site, Stage, eval, within};
 
 #[tokio::test]
 async fn wrong_addresses_get_clear_errors() {

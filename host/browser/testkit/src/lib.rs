@@ -1,4 +1,7 @@
-//! A real Chromium and tiny pages for it.
+//! A real Chromium and tiny pages for it, for the tests of the crates that follow a browser.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "tests stop at the first failure")]
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use tokio::sync::watch;
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// Serves fixed pages, the same for every host name.
+#[derive(Debug)]
 pub struct Site {
     port: u16,
 }
@@ -60,6 +64,7 @@ impl Site {
         Self { port }
     }
 
+    /// The address of a page.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
@@ -69,24 +74,32 @@ impl Site {
         format!("http://{host}:{}{path}", self.port)
     }
 
+    /// What the pages' addresses begin with.
     pub fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 }
 
 /// A browser showing one page.
+#[derive(Debug)]
 pub struct Stage {
+    /// The process.
     pub launched: Launched,
+    /// The connection to it.
     pub browser: Browser,
+    /// What follows its page.
     pub follower: Follower,
+    /// What the user should see now.
     pub view: watch::Receiver<View>,
 }
 
 impl Stage {
+    /// Starts a browser at `url` and waits until the page is there.
     pub async fn open(url: &str) -> Self {
         Self::open_with(url, &[]).await
     }
 
+    /// The same, with further arguments for Chromium.
     pub async fn open_with(url: &str, args: &[&str]) -> Self {
         let mut launch = Launch::builder().url(url);
         for arg in args {
@@ -112,6 +125,7 @@ impl Stage {
         stage
     }
 
+    /// The page to show now.
     pub fn page(&self) -> Page {
         self.view.borrow().page.clone()
     }
@@ -145,6 +159,7 @@ impl Stage {
     }
 }
 
+/// Evaluates an expression in a page, as if the user had touched it.
 pub async fn eval(page: &Page, expression: &str) -> Value {
     let params = json!({
         "expression": expression, "returnByValue": true, "userGesture": true, "awaitPromise": true,

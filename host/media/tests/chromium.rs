@@ -1,8 +1,9 @@
 //! Pictures and video from a real Chromium.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use std::time::Duration;
 
-use crate::common::{Site, Stage, within};
+use authloop_browser_testkit::{Site, Stage, within};
 use authloop_media::capture::{CaptureConfig, Viewport};
 use authloop_media::encode::{EncodedFrame, VideoConfig, VideoPipeline};
 use openh264::formats::YUVSource;
@@ -188,7 +189,7 @@ async fn the_capture_survives_navigation_popups_and_new_sizes() {
         "{:?}",
         screen.pixel(200, 400)
     );
-    crate::common::eval(&opener, "window.popup.close()").await;
+    authloop_browser_testkit::eval(&opener, "window.popup.close()").await;
     stage.until("the opener", |v| v.page == opener).await;
     until_quiet(&mut frames, &mut screen).await;
     assert!(
