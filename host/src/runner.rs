@@ -1,7 +1,6 @@
 //! Carries the agent API's sessions through, by handoffs.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use authloop_agent_api::{
     Ended, GateMode, Order, Report, RunError, Runner, SessionEvent, SessionState,
@@ -12,6 +11,7 @@ use authloop_handoff::{
     HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, Verify,
 };
 use authloop_host_metrics::Metrics;
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// Carries a session through by a handoff.
@@ -39,7 +39,7 @@ impl HandoffRunner {
             (None, Some(_)) => {
                 let upstream = Upstream::Address(order.cdp_url.clone());
                 let browser = self.gate.add_browser(upstream).await?;
-                let mut gated = lock(&self.gated);
+                let mut gated = self.gated.lock();
                 gated.retain(|_, browser| !browser.is_gone());
                 gated.insert(order.cdp_url.clone(), browser.clone());
                 browser
@@ -53,7 +53,7 @@ impl HandoffRunner {
 
     fn known(&self, cdp_url: &str) -> Option<GatedBrowser> {
         let found = self.gate.find(cdp_url);
-        let found = found.or_else(|| lock(&self.gated).get(cdp_url).cloned());
+        let found = found.or_else(|| self.gated.lock().get(cdp_url).cloned());
         found.filter(|browser| !browser.is_gone())
     }
 
@@ -122,11 +122,6 @@ impl Runner for HandoffRunner {
             None => order.cdp_url.clone(),
         }
     }
-}
-
-/// The map is consistent at every step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The agent API's word for it and the gate's.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -12,6 +12,7 @@ use authloop_agent_api::{ApiKeys, AuditLog, Config, Service, WebhookPolicy};
 use authloop_cdp::Launch;
 use authloop_gate::{Gate, GateConfig, GatedBrowser, Upstream};
 use authloop_host_metrics::Metrics;
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

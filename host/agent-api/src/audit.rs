@@ -4,9 +4,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use authloop_agent_api_types::stamp;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -123,9 +124,7 @@ impl AuditLog {
         let at = stamp(OffsetDateTime::now_utc());
         let mut line = serde_json::to_vec(&Line { at, event })?;
         line.push(b'\n');
-        log.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .append(&line)
+        log.lock().append(&line)
     }
 }
 

@@ -1,9 +1,10 @@
 //! The same request made twice makes one session.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -56,7 +57,7 @@ impl Idempotency {
         let key = (owner, key.to_owned());
         let body: [u8; 32] = Sha256::digest(body).into();
         let now = Instant::now();
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.0.lock();
         entries.retain(|_, entry| entry.answer.is_none() || now.duration_since(entry.at) < KEEP);
         if let Some(entry) = entries.get(&key) {
             return match &entry.answer {
@@ -89,7 +90,7 @@ impl Idempotency {
 impl Claim {
     /// Remembers the answer.
     pub(super) fn answered(mut self, answer: Answer) {
-        let mut entries = self.table.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.table.0.lock();
         let entry = self.key.take().and_then(|key| entries.get_mut(&key));
         if let Some(entry) = entry {
             entry.answer = Some(answer);
@@ -100,7 +101,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            let mut entries = self.table.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut entries = self.table.0.lock();
             entries.remove(&key);
         }
     }

@@ -4,12 +4,13 @@ mod handle;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use authloop_agent_api_types::{Notice, SessionCreated, SessionView, Status};
 use authloop_host_metrics::Metrics;
 use futures_util::FutureExt as _;
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -122,7 +123,7 @@ impl Sessions {
                         Arc::new(Handle::new(owner, &order, cancel.clone(), finish.clone()))
                     });
                     let created = sessions.admit(new, &order, url);
-                    if let Some(started) = lock(&started).take() {
+                    if let Some(started) = started.lock().take() {
                         // Nobody waits any more: the drop guard has cancelled it.
                         let _ = started.send(Ok(created));
                     }
@@ -155,7 +156,7 @@ impl Sessions {
             Some(handle) => self.end(handle, end),
             None => {
                 self.metrics.ended("not_started");
-                if let Some(started) = lock(&started).take() {
+                if let Some(started) = started.lock().take() {
                     let _ = started.send(Err(not_started(end)));
                 }
             }
@@ -165,7 +166,7 @@ impl Sessions {
     /// A session comes into being with its link.
     fn admit(&self, handle: &Arc<Handle>, order: &Order, url: String) -> SessionCreated {
         {
-            let mut table = lock(&self.table);
+            let mut table = self.table.lock();
             forget(&mut table);
             table.insert(handle.id.clone(), Arc::clone(handle));
         }
@@ -213,13 +214,15 @@ impl Sessions {
 
     /// Anyone's session, for those who prove their right in another way.
     pub(super) fn find(&self, id: &str) -> Result<Arc<Handle>, ApiError> {
-        let found = lock(&self.table).get(id).cloned();
+        let found = self.table.lock().get(id).cloned();
         found.ok_or(ApiError::NoSession)
     }
 
     /// This owner's sessions, newest first.
     pub(super) fn list(&self, owner: Owner) -> Vec<SessionView> {
-        let mut handles: Vec<_> = lock(&self.table)
+        let mut handles: Vec<_> = self
+            .table
+            .lock()
             .values()
             .filter(|handle| handle.owner == owner)
             .cloned()
@@ -270,7 +273,7 @@ impl Sessions {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
-                    let mut table = lock(&self.table);
+                    let mut table = self.table.lock();
                     forget(&mut table);
                     for handle in table.values() {
                         handle.forget_state(Instant::now());
@@ -317,10 +320,6 @@ fn forget(table: &mut HashMap<String, Arc<Handle>>) {
             table.remove(id);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn new_session(id: &str, order: &Order) -> Session {

@@ -5,10 +5,11 @@
 //! and is told so.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -153,7 +154,7 @@ impl Connection {
             method: method.to_owned(),
             reply,
         };
-        lock(&self.shared.pending).insert(id, pending);
+        self.shared.pending.lock().insert(id, pending);
         // Forget the command when the caller stops waiting for it.
         let forget = Forget {
             shared: Arc::clone(&self.shared),
@@ -200,7 +201,7 @@ impl Connection {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
         let lost = Arc::new(AtomicU64::new(0));
         // After the end nothing may be added: the stream would never finish.
-        let mut subscriptions = lock(&self.shared.subscriptions);
+        let mut subscriptions = self.shared.subscriptions.lock();
         if self.error().is_none() {
             subscriptions.push(Subscription {
                 scope,
@@ -257,7 +258,7 @@ struct Forget {
 
 impl Drop for Forget {
     fn drop(&mut self) {
-        lock(&self.shared.pending).remove(&self.id);
+        self.shared.pending.lock().remove(&self.id);
     }
 }
 
@@ -295,7 +296,7 @@ impl Shared {
     }
 
     fn reply(&self, id: u64, incoming: Incoming) {
-        let pending = lock(&self.pending).remove(&id);
+        let pending = self.pending.lock().remove(&id);
         let Some(Pending { method, reply }) = pending else {
             if let Some(error) = incoming.error {
                 tracing::debug!(code = error.code, "a posted command was refused");
@@ -314,7 +315,7 @@ impl Shared {
     }
 
     fn publish(&self, event: &Event) {
-        lock(&self.subscriptions).retain(|subscription| {
+        self.subscriptions.lock().retain(|subscription| {
             if !subscription.wants(event.session.as_ref(), &event.method) {
                 return !subscription.sender.is_closed();
             }
@@ -331,18 +332,13 @@ impl Shared {
 
     fn end(&self, error: &BrowserError) {
         self.ended.send_replace(Some(error.clone()));
-        for (_, pending) in lock(&self.pending).drain() {
+        for (_, pending) in self.pending.lock().drain() {
             let _nobody_waits = pending.reply.send(Err(error.clone()));
         }
-        lock(&self.subscriptions).clear();
+        self.subscriptions.lock().clear();
     }
 }
 
 fn closed() -> BrowserError {
     BrowserError::Gone("the connection was closed".to_owned())
-}
-
-/// A panic elsewhere must not take the connection down: the maps stay consistent at every step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

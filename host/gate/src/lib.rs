@@ -17,12 +17,13 @@ mod remote;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use authloop_cdp::{Browser, BrowserError, Launch, Page, Piped};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::CancellationToken;
@@ -170,7 +171,7 @@ impl Gate {
             changing: AsyncMutex::default(),
             protocol: tokio::sync::OnceCell::new(),
         }));
-        let mut browsers = lock(&self.0.browsers);
+        let mut browsers = self.0.browsers.lock();
         browsers.retain(|_, browser| !browser.is_gone());
         if browsers.len() >= MAX_BROWSERS {
             return Err(GateError::Full);
@@ -182,7 +183,7 @@ impl Gate {
     /// Takes a browser away; its clients are disconnected, and one that was launched is ended once
     /// its last handle is dropped.
     pub fn remove(&self, browser: &GatedBrowser) {
-        lock(&self.0.browsers).remove(&browser.0.token);
+        self.0.browsers.lock().remove(&browser.0.token);
     }
 
     /// The browser at an address that this gate gave out, in any of its forms.
@@ -196,7 +197,7 @@ impl Gate {
 
     /// The browser of a path's first segment; the only one for the bare address, if that is allowed.
     fn browser(&self, first: &str) -> Option<GatedBrowser> {
-        let browsers = lock(&self.0.browsers);
+        let browsers = self.0.browsers.lock();
         let bare = || {
             let mut all = browsers.values();
             let only = all.next().filter(|_| self.0.config.bare);
@@ -363,9 +364,4 @@ impl HandoffGate {
 /// 144 bits, safe in a path.
 fn random_token() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 18]>())
-}
-
-/// A panic elsewhere must not take the gate down: the map is consistent at every step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

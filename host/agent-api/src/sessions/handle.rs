@@ -1,17 +1,18 @@
 //! One session as requests see it.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use authloop_agent_api_types::{SealedState, SessionView};
 use authloop_protocol::id::to_b64u;
+use parking_lot::Mutex;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::{lock, new_session};
+use super::new_session;
 use crate::ended::{Ended, RunError};
 use crate::error::ApiError;
 use crate::keys::Owner;
@@ -103,7 +104,7 @@ impl Handle {
             let _ = self.ended_at.set(now);
             if let Some(state) = sealed {
                 let until = now + keep;
-                *lock(&self.state) = State::Sealed { state, until };
+                *self.state.lock() = State::Sealed { state, until };
             }
             Some(event)
         })
@@ -158,7 +159,7 @@ impl Handle {
             return Err(ApiError::NotResolved);
         }
         self.forget_state(Instant::now());
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         match &*state {
             // Whoever comes second finds it gone, however close behind.
             State::Sealed { .. } => match std::mem::replace(&mut *state, State::Gone) {
@@ -172,7 +173,7 @@ impl Handle {
 
     /// Drops a state that nobody has fetched in time.
     pub(super) fn forget_state(&self, now: Instant) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if matches!(&*state, State::Sealed { until, .. } if now >= *until) {
             *state = State::Gone;
         }

@@ -1,7 +1,8 @@
 //! What the encoding thread is to do next: the newest picture and pending wishes, one slot each.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::capture::CapturedFrame;
 
@@ -31,7 +32,7 @@ pub(super) struct Mailbox {
 impl Mailbox {
     /// Adds to the pending work; returns what `change` does.
     pub(super) fn update<T>(&self, change: impl FnOnce(&mut Work) -> T) -> T {
-        let mut work = self.lock();
+        let mut work = self.work.lock();
         let result = change(&mut work);
         drop(work);
         self.changed.notify_one();
@@ -46,7 +47,7 @@ impl Mailbox {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.lock().closed
+        self.work.lock().closed
     }
 
     /// Waits for work, at most until `deadline`; empty if that came first.
@@ -63,17 +64,13 @@ impl Mailbox {
         deadline: Option<Instant>,
         idle: impl FnMut(&mut Work) -> bool,
     ) -> MutexGuard<'_, Work> {
-        let work = self.lock();
-        let Some(deadline) = deadline else {
-            let waited = self.changed.wait_while(work, idle);
-            return waited.unwrap_or_else(PoisonError::into_inner);
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let waited = self.changed.wait_timeout_while(work, left, idle);
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Work> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut work = self.work.lock();
+        match deadline {
+            Some(deadline) => {
+                let _whether_it_came = self.changed.wait_while_until(&mut work, idle, deadline);
+            }
+            None => self.changed.wait_while(&mut work, idle),
+        }
+        work
     }
 }

@@ -1,10 +1,11 @@
 //! Switches on what tells of the browser's questions, and off again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use authloop_cdp::{BrowserError, Connection, FrameId, Scope, SessionId};
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -72,8 +73,7 @@ impl Actor {
                 let method = "Page.addScriptToEvaluateOnNewDocument";
                 let mut answer = connection.call(of, method, script).await?;
                 let script = (session.clone(), answer["identifier"].take());
-                let scripts = serving.scripts.lock();
-                scripts.unwrap_or_else(PoisonError::into_inner).push(script);
+                serving.scripts.lock().push(script);
             }
             let tree = connection.call(of, "Page.getFrameTree", json!({})).await?;
             let _actor_gone = reporter.send(Found::Served(session.clone(), tree)).await;
@@ -183,12 +183,7 @@ async fn let_go(
 }
 
 async fn undo(connection: &Connection, sessions: Vec<Option<SessionId>>, serving: &Serving) {
-    let scripts = std::mem::take(
-        &mut *serving
-            .scripts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner),
-    );
+    let scripts = std::mem::take(&mut *serving.scripts.lock());
     for (session, script) in scripts {
         let params = json!({ "identifier": script });
         let method = "Page.removeScriptToEvaluateOnNewDocument";

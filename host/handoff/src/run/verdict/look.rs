@@ -2,8 +2,6 @@
 //! address and the cookies come from the browser process, the selector runs in a world of its own.
 
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,6 +9,7 @@ use authloop_browser::View;
 use authloop_cdp::{BrowserError, Page};
 use authloop_done_when::{Answer, Condition, CookieCondition, DoneWhen, Finding, NetworkCondition};
 use authloop_protocol::output::Verdict;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -171,7 +170,7 @@ async fn selects(page: &Page, selector: &str) -> Result<Asked, BrowserError> {
 
 impl Seen {
     fn answer(&self, condition: usize, wanted: &NetworkCondition) -> Asked {
-        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let met = self.met.lock();
         if met.get(condition).copied().unwrap_or_default() {
             let seen = format!("An answer with status {} was seen.", wanted.status);
             (Answer::Met, seen)
@@ -186,7 +185,7 @@ impl Seen {
     fn note(&self, conditions: &[Condition], params: &Value) {
         let url = params["response"]["url"].as_str().unwrap_or_default();
         let status = params["response"]["status"].as_u64().unwrap_or_default();
-        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut met = self.met.lock();
         for (met, condition) in met.iter_mut().zip(conditions) {
             if let Condition::Network(wanted) = condition {
                 *met |= u64::from(wanted.status) == status && wanted.url.matches(url);
