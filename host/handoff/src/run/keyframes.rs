@@ -1,8 +1,6 @@
 //! Which keyframe requests mean it. Pure.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Chromium asks for a keyframe when it got no frame for 3 s, loss or no loss; an idle page sends
 /// none. Answered, that would be a whole picture every 3 s for as long as the page is idle.

@@ -1,5 +1,7 @@
 //! The browser's side of a handoff: what is shown, and what is done to it.
 
+use std::time::Instant;
+
 use authloop_browser::{Answer, Follower, Health, View};
 use authloop_cdp::{Browser, BrowserError, Page};
 use authloop_host_metrics::Metrics;
@@ -14,7 +16,6 @@ use authloop_protocol::{
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use super::keyframes::KeyframeRequests;
 use crate::input::{Injector, InjectorClosed};
@@ -256,7 +257,7 @@ impl Stage {
     pub(super) async fn apply(
         &mut self,
         event: InputEvent,
-        arrived: std::time::Instant,
+        arrived: Instant,
     ) -> Result<(), StageError> {
         match event {
             InputEvent::Viewport {
