@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-use super::{Findings, Search};
+use crate::{Findings, Search};
 
 /// Big enough to be quick, small enough not to matter beside what is searched.
 const CHUNK: usize = 4 << 20;
@@ -98,7 +98,7 @@ impl<'a> Map<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::canary::forms;
+    use crate::forms;
 
     #[test]
     fn maps_are_read_as_proc_5_describes_them() {

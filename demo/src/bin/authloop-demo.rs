@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
-use authloop_tests::demo::{Options, run};
+use authloop_demo::demo::{Options, run};
 use clap::Parser;
 
 /// Starts a browser that stands before a sign-in page, and hands it to you by a link.

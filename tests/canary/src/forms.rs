@@ -75,7 +75,7 @@ fn base64_at(alignment: usize, secret: &[u8], encode: impl Fn(&[u8]) -> String) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::canary::Search;
+    use crate::Search;
 
     const SECRET: &[u8] = b"kX9~q?Zb7>tRw2Lm";
 

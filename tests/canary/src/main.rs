@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use authloop_tests::canary::{Findings, Search, forms, search_memory};
+use authloop_canary::{Findings, Search, forms, search_memory};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -3,6 +3,8 @@
 //! A search that finds nothing proves something only if the same search finds what was planted;
 //! callers plant first.
 
+#![forbid(unsafe_code)]
+
 mod forms;
 mod memory;
 

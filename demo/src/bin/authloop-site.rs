@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Context as _;
-use authloop_tests::site::{Site, SiteConfig};
+use authloop_demo::site::{Site, SiteConfig};
 use clap::Parser;
 
 /// A sign-in site that remembers what it was sent (`GET /records`).
