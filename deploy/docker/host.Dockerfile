@@ -29,6 +29,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates libvpx7 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/target/release/authloop-host /usr/local/bin/authloop-host
+COPY --from=build /src/LICENSE-APACHE /src/LICENSE-MIT /usr/share/doc/authloop-host/
 USER 65532:65532
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/local/bin/authloop-host"]
