@@ -1,4 +1,4 @@
-//! The encodings in which a secret may lie about.
+//! The encodings in which a secret may be stored or sent.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -12,10 +12,10 @@ pub struct Needle {
     pub bytes: Vec<u8>,
 }
 
-/// Every form of `secret`: as it is, in hex of both cases and in both base64 alphabets at each
-/// alignment to its neighbours; all but the raw bytes of a non-text also as UTF-16.
+/// Returns every form of `secret`: as it is, in hex of both cases and in both base64 alphabets at each
+/// alignment to its neighbours; all but raw bytes that are not text also as UTF-16.
 #[must_use]
-pub fn forms(name: &str, secret: &[u8]) -> Vec<Needle> {
+pub fn needles(name: &str, secret: &[u8]) -> Vec<Needle> {
     let mut texts = vec![
         ("hex".to_owned(), hex::encode(secret)),
         ("hex-upper".to_owned(), hex::encode_upper(secret)),
@@ -70,52 +70,4 @@ fn base64_at(alignment: usize, secret: &[u8], encode: impl Fn(&[u8]) -> String) 
     // A last group that is not whole shares its last character with what follows.
     let end = text.len() - usize::from(!bytes.len().is_multiple_of(3));
     text[start..end].to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Search;
-
-    const SECRET: &[u8] = b"kX9~q?Zb7>tRw2Lm";
-
-    fn found(haystack: &[u8]) -> Vec<String> {
-        let search = Search::new(&forms("s", SECRET));
-        let hits = search.bytes(haystack, "here").hits;
-        hits.into_iter().map(|hit| hit.needle).collect()
-    }
-
-    #[test]
-    fn plain_text_is_found_in_three_encodings() {
-        let text = std::str::from_utf8(SECRET).unwrap();
-        let le: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let be: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-
-        assert_eq!(found(&[b"..", SECRET, b".."].concat()), ["s/utf-8"]);
-        assert!(found(&[b"..", &le[..], b".."].concat()).contains(&"s/utf-8/utf-16le".into()));
-        assert!(found(&[b".", &be[..], b".."].concat()).contains(&"s/utf-8/utf-16be".into()));
-    }
-
-    #[test]
-    fn base64_of_something_that_holds_the_secret_is_found_wherever_it_stands() {
-        for before in 0..7 {
-            for after in 0..7 {
-                let whole = [&vec![0xA5; before], SECRET, &vec![0x5A; after]].concat();
-
-                assert_eq!(found(STANDARD_NO_PAD.encode(&whole).as_bytes()).len(), 1);
-                assert_eq!(found(URL_SAFE_NO_PAD.encode(&whole).as_bytes()).len(), 1);
-                assert_eq!(found(hex::encode(&whole).as_bytes()), ["s/hex"]);
-                assert_eq!(found(hex::encode_upper(&whole).as_bytes()), ["s/hex-upper"]);
-            }
-        }
-    }
-
-    #[test]
-    fn a_near_miss_is_not_found() {
-        let mut near = SECRET.to_vec();
-        near[8] ^= 1;
-
-        assert!(found(&near).is_empty());
-        assert!(found(STANDARD_NO_PAD.encode(&near).as_bytes()).is_empty());
-    }
 }

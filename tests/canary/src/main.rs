@@ -7,12 +7,12 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use authloop_canary::{Findings, Search, forms, search_memory};
+use authloop_canary::{Findings, SecretScanner, needles, scan_memory};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Request {
+struct ScanRequest {
     secrets: Vec<Secret>,
     #[serde(default)]
     pids: Vec<u32>,
@@ -25,35 +25,38 @@ struct Request {
 struct Secret {
     name: String,
     #[serde(flatten)]
-    value: Value,
+    value: SecretValue,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Value {
+enum SecretValue {
     Text(String),
     Hex(String),
 }
 
 fn main() -> anyhow::Result<()> {
-    let request: Request = serde_json::from_reader(std::io::stdin().lock()).context("request")?;
-    let mut needles = Vec::new();
+    let request: ScanRequest =
+        serde_json::from_reader(std::io::stdin().lock()).context("request")?;
+    let mut wanted = Vec::new();
     for Secret { name, value } in &request.secrets {
         let bytes = match value {
-            Value::Text(text) => text.clone().into_bytes(),
-            Value::Hex(text) => hex::decode(text).with_context(|| format!("hex of {name}"))?,
+            SecretValue::Text(text) => text.clone().into_bytes(),
+            SecretValue::Hex(text) => {
+                hex::decode(text).with_context(|| format!("hex of {name}"))?
+            }
         };
         // Shorter ones turn up by chance.
         anyhow::ensure!(bytes.len() >= 8, "{name} is too short to search for");
-        needles.extend(forms(name, &bytes));
+        wanted.extend(needles(name, &bytes));
     }
-    let search = Search::new(&needles);
+    let scanner = SecretScanner::new(&wanted);
     let mut all = Vec::new();
     for &pid in &request.pids {
-        all.push(search_memory(&search, pid)?);
+        all.push(scan_memory(&scanner, pid)?);
     }
     for path in &request.files {
-        let found = search.file(path);
+        let found = scanner.scan_file(path);
         all.push(found.with_context(|| format!("cannot read {}", path.display()))?);
     }
     let findings = Findings {

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-use crate::{Findings, Search};
+use crate::scanner::{Findings, SecretScanner};
 
-/// Big enough to be quick, small enough not to matter beside what is searched.
-const CHUNK: usize = 4 << 20;
+/// Bytes read at once: enough to be quick, and little beside what is searched.
+const CHUNK_BYTES: usize = 4 << 20;
 
 /// Memory that could not be searched.
 #[derive(Debug, thiserror::Error)]
@@ -25,17 +25,17 @@ pub enum MemoryError {
     Empty(u32),
 }
 
-/// Every readable and writable mapping of a process: its heap, stacks and data.
+/// Searches every readable and writable mapping of a process: its heap, stacks and data.
 ///
 /// # Errors
 /// When the process is gone or belongs to another user.
-pub fn search_memory(search: &Search, pid: u32) -> Result<Findings, MemoryError> {
+pub fn scan_memory(scanner: &SecretScanner, pid: u32) -> Result<Findings, MemoryError> {
     let unreadable = |source| MemoryError::Unreadable { pid, source };
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).map_err(unreadable)?;
     let memory = File::open(format!("/proc/{pid}/mem")).map_err(unreadable)?;
     let mut findings = Findings::default();
-    for map in maps.lines().filter_map(Map::parse) {
-        findings.add(map.search(search, pid, &memory));
+    for mapping in maps.lines().filter_map(MemoryMapping::parse) {
+        findings.add(mapping.scan(scanner, pid, &memory));
     }
     if findings.bytes == 0 {
         return Err(MemoryError::Empty(pid));
@@ -44,14 +44,14 @@ pub fn search_memory(search: &Search, pid: u32) -> Result<Findings, MemoryError>
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Map<'a> {
+struct MemoryMapping<'a> {
     start: u64,
     end: u64,
     name: &'a str,
 }
 
-impl<'a> Map<'a> {
-    /// `start-end perms offset dev inode  name`, for those that can be read and written.
+impl<'a> MemoryMapping<'a> {
+    /// Reads `start-end perms offset dev inode  name`; `None` unless it can be read and written.
     fn parse(line: &'a str) -> Option<Self> {
         let mut words = line.splitn(6, ' ');
         let (start, end) = words.next()?.split_once('-')?;
@@ -64,18 +64,19 @@ impl<'a> Map<'a> {
         })
     }
 
-    /// Piece by piece; a mapping that vanishes while it is read was given back, and is skipped.
-    fn search(&self, search: &Search, pid: u32, memory: &File) -> Findings {
+    /// Searches piece by piece; a mapping that vanishes while it is read was given back, and is skipped.
+    fn scan(&self, scanner: &SecretScanner, pid: u32, memory: &File) -> Findings {
         let place = format!("memory of {pid}, {:x} {}", self.start, self.name);
         let mut findings = Findings::default();
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = vec![0; CHUNK_BYTES];
         let mut at = self.start;
         while at < self.end {
-            let want = usize::try_from(self.end - at).map_or(CHUNK, |left| left.min(CHUNK));
+            let want =
+                usize::try_from(self.end - at).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
             let Ok(read) = memory.read_at(&mut buffer[..want], at) else {
                 break;
             };
-            let mut piece = search.bytes(&buffer[..read], &place);
+            let mut piece = scanner.scan_bytes(&buffer[..read], &place);
             for hit in &mut piece.hits {
                 hit.offset += at - self.start;
             }
@@ -84,7 +85,7 @@ impl<'a> Map<'a> {
             let step = if last {
                 read
             } else {
-                read.saturating_sub(search.overlap())
+                read.saturating_sub(scanner.overlap())
             };
             if step == 0 {
                 break;
@@ -98,19 +99,19 @@ impl<'a> Map<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forms;
+    use crate::encodings::needles;
 
     #[test]
     fn maps_are_read_as_proc_5_describes_them() {
         let heap = "55d0c000-55d2e000 rw-p 00000000 00:00 0                          [heap]";
         let code = "7f01a000-7f01b000 r-xp 00001000 08:01 1234 /usr/lib/libc.so.6";
 
-        let heap = Map::parse(heap).unwrap();
+        let heap = MemoryMapping::parse(heap).unwrap();
         assert_eq!(
             (heap.start, heap.end, heap.name),
             (0x55d0_c000, 0x55d2_e000, "[heap]")
         );
-        assert_eq!(Map::parse(code), None);
+        assert_eq!(MemoryMapping::parse(code), None);
     }
 
     #[test]
@@ -122,8 +123,14 @@ mod tests {
             .spawn()
             .unwrap();
 
-        let found = search_memory(&Search::new(&forms("s", secret.as_bytes())), other.id());
-        let absent = search_memory(&Search::new(&forms("s", b"another secret")), other.id());
+        let found = scan_memory(
+            &SecretScanner::new(&needles("s", secret.as_bytes())),
+            other.id(),
+        );
+        let absent = scan_memory(
+            &SecretScanner::new(&needles("s", b"another secret")),
+            other.id(),
+        );
         other.kill().unwrap();
         other.wait().unwrap();
 
@@ -137,16 +144,16 @@ mod tests {
     fn nothing_hides_across_the_border_of_two_pieces() {
         let secret = b"half here, half there";
         let file = tempfile::tempfile().unwrap();
-        let at = CHUNK as u64 - 7;
+        let at = CHUNK_BYTES as u64 - 7;
         file.write_all_at(secret, at).unwrap();
-        let map = Map {
+        let mapping = MemoryMapping {
             start: 0,
-            end: 2 * CHUNK as u64,
+            end: 2 * CHUNK_BYTES as u64,
             name: "",
         };
-        file.set_len(map.end).unwrap();
+        file.set_len(mapping.end).unwrap();
 
-        let findings = map.search(&Search::new(&forms("s", secret)), 1, &file);
+        let findings = mapping.scan(&SecretScanner::new(&needles("s", secret)), 1, &file);
 
         assert_eq!(findings.hits.len(), 1);
         assert_eq!(findings.hits[0].offset, at);
@@ -155,8 +162,8 @@ mod tests {
     #[test]
     fn a_process_that_is_gone_is_an_error_not_a_clean_bill() {
         // Above the largest pid that Linux gives.
-        let search = Search::new(&forms("any", b"anything"));
+        let scanner = SecretScanner::new(&needles("any", b"anything"));
 
-        assert!(search_memory(&search, 1 << 23).is_err());
+        assert!(scan_memory(&scanner, 1 << 23).is_err());
     }
 }
