@@ -1,7 +1,7 @@
 //! Starts every part of authloop as a process of its own, and one handoff.
 
-mod child;
-mod lan;
+mod lan_proxy;
+mod process;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,17 +13,17 @@ use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::site::{Site, SiteConfig};
-use child::{Guardian, Part};
-use lan::Door;
+use lan_proxy::LanProxy;
+use process::{ChildProcess, CleanupProcess};
 
-/// A server that says nothing for so long is broken.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
-/// What the host may take to call the handoff off.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// Time the server has to print that it listens.
+const SERVER_START_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time the host has to call the handoff off once it is told to stop.
+const HOST_EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the demo is asked for.
+/// Options of the demo.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct DemoOptions {
     /// One JSON object a line on stdout.
     pub json: bool,
     /// Reachable from the local network.
@@ -36,8 +36,8 @@ pub struct Options {
     pub site: IpAddr,
 }
 
-impl Options {
-    fn say(&self, what: &str, place: &str) {
+impl DemoOptions {
+    fn print_place(&self, what: &str, place: &str) {
         if !self.json {
             eprintln!("{what:<14}{place}");
         }
@@ -49,7 +49,7 @@ impl Options {
 ///
 /// # Errors
 /// When a part is missing or does not start, and when a signal asks for the end.
-pub async fn run(options: &Options) -> anyhow::Result<u8> {
+pub async fn run(options: &DemoOptions) -> anyhow::Result<u8> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut stopped = std::pin::pin!(async move {
@@ -65,7 +65,7 @@ pub async fn run(options: &Options) -> anyhow::Result<u8> {
         () = stopped => {
             // Ctrl-C in a terminal has reached the host already; SIGTERM to the demo has not.
             demo.host.terminate();
-            let _ended_or_killed = tokio::time::timeout(GOODBYE, demo.host.wait()).await;
+            let _ended_or_killed = tokio::time::timeout(HOST_EXIT_TIMEOUT, demo.host.wait()).await;
             bail!("stopped")
         }
     }
@@ -73,46 +73,47 @@ pub async fn run(options: &Options) -> anyhow::Result<u8> {
 
 /// Everything that runs; dropped in this order, the host first.
 struct Demo {
-    host: Part,
+    host: ChildProcess,
     _browser: Launched,
-    server: Part,
+    server: ChildProcess,
     _site: Site,
-    _guardian: Guardian,
+    _cleanup: CleanupProcess,
 }
 
 impl Demo {
-    async fn start(options: &Options) -> anyhow::Result<Self> {
-        let mut guardian = Guardian::start()?;
+    async fn start(options: &DemoOptions) -> anyhow::Result<Self> {
+        let mut cleanup = CleanupProcess::start()?;
         let site = Site::start(SiteConfig::default(), options.site)
             .await
             .context("cannot start the sign-in site")?;
-        options.say("sign-in site", site.origin());
+        options.print_place("sign-in site", site.origin());
 
-        let door = match options.lan {
-            true => Some(Door::open().await?),
-            false => None,
-        };
-        let (server, ready) = start_server(&mut guardian, door.as_ref()).await?;
-        let inside = format!("http://{}", ready.listen);
-        options.say("server", &inside);
-        if let Some(door) = door {
-            options.say("for phones", &ready.url);
-            door.serve(ready.listen);
+        let lan = if options.lan {
+            Some(LanProxy::open().await?)
         } else {
-            options.say("for phones", "run with --lan");
+            None
+        };
+        let (server, ready) = start_server(&mut cleanup, lan.as_ref()).await?;
+        let inside = format!("http://{}", ready.listen);
+        options.print_place("server", &inside);
+        if let Some(lan) = lan {
+            options.print_place("for phones", &ready.url);
+            lan.serve(ready.listen);
+        } else {
+            options.print_place("for phones", "run with --lan");
         }
 
         let launch = Launch::builder().url(site.origin());
         let browser = launch.arg("--window-size=1280,800").start().await;
         let browser = browser.context("no browser (script/bootstrap installs one)")?;
-        guardian.take_browser(&browser)?;
-        options.say("browser", &browser.http_url());
+        cleanup.add_browser(&browser)?;
+        options.print_place("browser", &browser.http_url());
 
-        let mut command = child::beside("authloop-host")?;
+        let mut command = process::sibling_command("authloop-host")?;
         command.args(["handoff", "--cdp", &browser.http_url()]);
         command.args(["--server", &inside, "--public-origin", &ready.url]);
         command.args(["--requester", "Invoice agent (demo)"]);
-        command.args(["--reason", REASON, "--expect-origin", site.origin()]);
+        command.args(["--reason", HANDOFF_REASON, "--expect-origin", site.origin()]);
         command.args(["--ttl", &options.ttl.to_string()]);
         if let Some(file) = &options.storage_state {
             command.arg("--storage-state").arg(file);
@@ -120,22 +121,23 @@ impl Demo {
         if options.json {
             command.arg("--json");
         }
-        let host = Part::start("authloop-host", command, &mut guardian)?;
+        let host = ChildProcess::start("authloop-host", command, &mut cleanup)?;
         Ok(Self {
             host,
             _browser: browser,
             server,
             _site: site,
-            _guardian: guardian,
+            _cleanup: cleanup,
         })
     }
 }
 
-const REASON: &str = "Sign in to Northwind Bank, so that the agent can fetch this month’s invoice.";
+const HANDOFF_REASON: &str =
+    "Sign in to Northwind Bank, so that the agent can fetch this month’s invoice.";
 
-/// What the server prints when it is ready.
+/// The line that the server prints when it is ready.
 #[derive(Deserialize)]
-struct Ready {
+struct ListeningEvent {
     /// The origin that the world sees.
     url: String,
     /// The socket.
@@ -143,21 +145,22 @@ struct Ready {
 }
 
 async fn start_server(
-    guardian: &mut Guardian,
-    door: Option<&Door>,
-) -> anyhow::Result<(Part, Ready)> {
-    let mut command = child::beside("authloop")?;
+    cleanup: &mut CleanupProcess,
+    lan: Option<&LanProxy>,
+) -> anyhow::Result<(ChildProcess, ListeningEvent)> {
+    let mut command = process::sibling_command("authloop")?;
     command.args(["serve", "--json", "--log", "warn"]);
     command.args(["--listen", "127.0.0.1:0", "--relay-listen", "0.0.0.0:0"]);
-    if let Some(door) = door {
-        command.args(["--public-origin", door.origin()]);
-        command.args(["--relay-advertise", &door.ip().to_string()]);
+    if let Some(lan) = lan {
+        command.args(["--public-origin", lan.origin()]);
+        command.args(["--relay-advertise", &lan.ip().to_string()]);
     }
     // Ctrl-C must not end it before the host has said good-bye.
     command.process_group(0);
     let (server, line) =
-        Part::start_piped("authloop serve", command, guardian, START_TIMEOUT).await?;
+        ChildProcess::start_and_read_line("authloop serve", command, cleanup, SERVER_START_TIMEOUT)
+            .await?;
     let ready = serde_json::from_str(&line);
-    let ready = ready.with_context(|| format!("the server said what nobody knows: {line}"))?;
+    let ready = ready.with_context(|| format!("cannot read what the server printed: {line}"))?;
     Ok((server, ready))
 }

@@ -5,14 +5,14 @@
 //! moves to under the user's hands.
 
 mod extras;
-mod hands;
+mod interaction;
 mod native;
 mod pages;
-mod record;
+mod report;
+mod state;
+mod submissions;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Query, State};
@@ -23,40 +23,16 @@ use axum::{Form, Json, Router};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
-pub use record::{Record, Records};
+use state::SharedState;
 
-/// The cookie that makes a browser signed in.
-pub const SESSION_COOKIE: &str = "demo_session";
-
-/// Who may sign in.
-#[derive(Clone, Debug)]
-pub struct SiteConfig {
-    /// The user's name.
-    pub user: String,
-    /// Its password.
-    pub password: String,
-    /// The one-time code, six digits.
-    pub code: String,
-    /// Whether the pages tell what to type.
-    pub hints: bool,
-}
-
-impl Default for SiteConfig {
-    fn default() -> Self {
-        Self {
-            user: "ada@example.com".to_owned(),
-            password: "orchid-lamp-42".to_owned(),
-            code: "271828".to_owned(),
-            hints: true,
-        }
-    }
-}
+pub use state::{SESSION_COOKIE, SiteConfig};
+pub use submissions::{Submission, SubmissionLog};
 
 /// A running site; it ends with the process.
 pub struct Site {
     origin: String,
     other_origin: String,
-    shared: Shared,
+    shared: SharedState,
 }
 
 impl Site {
@@ -70,14 +46,7 @@ impl Site {
         let origin = format!("http://{}", main.local_addr()?);
         // Another host name, not another port alone: cookies do not tell ports apart.
         let other_origin = format!("http://localhost:{}", other.local_addr()?.port());
-        let shared = Shared(Arc::new(Inner {
-            config,
-            origin: origin.clone(),
-            other_origin: other_origin.clone(),
-            records: Records::default(),
-            attempts: Mutex::default(),
-            sessions: Mutex::default(),
-        }));
+        let shared = SharedState::new(config, origin.clone(), other_origin.clone());
         tokio::spawn(serve(main, router(shared.clone())));
         tokio::spawn(serve(other, extras::other_router(shared.clone())));
         Ok(Self {
@@ -101,8 +70,8 @@ impl Site {
 
     /// What the site was sent so far.
     #[must_use]
-    pub fn records(&self) -> &Records {
-        &self.shared.0.records
+    pub fn submissions(&self) -> &SubmissionLog {
+        &self.shared.0.submissions
     }
 }
 
@@ -111,35 +80,7 @@ async fn serve(listener: TcpListener, router: Router) {
     let _endless = axum::serve(listener, router).await;
 }
 
-#[derive(Clone)]
-struct Shared(Arc<Inner>);
-
-struct Inner {
-    config: SiteConfig,
-    origin: String,
-    other_origin: String,
-    records: Records,
-    /// Sign-ins with a good password that owe their code.
-    attempts: Mutex<Vec<String>>,
-    sessions: Mutex<HashMap<String, String>>,
-}
-
-impl Shared {
-    fn hints(&self, text: &str) -> String {
-        if self.0.config.hints {
-            pages::hint(text)
-        } else {
-            String::new()
-        }
-    }
-
-    fn signed_in(&self, headers: &HeaderMap) -> Option<String> {
-        let token = cookie(headers, SESSION_COOKIE)?;
-        lock(&self.0.sessions).get(&token).cloned()
-    }
-}
-
-fn router(shared: Shared) -> Router {
+fn router(shared: SharedState) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/signin", get(password_page).post(password))
@@ -149,46 +90,38 @@ fn router(shared: Shared) -> Router {
         .route("/style.css", get(pages::style))
         .route("/records", get(records))
         .merge(extras::router())
-        .merge(hands::router())
+        .merge(interaction::router())
         .with_state(shared)
 }
 
 /// How long a client may wait for more records, below the usual time-out of HTTP clients.
-const RECORDS_WAIT: Duration = Duration::from_secs(20);
+const RECORDS_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Deserialize)]
-struct Wanted {
+struct RecordsQuery {
     #[serde(default)]
     count: usize,
 }
 
-/// Answers once there are `count` records, or what there is after a while.
-async fn records(State(shared): State<Shared>, Query(wanted): Query<Wanted>) -> Json<Vec<Record>> {
-    let records = &shared.0.records;
-    let reached = tokio::time::timeout(RECORDS_WAIT, records.reach(wanted.count)).await;
-    Json(reached.unwrap_or_else(|_| records.all()))
+/// Answers as soon as there are `count` records, or with those there are after [`RECORDS_TIMEOUT`].
+async fn records(
+    State(shared): State<SharedState>,
+    Query(query): Query<RecordsQuery>,
+) -> Json<Vec<Submission>> {
+    let submissions = &shared.0.submissions;
+    let reached = tokio::time::timeout(RECORDS_TIMEOUT, submissions.reach(query.count)).await;
+    Json(reached.unwrap_or_else(|_| submissions.all()))
 }
 
-async fn home(State(shared): State<Shared>, headers: HeaderMap) -> Redirect {
+async fn home(State(shared): State<SharedState>, headers: HeaderMap) -> Redirect {
     Redirect::to(match shared.signed_in(&headers) {
         Some(_) => "/account",
         None => "/signin",
     })
 }
 
-async fn password_page(State(shared): State<Shared>) -> Html<String> {
+async fn password_page(State(shared): State<SharedState>) -> Html<String> {
     pages::password(&shared.password_hint(), "", None)
-}
-
-impl Shared {
-    fn password_hint(&self) -> String {
-        let SiteConfig { user, password, .. } = &self.0.config;
-        self.hints(&format!("Demo: sign in as {user} with {password}"))
-    }
-
-    fn code_hint(&self) -> String {
-        self.hints(&format!("Demo: the code is {}", self.0.config.code))
-    }
 }
 
 #[derive(Deserialize)]
@@ -197,10 +130,10 @@ struct PasswordForm {
     password: String,
 }
 
-async fn password(State(shared): State<Shared>, Form(form): Form<PasswordForm>) -> Response {
+async fn password(State(shared): State<SharedState>, Form(form): Form<PasswordForm>) -> Response {
     let config = &shared.0.config;
     let ok = form.user == config.user && form.password == config.password;
-    shared.0.records.push(
+    shared.0.submissions.push(
         "password",
         ok,
         &[("user", &form.user), ("password", &form.password)],
@@ -216,17 +149,20 @@ async fn password(State(shared): State<Shared>, Form(form): Form<PasswordForm>) 
     let Some(attempt) = random_token() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    lock(&shared.0.attempts).push(attempt.clone());
+    shared.0.attempts.lock().push(attempt.clone());
     Redirect::to(&format!("/code?attempt={attempt}")).into_response()
 }
 
 #[derive(Deserialize)]
-struct Attempt {
+struct AttemptQuery {
     #[serde(default)]
     attempt: String,
 }
 
-async fn code_page(State(shared): State<Shared>, Query(query): Query<Attempt>) -> Html<String> {
+async fn code_page(
+    State(shared): State<SharedState>,
+    Query(query): Query<AttemptQuery>,
+) -> Html<String> {
     pages::code(&shared.code_hint(), &query.attempt, None)
 }
 
@@ -236,10 +172,13 @@ struct CodeForm {
     code: String,
 }
 
-async fn code(State(shared): State<Shared>, Form(form): Form<CodeForm>) -> Response {
-    let known = lock(&shared.0.attempts).contains(&form.attempt);
+async fn code(State(shared): State<SharedState>, Form(form): Form<CodeForm>) -> Response {
+    let known = shared.0.attempts.lock().contains(&form.attempt);
     let ok = known && form.code == shared.0.config.code;
-    shared.0.records.push("code", ok, &[("code", &form.code)]);
+    shared
+        .0
+        .submissions
+        .push("code", ok, &[("code", &form.code)]);
     if !ok {
         let page = pages::code(
             &shared.code_hint(),
@@ -252,12 +191,20 @@ async fn code(State(shared): State<Shared>, Form(form): Form<CodeForm>) -> Respo
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let cookie = format!("{SESSION_COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax");
-    lock(&shared.0.attempts).retain(|attempt| *attempt != form.attempt);
-    lock(&shared.0.sessions).insert(session, shared.0.config.user.clone());
+    shared
+        .0
+        .attempts
+        .lock()
+        .retain(|attempt| *attempt != form.attempt);
+    shared
+        .0
+        .sessions
+        .lock()
+        .insert(session, shared.0.config.user.clone());
     ([(header::SET_COOKIE, cookie)], Redirect::to("/account")).into_response()
 }
 
-async fn account(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+async fn account(State(shared): State<SharedState>, headers: HeaderMap) -> Response {
     match shared.signed_in(&headers) {
         Some(user) => pages::account(&user).into_response(),
         None => Redirect::to("/signin").into_response(),
@@ -267,19 +214,6 @@ async fn account(State(shared): State<Shared>, headers: HeaderMap) -> Response {
 async fn sign_out() -> Response {
     let gone = format!("{SESSION_COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
     ([(header::SET_COOKIE, gone)], Redirect::to("/signin")).into_response()
-}
-
-/// A panic elsewhere leaves the data whole: every change is one call.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let all = headers.get(header::COOKIE)?.to_str().ok()?;
-    all.split("; ").find_map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        (key == name).then(|| value.to_owned())
-    })
 }
 
 fn random_token() -> Option<String> {

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
-use authloop_demo::demo::{Options, run};
+use authloop_demo::demo::{DemoOptions, run};
 use clap::Parser;
 
 /// Starts a browser that stands before a sign-in page, and hands it to you by a link.
@@ -30,7 +30,7 @@ struct Flags {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let flags = Flags::parse();
-    let options = Options {
+    let options = DemoOptions {
         json: flags.json,
         lan: flags.lan,
         ttl: flags.ttl,

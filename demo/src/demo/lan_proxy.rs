@@ -1,4 +1,4 @@
-//! A TLS door for phones: browsers allow WebCrypto on https pages only, loopback excepted.
+//! A TLS proxy for phones: browsers allow WebCrypto on https pages only, loopback excepted.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-/// A listener with a certificate of its own that passes what it hears to the server on loopback.
-pub(super) struct Door {
+/// Accepts TLS with a certificate of its own and forwards to the server on loopback.
+pub(super) struct LanProxy {
     listener: TcpListener,
     acceptor: TlsAcceptor,
     ip: IpAddr,
     origin: String,
 }
 
-impl Door {
+impl LanProxy {
     pub(super) async fn open() -> anyhow::Result<Self> {
         let ip = own_address().context("this machine has no network; run without --lan")?;
         let listener = TcpListener::bind(SocketAddr::new(ip, 0)).await;
@@ -42,7 +42,7 @@ impl Door {
         self.ip
     }
 
-    /// What the link begins with.
+    /// The origin that the link begins with.
     pub(super) fn origin(&self) -> &str {
         &self.origin
     }

@@ -10,9 +10,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// Reads what to kill and what to remove; at the end of its input, which is the demo's own end
-/// even by SIGKILL, does both.
-const GUARDIAN: &str = r#"
+/// Reads what to kill and what to remove, and does both at the end of its input, which is the
+/// demo's own end, even by SIGKILL.
+const CLEANUP_SCRIPT: &str = r#"
 trap '' INT HUP TERM
 pids= profile=
 while read -r verb what; do
@@ -22,14 +22,14 @@ done
 [ -z "$profile" ] || rm -rf -- "$profile"
 "#;
 
-/// A small process that survives the demo long enough to take the others down.
-pub(super) struct Guardian(std::process::Child);
+/// A small process that outlives the demo just long enough to end the others.
+pub(super) struct CleanupProcess(std::process::Child);
 
-impl Guardian {
+impl CleanupProcess {
     pub(super) fn start() -> anyhow::Result<Self> {
         use std::os::unix::process::CommandExt as _;
         let child = std::process::Command::new("sh")
-            .args(["-c", GUARDIAN])
+            .args(["-c", CLEANUP_SCRIPT])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -38,64 +38,68 @@ impl Guardian {
         Ok(Self(child.context("cannot start sh")?))
     }
 
-    /// The browser, and the profile that it would leave behind.
-    pub(super) fn take_browser(&mut self, browser: &Launched) -> anyhow::Result<()> {
+    /// Registers the browser, and the profile that it would leave behind.
+    pub(super) fn add_browser(&mut self, browser: &Launched) -> anyhow::Result<()> {
         if let Some(pid) = browser.pid() {
-            self.tell("kill", &pid.to_string())?;
+            self.send("kill", &pid.to_string())?;
         }
         if let Some(profile) = browser.profile() {
-            self.tell("remove", &profile.display().to_string())?;
+            self.send("remove", &profile.display().to_string())?;
         }
         Ok(())
     }
 
-    fn tell(&mut self, verb: &str, what: &str) -> anyhow::Result<()> {
-        let input = self.0.stdin.as_mut().context("the guardian is deaf")?;
-        writeln!(input, "{verb} {what}").context("the guardian is gone")
+    fn send(&mut self, verb: &str, what: &str) -> anyhow::Result<()> {
+        let input = self
+            .0
+            .stdin
+            .as_mut()
+            .context("the cleanup process has no standard input")?;
+        writeln!(input, "{verb} {what}").context("the cleanup process is gone")
     }
 }
 
-impl Drop for Guardian {
-    /// By now its wards are gone; it only has to go too.
+impl Drop for CleanupProcess {
+    /// By now the others are gone; it only has to go too.
     fn drop(&mut self) {
         drop(self.0.stdin.take());
-        let _its_code_is_of_no_use = self.0.wait();
+        let _exit_code = self.0.wait();
     }
 }
 
 /// One part of authloop; dropping it kills it.
-pub(super) struct Part {
+pub(super) struct ChildProcess {
     name: &'static str,
     child: Child,
 }
 
-impl Part {
+impl ChildProcess {
     /// Starts it on the demo's own stdout.
     pub(super) fn start(
         name: &'static str,
         mut command: Command,
-        guardian: &mut Guardian,
+        cleanup: &mut CleanupProcess,
     ) -> anyhow::Result<Self> {
         let child = command.stdin(Stdio::null()).kill_on_drop(true).spawn();
         let child = child.with_context(|| format!("cannot start {name}"))?;
         if let Some(pid) = child.id() {
-            guardian.tell("kill", &pid.to_string())?;
+            cleanup.send("kill", &pid.to_string())?;
         }
         Ok(Self { name, child })
     }
 
     /// Starts it on a pipe and waits for its first line; the rest is read and forgotten.
-    pub(super) async fn start_piped(
+    pub(super) async fn start_and_read_line(
         name: &'static str,
         mut command: Command,
-        guardian: &mut Guardian,
-        patience: Duration,
+        cleanup: &mut CleanupProcess,
+        timeout: Duration,
     ) -> anyhow::Result<(Self, String)> {
         command.stdout(Stdio::piped());
-        let mut part = Self::start(name, command, guardian)?;
+        let mut part = Self::start(name, command, cleanup)?;
         let stdout = part.child.stdout.take().context("no pipe")?;
         let mut lines = BufReader::new(stdout).lines();
-        let first = tokio::time::timeout(patience, lines.next_line()).await;
+        let first = tokio::time::timeout(timeout, lines.next_line()).await;
         let first = first.with_context(|| format!("{name} did not start in time"))?;
         let Some(first) = first? else {
             bail!("{name} ended at once, with code {}", part.wait().await?);
@@ -121,8 +125,8 @@ impl Part {
     }
 }
 
-/// A command for the binary that was built together with this one.
-pub(super) fn beside(name: &str) -> anyhow::Result<Command> {
+/// Returns a command for a binary that was built together with this one.
+pub(super) fn sibling_command(name: &str) -> anyhow::Result<Command> {
     let own = std::env::current_exe().context("where is this program?")?;
     let path = own.with_file_name(name);
     if !path.is_file() {

@@ -7,37 +7,32 @@ use axum::routing::{get, post};
 use axum::{Form, Router};
 use serde::Deserialize;
 
-use super::{Shared, native, pages};
+use super::report::{self, REPORT_SCRIPT};
+use super::state::SharedState;
+use super::{native, pages};
 
-/// Everything that reports through script does so in the order in which it happened.
-pub(super) const REPORT: &str = r#"<script>
-let last = Promise.resolve();
-const report = (event, value) => { last = last.then(() => fetch("/extra/report", { method: "POST",
-  headers: { "content-type": "application/json" }, body: JSON.stringify({ event, value: String(value) }) })); };
-</script>"#;
-
-/// Beside the sign-in pages.
-pub(super) fn router() -> Router<Shared> {
+/// Routes beside the sign-in pages.
+pub(super) fn router() -> Router<SharedState> {
     Router::new()
-        .route("/extra/report", post(native::report))
+        .route("/extra/report", post(report::report))
         .route("/extra/keys", get(keys))
         .route("/extra/ime", get(ime))
         .route("/extra/select", get(select))
         .route("/extra/dialogs", get(dialogs))
         .route("/extra/popup", get(popup))
-        .route("/extra/form", get(form).post(form_sent))
-        .route("/extra/move", get(move_away))
+        .route("/extra/form", get(form).post(receive_form))
+        .route("/extra/move", get(redirect_to_other))
         .merge(native::router())
 }
 
-/// The other origin: an identity provider, and a form that looks like the first site's.
-pub(super) fn other_router(shared: Shared) -> Router {
+/// Routes of the other origin: an identity provider, and a form that looks like the first site's.
+pub(super) fn other_router(shared: SharedState) -> Router {
     Router::new()
         .route("/style.css", get(pages::style))
-        .route("/oauth", get(consent).post(consented))
+        .route("/oauth", get(consent).post(receive_consent))
         .route("/extra/bare", get(bare))
-        .route("/extra/form", get(form).post(form_sent))
-        .route("/extra/report", post(native::report))
+        .route("/extra/form", get(form).post(receive_form))
+        .route("/extra/report", post(report::report))
         .merge(native::router())
         .with_state(shared)
 }
@@ -47,7 +42,7 @@ async fn keys() -> Html<String> {
     pages::frame(
         "Keys",
         &format!(
-            r#"{REPORT}<h1>Keys</h1><p><output id="count">0</output> keys down</p>
+            r#"{REPORT_SCRIPT}<h1>Keys</h1><p><output id="count">0</output> keys down</p>
 <label for="text">Text</label><input id="text" autofocus autocomplete="off">
 <script>
 let count = 0;
@@ -63,7 +58,7 @@ async fn ime() -> Html<String> {
     pages::frame(
         "Write",
         &format!(
-            r#"{REPORT}<h1>Write</h1><label for="text">Message</label><textarea id="text" rows="5" autofocus></textarea>
+            r#"{REPORT_SCRIPT}<h1>Write</h1><label for="text">Message</label><textarea id="text" rows="5" autofocus></textarea>
 <script>
 const text = document.getElementById("text");
 for (const name of ["compositionstart", "compositionupdate", "compositionend"]) text.addEventListener(name, (e) => report(name, e.data));
@@ -77,7 +72,7 @@ async fn select() -> Html<String> {
     pages::frame(
         "Choose",
         &format!(
-            r#"{REPORT}<h1>Choose</h1><label for="account">Account</label>
+            r#"{REPORT_SCRIPT}<h1>Choose</h1><label for="account">Account</label>
 <select id="account"><option value="">Choose one</option><option value="current">Current account</option><option value="savings">Savings</option></select>
 <label for="day">Date of birth</label><input id="day" type="date">
 <script>
@@ -91,7 +86,7 @@ async fn dialogs() -> Html<String> {
     pages::frame(
         "Dialogs",
         &format!(
-            r#"{REPORT}<h1>Dialogs</h1>
+            r#"{REPORT_SCRIPT}<h1>Dialogs</h1>
 <button id="alert" onclick="report('alert', alert('Your session is about to end.'))">Alert</button>
 <button id="confirm" onclick="report('confirm', confirm('Trust this browser?'))">Confirm</button>
 <button id="prompt" onclick="report('prompt', prompt('Name this browser', 'Agent'))">Prompt</button>"#
@@ -99,12 +94,12 @@ async fn dialogs() -> Html<String> {
     )
 }
 
-async fn popup(State(shared): State<Shared>) -> Html<String> {
+async fn popup(State(shared): State<SharedState>) -> Html<String> {
     let other = &shared.0.other_origin;
     pages::frame(
         "Sign in",
         &format!(
-            r#"{REPORT}<h1>Sign in</h1><button id="oauth">Continue with Contoso ID</button><p id="result"></p>
+            r#"{REPORT_SCRIPT}<h1>Sign in</h1><button id="oauth">Continue with Contoso ID</button><p id="result"></p>
 <script>
 document.getElementById("oauth").onclick = () => open("{other}/oauth", "oauth", "popup,width=420,height=560");
 addEventListener("message", (e) => {{
@@ -128,12 +123,18 @@ async fn consent() -> Html<String> {
 }
 
 #[derive(Deserialize)]
-struct Pin {
+struct PinForm {
     pin: String,
 }
 
-async fn consented(State(shared): State<Shared>, Form(form): Form<Pin>) -> Html<String> {
-    shared.0.records.push("pin", true, &[("pin", &form.pin)]);
+async fn receive_consent(
+    State(shared): State<SharedState>,
+    Form(form): Form<PinForm>,
+) -> Html<String> {
+    shared
+        .0
+        .submissions
+        .push("pin", true, &[("pin", &form.pin)]);
     let origin = &shared.0.origin;
     pages::frame(
         "Contoso ID",
@@ -162,24 +163,24 @@ input { position: absolute; left: 10px; top: 40px; width: 200px; height: 40px; b
 }
 
 #[derive(Deserialize)]
-struct Typed {
+struct SecretForm {
     password: String,
 }
 
-async fn form_sent(
-    State(shared): State<Shared>,
+async fn receive_form(
+    State(shared): State<SharedState>,
     headers: axum::http::HeaderMap,
-    Form(form): Form<Typed>,
+    Form(form): Form<SecretForm>,
 ) -> impl IntoResponse {
     let host = headers.get("host").and_then(|host| host.to_str().ok());
     let fields = [
         ("host", host.unwrap_or_default()),
         ("password", form.password.as_str()),
     ];
-    shared.0.records.push("form", true, &fields);
+    shared.0.submissions.push("form", true, &fields);
     pages::frame("Thank you", r#"<h1 id="sent">Thank you</h1>"#)
 }
 
-async fn move_away(State(shared): State<Shared>) -> Redirect {
+async fn redirect_to_other(State(shared): State<SharedState>) -> Redirect {
     Redirect::to(&format!("{}/extra/form", shared.0.other_origin))
 }

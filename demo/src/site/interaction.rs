@@ -1,27 +1,28 @@
-//! Pages for hands: what fingers, a mouse and a soft keyboard do, reported as the page sees it.
+//! Pages that report what fingers, a mouse and a soft keyboard do, as the page sees it.
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::Html;
 use axum::routing::get;
 
-use super::extras::REPORT;
-use super::{Shared, pages};
+use super::pages;
+use super::report::REPORT_SCRIPT;
+use super::state::SharedState;
 
-/// Beside the sign-in pages.
-pub(super) fn router() -> Router<Shared> {
+/// Routes beside the sign-in pages.
+pub(super) fn router() -> Router<SharedState> {
     Router::new()
-        .route("/extra/hands", get(hands))
+        .route("/extra/hands", get(touch_targets))
         .route("/extra/fields", get(fields))
 }
 
 /// Things to touch, at places that a test knows: left, top, width and height in CSS pixels.
-async fn hands(State(shared): State<Shared>) -> Html<String> {
+async fn touch_targets(State(shared): State<SharedState>) -> Html<String> {
     let other = &shared.0.other_origin;
     pages::frame(
         "Hands",
         &format!(
-            r#"{REPORT}<style>
+            r#"{REPORT_SCRIPT}<style>
 body {{ height: 9000px; margin: 0; }} header, footer {{ visibility: hidden; }}
 main > * {{ position: absolute; margin: 0; box-sizing: border-box; }}
 #tap {{ left: 20px; top: 60px; width: 120px; height: 48px; }}
@@ -68,7 +69,7 @@ async fn fields() -> Html<String> {
     pages::frame(
         "Fields",
         &format!(
-            r##"{REPORT}<style>.box {{ width: 2.4em; display: inline-block; }} #rich {{ border: 1px solid #999; min-height: 2em; }}</style>
+            r##"{REPORT_SCRIPT}<style>.box {{ width: 2.4em; display: inline-block; }} #rich {{ border: 1px solid #999; min-height: 2em; }}</style>
 <h1>Fields</h1>
 <label for="text">Message</label><input id="text" enterkeyhint="next">
 <label for="secret">Password</label><input id="secret" type="password" autocomplete="current-password">

@@ -1,51 +1,51 @@
 //! Pages for what the browser draws outside their pixels: lists, calendars, HTTP authentication, file
 //! choosers, permissions, passkeys, windows.
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 
-use super::extras::REPORT;
-use super::{Shared, pages};
+use super::pages;
+use super::report::REPORT_SCRIPT;
+use super::state::SharedState;
 
 /// Who may enter by HTTP authentication.
-const STAFF: (&str, &str) = ("staff", "brass-kettle-7");
+const STAFF_CREDENTIALS: (&str, &str) = ("staff", "brass-kettle-7");
 /// The largest file that the pages post, with its name around it.
-const MAX_POST: usize = 40 * 1024 * 1024;
+const MAX_POST_BYTES: usize = 40 * 1024 * 1024;
 
-/// At both origins, so that frames may be of the other one.
-pub(super) fn router() -> Router<Shared> {
-    let sent = post(file_sent).layer(DefaultBodyLimit::max(MAX_POST));
+/// Routes at both origins, so that a page can frame one of the other.
+pub(super) fn router() -> Router<SharedState> {
+    let receive = post(receive_file).layer(DefaultBodyLimit::max(MAX_POST_BYTES));
     Router::new()
         .route("/native/controls", get(controls))
         .route("/native/frame", get(frame))
         .route("/native/staff", get(staff))
         .route("/native/staff/data", get(staff_data))
-        .route("/native/asks", get(asks))
+        .route("/native/asks", get(permission_requests))
         .route("/native/files", get(files))
-        .route("/native/file", sent)
+        .route("/native/file", receive)
         .route("/native/window", get(window))
 }
 
-const LIST: &str = r#"<select id="country"><option value="" disabled selected>Country</option>
+const COUNTRY_LIST: &str = r#"<select id="country"><option value="" disabled selected>Country</option>
 <optgroup label="Nordic"><option value="ax">Åland</option><option value="dk">Denmark</option></optgroup>
 <optgroup label="Closed" disabled><option value="zz">Nowhere</option></optgroup></select>"#;
 
 /// Every kind of control, in a shadow tree and in frames of either origin as well.
-async fn controls(State(shared): State<Shared>) -> Html<String> {
+async fn controls(State(shared): State<SharedState>) -> Html<String> {
     let other = &shared.0.other_origin;
     pages::frame(
         "Controls",
         &format!(
-            r#"{REPORT}<style>main {{ width: 100%; margin: 0; padding: 8px; display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 8px; }}
+            r#"{REPORT_SCRIPT}<style>main {{ width: 100%; margin: 0; padding: 8px; display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 8px; }}
 header, footer {{ display: none; }} input, select {{ padding: 6px; height: 44px; }} #multi {{ height: 88px; }} iframe {{ width: 100%; height: 60px; border: 0; }} button {{ margin: 0; }}</style>
-{LIST}<input id="day" type="date" min="1900-01-01" value="2001-02-03"><input id="time" type="time"><input id="stamp" type="datetime-local">
+{COUNTRY_LIST}<input id="day" type="date" min="1900-01-01" value="2001-02-03"><input id="time" type="time"><input id="stamp" type="datetime-local">
 <input id="month" type="month"><input id="week" type="week"><input id="colour" type="color"><button id="show">Calendar</button>
 <input id="city" list="cities" placeholder="City"><datalist id="cities"><option>Aarhus</option><option>Aalborg</option><option>Odense</option></datalist>
 <div id="host"></div>
@@ -71,17 +71,17 @@ Object.defineProperty(document.getElementById("custom"), "value", {{ get() {{ re
 
 async fn frame() -> Html<String> {
     Html(format!(
-        r#"<!doctype html>{REPORT}<body style="margin:0">{LIST}<script>
+        r#"<!doctype html>{REPORT_SCRIPT}<body style="margin:0">{COUNTRY_LIST}<script>
 const list = document.getElementById("country"); list.style.cssText = "width:100%;height:44px";
 list.onchange = () => report(`change framed ${{location.hostname}}`, list.value);
 </script>"#
     ))
 }
 
-fn may_enter(headers: &HeaderMap) -> bool {
+fn is_authorized(headers: &HeaderMap) -> bool {
     let given = headers.get(header::AUTHORIZATION);
     let given = given.and_then(|value| value.to_str().ok());
-    let (user, password) = STAFF;
+    let (user, password) = STAFF_CREDENTIALS;
     let wanted = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
     given == Some(wanted.as_str())
 }
@@ -95,18 +95,18 @@ fn challenge() -> Response {
     (StatusCode::UNAUTHORIZED, answer).into_response()
 }
 
-async fn staff(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    let ok = may_enter(&headers);
+async fn staff(State(shared): State<SharedState>, headers: HeaderMap) -> Response {
+    let ok = is_authorized(&headers);
     let given = headers.contains_key(header::AUTHORIZATION);
     shared
         .0
-        .records
+        .submissions
         .push("staff", ok, &[("given", &given.to_string())]);
     if !ok {
         return challenge();
     }
     let page = format!(
-        r#"{REPORT}<h1 id="staff">Staff only</h1><script>
+        r#"{REPORT_SCRIPT}<h1 id="staff">Staff only</h1><script>
 Promise.all([1, 2, 3].map(() => fetch("/native/staff/data").then((r) => r.status))).then((all) => report("data", all));
 </script>"#
     );
@@ -114,7 +114,7 @@ Promise.all([1, 2, 3].map(() => fetch("/native/staff/data").then((r) => r.status
 }
 
 async fn staff_data(headers: HeaderMap) -> Response {
-    if may_enter(&headers) {
+    if is_authorized(&headers) {
         "data".into_response()
     } else {
         challenge()
@@ -122,11 +122,11 @@ async fn staff_data(headers: HeaderMap) -> Response {
 }
 
 /// What a headless browser would ask for in a window that nobody sees.
-async fn asks() -> Html<String> {
+async fn permission_requests() -> Html<String> {
     pages::frame(
         "Asks",
         &format!(
-            r#"{REPORT}<style>button {{ margin-top: 8px; }}</style><h1>Asks</h1>
+            r#"{REPORT_SCRIPT}<style>button {{ margin-top: 8px; }}</style><h1>Asks</h1>
 <button id="passkey">Sign in with a passkey</button><button id="create">Make a passkey</button>
 <button id="where">Where am I</button><button id="camera">Camera</button><button id="notify">Notify me</button>
 <script>
@@ -148,7 +148,7 @@ async fn files() -> Html<String> {
     pages::frame(
         "Identity",
         &format!(
-            r#"{REPORT}<h1>Show who you are</h1><label for="card">Both sides of your card</label>
+            r#"{REPORT_SCRIPT}<h1>Show who you are</h1><label for="card">Both sides of your card</label>
 <input id="card" type="file" multiple accept="image/*,.pdf"><script>
 const card = document.getElementById("card");
 card.oncancel = () => report("cancel", card.files.length);
@@ -164,7 +164,11 @@ card.onchange = async () => {{
     )
 }
 
-async fn file_sent(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn receive_file(
+    State(shared): State<SharedState>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
     let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let size = body.len().to_string();
     let fields = [
@@ -173,31 +177,18 @@ async fn file_sent(State(shared): State<Shared>, headers: HeaderMap, body: Bytes
         ("sha256", field("x-sha256").unwrap_or_default()),
         ("size", &size),
     ];
-    shared.0.records.push("file", true, &fields);
+    shared.0.submissions.push("file", true, &fields);
     StatusCode::NO_CONTENT
 }
 
 /// A page that opens a window, which stays open.
-async fn window(State(shared): State<Shared>) -> Html<String> {
+async fn window(State(shared): State<SharedState>) -> Html<String> {
     let other = &shared.0.other_origin;
     pages::frame(
         "Terms",
         &format!(
-            r#"{REPORT}<h1>Terms</h1><button id="open" onclick="window.open('{other}/oauth', '_blank')">Read the terms</button>
+            r#"{REPORT_SCRIPT}<h1>Terms</h1><button id="open" onclick="window.open('{other}/oauth', '_blank')">Read the terms</button>
 <button id="here" onclick="report('here', document.visibilityState)">I am here</button>"#
         ),
     )
-}
-
-#[derive(Deserialize)]
-pub(super) struct Report {
-    event: String,
-    value: String,
-}
-
-/// Records what a page's script says.
-pub(super) async fn report(State(shared): State<Shared>, Json(report): Json<Report>) -> StatusCode {
-    let fields = [("value", report.value.as_str())];
-    shared.0.records.push(&report.event, true, &fields);
-    StatusCode::NO_CONTENT
 }

@@ -3,11 +3,11 @@
 use axum::http::header;
 use axum::response::{Html, IntoResponse};
 
-const STYLE: &str = include_str!("style.css");
+const STYLE_SHEET: &str = include_str!("style.css");
 
 /// The style sheet that every page shares.
 pub(super) async fn style() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/css")], STYLE)
+    ([(header::CONTENT_TYPE, "text/css")], STYLE_SHEET)
 }
 
 /// One page around its body, which must be escaped already.

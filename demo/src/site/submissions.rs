@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 /// One form or event that reached the site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Record {
+pub struct Submission {
     /// Which form or event.
     pub step: String,
     /// Whether the site was satisfied.
@@ -15,22 +15,25 @@ pub struct Record {
     pub fields: BTreeMap<String, String>,
 }
 
-/// Every [`Record`], oldest first.
+/// Every [`Submission`], oldest first.
 #[derive(Debug, Default)]
-pub struct Records(watch::Sender<Vec<Record>>);
+pub struct SubmissionLog(watch::Sender<Vec<Submission>>);
 
-impl Records {
+impl SubmissionLog {
     /// A copy of them.
     #[must_use]
-    pub fn all(&self) -> Vec<Record> {
+    pub fn all(&self) -> Vec<Submission> {
         self.0.borrow().clone()
     }
 
     /// Waits until there are `count`.
-    pub async fn reach(&self, count: usize) -> Vec<Record> {
+    pub async fn reach(&self, count: usize) -> Vec<Submission> {
         let mut seen = self.0.subscribe();
-        match seen.wait_for(|records| records.len() >= count).await {
-            Ok(records) => records.clone(),
+        match seen
+            .wait_for(|submissions| submissions.len() >= count)
+            .await
+        {
+            Ok(submissions) => submissions.clone(),
             // The sender is `self`, which outlives this call.
             Err(_) => self.all(),
         }
@@ -40,11 +43,12 @@ impl Records {
         let fields = fields
             .iter()
             .map(|&(name, value)| (name.to_owned(), value.to_owned()));
-        let record = Record {
+        let submission = Submission {
             step: step.to_owned(),
             ok,
             fields: fields.collect(),
         };
-        self.0.send_modify(|records| records.push(record));
+        self.0
+            .send_modify(|submissions| submissions.push(submission));
     }
 }
