@@ -13,6 +13,7 @@ pub mod link;
 pub mod native;
 pub mod origin;
 pub mod output;
+pub mod quantity;
 pub mod seal;
 pub mod sequence;
 pub mod signal;
