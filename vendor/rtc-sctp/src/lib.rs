@@ -90,14 +90,6 @@ pub use crate::queue::reassembly_queue::{Chunk, Chunks};
 
 pub(crate) mod util;
 
-/// Entry points for fuzz targets and benchmarks.
-///
-/// Thin wrappers that drive one encode or decode step over a raw byte slice, so a fuzzer or
-/// a benchmark can reach the packet codec without setting up an association. Gated behind
-/// `cfg(fuzzing)` or the `bench` feature; not part of the supported API.
-#[cfg(any(fuzzing, feature = "bench"))]
-pub mod fuzzing;
-
 /// Whether an endpoint was the initiator of an association
 #[derive(Default, Debug, Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub enum Side {

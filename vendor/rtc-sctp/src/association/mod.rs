@@ -63,9 +63,6 @@ pub(crate) mod stats;
 pub(crate) mod stream;
 pub(crate) mod timer;
 
-#[cfg(test)]
-mod association_test;
-
 /// Reasons why an association might be lost
 #[derive(Debug, Error, Clone, PartialEq)]
 #[non_exhaustive]

@@ -1,6 +1,3 @@
-#[cfg(test)]
-mod endpoint_test;
-
 use std::{
     collections::HashMap,
     fmt, iter,

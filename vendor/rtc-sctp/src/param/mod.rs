@@ -1,6 +1,3 @@
-#[cfg(test)]
-mod param_test;
-
 pub(crate) mod param_chunk_list;
 pub(crate) mod param_forward_tsn_supported;
 pub(crate) mod param_header;

@@ -62,21 +62,3 @@ impl ParamStateCookie {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn generated_state_cookies_have_full_entropy_width() {
-        assert_eq!(ParamStateCookie::new().cookie.len(), 32);
-    }
-
-    #[test]
-    fn generated_state_cookies_are_distinct() {
-        assert_ne!(
-            ParamStateCookie::new().cookie,
-            ParamStateCookie::new().cookie
-        );
-    }
-}
