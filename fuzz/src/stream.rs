@@ -1,14 +1,11 @@
 //! ICE-TCP's and TURN's streams.
 
-#[path = "../../relay/tests/turn/client.rs"]
-#[expect(dead_code, reason = "the relay's own tests use the rest of it")]
-mod client;
-
 use std::time::{Duration, Instant};
 
 use authloop_relay::turn::{self, Connection, Frame, Grant, Verdict};
 use authloop_relay::{LegCredentials, PathAddr, rfc4571};
-use client::{Client, method};
+use authloop_relay_testkit::TurnClient;
+use authloop_relay_testkit::turn_client::{self as client, method};
 
 use crate::{Script, credentials};
 
@@ -36,7 +33,7 @@ pub fn turn(data: &[u8]) -> usize {
     let mut now = Instant::now();
     let mut server = Connection::new(PathAddr::from_v4([192, 0, 2, 9], 9), [1; 16]);
     let leg = credentials(0);
-    let mut client = Client::new(leg.ufrag.as_str(), leg.pwd.as_str());
+    let mut client = TurnClient::new(leg.ufrag.as_str(), leg.pwd.as_str());
     let mut permitted = false;
     let mut relayed = 0;
     while let Some(op) = script.byte() {
@@ -86,7 +83,7 @@ fn feed(
     now: Instant,
     frame: Frame<'_>,
     leg: &LegCredentials,
-    client: &mut Client,
+    client: &mut TurnClient,
 ) -> Option<bool> {
     let mut out = Vec::new();
     let mut verdict = server.handle_frame(now, frame, &mut out);

@@ -2,13 +2,9 @@
 
 #![cfg(test)]
 
-#[path = "support/agent.rs"]
-mod agent;
 #[path = "core/ice.rs"]
 mod ice;
 #[path = "core/replay.rs"]
 mod replay;
 #[path = "core/sim.rs"]
 mod sim;
-#[path = "support/world.rs"]
-mod world;

@@ -2,30 +2,21 @@
 
 #![cfg(test)]
 
-#[path = "support/agent.rs"]
-mod agent;
-#[path = "support/allocator.rs"]
-mod allocator;
-#[path = "support/world.rs"]
-mod world;
-
 use std::time::Duration;
 
 use authloop_relay::stun::{BindingRequest, TransactionId};
 use authloop_relay::{DropReason, Legs, PathAddr, StunOutcome};
 
-use agent::Agent;
-use allocator::Counting;
-use world::World;
+use authloop_relay_testkit::{CountingAllocator, IceAgent, World, counting_allocator};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const LIVE: u16 = 1_000;
 const FLOOD: u32 = 100_000;
 
 /// A thousand sessions in the middle of their handshakes.
-fn live() -> (World, Vec<Legs<Agent>>) {
+fn live() -> (World, Vec<Legs<IceAgent>>) {
     let mut world = World::new();
     let agents = (0..LIVE).map(|n| world.connect(n)).collect();
     world.events();
@@ -42,7 +33,7 @@ fn stranger(n: u32) -> PathAddr {
 /// Feeds a flood, with live handshakes going on, and checks that only those get through.
 fn assert_silence(
     world: &mut World,
-    agents: &[Legs<Agent>],
+    agents: &[Legs<IceAgent>],
     mut forged: impl FnMut(u32) -> (PathAddr, Vec<u8>),
 ) {
     let (migrations, legs) = (
@@ -64,9 +55,9 @@ fn assert_silence(
         }
     };
     flood(world, 0);
-    let before = allocator::live_bytes();
+    let before = counting_allocator::live_bytes();
     flood(world, FLOOD / 2);
-    let grown = allocator::live_bytes() - before;
+    let grown = counting_allocator::live_bytes() - before;
 
     assert!(grown <= 0, "{grown} bytes kept");
     assert_eq!(world.relay.counters().migrations, migrations);
@@ -147,7 +138,7 @@ fn strangers_get_nothing_and_leave_nothing() {
     assert_eq!(world.stun(StunOutcome::Replayed), u64::from(FLOOD));
     assert!(world.dropped(DropReason::UnknownSource) > 0);
     println!("media that flows costs no allocation");
-    let before = allocator::allocations();
+    let before = counting_allocator::allocations();
     for _ in 0..1_000 {
         world.pass(Duration::from_micros(50));
         for legs in &agents[..10] {
@@ -157,5 +148,5 @@ fn strangers_get_nothing_and_leave_nothing() {
             assert_eq!(to, Some(legs.viewer.addr));
         }
     }
-    assert_eq!(allocator::allocations() - before, 0);
+    assert_eq!(counting_allocator::allocations() - before, 0);
 }

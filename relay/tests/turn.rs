@@ -2,9 +2,6 @@
 
 #![cfg(test)]
 
-#[path = "turn/client.rs"]
-mod client;
-
 use std::time::{Duration, Instant};
 
 use authloop_relay::turn::{Connection, Frame, Grant, Verdict, split};
@@ -12,7 +9,8 @@ use authloop_relay::{LegCredentials, MAX_DATAGRAM, PathAddr};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use client::{Client, Reply, attr, method};
+use authloop_relay_testkit::turn_client::{self as client, attr, method};
+use authloop_relay_testkit::{TurnClient, TurnReply};
 
 const CLIENT: PathAddr = PathAddr::from_v4([198, 51, 100, 7], 50_000);
 const RELAYED: PathAddr = PathAddr::from_v4([127, 0, 0, 1], 40_000);
@@ -22,7 +20,7 @@ const VICTIM: PathAddr = PathAddr::from_v4([203, 0, 113, 9], 53);
 
 struct Bench {
     connection: Connection,
-    client: Client,
+    client: TurnClient,
     credentials: LegCredentials,
     now: Instant,
 }
@@ -32,7 +30,7 @@ impl Bench {
         let credentials = LegCredentials::from_entropy(&[9; LegCredentials::ENTROPY]);
         Self {
             connection: Connection::new(CLIENT, [0xa5; 16]),
-            client: Client::new(credentials.ufrag.as_str(), credentials.pwd.as_str()),
+            client: TurnClient::new(credentials.ufrag.as_str(), credentials.pwd.as_str()),
             credentials,
             now: some_time(),
         }
@@ -53,7 +51,7 @@ impl Bench {
     }
 
     /// Sends a request as the leg's owner does, lets the server look the leg up, reads the reply.
-    fn ask(&mut self, method: u16, attributes: &[(u16, Vec<u8>)]) -> Reply {
+    fn ask(&mut self, method: u16, attributes: &[(u16, Vec<u8>)]) -> TurnReply {
         let request = self.client.request(method, attributes);
         let mut out = Vec::new();
         let mut verdict = self.feed(&request, &mut out);
@@ -268,17 +266,17 @@ fn a_wrong_password_a_stale_nonce_or_another_leg_get_nothing() {
     let mut bench = Bench::allocated();
     let owner = bench.client.clone();
 
-    bench.client = Client {
+    bench.client = TurnClient {
         pwd: "another password".to_owned(),
         ..owner.clone()
     };
     let wrong = bench.ask(method::REFRESH, &[client::lifetime(0)]);
-    bench.client = Client {
+    bench.client = TurnClient {
         nonce: b"of another stream".to_vec(),
         ..owner.clone()
     };
     let stale = bench.ask(method::REFRESH, &[client::lifetime(0)]);
-    bench.client = Client {
+    bench.client = TurnClient {
         ufrag: "AAAABBBBCCCCDDDD".to_owned(),
         ..owner
     };
@@ -291,7 +289,8 @@ fn a_wrong_password_a_stale_nonce_or_another_leg_get_nothing() {
 #[test]
 fn a_stream_that_never_proves_itself_is_closed() {
     let mut bench = Bench::new();
-    let request = Client::new("AAAABBBBCCCCDDDD", "x").request(method::ALLOCATE, &[client::udp()]);
+    let request =
+        TurnClient::new("AAAABBBBCCCCDDDD", "x").request(method::ALLOCATE, &[client::udp()]);
     let mut out = Vec::new();
 
     let verdicts: Vec<_> = (0..8)

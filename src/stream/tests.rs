@@ -1,8 +1,5 @@
 //! Both ends of a session over streams on the HTTP port, plain and under TLS.
 
-#[path = "../../relay/tests/turn/client.rs"]
-#[expect(dead_code, reason = "the relay's own tests use the rest of it")]
-mod client;
 mod support;
 
 use authloop_relay::{Leg, PathAddr, stun::Message};

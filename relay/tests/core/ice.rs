@@ -5,7 +5,7 @@ use std::time::Duration;
 use authloop_relay::stun::{Class, Message};
 use authloop_relay::{DropReason, Event, Leg, PathAddr, RelayError, StunOutcome};
 
-use crate::world::{RELAY, World, credentials, id};
+use authloop_relay_testkit::{RELAY, World, credentials, session_id};
 
 const DTLS: &[u8] = &[22, 254, 253, 1, 2, 3];
 const SRTP: &[u8] = &[128, 96, 0, 1, 2, 3];
@@ -168,7 +168,7 @@ fn consent_ends_after_thirty_seconds_and_is_reported() {
     let sent = world.feed(agents.host.addr, SRTP);
     world.pass(Duration::from_secs(2));
 
-    let (session, leg) = (id(1), Leg::Viewer);
+    let (session, leg) = (session_id(1), Leg::Viewer);
     assert!(sent.is_empty());
     assert_eq!(world.events(), [Event::LegLost { session, leg }]);
     assert_eq!(world.relay.connected_legs(), 1);
@@ -182,7 +182,7 @@ fn an_ice_restart_keeps_media_flowing_and_ends_the_old_credentials() {
     let restarted = credentials(1, Leg::Viewer, 1);
     world
         .relay
-        .restart_leg(id(1), Leg::Viewer, restarted.clone())
+        .restart_leg(session_id(1), Leg::Viewer, restarted.clone())
         .unwrap();
 
     let during = world.feed(agents.host.addr, SRTP);
@@ -221,7 +221,7 @@ fn a_fifth_path_replaces_the_oldest_unproven_one() {
 fn a_closed_session_leaves_nothing_behind() {
     let mut world = World::new();
     let mut agents = world.connect(1);
-    world.relay.close_session(id(1)).unwrap();
+    world.relay.close_session(session_id(1)).unwrap();
 
     let check = agents.host.check(true);
     let sent = [
@@ -233,7 +233,7 @@ fn a_closed_session_leaves_nothing_behind() {
     assert_eq!(world.relay.sessions() + world.relay.connected_legs(), 0);
     assert_eq!(world.relay.poll_timeout(), None);
     assert_eq!(
-        world.relay.close_session(id(1)),
+        world.relay.close_session(session_id(1)),
         Err(RelayError::UnknownSession)
     );
     world.connect(1);

@@ -2,7 +2,7 @@
 
 use authloop_relay::PathAddr;
 
-use crate::world::World;
+use authloop_relay_testkit::World;
 
 const STRANGER: PathAddr = PathAddr::from_v4([203, 0, 113, 66], 6_666);
 const SRTP: &[u8] = &[128, 96, 0, 1];

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use authloop_relay::{Leg, Legs, PathAddr};
 
-use crate::agent::Agent;
-use crate::world::{RELAY, World};
+use authloop_relay_testkit::{IceAgent, RELAY, World};
 
 const SESSIONS: u16 = 8;
 const TICK: Duration = Duration::from_millis(10);
@@ -29,7 +28,7 @@ type Due = Reverse<(Instant, u64, Option<PathAddr>, PathAddr, Vec<u8>)>;
 
 struct Sim {
     world: World,
-    agents: Vec<Legs<Agent>>,
+    agents: Vec<Legs<IceAgent>>,
     network: Network,
     wire: BinaryHeap<Due>,
     random: u64,

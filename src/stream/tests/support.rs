@@ -7,6 +7,10 @@ use authloop_relay::{
     stun::{BindingRequest, Class, Message, TransactionId},
     turn::{self, Frame},
 };
+use authloop_relay_testkit::{
+    TurnClient, TurnReply,
+    turn_client::{self as client, attr, method},
+};
 use authloop_signaling::Counts;
 use axum::{Router, routing::get};
 use axum_server::{
@@ -24,7 +28,6 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::client::{self, Client, attr, method};
 use crate::{
     metrics::Metrics,
     shard::{self, LegIce, RelayConfig, RelayHandle},
@@ -131,7 +134,7 @@ pub(super) struct Agent {
     pub(super) stream: Box<dyn Stream>,
     pub(super) inbound: Vec<u8>,
     pub(super) ice: LegIce,
-    pub(super) turn: Option<Client>,
+    pub(super) turn: Option<TurnClient>,
     pub(super) checks: u8,
 }
 
@@ -156,7 +159,7 @@ impl Agent {
 
     /// Over TURN: challenge, allocation, channel to the leg's candidate.
     pub(super) async fn turn(server: &Server, ice: LegIce) -> Self {
-        let client = Client::new(&ice.ufrag, &ice.pwd);
+        let client = TurnClient::new(&ice.ufrag, &ice.pwd);
         let peer = PathAddr::from(ice.candidates[0]);
         let mut agent = Self::ice_tcp(server, ice).await;
         agent.turn = Some(client);
@@ -172,11 +175,7 @@ impl Agent {
         agent
     }
 
-    pub(super) async fn ask(
-        &mut self,
-        method: u16,
-        attributes: &[(u16, Vec<u8>)],
-    ) -> client::Reply {
+    pub(super) async fn ask(&mut self, method: u16, attributes: &[(u16, Vec<u8>)]) -> TurnReply {
         let client = self.turn.as_ref().unwrap();
         let request = client.request(method, attributes);
         self.stream.write_all(&request).await.unwrap();

@@ -4,15 +4,22 @@ use authloop_relay::stun::{self, BindingRequest, Class, Message, TransactionId};
 use authloop_relay::{LegCredentials, PathAddr, RemoteCredentials};
 
 /// The controlling agent on one side of a session.
-pub struct Agent {
+#[derive(Debug)]
+pub struct IceAgent {
+    /// Where it sends from; a test changes it to move.
     pub addr: PathAddr,
+    /// The credentials of its leg at the relay.
     pub relay: LegCredentials,
+    /// Its own username fragment.
     pub ufrag: String,
+    /// Its own password.
     pub pwd: String,
     transactions: u64,
 }
 
-impl Agent {
+impl IceAgent {
+    /// Creates an agent whose own credentials are made from `name`.
+    #[must_use]
     pub fn new(addr: PathAddr, relay: LegCredentials, name: &str) -> Self {
         Self {
             addr,
@@ -23,11 +30,13 @@ impl Agent {
         }
     }
 
+    /// Its own credentials, as the relay is told them.
+    #[must_use]
     pub fn remote(&self) -> RemoteCredentials {
         RemoteCredentials::parse(&self.ufrag, &self.pwd).unwrap()
     }
 
-    /// A fresh check, as it goes on the wire.
+    /// Writes a new check, as it goes on the wire.
     pub fn check(&mut self, nominate: bool) -> Vec<u8> {
         self.transactions += 1;
         let mut id = [0; 12];
@@ -47,7 +56,8 @@ impl Agent {
         out
     }
 
-    /// The answer to a check of the relay's, if it is one that this agent would answer.
+    /// Answers a check of the relay's; `None` for anything that this agent would not answer.
+    #[must_use]
     pub fn answer(&self, datagram: &[u8], relay: PathAddr) -> Option<Vec<u8>> {
         let message = Message::parse(datagram).ok()?;
         let mine =

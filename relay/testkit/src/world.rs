@@ -6,19 +6,32 @@ use authloop_relay::{
     DropReason, Event, Leg, LegCredentials, Legs, PathAddr, Relay, SessionId, StunOutcome,
 };
 
-use crate::agent::Agent;
+use crate::ice_agent::IceAgent;
 
+/// The relay's own address.
 pub const RELAY: PathAddr = PathAddr::from_v4([198, 51, 100, 1], 3478);
 
-/// Datagrams that the relay sent, by destination.
-pub type Sent = Vec<(PathAddr, Vec<u8>)>;
+/// Datagrams that the relay sent, each with its destination.
+pub type SentDatagrams = Vec<(PathAddr, Vec<u8>)>;
 
+/// One relay and the time it is told.
+#[derive(Debug)]
 pub struct World {
+    /// The relay under test.
     pub relay: Relay,
+    /// The test's own time.
     pub now: Instant,
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl World {
+    /// Creates a relay without sessions.
+    #[must_use]
     pub fn new() -> Self {
         #[expect(
             clippy::disallowed_methods,
@@ -31,6 +44,7 @@ impl World {
         }
     }
 
+    /// Lets time pass, with the relay's timeouts on the way.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
@@ -40,8 +54,8 @@ impl World {
     }
 
     /// Feeds one datagram and returns all that left because of it.
-    pub fn feed(&mut self, src: PathAddr, datagram: &[u8]) -> Sent {
-        let mut sent = Sent::new();
+    pub fn feed(&mut self, src: PathAddr, datagram: &[u8]) -> SentDatagrams {
+        let mut sent = SentDatagrams::new();
         if let Some(to) = self.relay.handle_input(self.now, src, datagram) {
             sent.push((to, datagram.to_vec()));
         }
@@ -52,7 +66,7 @@ impl World {
     }
 
     /// Opens session `n` with both agents known to the relay, nothing exchanged yet.
-    pub fn open(&mut self, n: u16) -> Legs<Agent> {
+    pub fn open(&mut self, n: u16) -> Legs<IceAgent> {
         let agents = Legs {
             host: agent(n, Leg::Host),
             viewer: agent(n, Leg::Viewer),
@@ -61,25 +75,25 @@ impl World {
             host: agents.host.relay.clone(),
             viewer: agents.viewer.relay.clone(),
         };
-        self.relay.open_session(id(n), credentials).unwrap();
+        self.relay.open_session(session_id(n), credentials).unwrap();
         for (leg, agent) in [(Leg::Host, &agents.host), (Leg::Viewer, &agents.viewer)] {
             self.relay
-                .set_remote_credentials(self.now, id(n), leg, agent.remote())
+                .set_remote_credentials(self.now, session_id(n), leg, agent.remote())
                 .unwrap();
         }
         agents
     }
 
     /// Opens session `n` and connects both of its legs, proven both ways.
-    pub fn connect(&mut self, n: u16) -> Legs<Agent> {
+    pub fn connect(&mut self, n: u16) -> Legs<IceAgent> {
         let mut agents = self.open(n);
         self.check(&mut agents.host);
         self.check(&mut agents.viewer);
         agents
     }
 
-    /// One nominating check and an answer to whatever the relay asks back.
-    pub fn check(&mut self, agent: &mut Agent) -> Sent {
+    /// Sends a nominating check, and answers the checks that the relay sends back.
+    pub fn check(&mut self, agent: &mut IceAgent) -> SentDatagrams {
         let check = agent.check(true);
         let mut sent = self.feed(agent.addr, &check);
         let answers: Vec<_> = sent
@@ -93,25 +107,34 @@ impl World {
         sent
     }
 
+    /// Takes all events that wait.
     pub fn events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.relay.poll_event()).collect()
     }
 
+    /// Datagrams that the relay dropped for one reason.
+    #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.relay.counters().dropped(reason)
     }
 
+    /// STUN messages that fared one way.
+    #[must_use]
     pub fn stun(&self, outcome: StunOutcome) -> u64 {
         self.relay.counters().stun(outcome)
     }
 }
 
-pub fn id(n: u16) -> SessionId {
+/// The id of session `n`.
+#[must_use]
+pub fn session_id(n: u16) -> SessionId {
     let mut id = [0; 16];
     id[..2].copy_from_slice(&n.to_be_bytes());
     SessionId(id)
 }
 
+/// One leg's credentials in session `n` after this many restarts.
+#[must_use]
 pub fn credentials(n: u16, leg: Leg, restarts: u8) -> LegCredentials {
     let [high, low] = n.to_be_bytes();
     let entropy = std::array::from_fn(|at| match at % 6 {
@@ -124,10 +147,10 @@ pub fn credentials(n: u16, leg: Leg, restarts: u8) -> LegCredentials {
     LegCredentials::from_entropy(&entropy)
 }
 
-fn agent(n: u16, leg: Leg) -> Agent {
+fn agent(n: u16, leg: Leg) -> IceAgent {
     let [high, low] = n.to_be_bytes();
     let addr = PathAddr::from_v4([10, high, low, 1], 50_000 + leg as u16);
-    Agent::new(
+    IceAgent::new(
         addr,
         credentials(n, leg, 0),
         &format!("{n:05}{}", leg as u8),

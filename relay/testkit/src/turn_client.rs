@@ -10,38 +10,57 @@ use sha1::Sha1;
 const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const ID: [u8; 12] = *b"one exchange";
 
+/// Methods (RFC 8656 §18).
 pub mod method {
+    /// Allocate.
     pub const ALLOCATE: u16 = 3;
+    /// Refresh.
     pub const REFRESH: u16 = 4;
+    /// Send, an indication.
     pub const SEND: u16 = 6;
+    /// CreatePermission.
     pub const CREATE_PERMISSION: u16 = 8;
+    /// ChannelBind.
     pub const CHANNEL_BIND: u16 = 9;
 }
 
+/// Attribute types (RFC 8489 §18.3, RFC 8656 §18).
 pub mod attr {
+    /// ERROR-CODE.
     pub const ERROR_CODE: u16 = 0x0009;
+    /// LIFETIME.
     pub const LIFETIME: u16 = 0x000d;
+    /// XOR-PEER-ADDRESS.
     pub const XOR_PEER_ADDRESS: u16 = 0x0012;
+    /// DATA.
     pub const DATA: u16 = 0x0013;
+    /// XOR-RELAYED-ADDRESS.
     pub const XOR_RELAYED_ADDRESS: u16 = 0x0016;
+    /// REQUESTED-TRANSPORT.
     pub const REQUESTED_TRANSPORT: u16 = 0x0019;
+    /// XOR-MAPPED-ADDRESS.
     pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 }
 
-type Attribute = (u16, Vec<u8>);
+/// An attribute's type and value.
+pub type Attribute = (u16, Vec<u8>);
 
-/// Credentials, and what the last challenge said.
+/// A client's credentials, and what the last challenge said.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub struct TurnClient {
+    /// The user name.
     pub ufrag: String,
+    /// The password.
     pub pwd: String,
+    /// REALM of the last challenge.
     pub realm: Vec<u8>,
+    /// NONCE of the last challenge; empty before one.
     pub nonce: Vec<u8>,
 }
 
-/// What the server said.
+/// A message of the server's.
 #[derive(Debug)]
-pub struct Reply {
+pub struct TurnReply {
     /// ERROR-CODE, or 0.
     pub code: u16,
     /// Whether MESSAGE-INTEGRITY came and was right.
@@ -49,7 +68,9 @@ pub struct Reply {
     attributes: Vec<Attribute>,
 }
 
-impl Client {
+impl TurnClient {
+    /// Creates a client that has seen no challenge.
+    #[must_use]
     pub fn new(ufrag: &str, pwd: &str) -> Self {
         let (ufrag, pwd) = (ufrag.to_owned(), pwd.to_owned());
         Self {
@@ -60,7 +81,8 @@ impl Client {
         }
     }
 
-    /// A request; it carries credentials once there was a challenge.
+    /// Writes a request; it carries credentials once there was a challenge.
+    #[must_use]
     pub fn request(&self, method: u16, attributes: &[Attribute]) -> Vec<u8> {
         let mut all = attributes.to_vec();
         if self.nonce.is_empty() {
@@ -75,10 +97,10 @@ impl Client {
     }
 
     /// Reads a whole message and remembers its challenge.
-    pub fn read(&mut self, bytes: &[u8]) -> Reply {
+    pub fn read(&mut self, bytes: &[u8]) -> TurnReply {
         let length = u16::from_be_bytes([bytes[2], bytes[3]]);
         assert_eq!(bytes.len(), 20 + usize::from(length), "one message, whole");
-        let mut reply = Reply {
+        let mut reply = TurnReply {
             code: 0,
             vouched_for: false,
             attributes: Vec::new(),
@@ -112,12 +134,16 @@ impl Client {
     }
 }
 
-impl Reply {
+impl TurnReply {
+    /// Returns the first attribute of a type.
+    #[must_use]
     pub fn get(&self, kind: u16) -> Option<&[u8]> {
         let found = self.attributes.iter().find(|(of, _)| *of == kind);
         found.map(|(_, value)| &value[..])
     }
 
+    /// Returns the address in an XOR-ed address attribute.
+    #[must_use]
     pub fn address(&self, kind: u16) -> Option<PathAddr> {
         let plain: Vec<u8> = cover(&self.get(kind)?[2..]);
         let port = u16::from_be_bytes([plain[0], plain[1]]);
@@ -129,6 +155,8 @@ impl Reply {
     }
 }
 
+/// Writes a message of this type, with its class bits.
+#[must_use]
 pub fn message(kind: u16, attributes: &[Attribute]) -> Vec<u8> {
     let mut body = Vec::new();
     for (kind, value) in attributes {
@@ -141,14 +169,20 @@ pub fn message(kind: u16, attributes: &[Attribute]) -> Vec<u8> {
     [&kind.to_be_bytes()[..], &length, &COOKIE, &ID, &body].concat()
 }
 
+/// Writes an indication.
+#[must_use]
 pub fn indication(method: u16, attributes: &[Attribute]) -> Vec<u8> {
     message(method | 0x10, attributes)
 }
 
+/// REQUESTED-TRANSPORT: UDP.
+#[must_use]
 pub fn udp() -> Attribute {
     (attr::REQUESTED_TRANSPORT, vec![17, 0, 0, 0])
 }
 
+/// XOR-PEER-ADDRESS.
+#[must_use]
 pub fn peer(addr: PathAddr) -> Attribute {
     let addr = addr.to_socket_addr();
     let ip = match addr.ip() {
@@ -163,18 +197,26 @@ pub fn peer(addr: PathAddr) -> Attribute {
     )
 }
 
+/// CHANNEL-NUMBER.
+#[must_use]
 pub fn channel(number: u16) -> Attribute {
     (0x000c, [&number.to_be_bytes()[..], &[0, 0]].concat())
 }
 
+/// LIFETIME.
+#[must_use]
 pub fn lifetime(seconds: u32) -> Attribute {
     (attr::LIFETIME, seconds.to_be_bytes().to_vec())
 }
 
+/// REQUESTED-ADDRESS-FAMILY.
+#[must_use]
 pub fn family(family: u8) -> Attribute {
     (0x0017, vec![family, 0, 0, 0])
 }
 
+/// DATA.
+#[must_use]
 pub fn data(bytes: &[u8]) -> Attribute {
     (attr::DATA, bytes.to_vec())
 }
