@@ -3,6 +3,7 @@
 //! Pure: no sockets, no clock; randomness is passed in. The prose form is `docs/PROTOCOL.md`.
 
 #![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod device;
 pub mod frame;

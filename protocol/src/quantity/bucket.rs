@@ -92,9 +92,14 @@ mod tests {
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
+    #[expect(clippy::disallowed_methods, reason = "only a test may begin anywhere")]
+    fn some_time() -> Instant {
+        Instant::now()
+    }
+
     #[test]
     fn a_bucket_drains_at_its_rate_and_no_further_than_empty() {
-        let start = Instant::now();
+        let start = some_time();
         let mut bucket = LeakyBucket::new(Bitrate::from_kbps(800), start);
         bucket.add(DataSize::from_bytes(50_000));
         bucket.advance(start + MS(200));
@@ -109,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_new_rate_counts_from_its_own_time_on() {
-        let start = Instant::now();
+        let start = some_time();
         let mut bucket = LeakyBucket::new(Bitrate::from_kbps(80), start);
         bucket.add(DataSize::from_bytes(30_000));
 
@@ -121,7 +126,7 @@ mod tests {
 
     #[test]
     fn time_that_goes_backwards_changes_nothing() {
-        let start = Instant::now();
+        let start = some_time();
         let mut bucket = LeakyBucket::new(Bitrate::from_kbps(80), start + MS(500));
         bucket.add(DataSize::from_bytes(1_000));
         let before = bucket;
