@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     config::StreamWays,
-    shard::{Event, LegIce, RelayHandle, ShardError},
+    shard::{LegIce, RelayEvent, RelayHandle, ShardError},
 };
 
 /// Lets signaling drive the shards.
@@ -68,11 +68,11 @@ impl ShardRelay {
 }
 
 /// Tells the registry what happens to legs, until the relay stops.
-pub(crate) async fn pump_events(mut events: mpsc::Receiver<Event>, registry: Registry) {
+pub(crate) async fn pump_events(mut events: mpsc::Receiver<RelayEvent>, registry: Registry) {
     while let Some(event) = events.recv().await {
         let (session, leg, event) = match event {
-            Event::LegConnected { session, leg } => (session, leg, LegEvent::Connected),
-            Event::LegLost { session, leg } => (session, leg, LegEvent::Lost),
+            RelayEvent::LegConnected { session, leg } => (session, leg, LegEvent::Connected),
+            RelayEvent::LegLost { session, leg } => (session, leg, LegEvent::Lost),
         };
         registry.leg_event(SessionId(session.0), side(leg), event);
     }

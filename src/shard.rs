@@ -20,11 +20,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use authloop_relay::{
-    CredentialsError, Leg, Legs, LocalUfrag, RelayError, RemoteCredentials, SessionId,
+    CredentialsError, Leg, Legs, LocalUfrag, RelayError, RelaySessionId, RemoteCredentials,
 };
 use tokio::sync::mpsc;
 
-pub use authloop_relay::Event;
+pub use authloop_relay::RelayEvent;
 pub(crate) use command::LegDoor;
 pub use command::LegIce;
 pub use stats::{Batches, RelayStats, SocketStats};
@@ -97,7 +97,9 @@ struct Shards {
 ///
 /// # Errors
 /// When the configuration cannot work, or a port or thread cannot be had.
-pub fn start(config: &RelayConfig) -> Result<(RelayHandle, mpsc::Receiver<Event>), ShardError> {
+pub fn start(
+    config: &RelayConfig,
+) -> Result<(RelayHandle, mpsc::Receiver<RelayEvent>), ShardError> {
     config.validate()?;
     let (events, receiver) = mpsc::channel(EVENTS);
     let mut shards = Shards {
@@ -270,10 +272,10 @@ impl RelayHandle {
     }
 
     /// The session's shard: ids are random, so their first bytes spread evenly.
-    fn session(&self, id: [u8; 16]) -> (SessionId, &Link) {
+    fn session(&self, id: [u8; 16]) -> (RelaySessionId, &Link) {
         let [b0, b1, b2, b3, ..] = id;
         let shard = u32::from_be_bytes([b0, b1, b2, b3]) as usize % self.0.links.len();
-        (SessionId(id), &self.0.links[shard])
+        (RelaySessionId(id), &self.0.links[shard])
     }
 }
 

@@ -4,16 +4,16 @@ pub mod stream;
 
 use std::time::{Duration, Instant};
 
-use authloop_relay::stun::{self, BindingRequest, Class, Message, TransactionId};
+use authloop_relay::stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId};
 use authloop_relay::{
-    Kind, Leg, LegCredentials, Legs, PathAddr, Relay, RemoteCredentials, SessionId,
+    DatagramKind, Leg, LegCredentials, Legs, PathAddr, Relay, RelaySessionId, RemoteCredentials,
 };
 
 const PWD: &str = "0123456789012345678901";
 
 /// The parser neither panics nor lets an unkeyed message through.
 pub fn stun(data: &[u8]) {
-    let Ok(message) = Message::parse(data) else {
+    let Ok(message) = BindingMessage::parse(data) else {
         return;
     };
     let _ = (message.class(), message.username(), message.use_candidate());
@@ -23,7 +23,7 @@ pub fn stun(data: &[u8]) {
 
 /// A relay without sessions is silent, whatever comes.
 pub fn demux(data: &[u8]) {
-    let _ = Kind::of(data);
+    let _ = DatagramKind::of(data);
     let now = Instant::now();
     let mut relay = Relay::new(now, [1; 32]);
     let src = PathAddr::from_v4([192, 0, 2, 1], 1);
@@ -38,7 +38,7 @@ pub fn relay(data: &[u8]) {
     let mut relay = Relay::new(now, [1; 32]);
     let mut legs = [credentials(0), credentials(1)];
     let mut restarts = 1;
-    let id = SessionId([7; 16]);
+    let id = RelaySessionId([7; 16]);
     while let Some(op) = script.byte() {
         let src = PathAddr::from_v4([192, 0, 2, op >> 5], 1_000 + u16::from(op >> 4 & 1));
         let (leg, side) = match op & 8 {
@@ -88,10 +88,10 @@ fn feed(relay: &mut Relay, now: Instant, src: PathAddr, datagram: &[u8]) {
     relay.handle_input(now, src, datagram);
     let mut answers = Vec::new();
     while let Some(transmit) = relay.poll_output() {
-        let Ok(message) = Message::parse(transmit.payload) else {
+        let Ok(message) = BindingMessage::parse(transmit.payload) else {
             continue;
         };
-        if message.class() == Class::Request {
+        if message.class() == StunClass::Request {
             let mut out = Vec::new();
             let id = message.transaction_id();
             stun::write_binding_success(&mut out, id, src, PWD.as_bytes(), true);
@@ -143,5 +143,5 @@ impl Script<'_> {
 }
 
 fn credentials(n: u8) -> LegCredentials {
-    LegCredentials::from_entropy(&[n; LegCredentials::ENTROPY])
+    LegCredentials::from_entropy(&[n; LegCredentials::ENTROPY_BYTES])
 }

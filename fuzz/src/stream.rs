@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use authloop_relay::turn::{self, Connection, Frame, Grant, Verdict};
+use authloop_relay::turn::{self, TurnConnection, TurnFrame, TurnGrant, TurnVerdict};
 use authloop_relay::{LegCredentials, PathAddr, rfc4571};
 use authloop_relay_testkit::TurnClient;
 use authloop_relay_testkit::turn_client::{self as client, method};
@@ -31,7 +31,7 @@ fn follow(mut rest: &[u8], next: impl Fn(&[u8]) -> Option<usize>) {
 pub fn turn(data: &[u8]) -> usize {
     let mut script = Script { data, checks: 0 };
     let mut now = Instant::now();
-    let mut server = Connection::new(PathAddr::from_v4([192, 0, 2, 9], 9), [1; 16]);
+    let mut server = TurnConnection::new(PathAddr::from_v4([192, 0, 2, 9], 9), [1; 16]);
     let leg = credentials(0);
     let mut client = TurnClient::new(leg.ufrag.as_str(), leg.pwd.as_str());
     let mut permitted = false;
@@ -79,19 +79,19 @@ pub fn turn(data: &[u8]) -> usize {
 
 /// Whether the frame went to the relay; `None` once the server closes the stream.
 fn feed(
-    server: &mut Connection,
+    server: &mut TurnConnection,
     now: Instant,
-    frame: Frame<'_>,
+    frame: TurnFrame<'_>,
     leg: &LegCredentials,
     client: &mut TurnClient,
 ) -> Option<bool> {
     let mut out = Vec::new();
     let mut verdict = server.handle_frame(now, frame, &mut out);
-    if let Verdict::NeedLeg(ufrag) = verdict {
+    if let TurnVerdict::NeedLeg(ufrag) = verdict {
         if ufrag != leg.ufrag {
             return None;
         }
-        server.grant(Grant {
+        server.grant(TurnGrant {
             ufrag,
             pwd: leg.pwd.clone(),
             candidates: vec![peer(0)],
@@ -99,18 +99,18 @@ fn feed(
         });
         verdict = server.handle_frame(now, frame, &mut out);
     }
-    if let Ok(Some((Frame::Stun(reply), used))) = turn::split(&out) {
+    if let Ok(Some((TurnFrame::Stun(reply), used))) = turn::split(&out) {
         assert_eq!(used, out.len(), "one answer at most");
         client.read(reply);
     }
     match verdict {
-        Verdict::Done => Some(false),
-        Verdict::ToRelay(_) => {
+        TurnVerdict::Done => Some(false),
+        TurnVerdict::ToRelay(_) => {
             assert!(out.is_empty(), "an answer to a datagram");
             Some(true)
         }
-        Verdict::NeedLeg(_) => panic!("the leg was given"),
-        Verdict::Close => None,
+        TurnVerdict::NeedLeg(_) => panic!("the leg was given"),
+        TurnVerdict::Close => None,
     }
 }
 

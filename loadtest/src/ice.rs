@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use authloop_relay::stun::{self, BindingRequest, Class, Message, TransactionId};
+use authloop_relay::stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId};
 use authloop_relay::{Leg, PathAddr};
 
 use crate::net::Side;
@@ -80,8 +80,8 @@ pub fn answer_all(side: &mut Side, answered: &mut impl FnMut(u32)) -> Result<usi
 
 /// The session and transaction of a check that the relay sent, if it is one.
 pub fn relays_check(datagram: &[u8]) -> Option<(u32, TransactionId)> {
-    let message = Message::parse(datagram).ok()?;
-    if message.class() != Class::Request || !message.integrity_holds(PWD.as_bytes()) {
+    let message = BindingMessage::parse(datagram).ok()?;
+    if message.class() != StunClass::Request || !message.integrity_holds(PWD.as_bytes()) {
         return None;
     }
     let username = std::str::from_utf8(message.username()?).ok()?;

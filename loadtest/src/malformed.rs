@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use authloop_relay::stun::{BindingRequest, TransactionId};
-use authloop_relay::{LegCredentials, Legs, PathAddr, Relay, SessionId};
+use authloop_relay::{LegCredentials, Legs, PathAddr, Relay, RelaySessionId};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -108,10 +108,10 @@ fn next(state: &mut u64) -> u64 {
     state.wrapping_mul(0x2545_f491_4f6c_dd1d)
 }
 
-fn session(n: u16) -> SessionId {
+fn session(n: u16) -> RelaySessionId {
     let mut id = [0; 16];
     id[..2].copy_from_slice(&n.to_be_bytes());
-    SessionId(id)
+    RelaySessionId(id)
 }
 
 fn legs(n: u16) -> Legs<LegCredentials> {

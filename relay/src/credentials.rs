@@ -82,15 +82,15 @@ impl LocalPwd {
 
 impl LegCredentials {
     /// Bytes of entropy that one leg's credentials are spelled from.
-    pub const ENTROPY: usize = 30;
+    pub const ENTROPY_BYTES: usize = 30;
 
     /// Spells credentials from fresh entropy; every bit of it counts.
     #[must_use]
-    pub fn from_entropy(entropy: &[u8; Self::ENTROPY]) -> Self {
+    pub fn from_entropy(entropy: &[u8; Self::ENTROPY_BYTES]) -> Self {
         let (ufrag, pwd) = entropy.split_at(12);
         Self {
-            ufrag: LocalUfrag(spell(ufrag)),
-            pwd: LocalPwd(spell(pwd)),
+            ufrag: LocalUfrag(to_ice_chars(ufrag)),
+            pwd: LocalPwd(to_ice_chars(pwd)),
         }
     }
 }
@@ -128,7 +128,7 @@ impl RemoteCredentials {
     }
 }
 
-fn spell<const N: usize>(entropy: &[u8]) -> [u8; N] {
+fn to_ice_chars<const N: usize>(entropy: &[u8]) -> [u8; N] {
     std::array::from_fn(|at| {
         let (byte, shift) = (at * 6 / 8, at * 6 % 8);
         let pair = [entropy.get(byte), entropy.get(byte + 1)].map(|b| b.copied().unwrap_or(0));

@@ -2,7 +2,7 @@
 
 /// What a datagram is, as far as the relay may know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum DatagramKind {
     /// Spoken with the relay itself.
     Stun,
     /// Passed on; kept for a moment while the other leg is not ready.
@@ -13,7 +13,7 @@ pub enum Kind {
     Unknown,
 }
 
-impl Kind {
+impl DatagramKind {
     /// Classifies a datagram as RFC 7983 §7 does.
     #[inline]
     #[must_use]
@@ -35,13 +35,17 @@ mod tests {
     fn every_first_byte_has_one_kind() {
         for byte in 0..=u8::MAX {
             let expected = match byte {
-                0..=3 => Kind::Stun,
-                20..=63 => Kind::Dtls,
-                128..=191 => Kind::Srtp,
-                _ => Kind::Unknown,
+                0..=3 => DatagramKind::Stun,
+                20..=63 => DatagramKind::Dtls,
+                128..=191 => DatagramKind::Srtp,
+                _ => DatagramKind::Unknown,
             };
-            assert_eq!(Kind::of(&[byte, 1, 2]), expected, "first byte {byte}");
+            assert_eq!(
+                DatagramKind::of(&[byte, 1, 2]),
+                expected,
+                "first byte {byte}"
+            );
         }
-        assert_eq!(Kind::of(&[]), Kind::Unknown);
+        assert_eq!(DatagramKind::of(&[]), DatagramKind::Unknown);
     }
 }

@@ -12,8 +12,8 @@ use crate::{LegCredentials, LocalPwd, LocalUfrag, PathAddr, RemoteCredentials};
 
 /// A phone has a handful of interfaces; an attacker with the password gets no more than it.
 const MAX_PATHS: usize = 4;
-/// Checks remembered against replay: some twenty seconds of them on a quiet path.
-const REMEMBERED: usize = 8;
+/// Checks remembered against replay: about twenty seconds of them on a quiet path.
+const MAX_REMEMBERED_CHECKS: usize = 8;
 
 /// One side's transport at the relay.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct LegState {
     paths: SmallVec<[Path; 1]>,
     active: Option<u8>,
     nominated: Option<u8>,
-    seen: Seen,
+    recent_checks: RecentChecks,
     /// What came from this leg while the other could not take it.
     pub(crate) pending: Pending,
 }
@@ -38,11 +38,11 @@ pub(crate) struct TooManyPaths;
 
 /// The last few transactions and where each came from.
 ///
-/// ICE checks carry no nonce. Whoever overhears one can send it again from elsewhere, but cannot
-/// make another: a transaction that comes from a second address is a replay.
+/// ICE checks carry no nonce. An attacker who overhears one can send it again from elsewhere, but
+/// cannot make another: a transaction that comes from a second address is a replay.
 #[derive(Debug, Default)]
-struct Seen {
-    ring: [(u32, u32); REMEMBERED],
+struct RecentChecks {
+    ring: [(u32, u32); MAX_REMEMBERED_CHECKS],
     next: u8,
 }
 
@@ -56,7 +56,7 @@ impl LegState {
             paths: SmallVec::new(),
             active: None,
             nominated: None,
-            seen: Seen::default(),
+            recent_checks: RecentChecks::default(),
             pending: Pending::default(),
         }
     }
@@ -100,8 +100,8 @@ impl LegState {
         None
     }
 
-    /// Notes that `ufrag` was used and returns the one that this ends, if any.
-    pub(crate) fn used(&mut self, ufrag: LocalUfrag) -> Option<LocalUfrag> {
+    /// Records that `ufrag` was used, and returns the one that is no longer valid because of it.
+    pub(crate) fn mark_used(&mut self, ufrag: LocalUfrag) -> Option<LocalUfrag> {
         if self.current.ufrag != ufrag {
             return None;
         }
@@ -118,12 +118,17 @@ impl LegState {
         from: PathAddr,
     ) -> bool {
         let entry = (hasher.hash_one(id) as u32, hasher.hash_one(from) as u32);
-        match self.seen.ring.iter().find(|(id, _)| *id == entry.0) {
+        match self
+            .recent_checks
+            .ring
+            .iter()
+            .find(|(id, _)| *id == entry.0)
+        {
             Some((_, source)) => *source != entry.1,
             None => {
-                let slot = usize::from(self.seen.next) % REMEMBERED;
-                self.seen.ring[slot] = entry;
-                self.seen.next = self.seen.next.wrapping_add(1);
+                let slot = usize::from(self.recent_checks.next) % MAX_REMEMBERED_CHECKS;
+                self.recent_checks.ring[slot] = entry;
+                self.recent_checks.next = self.recent_checks.next.wrapping_add(1);
                 false
             }
         }
@@ -171,8 +176,8 @@ impl LegState {
         Ok(evicted)
     }
 
-    /// Notes an authenticated check on a path.
-    pub(crate) fn checked(&mut self, now: Tick, at: usize, ufrag: LocalUfrag, nominate: bool) {
+    /// Records an authenticated check on a path.
+    pub(crate) fn record_check(&mut self, now: Tick, at: usize, ufrag: LocalUfrag, nominate: bool) {
         let older = self.current.ufrag != ufrag;
         let generation = self.generation.wrapping_sub(u8::from(older));
         if let Some(path) = self.paths.get_mut(at) {
@@ -183,8 +188,8 @@ impl LegState {
         }
     }
 
-    /// Moves to path `at` if it is the better one now; says whether the leg moved.
-    pub(crate) fn consider(&mut self, now: Tick, at: usize) -> bool {
+    /// Moves to path `at` if it is better than the active one; returns whether the leg moved.
+    pub(crate) fn move_if_better(&mut self, now: Tick, at: usize) -> bool {
         let Some(active) = self.active.map(usize::from) else {
             self.active = Some(at as u8);
             return false;
@@ -226,8 +231,8 @@ impl LegState {
         }
     }
 
-    /// Takes an address away, because another leg proved that it has it now.
-    pub(crate) fn forget(&mut self, addr: PathAddr) {
+    /// Removes an address, because another leg has proved that it has it now.
+    pub(crate) fn remove_address(&mut self, addr: PathAddr) {
         if let Some((at, _)) = self.path_at(addr) {
             self.remove(at);
         }
@@ -247,13 +252,13 @@ impl LegState {
 
     fn remove(&mut self, at: usize) {
         self.paths.remove(at);
-        let shift = |index: Option<u8>| match index.map(usize::from) {
+        let reindex = |index: Option<u8>| match index.map(usize::from) {
             Some(index) if index == at => None,
             Some(index) if index > at => Some(index as u8 - 1),
             _ => index,
         };
-        self.nominated = shift(self.nominated);
-        self.active = shift(self.active).or_else(|| {
+        self.nominated = reindex(self.nominated);
+        self.active = reindex(self.active).or_else(|| {
             let best = |at: &usize| (self.paths[*at].is_proven(), self.paths[*at].last_consent());
             (0..self.paths.len()).max_by_key(best).map(|at| at as u8)
         });

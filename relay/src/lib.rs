@@ -9,6 +9,8 @@
 //! [`Relay::poll_event`] before it mutates again.
 
 #![forbid(unsafe_code)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![deny(clippy::iter_over_hash_type)]
 
 mod addr;
 mod credentials;
@@ -26,11 +28,11 @@ pub mod turn;
 
 pub use addr::PathAddr;
 pub use credentials::{CredentialsError, LegCredentials, LocalPwd, LocalUfrag, RemoteCredentials};
-pub use demux::Kind;
+pub use demux::DatagramKind;
 pub use output::Transmit;
-pub use relay::{Event, Relay, RelayError};
-pub use routes::{Leg, Legs, SessionId};
-pub use stats::{Counters, DropReason, StunOutcome};
+pub use relay::{Relay, RelayError, RelayEvent};
+pub use routes::{Leg, Legs, RelaySessionId};
+pub use stats::{DropReason, RelayCounters, StunOutcome};
 
-/// What the kernel hands up at most from one datagram: anything longer is not ours.
-pub const MAX_DATAGRAM: usize = 2048;
+/// The longest datagram that is passed on; WebRTC sends none above the path's MTU.
+pub const MAX_DATAGRAM_BYTES: usize = 2048;

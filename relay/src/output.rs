@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::PathAddr;
 
-/// Bytes that may wait between two drains; a caller drains after each input, so few ever do.
-const CAPACITY: usize = 64 * 1024;
+/// Bytes that may wait between two drains. A caller drains after each input, so few ever do.
+const MAX_WAITING_BYTES: usize = 64 * 1024;
 
 /// One datagram to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +18,12 @@ pub struct Transmit<'a> {
 
 /// A first-in first-out queue whose payloads lie side by side.
 #[derive(Debug)]
-pub(crate) struct Output {
+pub(crate) struct OutputQueue {
     arena: Vec<u8>,
     queue: VecDeque<(PathAddr, u32, u32)>,
 }
 
-impl Output {
+impl OutputQueue {
     pub(crate) fn new() -> Self {
         Self {
             arena: Vec::with_capacity(4096),
@@ -31,15 +31,15 @@ impl Output {
         }
     }
 
-    /// Queues what `write` appends, unless `most` bytes more would not fit.
+    /// Queues what `write` appends, unless `max_bytes` more would not fit.
     pub(crate) fn push(
         &mut self,
         to: PathAddr,
-        most: usize,
+        max_bytes: usize,
         write: impl FnOnce(&mut Vec<u8>) -> usize,
     ) -> Option<usize> {
         let start = self.arena.len();
-        if start + most > CAPACITY {
+        if start + max_bytes > MAX_WAITING_BYTES {
             return None;
         }
         let length = write(&mut self.arena);

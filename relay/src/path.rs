@@ -6,15 +6,15 @@ use crate::PathAddr;
 use crate::stun::TransactionId;
 
 /// RFC 7675 §5.1: consent lasts this long after the last authenticated check.
-const CONSENT_MS: u64 = 30_000;
-/// After this long without a packet a path counts as quiet. Checks come every 2 to 2.5 s.
-const QUIET_MS: u64 = 3_000;
-/// An address that another leg claims stays with its owner while that one checks this often.
-const OWNED_MS: u64 = 10_000;
+const CONSENT_TIMEOUT_MS: u64 = 30_000;
+/// A path counts as quiet after this long without a packet. Checks come every 2 to 2.5 s.
+const QUIET_AFTER_MS: u64 = 3_000;
+/// An address that another leg claims stays with its owner if that has sent a check within this time.
+const ADDRESS_OWNERSHIP_MS: u64 = 10_000;
 /// The shortest time between two of the relay's own checks on one path.
-const PROBE_MS: u64 = 100;
-/// RFC 9000 §8.1's bound on what an unproven address may be sent, times what came from it.
-const AMPLIFICATION: u32 = 3;
+const MIN_PROBE_INTERVAL_MS: u64 = 100;
+/// Bytes that may be sent to an unproven address for each byte received from it (RFC 9000 §8.1).
+const MAX_AMPLIFICATION_RATIO: u32 = 3;
 
 /// Milliseconds since the relay began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,7 +83,7 @@ impl Path {
 
     /// Notes any packet at all.
     #[inline]
-    pub(crate) fn hear(&mut self, now: Tick, bytes: usize) {
+    pub(crate) fn record_received(&mut self, now: Tick, bytes: usize) {
         self.heard = now;
         if let Proof::Unproven { received, .. } = &mut self.proof {
             *received = received.saturating_add(bytes as u32);
@@ -92,15 +92,15 @@ impl Path {
 
     #[inline]
     pub(crate) fn has_consent(&self, now: Tick) -> bool {
-        now.since(self.consented) < CONSENT_MS
+        now.since(self.consented) < CONSENT_TIMEOUT_MS
     }
 
     pub(crate) fn is_quiet(&self, now: Tick) -> bool {
-        now.since(self.heard) >= QUIET_MS
+        now.since(self.heard) >= QUIET_AFTER_MS
     }
 
     pub(crate) fn is_owned(&self, now: Tick) -> bool {
-        now.since(self.consented) < OWNED_MS
+        now.since(self.consented) < ADDRESS_OWNERSHIP_MS
     }
 
     pub(crate) fn last_consent(&self) -> Tick {
@@ -111,14 +111,14 @@ impl Path {
         matches!(self.proof, Proof::Proven)
     }
 
-    /// Books `bytes` towards the address, or refuses: too much for an unproven one.
+    /// Counts `bytes` as sent to the address; `false` if they are more than an unproven one may get.
     #[inline]
-    pub(crate) fn may_send(&mut self, bytes: usize) -> bool {
+    pub(crate) fn try_reserve(&mut self, bytes: usize) -> bool {
         match &mut self.proof {
             Proof::Proven => true,
             Proof::Unproven { received, sent, .. } => {
                 let after = sent.saturating_add(bytes as u32);
-                let fits = after <= received.saturating_mul(AMPLIFICATION);
+                let fits = after <= received.saturating_mul(MAX_AMPLIFICATION_RATIO);
                 if fits {
                     *sent = after;
                 }
@@ -135,12 +135,12 @@ impl Path {
             Proof::Unproven {
                 probe: Some((_, at)),
                 ..
-            } => now.since(*at) >= PROBE_MS,
+            } => now.since(*at) >= MIN_PROBE_INTERVAL_MS,
         }
     }
 
     /// Notes the check that was sent; an answer to an earlier one no longer counts.
-    pub(crate) fn probed(&mut self, now: Tick, id: TransactionId) {
+    pub(crate) fn probe_sent(&mut self, now: Tick, id: TransactionId) {
         if let Proof::Unproven { probe, .. } = &mut self.proof {
             *probe = Some((id, now));
         }
@@ -167,13 +167,13 @@ mod tests {
     #[test]
     fn an_unproven_address_gets_three_times_what_came_from_it() {
         let mut path = path();
-        path.hear(Tick(0), 100);
+        path.record_received(Tick(0), 100);
 
-        let answers = [200, 101, 100, 1].map(|bytes| path.may_send(bytes));
+        let answers = [200, 101, 100, 1].map(|bytes| path.try_reserve(bytes));
 
         assert_eq!(answers, [true, false, true, false]);
         path.prove(Tick(1));
-        assert!(path.may_send(1 << 20));
+        assert!(path.try_reserve(1 << 20));
     }
 
     #[test]
@@ -188,9 +188,9 @@ mod tests {
         let (old, new) = (TransactionId([1; 12]), TransactionId([2; 12]));
         let mut path = path();
 
-        path.probed(Tick(0), old);
+        path.probe_sent(Tick(0), old);
         assert!(!path.wants_probe(Tick(99)) && path.wants_probe(Tick(100)));
-        path.probed(Tick(100), new);
+        path.probe_sent(Tick(100), new);
 
         assert!(path.expects(new) && !path.expects(old));
     }

@@ -2,10 +2,11 @@
 //!
 //! Without them the first ClientHello would be lost, and DTLS waits a second before it asks again.
 
-/// A ClientHello with a post-quantum share takes two datagrams; a retransmission makes it four.
-const PACKETS_PER_LEG: usize = 4;
-/// Over all legs together: a few megabytes at the very worst.
-const PACKETS_IN_ALL: usize = 2048;
+/// Packets kept for one leg. A ClientHello with a post-quantum share takes two datagrams; a
+/// retransmission makes it four.
+const MAX_PACKETS_PER_LEG: usize = 4;
+/// Packets kept over all legs together: a few megabytes at the very worst.
+const MAX_PACKETS_TOTAL: usize = 2048;
 
 /// Packets from one leg that wait for the other.
 #[derive(Debug, Default)]
@@ -13,11 +14,11 @@ pub(crate) struct Pending(Vec<Box<[u8]>>);
 
 /// How many more packets may be kept, over all legs.
 #[derive(Debug)]
-pub(crate) struct Budget(usize);
+pub(crate) struct PendingBudget(usize);
 
-impl Budget {
+impl PendingBudget {
     pub(crate) fn new() -> Self {
-        Self(PACKETS_IN_ALL)
+        Self(MAX_PACKETS_TOTAL)
     }
 }
 
@@ -28,8 +29,8 @@ impl Pending {
     }
 
     /// Keeps a copy, or says that there is no room.
-    pub(crate) fn keep(&mut self, budget: &mut Budget, packet: &[u8]) -> bool {
-        if self.0.len() == PACKETS_PER_LEG || budget.0 == 0 {
+    pub(crate) fn keep(&mut self, budget: &mut PendingBudget, packet: &[u8]) -> bool {
+        if self.0.len() == MAX_PACKETS_PER_LEG || budget.0 == 0 {
             return false;
         }
         budget.0 -= 1;
@@ -40,7 +41,7 @@ impl Pending {
     /// Takes the oldest packets, as long as they fit.
     pub(crate) fn take_while(
         &mut self,
-        budget: &mut Budget,
+        budget: &mut PendingBudget,
         mut fits: impl FnMut(&[u8]) -> bool,
     ) -> Vec<Box<[u8]>> {
         let refused = self.0.iter().position(|packet| !fits(packet));
@@ -51,7 +52,7 @@ impl Pending {
     }
 
     /// Forgets everything kept.
-    pub(crate) fn clear(&mut self, budget: &mut Budget) {
+    pub(crate) fn clear(&mut self, budget: &mut PendingBudget) {
         budget.0 += self.0.len();
         self.0 = Vec::new();
     }
@@ -63,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_leg_keeps_four_packets_in_order_and_gives_their_room_back() {
-        let (mut pending, mut budget) = (Pending::default(), Budget(5));
+        let (mut pending, mut budget) = (Pending::default(), PendingBudget(5));
 
         let kept: Vec<bool> = (0..6).map(|n| pending.keep(&mut budget, &[n])).collect();
 
@@ -78,7 +79,7 @@ mod tests {
 
     #[test]
     fn all_legs_together_are_bounded() {
-        let mut budget = Budget(1);
+        let mut budget = PendingBudget(1);
 
         let first = Pending::default().keep(&mut budget, b"one");
         let second = Pending::default().keep(&mut budget, b"two");

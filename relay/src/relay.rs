@@ -11,23 +11,23 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use slab::Slab;
 
-pub use event::Event;
+pub use event::RelayEvent;
 
-use crate::demux::Kind;
+use crate::demux::DatagramKind;
 use crate::leg::LegState;
-use crate::output::Output;
+use crate::output::OutputQueue;
 use crate::path::Tick;
-use crate::pending::Budget;
+use crate::pending::PendingBudget;
 use crate::routes::{LegRef, Routes};
 use crate::{
-    Counters, DropReason, Leg, LegCredentials, Legs, PathAddr, RemoteCredentials, SessionId,
-    Transmit,
+    DropReason, Leg, LegCredentials, Legs, PathAddr, RelayCounters, RelaySessionId,
+    RemoteCredentials, Transmit,
 };
 
-/// Every session is looked at once a second, an eighth of them at a time.
-const SWEEP_MS: u64 = 125;
+/// Each session is checked for expired paths once a second, an eighth of them at a time.
+const SWEEP_INTERVAL_MS: u64 = 125;
 const SWEEP_PARTS: usize = 8;
-/// Events that may wait for their reader: beyond it, the oldest are lost and counted.
+/// Events that may wait for their reader; beyond it, the oldest are dropped and counted.
 const MAX_EVENTS: usize = 65_536;
 
 /// The blind relay of one shard.
@@ -38,10 +38,10 @@ pub struct Relay {
     routes: Routes,
     hasher: FixedState,
     random: ChaCha12Rng,
-    output: Output,
-    events: VecDeque<Event>,
-    room: Budget,
-    counters: Counters,
+    output: OutputQueue,
+    events: VecDeque<RelayEvent>,
+    pending_budget: PendingBudget,
+    counters: RelayCounters,
     connected: usize,
     sweep: Sweep,
 }
@@ -62,7 +62,7 @@ pub enum RelayError {
 
 #[derive(Debug)]
 struct Session {
-    id: SessionId,
+    id: RelaySessionId,
     legs: Legs<LegState>,
 }
 
@@ -85,10 +85,10 @@ impl Relay {
             routes: Routes::new(random.next_u64()),
             hasher: FixedState::with_seed(random.next_u64()),
             random,
-            output: Output::new(),
+            output: OutputQueue::new(),
             events: VecDeque::new(),
-            room: Budget::new(),
-            counters: Counters::default(),
+            pending_budget: PendingBudget::new(),
+            counters: RelayCounters::default(),
             connected: 0,
             sweep: Sweep {
                 next: Tick(0),
@@ -104,7 +104,7 @@ impl Relay {
     /// When the id or a ufrag is in use.
     pub fn open_session(
         &mut self,
-        id: SessionId,
+        id: RelaySessionId,
         credentials: Legs<LegCredentials>,
     ) -> Result<(), RelayError> {
         if self.routes.by_id.contains_key(&id) {
@@ -136,7 +136,7 @@ impl Relay {
     /// When there is no such session, or the ufrag is in use.
     pub fn restart_leg(
         &mut self,
-        id: SessionId,
+        id: RelaySessionId,
         leg: Leg,
         credentials: LegCredentials,
     ) -> Result<(), RelayError> {
@@ -162,7 +162,7 @@ impl Relay {
     pub fn set_remote_credentials(
         &mut self,
         now: Instant,
-        id: SessionId,
+        id: RelaySessionId,
         leg: Leg,
         remote: RemoteCredentials,
     ) -> Result<(), RelayError> {
@@ -181,7 +181,7 @@ impl Relay {
     ///
     /// # Errors
     /// When there is no such session.
-    pub fn close_session(&mut self, id: SessionId) -> Result<(), RelayError> {
+    pub fn close_session(&mut self, id: RelaySessionId) -> Result<(), RelayError> {
         let slot = self.slot(id)?;
         let mut session = self.sessions.remove(slot);
         self.routes.by_id.remove(&id);
@@ -194,7 +194,7 @@ impl Relay {
                 self.routes.by_addr.remove(&path.addr);
             }
             self.connected -= usize::from(!state.paths().is_empty());
-            state.pending.clear(&mut self.room);
+            state.pending.clear(&mut self.pending_budget);
         }
         Ok(())
     }
@@ -210,20 +210,22 @@ impl Relay {
         datagram: &[u8],
     ) -> Option<PathAddr> {
         let now = Tick::new(self.epoch, now);
-        match Kind::of(datagram) {
-            Kind::Stun => {
+        match DatagramKind::of(datagram) {
+            DatagramKind::Stun => {
                 let outcome = self.handle_stun(now, src, datagram);
                 self.counters.count_stun(outcome);
                 None
             }
-            kind @ (Kind::Dtls | Kind::Srtp) => match self.forward(now, src, datagram, kind) {
-                Ok(to) => to,
-                Err(reason) => {
-                    self.counters.drop_packet(reason);
-                    None
+            kind @ (DatagramKind::Dtls | DatagramKind::Srtp) => {
+                match self.forward(now, src, datagram, kind) {
+                    Ok(to) => to,
+                    Err(reason) => {
+                        self.counters.drop_packet(reason);
+                        None
+                    }
                 }
-            },
-            Kind::Unknown => {
+            }
+            DatagramKind::Unknown => {
                 self.counters.drop_packet(DropReason::FirstByte);
                 None
             }
@@ -236,7 +238,7 @@ impl Relay {
         if now < self.sweep.next {
             return;
         }
-        self.sweep.next = Tick(now.0 + SWEEP_MS);
+        self.sweep.next = Tick(now.0 + SWEEP_INTERVAL_MS);
         let part = self.sweep.end.div_ceil(SWEEP_PARTS);
         let slots = self.sweep.cursor..(self.sweep.cursor + part).min(self.sweep.end);
         self.sweep.cursor = match slots.end {
@@ -262,7 +264,7 @@ impl Relay {
     }
 
     /// The next thing that happened to a leg.
-    pub fn poll_event(&mut self) -> Option<Event> {
+    pub fn poll_event(&mut self) -> Option<RelayEvent> {
         self.events.pop_front()
     }
 
@@ -275,7 +277,7 @@ impl Relay {
 
     /// Totals so far.
     #[must_use]
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &RelayCounters {
         &self.counters
     }
 
@@ -291,7 +293,7 @@ impl Relay {
         self.connected
     }
 
-    fn slot(&self, id: SessionId) -> Result<usize, RelayError> {
+    fn slot(&self, id: RelaySessionId) -> Result<usize, RelayError> {
         let slot = self.routes.by_id.get(&id);
         slot.map(|slot| *slot as usize)
             .ok_or(RelayError::UnknownSession)
@@ -303,7 +305,7 @@ impl Relay {
         now: Tick,
         src: PathAddr,
         datagram: &[u8],
-        kind: Kind,
+        kind: DatagramKind,
     ) -> Result<Option<PathAddr>, DropReason> {
         let from = *self
             .routes
@@ -317,37 +319,37 @@ impl Relay {
         if !path.has_consent(now) {
             return Err(DropReason::ConsentExpired);
         }
-        path.hear(now, datagram.len());
+        path.record_received(now, datagram.len());
         let Some(path) = far.active() else {
-            return self.keep(from, datagram, kind, DropReason::PeerNotReady);
+            return self.keep_pending(from, datagram, kind, DropReason::PeerNotReady);
         };
         if !path.has_consent(now) {
             return Err(DropReason::ConsentExpired);
         }
-        if near.pending.is_empty() && path.may_send(datagram.len()) {
+        if near.pending.is_empty() && path.try_reserve(datagram.len()) {
             self.counters.forward(datagram.len());
             return Ok(Some(path.addr));
         }
         let to = path.addr;
         self.probe(now, from.opposite(), to);
-        self.keep(from, datagram, kind, DropReason::Amplification)
+        self.keep_pending(from, datagram, kind, DropReason::Amplification)
     }
 
     /// Keeps a handshake packet until the other leg can take it; media is never kept.
     #[cold]
-    fn keep(
+    fn keep_pending(
         &mut self,
         from: LegRef,
         datagram: &[u8],
-        kind: Kind,
+        kind: DatagramKind,
         refusal: DropReason,
     ) -> Result<Option<PathAddr>, DropReason> {
-        if kind != Kind::Dtls {
+        if kind != DatagramKind::Dtls {
             return Err(refusal);
         }
         let session = self.sessions.get_mut(from.slot()).ok_or(refusal)?;
         let pending = &mut session.legs.get_mut(from.leg()).pending;
-        match pending.keep(&mut self.room, datagram) {
+        match pending.keep(&mut self.pending_budget, datagram) {
             true => Ok(None),
             false => Err(DropReason::BufferFull),
         }
@@ -364,24 +366,24 @@ impl Relay {
         state.expire(now, |addr| {
             self.routes.by_addr.remove(&addr);
         });
-        self.note_loss(at);
+        self.report_if_lost(at);
     }
 
-    /// Says so if a leg that had a path has none any more.
-    fn note_loss(&mut self, at: LegRef) {
+    /// Reports a leg that has lost its last path.
+    fn report_if_lost(&mut self, at: LegRef) {
         let Some(session) = self.sessions.get_mut(at.slot()) else {
             return;
         };
         let state = session.legs.get_mut(at.leg());
         if state.paths().is_empty() {
-            state.pending.clear(&mut self.room);
+            state.pending.clear(&mut self.pending_budget);
             self.connected -= 1;
             let (session, leg) = (session.id, at.leg());
-            self.announce(Event::LegLost { session, leg });
+            self.push_event(RelayEvent::LegLost { session, leg });
         }
     }
 
-    fn announce(&mut self, event: Event) {
+    fn push_event(&mut self, event: RelayEvent) {
         if self.events.len() == MAX_EVENTS {
             self.events.pop_front();
             self.counters.lost_events += 1;

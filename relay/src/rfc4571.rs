@@ -1,9 +1,9 @@
 //! Datagrams on a byte stream as ICE-TCP has them (RFC 4571 §2, RFC 6544 §3): two octets of length.
 
-use crate::MAX_DATAGRAM;
+use crate::MAX_DATAGRAM_BYTES;
 
 /// Octets before each datagram.
-const HEADER: usize = 2;
+const HEADER_BYTES: usize = 2;
 
 /// A frame longer than any datagram of WebRTC's: the stream cannot be followed any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -13,23 +13,23 @@ pub struct FrameTooLong;
 /// The first frame's datagram and how many bytes it took; `None` while it is not all there.
 ///
 /// # Errors
-/// When the frame is longer than [`MAX_DATAGRAM`].
+/// When the frame is longer than [`MAX_DATAGRAM_BYTES`].
 pub fn split(stream: &[u8]) -> Result<Option<(&[u8], usize)>, FrameTooLong> {
-    let Some(header) = stream.first_chunk::<HEADER>() else {
+    let Some(header) = stream.first_chunk::<HEADER_BYTES>() else {
         return Ok(None);
     };
-    let end = HEADER + usize::from(u16::from_be_bytes(*header));
-    if end > HEADER + MAX_DATAGRAM {
+    let end = HEADER_BYTES + usize::from(u16::from_be_bytes(*header));
+    if end > HEADER_BYTES + MAX_DATAGRAM_BYTES {
         return Err(FrameTooLong);
     }
-    let datagram = stream.get(HEADER..end);
+    let datagram = stream.get(HEADER_BYTES..end);
     Ok(datagram.map(|datagram| (datagram, end)))
 }
 
 /// Appends a datagram as one frame; `false` if it is too long for any.
 pub fn write(out: &mut Vec<u8>, datagram: &[u8]) -> bool {
     match u16::try_from(datagram.len()) {
-        Ok(length) if datagram.len() <= MAX_DATAGRAM => {
+        Ok(length) if datagram.len() <= MAX_DATAGRAM_BYTES => {
             out.extend_from_slice(&length.to_be_bytes());
             out.extend_from_slice(datagram);
             true
@@ -47,7 +47,7 @@ mod tests {
     proptest! {
         #[test]
         fn datagrams_survive_the_stream(
-            datagrams in vec(vec(any::<u8>(), 0..=MAX_DATAGRAM), 0..8)
+            datagrams in vec(vec(any::<u8>(), 0..=MAX_DATAGRAM_BYTES), 0..8)
         ) {
             let mut stream = Vec::new();
             for datagram in &datagrams {
@@ -78,6 +78,6 @@ mod tests {
     #[test]
     fn a_frame_that_no_datagram_fills_is_refused() {
         assert_eq!(split(&[0xff, 0xff, 1]), Err(FrameTooLong));
-        assert!(!write(&mut Vec::new(), &[0; MAX_DATAGRAM + 1]));
+        assert!(!write(&mut Vec::new(), &[0; MAX_DATAGRAM_BYTES + 1]));
     }
 }

@@ -7,9 +7,9 @@ use foldhash::fast::FixedState;
 
 use crate::{LocalUfrag, PathAddr};
 
-/// A session's public id.
+/// The name under which the caller knows a session; to the relay it is opaque.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId(pub [u8; 16]);
+pub struct RelaySessionId(pub [u8; 16]);
 
 /// One side of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,12 +97,12 @@ impl LegRef {
 /// The three lookups: a media packet's source, a check's ufrag, a command's session.
 ///
 /// Keys enter the tables only after authentication or from signaling, and the hash is seeded, so
-/// nobody outside can lengthen a probe sequence.
+/// no outsider can lengthen a probe sequence.
 #[derive(Debug)]
 pub(crate) struct Routes {
     pub(crate) by_addr: HashMap<PathAddr, LegRef, FixedState>,
     pub(crate) by_ufrag: HashMap<LocalUfrag, LegRef, FixedState>,
-    pub(crate) by_id: HashMap<SessionId, u32, FixedState>,
+    pub(crate) by_id: HashMap<RelaySessionId, u32, FixedState>,
 }
 
 impl Routes {
@@ -116,7 +116,7 @@ impl Routes {
     }
 }
 
-impl fmt::Debug for SessionId {
+impl fmt::Debug for RelaySessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }

@@ -116,7 +116,7 @@ impl StunOutcome {
 
 /// Totals since the relay began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct RelayCounters {
     /// Packets passed on, kept ones included.
     pub forwarded_packets: u64,
     /// Their payload bytes.
@@ -129,7 +129,7 @@ pub struct Counters {
     stun: [u64; StunOutcome::ALL.len()],
 }
 
-impl Counters {
+impl RelayCounters {
     /// Datagrams dropped for one reason.
     #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {

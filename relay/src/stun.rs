@@ -6,21 +6,21 @@
 mod parse;
 mod write;
 
-pub use parse::{Class, Message, ParseError};
+pub use parse::{BindingMessage, StunClass, StunParseError};
 pub(crate) use write::Writer;
-pub use write::{BindingRequest, MAX_BINDING, write_binding_success};
+pub use write::{BindingRequest, MAX_BINDING_BYTES, write_binding_success};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
 /// RFC 8489 §5.
-pub(crate) const HEADER: usize = 20;
+pub(crate) const HEADER_BYTES: usize = 20;
 /// RFC 8489 §5.
 pub(crate) const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 /// RFC 8489 §14.7.
 pub(crate) const FINGERPRINT_XOR: u32 = 0x5354_554e;
 /// RFC 8489 §14.5: an HMAC-SHA1, never truncated.
-pub(crate) const INTEGRITY: usize = 20;
+pub(crate) const INTEGRITY_BYTES: usize = 20;
 /// RFC 8489 §18.2: the Binding method.
 pub(crate) const METHOD_BINDING: u16 = 0x001;
 
@@ -55,7 +55,7 @@ pub struct TransactionId(pub [u8; 12]);
 ///
 /// RFC 8489 §14.5: the header's length is counted as if the message ended right after it.
 pub(crate) fn integrity(message: &[u8], end: usize, key: &[u8]) -> Option<Hmac<Sha1>> {
-    let length = u16::try_from(end + 4 + INTEGRITY - HEADER).ok()?;
+    let length = u16::try_from(end + 4 + INTEGRITY_BYTES - HEADER_BYTES).ok()?;
     let mut mac = Hmac::<Sha1>::new_from_slice(key).ok()?;
     mac.update(message.get(..2)?);
     mac.update(&length.to_be_bytes());
@@ -69,7 +69,7 @@ pub(crate) fn integrity_holds(message: &[u8], at: Option<usize>, key: &[u8]) -> 
     let Some(at) = at else {
         return false;
     };
-    let tag = message.get(at + 4..at + 4 + INTEGRITY);
+    let tag = message.get(at + 4..at + 4 + INTEGRITY_BYTES);
     match (integrity(message, at, key), tag) {
         (Some(mac), Some(tag)) => mac.verify_slice(tag).is_ok(),
         _ => false,

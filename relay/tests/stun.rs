@@ -6,7 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use authloop_relay::PathAddr;
 use authloop_relay::stun::{
-    BindingRequest, Class, MAX_BINDING, Message, TransactionId, write_binding_success,
+    BindingMessage, BindingRequest, MAX_BINDING_BYTES, StunClass, TransactionId,
+    write_binding_success,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use is::stun::StunMessage;
@@ -48,11 +49,11 @@ proptest! {
         let mut out = Vec::new();
         let length = check.write(&mut out);
 
-        let ours = Message::parse(&out).unwrap();
+        let ours = BindingMessage::parse(&out).unwrap();
         let username = format!("{to}:{from}");
         prop_assert_eq!((length, check.len()), (out.len(), out.len()));
-        prop_assert!(length <= MAX_BINDING);
-        prop_assert_eq!(ours.class(), Class::Request);
+        prop_assert!(length <= MAX_BINDING_BYTES);
+        prop_assert_eq!(ours.class(), StunClass::Request);
         prop_assert_eq!(ours.transaction_id(), TransactionId(id));
         prop_assert_eq!(ours.username(), Some(username.as_bytes()));
         prop_assert_eq!(ours.use_candidate(), use_candidate);
@@ -79,8 +80,8 @@ proptest! {
             &mut out, TransactionId(id), PathAddr::from(addr), pwd.as_bytes(), fingerprint,
         );
 
-        let ours = Message::parse(&out).unwrap();
-        prop_assert_eq!(ours.class(), Class::Success);
+        let ours = BindingMessage::parse(&out).unwrap();
+        prop_assert_eq!(ours.class(), StunClass::Success);
         prop_assert_eq!(ours.has_fingerprint(), fingerprint);
         prop_assert!(ours.fingerprint_holds() && ours.integrity_holds(pwd.as_bytes()));
         if fingerprint {
@@ -98,7 +99,7 @@ proptest! {
             let length = (bytes.len() as u16).to_be_bytes();
             bytes.splice(..0, [&[0, 1], &length[..], &[0x21, 0x12, 0xa4, 0x42], &[0; 12]].concat());
         }
-        if let Ok(message) = Message::parse(&bytes) {
+        if let Ok(message) = BindingMessage::parse(&bytes) {
             prop_assert!(!message.integrity_holds(b"0123456789012345678901"));
         }
     }
@@ -121,7 +122,7 @@ proptest! {
 
         out[bit / 8] ^= 1 << (bit % 8);
 
-        let authentic = Message::parse(&out).is_ok_and(|message| message.integrity_holds(pwd));
+        let authentic = BindingMessage::parse(&out).is_ok_and(|message| message.integrity_holds(pwd));
         prop_assert!(!authentic);
     }
 }

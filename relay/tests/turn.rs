@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use authloop_relay::turn::{Connection, Frame, Grant, Verdict, split};
-use authloop_relay::{LegCredentials, MAX_DATAGRAM, PathAddr};
+use authloop_relay::turn::{TurnConnection, TurnFrame, TurnGrant, TurnVerdict, split};
+use authloop_relay::{LegCredentials, MAX_DATAGRAM_BYTES, PathAddr};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ const OTHER_CANDIDATE: PathAddr = PathAddr::from_v4([192, 0, 2, 2], 3478);
 const VICTIM: PathAddr = PathAddr::from_v4([203, 0, 113, 9], 53);
 
 struct Bench {
-    connection: Connection,
+    connection: TurnConnection,
     client: TurnClient,
     credentials: LegCredentials,
     now: Instant,
@@ -27,9 +27,9 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let credentials = LegCredentials::from_entropy(&[9; LegCredentials::ENTROPY]);
+        let credentials = LegCredentials::from_entropy(&[9; LegCredentials::ENTROPY_BYTES]);
         Self {
-            connection: Connection::new(CLIENT, [0xa5; 16]),
+            connection: TurnConnection::new(CLIENT, [0xa5; 16]),
             client: TurnClient::new(credentials.ufrag.as_str(), credentials.pwd.as_str()),
             credentials,
             now: some_time(),
@@ -56,7 +56,7 @@ impl Bench {
         let mut out = Vec::new();
         let mut verdict = self.feed(&request, &mut out);
         if let Err(Needed) = verdict {
-            self.connection.grant(Grant {
+            self.connection.grant(TurnGrant {
                 ufrag: self.credentials.ufrag,
                 pwd: self.credentials.pwd.clone(),
                 candidates: vec![CANDIDATE, OTHER_CANDIDATE],
@@ -71,10 +71,10 @@ impl Bench {
     fn feed(&mut self, request: &[u8], out: &mut Vec<u8>) -> Result<(), Needed> {
         match self
             .connection
-            .handle_frame(self.now, Frame::Stun(request), out)
+            .handle_frame(self.now, TurnFrame::Stun(request), out)
         {
-            Verdict::Done => Ok(()),
-            Verdict::NeedLeg(ufrag) => {
+            TurnVerdict::Done => Ok(()),
+            TurnVerdict::NeedLeg(ufrag) => {
                 assert_eq!(ufrag, self.credentials.ufrag);
                 Err(Needed)
             }
@@ -127,8 +127,8 @@ fn data_goes_both_ways_by_indication_and_by_channel() {
     let mut out = Vec::new();
     let verdict = bench
         .connection
-        .handle_frame(bench.now, Frame::Stun(&send), &mut out);
-    assert_eq!((verdict, out.len()), (Verdict::ToRelay(b"up"), 0));
+        .handle_frame(bench.now, TurnFrame::Stun(&send), &mut out);
+    assert_eq!((verdict, out.len()), (TurnVerdict::ToRelay(b"up"), 0));
     let down = bench.wrap(b"down").unwrap();
     let down = bench.client.read(&down);
     assert_eq!(down.address(attr::XOR_PEER_ADDRESS), Some(CANDIDATE));
@@ -136,14 +136,14 @@ fn data_goes_both_ways_by_indication_and_by_channel() {
 
     let asked = [client::channel(0x4001), client::peer(CANDIDATE)];
     assert_eq!(bench.ask(method::CHANNEL_BIND, &asked).code, 0);
-    let up = Frame::Channel {
+    let up = TurnFrame::Channel {
         number: 0x4001,
         data: b"up",
     };
     let verdict = bench.connection.handle_frame(bench.now, up, &mut out);
-    assert_eq!(verdict, Verdict::ToRelay(b"up"));
+    assert_eq!(verdict, TurnVerdict::ToRelay(b"up"));
     let down = bench.wrap(b"downs").unwrap();
-    let data = Frame::Channel {
+    let data = TurnFrame::Channel {
         number: 0x4001,
         data: b"downs",
     };
@@ -168,8 +168,8 @@ fn nobody_but_the_leg_s_own_candidate_can_be_a_peer() {
         let mut out = Vec::new();
         let verdict = bench
             .connection
-            .handle_frame(bench.now, Frame::Stun(&send), &mut out);
-        assert_eq!((verdict, out.len()), (Verdict::Done, 0));
+            .handle_frame(bench.now, TurnFrame::Stun(&send), &mut out);
+        assert_eq!((verdict, out.len()), (TurnVerdict::Done, 0));
     }
 }
 
@@ -182,8 +182,8 @@ fn nothing_passes_before_there_is_a_permission() {
         &[client::peer(CANDIDATE), client::data(b"up")],
     );
     let frames = [
-        Frame::Stun(&send),
-        Frame::Channel {
+        TurnFrame::Stun(&send),
+        TurnFrame::Channel {
             number: 0x4001,
             data: b"up",
         },
@@ -191,7 +191,7 @@ fn nothing_passes_before_there_is_a_permission() {
 
     for frame in frames {
         let verdict = bench.connection.handle_frame(bench.now, frame, &mut out);
-        assert_eq!(verdict, Verdict::Done);
+        assert_eq!(verdict, TurnVerdict::Done);
     }
 
     assert_eq!((bench.wrap(b"down"), out.len()), (None, 0));
@@ -297,24 +297,27 @@ fn a_stream_that_never_proves_itself_is_closed() {
         .map(|_| {
             bench
                 .connection
-                .handle_frame(bench.now, Frame::Stun(&request), &mut out)
+                .handle_frame(bench.now, TurnFrame::Stun(&request), &mut out)
         })
         .collect();
 
-    assert_eq!(verdicts.last(), Some(&Verdict::Close));
-    assert_eq!(verdicts.iter().filter(|v| **v == Verdict::Done).count(), 7);
+    assert_eq!(verdicts.last(), Some(&TurnVerdict::Close));
+    assert_eq!(
+        verdicts.iter().filter(|v| **v == TurnVerdict::Done).count(),
+        7
+    );
 }
 
 proptest! {
     /// Whatever comes, nothing reaches the relay but by the leg's owner, and nothing panics.
     #[test]
     fn strangers_reach_nobody(frames in vec(hostile(), 0..24)) {
-        let mut connection = Connection::new(CLIENT, [1; 16]);
+        let mut connection = TurnConnection::new(CLIENT, [1; 16]);
         let mut out = Vec::new();
         for bytes in &frames {
             let Ok(Some((frame, _))) = split(bytes) else { continue };
             let verdict = connection.handle_frame(some_time(), frame, &mut out);
-            prop_assert!(!matches!(verdict, Verdict::ToRelay(_)));
+            prop_assert!(!matches!(verdict, TurnVerdict::ToRelay(_)));
         }
         prop_assert!(!connection.is_allocated());
         prop_assert!(!connection.wrap(some_time(), b"down", &mut Vec::new()));
@@ -337,7 +340,7 @@ proptest! {
     }
 
     #[test]
-    fn every_datagram_comes_back_whole(data in vec(any::<u8>(), 0..=MAX_DATAGRAM), by_channel: bool) {
+    fn every_datagram_comes_back_whole(data in vec(any::<u8>(), 0..=MAX_DATAGRAM_BYTES), by_channel: bool) {
         let mut bench = match by_channel {
             true => Bench::bound(),
             false => Bench::allocated(),
@@ -349,8 +352,8 @@ proptest! {
         let (frame, used) = split(&wrapped).unwrap().unwrap();
         prop_assert_eq!(used, wrapped.len());
         match frame {
-            Frame::Channel { data: read, .. } => prop_assert_eq!(read, &data[..]),
-            Frame::Stun(bytes) => {
+            TurnFrame::Channel { data: read, .. } => prop_assert_eq!(read, &data[..]),
+            TurnFrame::Stun(bytes) => {
                 let read = bench.client.read(bytes);
                 prop_assert_eq!(read.get(attr::DATA), Some(&data[..]));
             }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use authloop_relay::{
-    Leg, LegCredentials, Legs, LocalPwd, LocalUfrag, RelayError, RemoteCredentials, SessionId,
+    Leg, LegCredentials, Legs, LocalPwd, LocalUfrag, RelayError, RelaySessionId, RemoteCredentials,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -39,22 +39,22 @@ pub(crate) struct LegDoor {
 #[derive(Debug)]
 pub(super) enum Command {
     Open {
-        session: SessionId,
+        session: RelaySessionId,
         reply: Reply<Result<Legs<LegCredentials>, ShardError>>,
     },
     Restart {
-        session: SessionId,
+        session: RelaySessionId,
         leg: Leg,
         reply: Reply<Result<LegCredentials, ShardError>>,
     },
     SetRemote {
-        session: SessionId,
+        session: RelaySessionId,
         leg: Leg,
         remote: RemoteCredentials,
         reply: Reply<Result<(), RelayError>>,
     },
     Close {
-        session: SessionId,
+        session: RelaySessionId,
         reply: Reply<Result<(), RelayError>>,
     },
     FindLeg {

@@ -1,12 +1,12 @@
 //! What a shard counts beside the core: sockets, batches, sizes.
 
-use authloop_relay::Counters;
+use authloop_relay::RelayCounters;
 
 /// The relay's totals, and how much it holds now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RelayStats {
     /// Packets by fate, from the core.
-    pub counters: Counters,
+    pub counters: RelayCounters,
     /// What went through the sockets.
     pub socket: SocketStats,
     /// Open sessions now.

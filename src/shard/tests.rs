@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use authloop_relay::stun::{self, BindingRequest, Class, Message, TransactionId};
+use authloop_relay::stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId};
 use authloop_relay::{DropReason, PathAddr, StunOutcome};
 
 use super::*;
@@ -46,8 +46,8 @@ impl Endpoint {
         .write(&mut out);
         self.socket.send(&out).unwrap();
         let answer = self.receive();
-        let answer = Message::parse(&answer).unwrap();
-        assert_eq!(answer.class(), Class::Success);
+        let answer = BindingMessage::parse(&answer).unwrap();
+        assert_eq!(answer.class(), StunClass::Success);
         assert!(answer.integrity_holds(self.ice.pwd.as_bytes()));
         if self.checks == 1 {
             self.answer();
@@ -56,7 +56,7 @@ impl Endpoint {
 
     fn answer(&self) {
         let check = self.receive();
-        let check = Message::parse(&check).unwrap();
+        let check = BindingMessage::parse(&check).unwrap();
         assert!(check.integrity_holds(PWD.as_bytes()));
         let relay = PathAddr::from(self.ice.candidates[0]);
         let mut out = Vec::new();
@@ -72,7 +72,7 @@ impl Endpoint {
     }
 }
 
-fn relay(listen: &str, shards: usize) -> (RelayHandle, mpsc::Receiver<Event>) {
+fn relay(listen: &str, shards: usize) -> (RelayHandle, mpsc::Receiver<RelayEvent>) {
     let listen: SocketAddr = listen.parse().unwrap();
     let loopback: IpAddr = "127.0.0.1".parse().unwrap();
     start(&RelayConfig {
@@ -118,10 +118,10 @@ async fn packets_cross_in_order_whatever_their_sizes() {
             );
         }
         let connected = [events.recv().await, events.recv().await];
-        let session = SessionId([1; 16]);
+        let session = RelaySessionId([1; 16]);
         assert_eq!(
             connected,
-            [Leg::Host, Leg::Viewer].map(|leg| Some(Event::LegConnected { session, leg }))
+            [Leg::Host, Leg::Viewer].map(|leg| Some(RelayEvent::LegConnected { session, leg }))
         );
     }
 }

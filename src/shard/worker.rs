@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use authloop_relay::{Event, LegCredentials, Legs, Relay, SessionId};
+use authloop_relay::{LegCredentials, Legs, Relay, RelayEvent, RelaySessionId};
 use tokio::sync::mpsc;
 
 use super::cadence::{Cadence, Next};
@@ -20,7 +20,7 @@ pub(super) struct Worker {
     socket: Socket,
     waker: Arc<Waker>,
     commands: mpsc::Receiver<Command>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<RelayEvent>,
     stop: Arc<AtomicBool>,
     rx: RxBatch,
     tx: TxBatch,
@@ -34,7 +34,7 @@ impl Worker {
         socket: Socket,
         waker: Arc<Waker>,
         commands: mpsc::Receiver<Command>,
-        events: mpsc::Sender<Event>,
+        events: mpsc::Sender<RelayEvent>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, ShardError> {
         let now = Instant::now();
@@ -168,7 +168,7 @@ impl Worker {
         self.waker.wake();
     }
 
-    fn open(&mut self, session: SessionId) -> Result<Legs<LegCredentials>, ShardError> {
+    fn open(&mut self, session: RelaySessionId) -> Result<Legs<LegCredentials>, ShardError> {
         let credentials = Legs {
             host: fresh_credentials()?,
             viewer: fresh_credentials()?,

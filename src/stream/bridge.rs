@@ -8,9 +8,9 @@ use std::{
 };
 
 use authloop_relay::{
-    LocalUfrag, MAX_DATAGRAM, PathAddr, rfc4571,
-    stun::{Class, Message},
-    turn::{self, Connection, Grant, Verdict},
+    LocalUfrag, MAX_DATAGRAM_BYTES, PathAddr, rfc4571,
+    stun::{BindingMessage, StunClass},
+    turn::{self, TurnConnection, TurnGrant, TurnVerdict},
 };
 use bytes::{Buf as _, BytesMut};
 use tokio::{
@@ -114,7 +114,7 @@ where
     W: AsyncWrite + Unpin,
 {
     let mut inbound = BytesMut::new();
-    let mut datagram = [0; MAX_DATAGRAM];
+    let mut datagram = [0; MAX_DATAGRAM_BYTES];
     let mut unflushed = false;
     let mut deadline = Instant::now() + PROOF;
     loop {
@@ -172,7 +172,7 @@ struct Bridge<'a> {
 }
 
 enum Codec {
-    Turn(Box<Connection>),
+    Turn(Box<TurnConnection>),
     IceTcp,
 }
 
@@ -188,7 +188,7 @@ impl<'a> Bridge<'a> {
             Proto::Turn => {
                 let mut nonce = [0; 16];
                 getrandom::fill(&mut nonce).map_err(|_| ShardError::Entropy)?;
-                Codec::Turn(Box::new(Connection::new(client.into(), nonce)))
+                Codec::Turn(Box::new(TurnConnection::new(client.into(), nonce)))
             }
         };
         Ok(Self {
@@ -227,12 +227,12 @@ impl<'a> Bridge<'a> {
 
     /// The first datagram has to be a check with the leg's password.
     async fn prove(&mut self, datagram: &[u8]) -> Result<UdpSocket, End> {
-        let check = Message::parse(datagram).map_err(|_| End::Protocol)?;
+        let check = BindingMessage::parse(datagram).map_err(|_| End::Protocol)?;
         let username = check.username().ok_or(End::Protocol)?;
         let ufrag = username.split(|byte| *byte == b':').next();
         let ufrag = ufrag.and_then(LocalUfrag::from_bytes);
         let leg = self.find(ufrag.ok_or(End::Unproven)?).await?;
-        let proven = check.class() == Class::Request
+        let proven = check.class() == StunClass::Request
             && check.fingerprint_holds()
             && check.integrity_holds(leg.pwd.as_str().as_bytes());
         match proven {
@@ -256,10 +256,10 @@ impl<'a> Bridge<'a> {
             }
             self.queue.extend_from_slice(&self.frame);
             match verdict {
-                Verdict::Done => {}
-                Verdict::ToRelay(datagram) => self.send(datagram)?,
-                Verdict::Close => return Err(End::Protocol),
-                Verdict::NeedLeg(ufrag) => {
+                TurnVerdict::Done => {}
+                TurnVerdict::ToRelay(datagram) => self.send(datagram)?,
+                TurnVerdict::Close => return Err(End::Protocol),
+                TurnVerdict::NeedLeg(ufrag) => {
                     self.grant(ufrag).await?;
                     continue;
                 }
@@ -274,7 +274,7 @@ impl<'a> Bridge<'a> {
         let Codec::Turn(connection) = &mut self.codec else {
             return Err(End::Protocol);
         };
-        connection.grant(Grant {
+        connection.grant(TurnGrant {
             ufrag,
             relayed: door.local_addr()?.into(),
             candidates: leg.candidates.into_iter().map(PathAddr::from).collect(),
@@ -382,7 +382,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let meter = Meter::start(metrics.streams(), Proto::Turn);
         let client: SocketAddr = "192.0.2.1:9".parse().unwrap();
-        let connection = Connection::new(client.into(), [1; 16]);
+        let connection = TurnConnection::new(client.into(), [1; 16]);
         let mut bridge = bridge(Codec::Turn(Box::new(connection)), &meter);
         bridge.queue.resize(MAX_QUEUE, 0);
         // An Allocate without credentials: its challenge has no room any more.

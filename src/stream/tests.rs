@@ -2,7 +2,7 @@
 
 mod support;
 
-use authloop_relay::{Leg, PathAddr, stun::Message};
+use authloop_relay::{Leg, PathAddr, stun::BindingMessage};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::shard::LegIce;
@@ -135,7 +135,7 @@ async fn a_silent_client_s_media_never_piles_up() {
     viewer.connect().await;
     // The relay's own check proves the return path.
     let probe = viewer.receive().await.unwrap();
-    let probe = Message::parse(&probe).unwrap();
+    let probe = BindingMessage::parse(&probe).unwrap();
     let mut proof = Vec::new();
     let mapped = PathAddr::from_v4([127, 0, 0, 1], 9);
     authloop_relay::stun::write_binding_success(

@@ -1,17 +1,18 @@
-//! What the relay does about STUN: answer, learn, prove.
+//! Handles STUN: answers checks, learns paths from them and has paths prove themselves.
 
 use rand_chacha::rand_core::Rng;
 
-use super::{Event, Relay};
+use super::{Relay, RelayEvent};
 use crate::path::Tick;
 use crate::routes::LegRef;
 use crate::stun::{
-    BindingRequest, Class, MAX_BINDING, Message, ParseError, TransactionId, write_binding_success,
+    BindingMessage, BindingRequest, MAX_BINDING_BYTES, StunClass, StunParseError, TransactionId,
+    write_binding_success,
 };
 use crate::{DropReason, LocalPwd, LocalUfrag, PathAddr, StunOutcome};
 
 /// RFC 8445 §5.1.2.1: a host candidate's type preference, the highest there is.
-const PRIORITY: u32 = 126 << 24 | 65_535 << 8 | 255;
+const HOST_CANDIDATE_PRIORITY: u32 = 126 << 24 | 65_535 << 8 | 255;
 
 impl Relay {
     /// The password of the leg that a ufrag names, for streams that authenticate before the leg.
@@ -23,16 +24,16 @@ impl Relay {
     }
 
     pub(super) fn handle_stun(&mut self, now: Tick, src: PathAddr, datagram: &[u8]) -> StunOutcome {
-        let message = match Message::parse(datagram) {
+        let message = match BindingMessage::parse(datagram) {
             Ok(message) => message,
-            Err(ParseError::Malformed) => return StunOutcome::Malformed,
-            Err(ParseError::Method) => return StunOutcome::Ignored,
-            Err(ParseError::UnknownAttribute) => return StunOutcome::UnknownAttribute,
+            Err(StunParseError::Malformed) => return StunOutcome::Malformed,
+            Err(StunParseError::Method) => return StunOutcome::Ignored,
+            Err(StunParseError::UnknownAttribute) => return StunOutcome::UnknownAttribute,
         };
         let outcome = match message.class() {
-            Class::Request => self.handle_check(now, src, &message, datagram.len()),
-            Class::Success => self.handle_answer(now, src, &message),
-            Class::Indication | Class::Error => Err(StunOutcome::Ignored),
+            StunClass::Request => self.handle_check(now, src, &message, datagram.len()),
+            StunClass::Success => self.handle_answer(now, src, &message),
+            StunClass::Indication | StunClass::Error => Err(StunOutcome::Ignored),
         };
         outcome.unwrap_or_else(|refusal| refusal)
     }
@@ -42,7 +43,7 @@ impl Relay {
         &mut self,
         now: Tick,
         src: PathAddr,
-        message: &Message<'_>,
+        message: &BindingMessage<'_>,
         length: usize,
     ) -> Result<StunOutcome, StunOutcome> {
         let ufrag = addressee(message).ok_or(StunOutcome::UnknownUfrag)?;
@@ -65,14 +66,14 @@ impl Relay {
         if state.is_replay(&self.hasher, id, src) {
             return Err(StunOutcome::Replayed);
         }
-        self.admit(now, leg, src)?;
-        self.learn(now, leg, src, ufrag, message.use_candidate(), length);
+        self.ensure_path(now, leg, src)?;
+        self.record_check(now, leg, src, ufrag, message.use_candidate(), length);
 
         let fingerprint = message.has_fingerprint();
         let write =
             |out: &mut Vec<u8>| write_binding_success(out, id, src, pwd.as_bytes(), fingerprint);
-        match self.output.push(src, MAX_BINDING, write) {
-            Some(bytes) => self.book(leg, src, bytes),
+        match self.output.push(src, MAX_BINDING_BYTES, write) {
+            Some(bytes) => self.count_sent(leg, src, bytes),
             None => self.counters.drop_packet(DropReason::OutputFull),
         }
         self.probe(now, leg, src);
@@ -85,7 +86,7 @@ impl Relay {
         &mut self,
         now: Tick,
         src: PathAddr,
-        message: &Message<'_>,
+        message: &BindingMessage<'_>,
     ) -> Result<StunOutcome, StunOutcome> {
         let leg = self.routes.by_addr.get(&src);
         let leg = *leg.ok_or(StunOutcome::Unsolicited)?;
@@ -104,17 +105,17 @@ impl Relay {
         if let Some(path) = state.path_mut(at) {
             path.prove(now);
         }
-        let moved = state.consider(now, at);
+        let moved = state.move_if_better(now, at);
         self.counters.migrations += u64::from(moved);
         self.flush_towards(leg);
         Ok(StunOutcome::Proven)
     }
 
-    /// Makes sure that `src` is a path of `leg` and of no other.
-    fn admit(&mut self, now: Tick, leg: LegRef, src: PathAddr) -> Result<(), StunOutcome> {
+    /// Makes `src` a path of `leg`, unless it belongs to another leg that is alive.
+    fn ensure_path(&mut self, now: Tick, leg: LegRef, src: PathAddr) -> Result<(), StunOutcome> {
         match self.routes.by_addr.get(&src).copied() {
             Some(owner) if owner == leg => return Ok(()),
-            Some(owner) => self.take_over(now, owner, src)?,
+            Some(owner) => self.reassign_address(now, owner, src)?,
             None => {}
         }
         let state = self.leg_mut(leg).ok_or(StunOutcome::UnknownUfrag)?;
@@ -128,13 +129,18 @@ impl Relay {
             self.connected += 1;
             let session = self.sessions[leg.slot()].id;
             let leg = leg.leg();
-            self.announce(Event::LegConnected { session, leg });
+            self.push_event(RelayEvent::LegConnected { session, leg });
         }
         Ok(())
     }
 
     /// A NAT may give a port to someone else, but not while the earlier owner still checks.
-    fn take_over(&mut self, now: Tick, owner: LegRef, src: PathAddr) -> Result<(), StunOutcome> {
+    fn reassign_address(
+        &mut self,
+        now: Tick,
+        owner: LegRef,
+        src: PathAddr,
+    ) -> Result<(), StunOutcome> {
         let Some(state) = self.leg_mut(owner) else {
             return Ok(());
         };
@@ -144,13 +150,13 @@ impl Relay {
         {
             return Err(StunOutcome::AddressTaken);
         }
-        state.forget(src);
+        state.remove_address(src);
         self.routes.by_addr.remove(&src);
-        self.note_loss(owner);
+        self.report_if_lost(owner);
         Ok(())
     }
 
-    fn learn(
+    fn record_check(
         &mut self,
         now: Tick,
         leg: LegRef,
@@ -162,13 +168,13 @@ impl Relay {
         let Some(state) = self.leg_mut(leg) else {
             return;
         };
-        let ended = state.used(ufrag);
+        let ended = state.mark_used(ufrag);
         let Some((at, path)) = state.path_at(src) else {
             return;
         };
-        path.hear(now, length);
-        state.checked(now, at, ufrag, nominate);
-        let moved = state.consider(now, at);
+        path.record_received(now, length);
+        state.record_check(now, at, ufrag, nominate);
+        let moved = state.move_if_better(now, at);
         self.counters.migrations += u64::from(moved);
         if let Some(ended) = ended {
             self.routes.by_ufrag.remove(&ended);
@@ -197,15 +203,18 @@ impl Relay {
             to_ufrag: remote.ufrag(),
             from_ufrag: from_ufrag.as_bytes(),
             pwd: remote.pwd(),
-            priority: PRIORITY,
+            priority: HOST_CANDIDATE_PRIORITY,
             controlling: None,
             use_candidate: false,
         };
-        if !path.may_send(check.len()) {
+        if !path.try_reserve(check.len()) {
             return;
         }
-        match self.output.push(addr, MAX_BINDING, |out| check.write(out)) {
-            Some(_) => path.probed(now, id),
+        match self
+            .output
+            .push(addr, MAX_BINDING_BYTES, |out| check.write(out))
+        {
+            Some(_) => path.probe_sent(now, id),
             None => self.counters.drop_packet(DropReason::OutputFull),
         }
     }
@@ -223,8 +232,8 @@ impl Relay {
             return;
         };
         let to = path.addr;
-        let fits = |packet: &[u8]| path.may_send(packet.len());
-        for packet in far.pending.take_while(&mut self.room, fits) {
+        let fits = |packet: &[u8]| path.try_reserve(packet.len());
+        for packet in far.pending.take_while(&mut self.pending_budget, fits) {
             let write = |out: &mut Vec<u8>| {
                 out.extend_from_slice(&packet);
                 packet.len()
@@ -236,9 +245,10 @@ impl Relay {
         }
     }
 
-    fn book(&mut self, leg: LegRef, addr: PathAddr, bytes: usize) {
+    /// Counts what was sent against what an unproven address may be sent.
+    fn count_sent(&mut self, leg: LegRef, addr: PathAddr, bytes: usize) {
         if let Some((_, path)) = self.leg_mut(leg).and_then(|state| state.path_at(addr)) {
-            path.may_send(bytes);
+            path.try_reserve(bytes);
         }
     }
 
@@ -249,7 +259,7 @@ impl Relay {
 }
 
 /// The leg that a check names: only the receiver's half of USERNAME counts.
-fn addressee(message: &Message<'_>) -> Option<LocalUfrag> {
+fn addressee(message: &BindingMessage<'_>) -> Option<LocalUfrag> {
     let (ufrag, rest) = message.username()?.split_at_checked(LocalUfrag::LEN)?;
     rest.starts_with(b":")
         .then(|| LocalUfrag::from_bytes(ufrag))?

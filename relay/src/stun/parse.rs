@@ -1,13 +1,13 @@
 //! Reading a message without copying any of it.
 
 use super::{
-    HEADER, INTEGRITY, MAGIC_COOKIE, METHOD_BINDING, TransactionId, attr, attribute,
+    HEADER_BYTES, INTEGRITY_BYTES, MAGIC_COOKIE, METHOD_BINDING, TransactionId, attr, attribute,
     fingerprint_holds, integrity_holds,
 };
 
 /// RFC 8489 §5: the two class bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum StunClass {
     /// Wants an answer.
     Request,
     /// Wants none.
@@ -20,7 +20,7 @@ pub enum Class {
 
 /// Why a datagram is not a message that the relay acts upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ParseError {
+pub enum StunParseError {
     /// Header, cookie or lengths do not add up.
     #[error("malformed STUN message")]
     Malformed,
@@ -34,42 +34,44 @@ pub enum ParseError {
 
 /// A Binding message, borrowed from its datagram.
 #[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
+pub struct BindingMessage<'a> {
     bytes: &'a [u8],
-    class: Class,
+    class: StunClass,
     username: Option<&'a [u8]>,
     use_candidate: bool,
     integrity_at: Option<usize>,
     fingerprint_at: Option<usize>,
 }
 
-impl<'a> Message<'a> {
+impl<'a> BindingMessage<'a> {
     /// Parses a whole datagram.
     ///
     /// # Errors
     /// When it is no well-formed Binding message that can be understood.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        let header = bytes.first_chunk::<HEADER>().ok_or(ParseError::Malformed)?;
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, StunParseError> {
+        let header = bytes
+            .first_chunk::<HEADER_BYTES>()
+            .ok_or(StunParseError::Malformed)?;
         let [t0, t1, l0, l1, ..] = *header;
         let kind = u16::from_be_bytes([t0, t1]);
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         if kind & 0xc000 != 0
             || header[4..8] != MAGIC_COOKIE
             || length % 4 != 0
-            || bytes.len() != HEADER + length
+            || bytes.len() != HEADER_BYTES + length
         {
-            return Err(ParseError::Malformed);
+            return Err(StunParseError::Malformed);
         }
         // RFC 8489 §5: class bits C1 and C0 sit at 0x100 and 0x010, the method around them.
         let method = (kind & 0x000f) | ((kind & 0x00e0) >> 1) | ((kind & 0x3e00) >> 2);
         if method != METHOD_BINDING {
-            return Err(ParseError::Method);
+            return Err(StunParseError::Method);
         }
         let class = match kind & 0x0110 {
-            0x0000 => Class::Request,
-            0x0010 => Class::Indication,
-            0x0100 => Class::Success,
-            _ => Class::Error,
+            0x0000 => StunClass::Request,
+            0x0010 => StunClass::Indication,
+            0x0100 => StunClass::Success,
+            _ => StunClass::Error,
         };
         let mut message = Self {
             bytes,
@@ -85,14 +87,17 @@ impl<'a> Message<'a> {
 
     /// Request, indication, success or error.
     #[must_use]
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> StunClass {
         self.class
     }
 
     /// Which exchange the message belongs to.
     #[must_use]
     pub fn transaction_id(&self) -> TransactionId {
-        let id = self.bytes.get(8..HEADER).and_then(|id| id.try_into().ok());
+        let id = self
+            .bytes
+            .get(8..HEADER_BYTES)
+            .and_then(|id| id.try_into().ok());
         TransactionId(id.unwrap_or_default())
     }
 
@@ -126,21 +131,26 @@ impl<'a> Message<'a> {
         integrity_holds(self.bytes, self.integrity_at, key)
     }
 
-    fn read_attributes(&mut self) -> Result<(), ParseError> {
-        let mut at = HEADER;
+    fn read_attributes(&mut self) -> Result<(), StunParseError> {
+        let mut at = HEADER_BYTES;
         while at < self.bytes.len() {
             // FINGERPRINT is the last attribute (RFC 8489 §14.7).
             if self.fingerprint_at.is_some() {
-                return Err(ParseError::Malformed);
+                return Err(StunParseError::Malformed);
             }
-            let (kind, value, next) = attribute(self.bytes, at).ok_or(ParseError::Malformed)?;
+            let (kind, value, next) = attribute(self.bytes, at).ok_or(StunParseError::Malformed)?;
             self.read_attribute(at, kind, value)?;
             at = next;
         }
         Ok(())
     }
 
-    fn read_attribute(&mut self, at: usize, kind: u16, value: &'a [u8]) -> Result<(), ParseError> {
+    fn read_attribute(
+        &mut self,
+        at: usize,
+        kind: u16,
+        value: &'a [u8],
+    ) -> Result<(), StunParseError> {
         // After MESSAGE-INTEGRITY only FINGERPRINT counts: nothing else there is authenticated.
         if self.integrity_at.is_some() && kind != attr::FINGERPRINT {
             return Ok(());
@@ -151,7 +161,7 @@ impl<'a> Message<'a> {
                 self.username.get_or_insert(value);
             }
             (attr::USE_CANDIDATE, 0) => self.use_candidate = true,
-            (attr::MESSAGE_INTEGRITY, INTEGRITY) => self.integrity_at = Some(at),
+            (attr::MESSAGE_INTEGRITY, INTEGRITY_BYTES) => self.integrity_at = Some(at),
             (attr::FINGERPRINT, 4) => self.fingerprint_at = Some(at),
             (attr::PRIORITY, 4) | (attr::XOR_MAPPED_ADDRESS, 8 | 20) => {}
             (attr::ICE_CONTROLLED | attr::ICE_CONTROLLING, 8) => {}
@@ -164,10 +174,10 @@ impl<'a> Message<'a> {
                 | attr::ICE_CONTROLLED
                 | attr::ICE_CONTROLLING,
                 _,
-            ) => return Err(ParseError::Malformed),
+            ) => return Err(StunParseError::Malformed),
             // Answers may carry MAPPED-ADDRESS, ERROR-CODE and friends: none of them is read.
-            (..0x8000, _) if self.class == Class::Request => {
-                return Err(ParseError::UnknownAttribute);
+            (..0x8000, _) if self.class == StunClass::Request => {
+                return Err(StunParseError::UnknownAttribute);
             }
             _ => {}
         }

@@ -2,11 +2,13 @@
 
 use hmac::Mac;
 
-use super::{FINGERPRINT_XOR, HEADER, INTEGRITY, MAGIC_COOKIE, TransactionId, attr, integrity};
+use super::{
+    FINGERPRINT_XOR, HEADER_BYTES, INTEGRITY_BYTES, MAGIC_COOKIE, TransactionId, attr, integrity,
+};
 use crate::PathAddr;
 
 /// The longest message this module writes: two ufrags of 256 and every attribute of a check.
-pub const MAX_BINDING: usize = 640;
+pub const MAX_BINDING_BYTES: usize = 640;
 
 /// RFC 8489 §18.2 with RFC 8489 §5's class bits.
 const BINDING_REQUEST: u16 = 0x0001;
@@ -39,7 +41,15 @@ impl BindingRequest<'_> {
         let username = self.to_ufrag.len() + 1 + self.from_ufrag.len();
         let nomination = if self.use_candidate { 4 } else { 0 };
         // Header, USERNAME, PRIORITY, role, nomination, MESSAGE-INTEGRITY, FINGERPRINT.
-        HEADER + 4 + username.next_multiple_of(4) + 8 + 12 + nomination + 4 + INTEGRITY + 8
+        HEADER_BYTES
+            + 4
+            + username.next_multiple_of(4)
+            + 8
+            + 12
+            + nomination
+            + 4
+            + INTEGRITY_BYTES
+            + 8
     }
 
     /// Appends the message to `out` and returns its length.
@@ -129,7 +139,7 @@ impl<'a> Writer<'a> {
         let at = self.out.len() - self.start;
         let message = &self.out[self.start..];
         if let Some(mac) = integrity(message, at, pwd) {
-            let tag: [u8; INTEGRITY] = mac.finalize().into_bytes().into();
+            let tag: [u8; INTEGRITY_BYTES] = mac.finalize().into_bytes().into();
             self.attribute(attr::MESSAGE_INTEGRITY, &[&tag]);
         }
         if fingerprint {
@@ -142,7 +152,7 @@ impl<'a> Writer<'a> {
     }
 
     fn set_length(&mut self, ahead: usize) {
-        let length = self.out.len() - self.start - HEADER + ahead;
+        let length = self.out.len() - self.start - HEADER_BYTES + ahead;
         let field = self.start + 2..self.start + 4;
         self.out[field].copy_from_slice(&(length as u16).to_be_bytes());
     }

@@ -1,18 +1,18 @@
 //! What stands on a TURN stream: STUN messages and ChannelData (RFC 8656 §12.5).
 
-use crate::MAX_DATAGRAM;
-use crate::stun::{HEADER, MAGIC_COOKIE};
+use crate::MAX_DATAGRAM_BYTES;
+use crate::stun::{HEADER_BYTES, MAGIC_COOKIE};
 
 /// The longest body: a datagram, and what a Send indication puts around it.
-const MAX_BODY: usize = MAX_DATAGRAM + 128;
+const MAX_BODY_BYTES: usize = MAX_DATAGRAM_BYTES + 128;
 /// RFC 8656 §12.4: number and length.
-const CHANNEL_HEADER: usize = 4;
+const CHANNEL_HEADER_BYTES: usize = 4;
 /// RFC 8656 §12: the channel numbers that there are.
-pub(super) const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x4fff;
+pub(super) const CHANNEL_NUMBERS: std::ops::RangeInclusive<u16> = 0x4000..=0x4fff;
 
 /// One unit of the stream, borrowed from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Frame<'a> {
+pub enum TurnFrame<'a> {
     /// A STUN message, whole.
     Stun(&'a [u8]),
     /// ChannelData without its padding.
@@ -27,13 +27,13 @@ pub enum Frame<'a> {
 /// The stream is not TURN's, or not any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("neither a STUN message nor ChannelData")]
-pub struct NotTurn;
+pub struct TurnStreamError;
 
 /// The first frame and how many bytes it took; `None` while it is not all there.
 ///
 /// # Errors
 /// When the stream cannot be followed.
-pub fn split(stream: &[u8]) -> Result<Option<(Frame<'_>, usize)>, NotTurn> {
+pub fn split(stream: &[u8]) -> Result<Option<(TurnFrame<'_>, usize)>, TurnStreamError> {
     let Some([k0, k1, l0, l1]) = stream.first_chunk::<4>() else {
         return Ok(None);
     };
@@ -41,25 +41,25 @@ pub fn split(stream: &[u8]) -> Result<Option<(Frame<'_>, usize)>, NotTurn> {
         u16::from_be_bytes([*k0, *k1]),
         usize::from(u16::from_be_bytes([*l0, *l1])),
     );
-    if length > MAX_BODY {
-        return Err(NotTurn);
+    if length > MAX_BODY_BYTES {
+        return Err(TurnStreamError);
     }
-    if CHANNELS.contains(&kind) {
+    if CHANNEL_NUMBERS.contains(&kind) {
         // RFC 8656 §12.5: padded on a stream, and the length does not say so.
-        let end = CHANNEL_HEADER + length.next_multiple_of(4);
+        let end = CHANNEL_HEADER_BYTES + length.next_multiple_of(4);
         let Some(frame) = stream.get(..end) else {
             return Ok(None);
         };
-        let data = frame.get(CHANNEL_HEADER..CHANNEL_HEADER + length);
-        let data = data.ok_or(NotTurn)?;
-        return Ok(Some((Frame::Channel { number: kind, data }, end)));
+        let data = frame.get(CHANNEL_HEADER_BYTES..CHANNEL_HEADER_BYTES + length);
+        let data = data.ok_or(TurnStreamError)?;
+        return Ok(Some((TurnFrame::Channel { number: kind, data }, end)));
     }
     let cookie = stream.get(4..8);
     if kind & 0xc000 != 0 || length % 4 != 0 || cookie.is_some_and(|bytes| bytes != MAGIC_COOKIE) {
-        return Err(NotTurn);
+        return Err(TurnStreamError);
     }
-    let end = HEADER + length;
-    Ok(stream.get(..end).map(|frame| (Frame::Stun(frame), end)))
+    let end = HEADER_BYTES + length;
+    Ok(stream.get(..end).map(|frame| (TurnFrame::Stun(frame), end)))
 }
 
 /// Appends ChannelData, padded as on a stream.
@@ -80,8 +80,8 @@ mod tests {
     proptest! {
         #[test]
         fn channel_data_survives_the_stream(
-            number in CHANNELS,
-            data in vec(any::<u8>(), 0..=MAX_DATAGRAM),
+            number in CHANNEL_NUMBERS,
+            data in vec(any::<u8>(), 0..=MAX_DATAGRAM_BYTES),
             rest in vec(any::<u8>(), 0..8),
         ) {
             let mut stream = Vec::new();
@@ -92,7 +92,7 @@ mod tests {
 
             let split = split(&stream);
 
-            prop_assert_eq!(split, Ok(Some((Frame::Channel { number, data: &data }, length))));
+            prop_assert_eq!(split, Ok(Some((TurnFrame::Channel { number, data: &data }, length))));
         }
 
         #[test]
@@ -105,8 +105,8 @@ mod tests {
 
     #[test]
     fn what_is_neither_is_refused() {
-        assert_eq!(split(b"GET / HTTP/1.1"), Err(NotTurn));
-        assert_eq!(split(&[0x40, 0, 0xff, 0xff]), Err(NotTurn));
-        assert_eq!(split(&[0, 3, 0, 0, 1, 2, 3, 4]), Err(NotTurn));
+        assert_eq!(split(b"GET / HTTP/1.1"), Err(TurnStreamError));
+        assert_eq!(split(&[0x40, 0, 0xff, 0xff]), Err(TurnStreamError));
+        assert_eq!(split(&[0, 3, 0, 0, 1, 2, 3, 4]), Err(TurnStreamError));
     }
 }

@@ -3,21 +3,23 @@
 use smallvec::SmallVec;
 
 use crate::PathAddr;
-use crate::stun::{self, Class, HEADER, INTEGRITY, MAGIC_COOKIE, TransactionId, attr};
+use crate::stun::{
+    self, HEADER_BYTES, INTEGRITY_BYTES, MAGIC_COOKIE, StunClass, TransactionId, attr,
+};
 
 /// More peers in one CreatePermission than a leg has candidates are nobody's.
 const MAX_PEERS: usize = 8;
 
 /// A message is not well formed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(super) struct MalformedTurnMessage;
 
 /// A whole message, taken apart as far as this server reads it.
 #[derive(Debug)]
-pub(super) struct Message<'a> {
+pub(super) struct TurnMessage<'a> {
     bytes: &'a [u8],
     pub(super) method: u16,
-    pub(super) class: Class,
+    pub(super) class: StunClass,
     pub(super) id: TransactionId,
     pub(super) username: Option<&'a [u8]>,
     pub(super) realm: Option<&'a [u8]>,
@@ -34,28 +36,30 @@ pub(super) struct Message<'a> {
     fingerprint_at: Option<usize>,
 }
 
-impl<'a> Message<'a> {
-    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let header = bytes.first_chunk::<HEADER>().ok_or(Malformed)?;
+impl<'a> TurnMessage<'a> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, MalformedTurnMessage> {
+        let header = bytes
+            .first_chunk::<HEADER_BYTES>()
+            .ok_or(MalformedTurnMessage)?;
         let [t0, t1, l0, l1, ..] = *header;
         let kind = u16::from_be_bytes([t0, t1]);
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         if kind & 0xc000 != 0
             || header[4..8] != MAGIC_COOKIE
             || length % 4 != 0
-            || bytes.len() != HEADER + length
+            || bytes.len() != HEADER_BYTES + length
         {
-            return Err(Malformed);
+            return Err(MalformedTurnMessage);
         }
         let id = header.last_chunk().copied().unwrap_or_default();
         let mut message = Self {
             bytes,
             method: (kind & 0x000f) | ((kind & 0x00e0) >> 1) | ((kind & 0x3e00) >> 2),
             class: match kind & 0x0110 {
-                0x0000 => Class::Request,
-                0x0010 => Class::Indication,
-                0x0100 => Class::Success,
-                _ => Class::Error,
+                0x0000 => StunClass::Request,
+                0x0010 => StunClass::Indication,
+                0x0100 => StunClass::Success,
+                _ => StunClass::Error,
             },
             id: TransactionId(id),
             username: None,
@@ -74,7 +78,7 @@ impl<'a> Message<'a> {
         message.read_attributes()?;
         match stun::fingerprint_holds(message.bytes, message.fingerprint_at) {
             true => Ok(message),
-            false => Err(Malformed),
+            false => Err(MalformedTurnMessage),
         }
     }
 
@@ -87,21 +91,27 @@ impl<'a> Message<'a> {
         stun::integrity_holds(self.bytes, self.integrity_at, key)
     }
 
-    fn read_attributes(&mut self) -> Result<(), Malformed> {
-        let mut at = HEADER;
+    fn read_attributes(&mut self) -> Result<(), MalformedTurnMessage> {
+        let mut at = HEADER_BYTES;
         while at < self.bytes.len() {
             // FINGERPRINT is the last attribute (RFC 8489 §14.7).
             if self.fingerprint_at.is_some() {
-                return Err(Malformed);
+                return Err(MalformedTurnMessage);
             }
-            let (kind, value, next) = stun::attribute(self.bytes, at).ok_or(Malformed)?;
+            let (kind, value, next) =
+                stun::attribute(self.bytes, at).ok_or(MalformedTurnMessage)?;
             self.read_attribute(at, kind, value)?;
             at = next;
         }
         Ok(())
     }
 
-    fn read_attribute(&mut self, at: usize, kind: u16, value: &'a [u8]) -> Result<(), Malformed> {
+    fn read_attribute(
+        &mut self,
+        at: usize,
+        kind: u16,
+        value: &'a [u8],
+    ) -> Result<(), MalformedTurnMessage> {
         // After MESSAGE-INTEGRITY only FINGERPRINT counts: nothing else there is authenticated.
         if self.integrity_at.is_some() && kind != attr::FINGERPRINT {
             return Ok(());
@@ -126,13 +136,13 @@ impl<'a> Message<'a> {
                 self.channel.get_or_insert(u16::from_be_bytes([a, b]));
             }
             (attr::XOR_PEER_ADDRESS, _) => {
-                let peer = xor_address(self.id, value).ok_or(Malformed)?;
+                let peer = xor_address(self.id, value).ok_or(MalformedTurnMessage)?;
                 if self.peers.len() == MAX_PEERS {
-                    return Err(Malformed);
+                    return Err(MalformedTurnMessage);
                 }
                 self.peers.push(peer);
             }
-            (attr::MESSAGE_INTEGRITY, _) if value.len() == INTEGRITY => {
+            (attr::MESSAGE_INTEGRITY, _) if value.len() == INTEGRITY_BYTES => {
                 self.integrity_at = Some(at);
             }
             (attr::FINGERPRINT, _) if value.len() == 4 => self.fingerprint_at = Some(at),
@@ -144,7 +154,7 @@ impl<'a> Message<'a> {
                 | attr::MESSAGE_INTEGRITY
                 | attr::FINGERPRINT,
                 _,
-            ) => return Err(Malformed),
+            ) => return Err(MalformedTurnMessage),
             (..0x8000, _) if self.unknown.len() < self.unknown.inline_size() => {
                 self.unknown.push(kind);
             }

@@ -1,7 +1,9 @@
 //! Writing what the server says.
 
-use super::message::Message;
-use super::{REALM, method};
+use super::auth::REALM;
+use super::error_code::ErrorCode;
+use super::message::TurnMessage;
+use super::method;
 use crate::PathAddr;
 use crate::stun::{TransactionId, Writer, attr};
 
@@ -10,30 +12,9 @@ const INDICATION: u16 = 0x0010;
 const SUCCESS: u16 = 0x0100;
 const ERROR: u16 = 0x0110;
 
-/// An error code and its reason (RFC 8489 §14.8, RFC 8656 §19).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Refusal(u16, &'static str);
-
-impl Refusal {
-    pub(super) const BAD_REQUEST: Self = Self(400, "Bad Request");
-    pub(super) const UNAUTHENTICATED: Self = Self(401, "Unauthenticated");
-    pub(super) const FORBIDDEN: Self = Self(403, "Forbidden");
-    pub(super) const UNKNOWN_ATTRIBUTE: Self = Self(420, "Unknown Attribute");
-    pub(super) const ALLOCATION_MISMATCH: Self = Self(437, "Allocation Mismatch");
-    pub(super) const STALE_NONCE: Self = Self(438, "Stale Nonce");
-    pub(super) const UNSUPPORTED_FAMILY: Self = Self(440, "Address Family not Supported");
-    pub(super) const WRONG_CREDENTIALS: Self = Self(441, "Wrong Credentials");
-    pub(super) const UNSUPPORTED_TRANSPORT: Self = Self(442, "Unsupported Transport Protocol");
-
-    fn write(self, writer: &mut Writer<'_>) {
-        let code = [0, 0, (self.0 / 100) as u8, (self.0 % 100) as u8];
-        writer.attribute(attr::ERROR_CODE, &[&code, self.1.as_bytes()]);
-    }
-}
-
-/// What a request that worked is told.
+/// What the answer to a successful request says.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum SuccessResponse {
     Allocated {
         relayed: PathAddr,
         mapped: PathAddr,
@@ -45,25 +26,30 @@ pub(super) enum Answer {
     Plain,
 }
 
-/// A refusal that asks for credentials; nothing vouches for it.
+/// An error that asks for credentials; it carries no MESSAGE-INTEGRITY.
 pub(super) fn challenge(
     out: &mut Vec<u8>,
-    request: &Message<'_>,
-    refusal: Refusal,
+    request: &TurnMessage<'_>,
+    error_code: ErrorCode,
     nonce: &[u8; 32],
 ) {
     let mut writer = Writer::new(out, kind(request.method, ERROR), request.id);
-    refusal.write(&mut writer);
+    error_code.write(&mut writer);
     writer.attribute(attr::REALM, &[REALM.as_bytes()]);
     writer.attribute(attr::NONCE, &[nonce]);
     writer.finish_plain();
 }
 
-/// A refusal to someone known.
-pub(super) fn error(out: &mut Vec<u8>, request: &Message<'_>, refusal: Refusal, key: &[u8; 16]) {
+/// An error for an authenticated client.
+pub(super) fn error(
+    out: &mut Vec<u8>,
+    request: &TurnMessage<'_>,
+    error_code: ErrorCode,
+    key: &[u8; 16],
+) {
     let mut writer = Writer::new(out, kind(request.method, ERROR), request.id);
-    refusal.write(&mut writer);
-    if refusal == Refusal::UNKNOWN_ATTRIBUTE {
+    error_code.write(&mut writer);
+    if error_code == ErrorCode::UNKNOWN_ATTRIBUTE {
         let unknown: Vec<[u8; 2]> = request
             .unknown
             .iter()
@@ -75,10 +61,15 @@ pub(super) fn error(out: &mut Vec<u8>, request: &Message<'_>, refusal: Refusal, 
 }
 
 /// The answer to a request that worked.
-pub(super) fn success(out: &mut Vec<u8>, request: &Message<'_>, answer: &Answer, key: &[u8; 16]) {
+pub(super) fn success(
+    out: &mut Vec<u8>,
+    request: &TurnMessage<'_>,
+    answer: &SuccessResponse,
+    key: &[u8; 16],
+) {
     let mut writer = Writer::new(out, kind(request.method, SUCCESS), request.id);
     match answer {
-        Answer::Allocated {
+        SuccessResponse::Allocated {
             relayed,
             mapped,
             lifetime,
@@ -87,10 +78,10 @@ pub(super) fn success(out: &mut Vec<u8>, request: &Message<'_>, answer: &Answer,
             writer.xor_address(attr::XOR_MAPPED_ADDRESS, request.id, *mapped);
             writer.attribute(attr::LIFETIME, &[&lifetime.to_be_bytes()]);
         }
-        Answer::Refreshed { lifetime } => {
+        SuccessResponse::Refreshed { lifetime } => {
             writer.attribute(attr::LIFETIME, &[&lifetime.to_be_bytes()]);
         }
-        Answer::Plain => {}
+        SuccessResponse::Plain => {}
     }
     writer.finish(key, false);
 }

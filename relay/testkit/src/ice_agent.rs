@@ -1,6 +1,6 @@
 //! An endpoint's ICE agent, just clever enough to talk to the relay.
 
-use authloop_relay::stun::{self, BindingRequest, Class, Message, TransactionId};
+use authloop_relay::stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId};
 use authloop_relay::{LegCredentials, PathAddr, RemoteCredentials};
 
 /// The controlling agent on one side of a session.
@@ -59,9 +59,9 @@ impl IceAgent {
     /// Answers a check of the relay's; `None` for anything that this agent would not answer.
     #[must_use]
     pub fn answer(&self, datagram: &[u8], relay: PathAddr) -> Option<Vec<u8>> {
-        let message = Message::parse(datagram).ok()?;
+        let message = BindingMessage::parse(datagram).ok()?;
         let mine =
-            message.class() == Class::Request && message.integrity_holds(self.pwd.as_bytes());
+            message.class() == StunClass::Request && message.integrity_holds(self.pwd.as_bytes());
         let mut out = Vec::new();
         let id = message.transaction_id();
         mine.then(|| stun::write_binding_success(&mut out, id, relay, self.pwd.as_bytes(), true))?;

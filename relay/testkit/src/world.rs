@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use authloop_relay::{
-    DropReason, Event, Leg, LegCredentials, Legs, PathAddr, Relay, SessionId, StunOutcome,
+    DropReason, Leg, LegCredentials, Legs, PathAddr, Relay, RelayEvent, RelaySessionId, StunOutcome,
 };
 
 use crate::ice_agent::IceAgent;
@@ -108,7 +108,7 @@ impl World {
     }
 
     /// Takes all events that wait.
-    pub fn events(&mut self) -> Vec<Event> {
+    pub fn events(&mut self) -> Vec<RelayEvent> {
         std::iter::from_fn(|| self.relay.poll_event()).collect()
     }
 
@@ -127,10 +127,10 @@ impl World {
 
 /// The id of session `n`.
 #[must_use]
-pub fn session_id(n: u16) -> SessionId {
+pub fn session_id(n: u16) -> RelaySessionId {
     let mut id = [0; 16];
     id[..2].copy_from_slice(&n.to_be_bytes());
-    SessionId(id)
+    RelaySessionId(id)
 }
 
 /// One leg's credentials in session `n` after this many restarts.

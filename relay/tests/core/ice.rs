@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use authloop_relay::stun::{Class, Message};
-use authloop_relay::{DropReason, Event, Leg, PathAddr, RelayError, StunOutcome};
+use authloop_relay::stun::{BindingMessage, StunClass};
+use authloop_relay::{DropReason, Leg, PathAddr, RelayError, RelayEvent, StunOutcome};
 
 use authloop_relay_testkit::{RELAY, World, credentials, session_id};
 
@@ -33,10 +33,10 @@ fn a_check_is_answered_with_integrity_and_the_sender_s_address() {
     let sent = world.feed(agents.host.addr, &check);
 
     let (to, answer) = &sent[0];
-    let message = Message::parse(answer).unwrap();
+    let message = BindingMessage::parse(answer).unwrap();
     let pwd = agents.host.relay.pwd.as_str();
     assert_eq!(*to, agents.host.addr);
-    assert_eq!(message.class(), Class::Success);
+    assert_eq!(message.class(), StunClass::Success);
     assert!(message.integrity_holds(pwd.as_bytes()) && message.fingerprint_holds());
     assert!(answer.len() <= check.len() + 12, "{} bytes", answer.len());
 }
@@ -170,7 +170,7 @@ fn consent_ends_after_thirty_seconds_and_is_reported() {
 
     let (session, leg) = (session_id(1), Leg::Viewer);
     assert!(sent.is_empty());
-    assert_eq!(world.events(), [Event::LegLost { session, leg }]);
+    assert_eq!(world.events(), [RelayEvent::LegLost { session, leg }]);
     assert_eq!(world.relay.connected_legs(), 1);
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::mem;
 use std::os::fd::AsRawFd;
 
-use authloop_relay::{MAX_DATAGRAM, PathAddr};
+use authloop_relay::{MAX_DATAGRAM_BYTES, PathAddr};
 
 use super::Socket;
 use super::name::{Control, Name};
@@ -26,7 +26,7 @@ pub(in crate::shard) struct Received<'a> {
 
 /// Buffers that the kernel fills.
 pub(in crate::shard) struct RxBatch {
-    buffers: Box<[[u8; MAX_DATAGRAM]]>,
+    buffers: Box<[[u8; MAX_DATAGRAM_BYTES]]>,
     names: Box<[Name]>,
     received: Box<[libc::mmsghdr]>,
     /// How many headers the last receive wrote to.
@@ -76,13 +76,13 @@ unsafe impl Send for TxBatch {}
 
 impl RxBatch {
     pub(in crate::shard) fn new() -> Self {
-        let mut buffers = vec![[0; MAX_DATAGRAM]; BATCH].into_boxed_slice();
+        let mut buffers = vec![[0; MAX_DATAGRAM_BYTES]; BATCH].into_boxed_slice();
         let mut names = vec![Name::EMPTY; BATCH].into_boxed_slice();
         let mut vectors: Box<[libc::iovec]> = buffers
             .iter_mut()
             .map(|buffer| libc::iovec {
                 iov_base: buffer.as_mut_ptr().cast(),
-                iov_len: MAX_DATAGRAM,
+                iov_len: MAX_DATAGRAM_BYTES,
             })
             .collect();
         let received = std::iter::zip(&mut names, &mut vectors)
@@ -101,7 +101,7 @@ impl RxBatch {
     #[inline]
     pub(in crate::shard) fn get(&self, index: usize) -> Received<'_> {
         let header = &self.received[index];
-        let length = (header.msg_len as usize).min(MAX_DATAGRAM);
+        let length = (header.msg_len as usize).min(MAX_DATAGRAM_BYTES);
         Received {
             from: self.names[index].addr(),
             payload: &self.buffers[index][..length],

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use authloop_relay::{
     PathAddr, rfc4571,
-    stun::{BindingRequest, Class, Message, TransactionId},
-    turn::{self, Frame},
+    stun::{BindingMessage, BindingRequest, StunClass, TransactionId},
+    turn::{self, TurnFrame},
 };
 use authloop_relay_testkit::{
     TurnClient, TurnReply,
@@ -40,7 +40,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 /// A relay behind an HTTP port.
 pub(super) struct Server {
     pub(super) relay: RelayHandle,
-    _events: tokio::sync::mpsc::Receiver<shard::Event>,
+    _events: tokio::sync::mpsc::Receiver<shard::RelayEvent>,
     pub(super) at: SocketAddr,
     pub(super) tls: Option<CertificateDer<'static>>,
     pub(super) metrics: Metrics,
@@ -180,7 +180,7 @@ impl Agent {
         let request = client.request(method, attributes);
         self.stream.write_all(&request).await.unwrap();
         let reply = self.frame(|bytes| match turn::split(bytes).unwrap()? {
-            (Frame::Stun(reply), used) => Some((reply.to_vec(), used)),
+            (TurnFrame::Stun(reply), used) => Some((reply.to_vec(), used)),
             other => panic!("{other:?}"),
         });
         let reply = reply.await.unwrap();
@@ -214,7 +214,7 @@ impl Agent {
             }
             Some(_) => {
                 let split = |bytes: &[u8]| match turn::split(bytes).unwrap()? {
-                    (Frame::Channel { number, data }, used) => {
+                    (TurnFrame::Channel { number, data }, used) => {
                         assert_eq!(number, CHANNEL);
                         Some((data.to_vec(), used))
                     }
@@ -265,8 +265,8 @@ impl Agent {
         let check = self.check(&pwd);
         self.send(&check).await;
         let answer = self.receive().await.unwrap();
-        let answer = Message::parse(&answer).unwrap();
-        assert_eq!(answer.class(), Class::Success);
+        let answer = BindingMessage::parse(&answer).unwrap();
+        assert_eq!(answer.class(), StunClass::Success);
         assert!(answer.integrity_holds(pwd.as_bytes()));
     }
 }
