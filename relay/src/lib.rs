@@ -1,12 +1,68 @@
-//! The blind relay's pure core: what to do with each datagram, and nothing else.
+//! A blind relay for WebRTC as a pure state machine: what to do with each datagram, and nothing else.
 //!
-//! A *session* joins two *legs*, host and viewer. Each leg is an ICE-lite agent with credentials of
-//! its own. Once an endpoint has proved that it knows them, everything else it sends is passed, as
-//! it came, to the other leg. The core never holds a key that opens what it passes.
+//! Two endpoints that cannot reach each other each reach the relay instead. The relay authenticates
+//! both by ICE and then passes DTLS and SRTP from one to the other as they came. It never holds a key
+//! that opens what it passes, so it can be run by someone who must not see the content.
 //!
-//! There are no sockets, no clock and no randomness here. The caller feeds [`Relay::handle_input`]
-//! and [`Relay::handle_timeout`] the time, then drains [`Relay::poll_output`] and
-//! [`Relay::poll_event`] before it mutates again.
+//! A *session* joins two *legs*, host and viewer. Each leg is an ICE-lite agent (RFC 8445) with
+//! credentials of its own, of which the endpoint is told by signaling. An endpoint that proves by a
+//! connectivity check that it knows them gets a *path*; everything else it sends from that address
+//! goes to the other leg. An address that has not proved yet that it receives gets at most three times
+//! what came from it.
+//!
+//! # Layers
+//!
+//! From the bottom up; each can be used by itself.
+//!
+//! - [`stun`] parses and writes Binding messages (RFC 8489), without copying and without panicking.
+//! - [`DatagramKind`] tells STUN, DTLS and SRTP apart by the first byte (RFC 7983).
+//! - [`Relay`] has the sessions and decides what happens to a datagram.
+//! - [`rfc4571`] and [`turn`] unwrap datagrams from byte streams, for endpoints that can use TCP or TLS
+//!   only: ICE-TCP, and a TURN server that reaches nothing but the client's own leg.
+//!
+//! # Contract
+//!
+//! There are no sockets, no clock and no randomness here: the caller brings them.
+//!
+//! - Every `handle_*` is given the time, which must not run backwards, and the seed given to
+//!   [`Relay::new`] must come from the operating system.
+//! - After any `handle_*` or command, drain [`Relay::poll_output`] and [`Relay::poll_event`] before the
+//!   next: both queues are bounded, and what does not fit is dropped and counted.
+//! - Call [`Relay::handle_timeout`] when [`Relay::poll_timeout`] says so, or at least a few times a
+//!   second; it ends the paths whose consent has expired (RFC 7675).
+//!
+//! Errors of datagrams are no errors of the caller's: they are counted in [`RelayCounters`], each
+//! with its reason.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Instant;
+//! use authloop_relay::{LegCredentials, Legs, PathAddr, Relay, RelaySessionId};
+//!
+//! // In earnest, all of these bytes are random.
+//! let mut relay = Relay::new(Instant::now(), [7; 32]);
+//! let credentials = Legs {
+//!     host: LegCredentials::from_entropy(&[1; LegCredentials::ENTROPY_BYTES]),
+//!     viewer: LegCredentials::from_entropy(&[2; LegCredentials::ENTROPY_BYTES]),
+//! };
+//! relay.open_session(RelaySessionId([0; 16]), credentials)?;
+//!
+//! // For each datagram from the socket:
+//! let (src, datagram) = (PathAddr::from_v4([192, 0, 2, 1], 50_000), [0x80, 0x60]);
+//! if let Some(to) = relay.handle_input(Instant::now(), src, &datagram) {
+//!     println!("pass it on to {to}");
+//! }
+//! while let Some(transmit) = relay.poll_output() {
+//!     println!("send {} bytes to {}", transmit.payload.len(), transmit.to);
+//! }
+//! while let Some(event) = relay.poll_event() {
+//!     println!("{event:?}");
+//! }
+//! // A stranger: nothing was passed on.
+//! assert_eq!(relay.counters().forwarded_packets, 0);
+//! # Ok::<(), authloop_relay::RelayError>(())
+//! ```
 
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
