@@ -1,5 +1,6 @@
 //! The load itself: video one way, small packets back, from one thread that never sleeps.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -13,44 +14,44 @@ use crate::subject::Subject;
 use crate::turn;
 
 /// A video packet's payload.
-const VIDEO: usize = 1200;
+const VIDEO_BYTES: usize = 1200;
 /// A receiver report, a pointer move: what comes back.
-const SMALL: usize = 80;
+const SMALL_BYTES: usize = 80;
 /// Video packets for each one that comes back.
-const SMALL_EVERY: u64 = 10;
+const VIDEO_PER_SMALL: u64 = 10;
 /// After this long without a packet those in flight count as lost.
-const STALLED: Duration = Duration::from_millis(20);
+const STALL_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// How the load is dosed.
+/// How the load comes: as much as fits, or evenly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Dose {
-    /// So many packets in flight over all sessions, always.
+pub enum LoadProfile {
+    /// A fixed number of packets in flight over all sessions.
     Saturated {
         /// Packets in flight.
         window: u64,
     },
-    /// So many packets a second, evenly spaced.
+    /// A fixed number of packets a second, evenly spaced.
     Paced {
         /// Packets a second, over all sessions.
         pps: u64,
     },
 }
 
-/// One run's load.
+/// How much load to drive, and for how long.
 #[derive(Debug, Clone, Copy)]
-pub struct Load {
+pub struct LoadSpec {
     /// Sessions to spread it over, in turn.
     pub sessions: u32,
-    /// How it is dosed.
-    pub dose: Dose,
+    /// How it comes.
+    pub profile: LoadProfile,
     /// For how long.
     pub time: Duration,
 }
 
 /// What came of it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Outcome {
+pub struct LoadOutcome {
     /// Video packets sent.
     pub sent: u64,
     /// Video packets that arrived.
@@ -67,26 +68,36 @@ pub struct Outcome {
     pub cpu_ns: f64,
 }
 
+/// The name in the report's tables.
+impl fmt::Display for LoadProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Saturated { .. } => f.write_str("saturated"),
+            Self::Paced { pps } => write!(f, "{pps} pps"),
+        }
+    }
+}
+
 struct Driver<'a> {
     subject: &'a mut Subject,
-    load: Load,
+    load: LoadSpec,
     start: Instant,
     sent: u64,
     received: u64,
     back: u64,
     latency: Histogram<u64>,
-    filler: [u8; VIDEO],
+    filler: [u8; VIDEO_BYTES],
 }
 
-/// Drives one load through a server that had a quarter of it before.
-pub fn drive_warm(subject: &mut Subject, load: Load) -> Result<Outcome> {
+/// Drives one load through a server, after a quarter of it as a warm-up.
+pub fn drive_warm(subject: &mut Subject, load: LoadSpec) -> Result<LoadOutcome> {
     let time = load.time / 4;
-    drive(subject, Load { time, ..load })?;
+    drive(subject, LoadSpec { time, ..load })?;
     drive(subject, load)
 }
 
 /// Drives one load through a server.
-pub fn drive(subject: &mut Subject, load: Load) -> Result<Outcome> {
+pub fn drive(subject: &mut Subject, load: LoadSpec) -> Result<LoadOutcome> {
     let cpu = subject.cpu()?;
     let mut driver = Driver {
         subject,
@@ -96,7 +107,7 @@ pub fn drive(subject: &mut Subject, load: Load) -> Result<Outcome> {
         received: 0,
         back: 0,
         latency: Histogram::new_with_bounds(1, 10_000_000_000, 3)?,
-        filler: [0x5a; VIDEO],
+        filler: [0x5a; VIDEO_BYTES],
     };
     driver.run()?;
     let elapsed = driver.start.elapsed();
@@ -105,7 +116,7 @@ pub fn drive(subject: &mut Subject, load: Load) -> Result<Outcome> {
     let quantile = |q| driver.latency.value_at_quantile(q) as f64 / 1e3;
     let (p50_us, p99_us) = (quantile(0.5), quantile(0.99));
     let spent = subject.cpu()?.saturating_sub(cpu);
-    Ok(Outcome {
+    Ok(LoadOutcome {
         sent,
         received,
         back,
@@ -118,34 +129,34 @@ pub fn drive(subject: &mut Subject, load: Load) -> Result<Outcome> {
 
 impl Driver<'_> {
     fn run(&mut self) -> Result<()> {
-        let mut heard = self.start;
+        let mut last_arrival = self.start;
         let mut written_off = 0;
         loop {
             let elapsed = self.start.elapsed();
             if elapsed >= self.load.time {
                 break;
             }
-            let due = match self.load.dose {
-                Dose::Paced { pps } => {
+            let due = match self.load.profile {
+                LoadProfile::Paced { pps } => {
                     let due = (elapsed.as_nanos() * u128::from(pps) / 1_000_000_000) as u64;
                     // A driver that was held up does not make up for it in one burst.
                     due.saturating_sub(self.sent).min(BATCH as u64)
                 }
-                Dose::Saturated { window } => {
+                LoadProfile::Saturated { window } => {
                     let in_flight = self.sent.saturating_sub(self.received + written_off);
                     window.saturating_sub(in_flight)
                 }
             };
             self.send_video(due)?;
             if self.receive()? > 0 {
-                heard = Instant::now();
-            } else if heard.elapsed() > STALLED {
+                last_arrival = Instant::now();
+            } else if last_arrival.elapsed() > STALL_TIMEOUT {
                 written_off = self.sent - self.received;
-                heard = Instant::now();
+                last_arrival = Instant::now();
             }
         }
         let end = Instant::now();
-        while self.received < self.sent && end.elapsed() < STALLED {
+        while self.received < self.sent && end.elapsed() < STALL_TIMEOUT {
             self.receive()?;
         }
         Ok(())
@@ -162,7 +173,7 @@ impl Driver<'_> {
             let (turn, filler) = (self.subject.is_turn(), &self.filler);
             self.subject
                 .host
-                .push(session, |out| put(out, turn, packet, filler))?;
+                .push(session, |out| write_packet(out, turn, packet, filler))?;
             self.sent += 1;
         }
         self.subject.host.flush()
@@ -174,11 +185,11 @@ impl Driver<'_> {
         let (mut replies, mut checks) = (Vec::new(), Vec::new());
         let (received, latency) = (&mut self.received, &mut self.latency);
         let video = self.subject.viewer.receive(|datagram| {
-            match take(datagram, turn) {
+            match parse_packet(datagram, turn) {
                 Some(packet) if packet.video => {
                     *received += 1;
                     latency.saturating_record(now.saturating_sub(packet.sent).max(1));
-                    if received.is_multiple_of(SMALL_EVERY) {
+                    if received.is_multiple_of(VIDEO_PER_SMALL) {
                         replies.push(packet.session);
                     }
                 }
@@ -195,16 +206,16 @@ impl Driver<'_> {
                 session,
                 sent: now,
             };
-            let filler = &self.filler[..SMALL];
+            let filler = &self.filler[..SMALL_BYTES];
             self.subject
                 .viewer
-                .push(session, |out| put(out, turn, packet, filler))?;
+                .push(session, |out| write_packet(out, turn, packet, filler))?;
         }
         self.subject.viewer.flush()?;
         let back = &mut self.back;
         let mut checks = Vec::new();
         let small = self.subject.host.receive(|datagram| {
-            match take(datagram, turn) {
+            match parse_packet(datagram, turn) {
                 Some(_) => *back += 1,
                 None => checks.extend(ice::relays_check(datagram)),
             }
@@ -221,7 +232,7 @@ impl Driver<'_> {
     }
 }
 
-fn put(out: &mut Vec<u8>, turn: bool, packet: Packet, filler: &[u8]) {
+fn write_packet(out: &mut Vec<u8>, turn: bool, packet: Packet, filler: &[u8]) {
     if turn {
         turn::wrap(out, filler.len());
     }
@@ -230,7 +241,7 @@ fn put(out: &mut Vec<u8>, turn: bool, packet: Packet, filler: &[u8]) {
     packet.write(&mut out[start..]);
 }
 
-fn take(datagram: &[u8], turn: bool) -> Option<Packet> {
+fn parse_packet(datagram: &[u8], turn: bool) -> Option<Packet> {
     let payload = if turn {
         turn::unwrap(datagram)?
     } else {

@@ -9,15 +9,15 @@ use std::os::fd::AsRawFd;
 use anyhow::{Context, Result};
 use authloop_relay::PathAddr;
 
-use crate::net::{BATCH, Side};
+use crate::net::{BATCH, SideSocket};
 
 /// Marks a registration; no packet of the load begins with it.
-const REGISTER: u8 = b'R';
-const ROOM: usize = 2048;
+const REGISTRATION_BYTE: u8 = b'R';
+const MAX_DATAGRAM_BYTES: usize = 2048;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Floor {
+pub enum FloorKind {
     /// `recvfrom` and `sendto`.
     Recvfrom,
     /// `recvmmsg` and `sendmmsg`.
@@ -25,7 +25,7 @@ pub enum Floor {
 }
 
 /// Serves on a port of the system's choice, which it prints, until standard input ends.
-pub fn run(floor: Floor) -> Result<()> {
+pub fn run(floor: FloorKind) -> Result<()> {
     let socket = socket2::Socket::from(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
     socket.set_recv_buffer_size(8 << 20)?;
     socket.set_send_buffer_size(8 << 20)?;
@@ -34,8 +34,8 @@ pub fn run(floor: Floor) -> Result<()> {
     writeln!(out, "{}", socket.local_addr()?)?;
     out.flush()?;
     std::thread::spawn(move || match floor {
-        Floor::Recvfrom => recvfrom_sendto(&socket),
-        Floor::Sendmmsg => sendmmsg(&socket),
+        FloorKind::Recvfrom => recvfrom_sendto(&socket),
+        FloorKind::Sendmmsg => sendmmsg(&socket),
     });
     for line in io::stdin().lock().lines() {
         line?;
@@ -45,15 +45,15 @@ pub fn run(floor: Floor) -> Result<()> {
 
 /// Who is whose other half.
 #[derive(Default)]
-struct Table {
+struct FloorRoutes {
     half: HashMap<u32, SocketAddr>,
     other: HashMap<PathAddr, SocketAddr>,
 }
 
-impl Table {
+impl FloorRoutes {
     /// The destination, or nothing if the datagram was a registration.
     fn route(&mut self, from: SocketAddr, datagram: &[u8]) -> Option<SocketAddr> {
-        if let [REGISTER, id @ ..] = datagram {
+        if let [REGISTRATION_BYTE, id @ ..] = datagram {
             let id = u32::from_be_bytes(id.try_into().ok()?);
             match self.half.remove(&id) {
                 Some(other) if other != from => {
@@ -69,11 +69,11 @@ impl Table {
 }
 
 /// Pairs session `n`'s two sides at a floor.
-pub fn connect(sides: [&mut Side; 2], sessions: u32) -> Result<()> {
+pub fn connect(sides: [&mut SideSocket; 2], sessions: u32) -> Result<()> {
     for side in sides {
         for n in 0..sessions {
             side.push(n, |out| {
-                out.push(REGISTER);
+                out.push(REGISTRATION_BYTE);
                 out.extend_from_slice(&n.to_be_bytes());
             })?;
         }
@@ -85,8 +85,8 @@ pub fn connect(sides: [&mut Side; 2], sessions: u32) -> Result<()> {
 
 /// `recvfrom`, look up, `sendto`, for ever.
 fn recvfrom_sendto(socket: &UdpSocket) -> Result<()> {
-    let mut table = Table::default();
-    let mut buffer = [0; ROOM];
+    let mut table = FloorRoutes::default();
+    let mut buffer = [0; MAX_DATAGRAM_BYTES];
     loop {
         let (length, from) = socket.recv_from(&mut buffer)?;
         if let Some(to) = table.route(from, &buffer[..length]) {
@@ -98,8 +98,8 @@ fn recvfrom_sendto(socket: &UdpSocket) -> Result<()> {
 
 /// `recvmmsg`, look up, `sendmmsg`, for ever; blocks for the first datagram of a batch.
 fn sendmmsg(socket: &UdpSocket) -> Result<()> {
-    let mut table = Table::default();
-    let mut buffers = vec![[0u8; ROOM]; BATCH];
+    let mut table = FloorRoutes::default();
+    let mut buffers = vec![[0u8; MAX_DATAGRAM_BYTES]; BATCH];
     // SAFETY: all zeroes is a valid name, vector or header.
     let (mut names, mut vectors, mut messages): (
         [libc::sockaddr_in; BATCH],
@@ -109,7 +109,7 @@ fn sendmmsg(socket: &UdpSocket) -> Result<()> {
     loop {
         for at in 0..BATCH {
             vectors[at].iov_base = buffers[at].as_mut_ptr().cast();
-            vectors[at].iov_len = ROOM;
+            vectors[at].iov_len = MAX_DATAGRAM_BYTES;
             messages[at].msg_hdr.msg_name = (&raw mut names[at]).cast();
             messages[at].msg_hdr.msg_namelen = size_of::<libc::sockaddr_in>() as _;
             messages[at].msg_hdr.msg_iov = &raw mut vectors[at];

@@ -6,13 +6,13 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::drive::{Dose, Load, Outcome, drive_warm};
-use crate::report::{Files, median};
-use crate::subject::{Bench, Kind, Subject};
+use crate::drive::{LoadOutcome, LoadProfile, LoadSpec, drive_warm};
+use crate::report::{ReportFiles, median};
+use crate::subject::{Subject, SubjectConfig, SubjectKind};
 
 /// What to try.
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct GatherOptions {
     /// Microseconds to gather in; zero is a wake-up for each packet.
     #[arg(long, value_delimiter = ',', default_value = "0,25,50,100,250,500")]
     micros: Vec<u64>,
@@ -29,31 +29,31 @@ pub struct Options {
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     millis: u64,
     #[command(flatten)]
-    files: Files,
+    files: ReportFiles,
 }
 
 /// The relay, and right after it the plain forwarder.
 #[derive(Debug, Serialize)]
-struct Pair {
+struct GatherPair {
     micros: u64,
-    relay: Outcome,
-    recvfrom: Outcome,
+    relay: LoadOutcome,
+    recvfrom: LoadOutcome,
 }
 
 /// Measures all of them in every round and reports.
-pub fn run(options: &Options, bench: &Bench) -> Result<()> {
-    let measure = |kind, gather| -> Result<Outcome> {
+pub fn run(options: &GatherOptions, config: &SubjectConfig) -> Result<()> {
+    let measure = |kind, gather| -> Result<LoadOutcome> {
         let mut subject = Subject::start(
             kind,
-            &Bench {
+            &SubjectConfig {
                 gather,
-                ..bench.clone()
+                ..config.clone()
             },
         )?;
         subject.connect(options.sessions)?;
-        let load = Load {
+        let load = LoadSpec {
             sessions: options.sessions,
-            dose: Dose::Paced { pps: options.pps },
+            profile: LoadProfile::Paced { pps: options.pps },
             time: Duration::from_millis(options.millis),
         };
         drive_warm(&mut subject, load)
@@ -61,10 +61,10 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
     let mut pairs = Vec::new();
     for _ in 0..options.rounds {
         for &micros in &options.micros {
-            pairs.push(Pair {
+            pairs.push(GatherPair {
                 micros,
-                relay: measure(Kind::Relay, Some(micros))?,
-                recvfrom: measure(Kind::Recvfrom, None)?,
+                relay: measure(SubjectKind::Relay, Some(micros))?,
+                recvfrom: measure(SubjectKind::Recvfrom, None)?,
             });
         }
     }
@@ -72,7 +72,7 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
         "| gathering us | relay's p50 us | relay's p99 us | relay's CPU ns/packet | its p50 to recvfrom's | its CPU to recvfrom's |\n|--:|--:|--:|--:|--:|--:|\n",
     );
     for micros in &options.micros {
-        let middle = |get: fn(&Pair) -> f64| {
+        let middle = |get: fn(&GatherPair) -> f64| {
             let rounds = pairs.iter().filter(|pair| pair.micros == *micros);
             median(rounds.map(get).collect())
         };

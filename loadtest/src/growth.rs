@@ -6,13 +6,13 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::drive::{Dose, Load, drive_warm};
-use crate::report::{Files, median};
-use crate::subject::{Bench, Kind, Subject};
+use crate::drive::{LoadProfile, LoadSpec, drive_warm};
+use crate::report::{ReportFiles, median};
+use crate::subject::{Subject, SubjectConfig, SubjectKind};
 
 /// How far to grow.
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct GrowthOptions {
     /// Session counts to measure.
     #[arg(long, value_delimiter = ',', default_value = "1,10,100,1000,10000")]
     sessions: Vec<u32>,
@@ -26,11 +26,11 @@ pub struct Options {
     #[arg(long, default_value_t = 2_000)]
     millis: u64,
     #[command(flatten)]
-    files: Files,
+    files: ReportFiles,
 }
 
 #[derive(Debug, Serialize)]
-struct Row {
+struct GrowthRow {
     sessions: u32,
     cpu_ns: f64,
     floor_cpu_ns: f64,
@@ -38,23 +38,26 @@ struct Row {
 }
 
 /// Measures every count in every round, the relay beside the sendmmsg floor.
-pub fn run(options: &Options, bench: &Bench) -> Result<()> {
+pub fn run(options: &GrowthOptions, config: &SubjectConfig) -> Result<()> {
     let mut rows = Vec::new();
     for &sessions in &options.sessions {
         let sessions = sessions.clamp(1, 10_000);
         let (mut relay, mut floor, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..options.rounds.min(100) {
-            for (kind, costs) in [(Kind::Relay, &mut relay), (Kind::Sendmmsg, &mut floor)] {
-                let mut subject = Subject::start(kind, bench)?;
+            for (kind, costs) in [
+                (SubjectKind::Relay, &mut relay),
+                (SubjectKind::Sendmmsg, &mut floor),
+            ] {
+                let mut subject = Subject::start(kind, config)?;
                 let before = subject.rss()?;
                 subject.connect(sessions)?;
-                if kind == Kind::Relay {
+                if kind == SubjectKind::Relay {
                     let grown = subject.rss()?.saturating_sub(before);
                     bytes.push(grown as f64 / f64::from(sessions));
                 }
-                let load = Load {
+                let load = LoadSpec {
                     sessions,
-                    dose: Dose::Paced {
+                    profile: LoadProfile::Paced {
                         pps: options.pps.min(1_000_000),
                     },
                     time: Duration::from_millis(options.millis.min(60_000)),
@@ -62,7 +65,7 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
                 costs.push(drive_warm(&mut subject, load)?.cpu_ns);
             }
         }
-        rows.push(Row {
+        rows.push(GrowthRow {
             sessions,
             cpu_ns: median(relay),
             floor_cpu_ns: median(floor),
@@ -73,7 +76,7 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
         "| sessions | relay CPU ns/packet | sendmmsg CPU ns/packet | relay's to it | relay bytes/session |\n|--:|--:|--:|--:|--:|\n",
     );
     for row in &rows {
-        let Row {
+        let GrowthRow {
             sessions,
             cpu_ns,
             floor_cpu_ns,

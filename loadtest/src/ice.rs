@@ -6,17 +6,17 @@ use anyhow::{Result, ensure};
 use authloop_relay::stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId};
 use authloop_relay::{Leg, PathAddr};
 
-use crate::net::Side;
+use crate::net::SideSocket;
 
 /// Every endpoint's own password: the load has no secrets.
 pub const PWD: &str = "loadtest+is+no+secret0";
-const GIVE_UP: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Checks per go, far fewer than the relay's socket holds.
-const CHUNK: u32 = 128;
+const CHECKS_PER_BATCH: u32 = 128;
 
 /// What the relay told one leg.
 #[derive(Debug, Clone)]
-pub struct Local {
+pub struct RelayCredentials {
     /// The leg's ufrag at the relay.
     pub ufrag: String,
     /// The leg's password at the relay.
@@ -36,18 +36,18 @@ pub fn session_id(n: u32) -> [u8; 16] {
     id
 }
 
-/// Connects one side of sessions `0..locals.len()`, proven both ways.
-pub fn connect(side: &mut Side, leg: Leg, locals: &[Local]) -> Result<()> {
-    let count = locals.len() as u32;
-    let mut proven = vec![false; locals.len()];
-    let deadline = Instant::now() + GIVE_UP;
+/// Connects one side of sessions `0..credentials.len()`, proven both ways.
+pub fn connect(side: &mut SideSocket, leg: Leg, credentials: &[RelayCredentials]) -> Result<()> {
+    let count = credentials.len() as u32;
+    let mut proven = vec![false; credentials.len()];
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
     let mut attempt = 0;
     while proven.iter().any(|done| !done) {
         attempt += 1;
-        for start in (0..count).step_by(CHUNK as usize) {
-            let chunk = start..(start + CHUNK).min(count);
+        for start in (0..count).step_by(CHECKS_PER_BATCH as usize) {
+            let chunk = start..(start + CHECKS_PER_BATCH).min(count);
             for n in chunk.filter(|n| !proven[*n as usize]) {
-                check(side, leg, n, attempt, &locals[n as usize])?;
+                check(side, leg, n, attempt, &credentials[n as usize])?;
             }
             side.flush()?;
             let until = Instant::now() + Duration::from_millis(2);
@@ -64,7 +64,7 @@ pub fn connect(side: &mut Side, leg: Leg, locals: &[Local]) -> Result<()> {
 }
 
 /// Answers the relay's own checks among what arrives, and says whose they were.
-pub fn answer_all(side: &mut Side, answered: &mut impl FnMut(u32)) -> Result<usize> {
+pub fn answer_all(side: &mut SideSocket, answered: &mut impl FnMut(u32)) -> Result<usize> {
     let mut due = Vec::new();
     let received = side.receive(|datagram| {
         due.extend(relays_check(datagram));
@@ -91,23 +91,29 @@ pub fn relays_check(datagram: &[u8]) -> Option<(u32, TransactionId)> {
 }
 
 /// Answers one of the relay's checks.
-pub fn answer(side: &mut Side, n: u32, id: TransactionId) -> Result<()> {
+pub fn answer(side: &mut SideSocket, n: u32, id: TransactionId) -> Result<()> {
     let relay = PathAddr::from_v4([127, 0, 0, 1], 1);
     side.push(n, |out| {
         stun::write_binding_success(out, id, relay, PWD.as_bytes(), true);
     })
 }
 
-fn check(side: &mut Side, leg: Leg, n: u32, attempt: u32, local: &Local) -> Result<()> {
+fn check(
+    side: &mut SideSocket,
+    leg: Leg,
+    n: u32,
+    attempt: u32,
+    credentials: &RelayCredentials,
+) -> Result<()> {
     let mut id = [leg as u8; 12];
     id[1..5].copy_from_slice(&n.to_be_bytes());
     id[5..9].copy_from_slice(&attempt.to_be_bytes());
     let mine = ufrag(n);
     let check = BindingRequest {
         transaction_id: TransactionId(id),
-        to_ufrag: local.ufrag.as_bytes(),
+        to_ufrag: credentials.ufrag.as_bytes(),
         from_ufrag: mine.as_bytes(),
-        pwd: local.pwd.as_bytes(),
+        pwd: credentials.pwd.as_bytes(),
         priority: 1,
         controlling: Some(u64::from(n)),
         use_candidate: true,

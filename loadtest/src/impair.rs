@@ -1,7 +1,7 @@
-//! A UDP proxy on loopback that makes a good network bad: the door before [`link`].
+//! A UDP proxy on loopback that makes a good network bad: the sockets before [`link`].
 //!
-//! It prints where it listens, then takes one [`Order`] a line on its standard input and answers
-//! each with a [`Report`]; it ends with its input.
+//! It prints where it listens, then takes one [`ImpairCommand`] a line on its standard input and answers
+//! each with an [`ImpairReport`]; it ends with its input.
 
 mod link;
 
@@ -18,17 +18,17 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use link::{Link, Tally, Weather};
+use link::{ImpairedLink, Impairment, LinkCounters};
 
 /// The largest UDP payload.
-const DATAGRAM: usize = 65_507;
+const MAX_DATAGRAM_BYTES: usize = 65_507;
 /// Clients at a time: a browser tries a few sockets, and again after each ICE restart.
-const CLIENTS: usize = 64;
+const MAX_CLIENTS: usize = 64;
 /// Datagrams that may wait to be read from all clients' sockets.
-const QUEUE: usize = 4096;
+const MAX_QUEUED_DATAGRAMS: usize = 4096;
 
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct ImpairOptions {
     /// Where clients send to.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -40,23 +40,23 @@ pub struct Options {
     seed: u64,
 }
 
-/// A change of the weather; what is not named stays as it is.
+/// Changes the impairment; what is not named stays as it is.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Order {
+struct ImpairCommand {
     /// Towards the clients.
-    down: Option<Weather>,
+    down: Option<Impairment>,
     /// Towards the upstream.
-    up: Option<Weather>,
+    up: Option<Impairment>,
 }
 
 #[derive(Debug, Serialize)]
-struct Report {
-    down: Tally,
-    up: Tally,
+struct ImpairReport {
+    down: LinkCounters,
+    up: LinkCounters,
 }
 
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &ImpairOptions) -> Result<()> {
     for address in [options.listen, options.upstream] {
         ensure!(
             address.ip().is_loopback(),
@@ -70,26 +70,26 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// A socket of the proxy's own for each client, so that the upstream tells them apart.
-struct Clients {
+struct ClientSockets {
     upstream: SocketAddr,
     sockets: HashMap<SocketAddr, Arc<UdpSocket>>,
     received: mpsc::Sender<(SocketAddr, Vec<u8>)>,
 }
 
-impl Clients {
+impl ClientSockets {
     async fn socket(&mut self, client: SocketAddr) -> Result<Arc<UdpSocket>> {
         if let Some(socket) = self.sockets.get(&client) {
             return Ok(socket.clone());
         }
-        if self.sockets.len() >= CLIENTS {
-            bail!("more than {CLIENTS} clients");
+        if self.sockets.len() >= MAX_CLIENTS {
+            bail!("more than {MAX_CLIENTS} clients");
         }
         let socket = Arc::new(UdpSocket::bind((client.ip(), 0)).await?);
         socket.connect(self.upstream).await?;
         self.sockets.insert(client, socket.clone());
         let (reader, received) = (socket.clone(), self.received.clone());
         tokio::spawn(async move {
-            let mut buffer = vec![0; DATAGRAM];
+            let mut buffer = vec![0; MAX_DATAGRAM_BYTES];
             loop {
                 match reader.recv(&mut buffer).await {
                     Ok(length) => {
@@ -110,7 +110,7 @@ impl Clients {
     }
 }
 
-async fn serve(options: &Options) -> Result<()> {
+async fn serve(options: &ImpairOptions) -> Result<()> {
     let front = UdpSocket::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
@@ -118,17 +118,17 @@ async fn serve(options: &Options) -> Result<()> {
         "{}",
         serde_json::json!({ "event": "listening", "udp": front.local_addr()? })
     );
-    let (received, mut answers) = mpsc::channel(QUEUE);
-    let mut clients = Clients {
+    let (received, mut answers) = mpsc::channel(MAX_QUEUED_DATAGRAMS);
+    let mut clients = ClientSockets {
         upstream: options.upstream,
         sockets: HashMap::new(),
         received,
     };
-    let mut down = Link::new(Weather::default(), options.seed);
-    let mut up = Link::new(Weather::default(), options.seed.wrapping_add(1));
+    let mut down = ImpairedLink::new(Impairment::default(), options.seed);
+    let mut up = ImpairedLink::new(Impairment::default(), options.seed.wrapping_add(1));
     let start = Instant::now();
-    let mut orders = BufReader::new(tokio::io::stdin()).lines();
-    let mut buffer = vec![0; DATAGRAM];
+    let mut commands = BufReader::new(tokio::io::stdin()).lines();
+    let mut buffer = vec![0; MAX_DATAGRAM_BYTES];
     loop {
         let next = [down.next(), up.next()].into_iter().flatten().min();
         tokio::select! {
@@ -141,11 +141,11 @@ async fn serve(options: &Options) -> Result<()> {
                 down.push(start.elapsed(), packet.len(), (client, packet));
             }
             () = sleep_until(start + next.unwrap_or_default()), if next.is_some() => {}
-            line = orders.next_line() => match line? {
+            line = commands.next_line() => match line? {
                 None => return Ok(()),
                 Some(line) => {
-                    obey(&line, &mut down, &mut up)?;
-                    let report = Report { down: down.tally(), up: up.tally() };
+                    apply_command(&line, &mut down, &mut up)?;
+                    let report = ImpairReport { down: down.counters(), up: up.counters() };
                     println!("{}", serde_json::to_string(&report)?);
                 }
             }
@@ -160,14 +160,20 @@ async fn serve(options: &Options) -> Result<()> {
     }
 }
 
-fn obey<T>(line: &str, down: &mut Link<T>, up: &mut Link<T>) -> Result<()> {
-    let order: Order = serde_json::from_str(line).context("this is no order")?;
-    for (link, weather) in [(down, order.down), (up, order.up)] {
-        let Some(weather) = weather else { continue };
-        if let Some(fault) = weather.fault() {
-            bail!(fault);
+fn apply_command<T>(
+    line: &str,
+    down: &mut ImpairedLink<T>,
+    up: &mut ImpairedLink<T>,
+) -> Result<()> {
+    let command: ImpairCommand = serde_json::from_str(line).context("not a command")?;
+    for (link, impairment) in [(down, command.down), (up, command.up)] {
+        let Some(impairment) = impairment else {
+            continue;
+        };
+        if let Some(error) = impairment.error() {
+            bail!(error);
         }
-        link.set(weather);
+        link.set(impairment);
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod growth;
 mod ice;
 mod impair;
 mod malformed;
+mod measurement;
 mod net;
 mod node;
 mod packet;
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
-use subject::Bench;
+use subject::SubjectConfig;
 
 /// Load generator and benchmarks for authloop's server and relay.
 #[derive(Debug, Parser)]
@@ -41,53 +42,53 @@ enum Command {
     /// Drive the relay, its peers and the floors, round by round.
     Compare {
         #[command(flatten)]
-        options: rounds::Options,
+        options: rounds::CompareOptions,
         #[command(flatten)]
-        place: Place,
+        location: ServerLocation,
     },
     /// Measure cost per packet and memory from few sessions to many.
     Growth {
         #[command(flatten)]
-        options: growth::Options,
+        options: growth::GrowthOptions,
         #[command(flatten)]
-        place: Place,
+        location: ServerLocation,
     },
     /// Measure what time to gather packets in costs in latency and saves in processor time.
     Gather {
         #[command(flatten)]
-        options: gather::Options,
+        options: gather::GatherOptions,
         #[command(flatten)]
-        place: Place,
+        location: ServerLocation,
     },
     /// Feed malformed datagrams to the core, in process and without sockets.
-    Malformed(malformed::Options),
+    Malformed(malformed::MalformedOptions),
     /// Hold sessions and slow sockets open at a real server, and measure claims meanwhile.
     Load {
         #[command(flatten)]
         options: node::LoadOptions,
         #[command(flatten)]
-        place: node::Place,
+        args: node::NodeArgs,
     },
     /// Play whole sessions through a real server for a long time; fail if it leaks.
     Soak {
         #[command(flatten)]
         options: node::SoakOptions,
         #[command(flatten)]
-        place: node::Place,
+        args: node::NodeArgs,
     },
     /// Be a bad network: a UDP proxy on loopback that loses, delays and throttles as it is told.
-    Impair(impair::Options),
+    Impair(impair::ImpairOptions),
     /// Be a floor; for the other commands' own use.
     #[command(hide = true)]
     Floor {
         /// Which one.
-        kind: floor::Floor,
+        kind: floor::FloorKind,
     },
 }
 
 /// Where servers come from and run.
 #[derive(Debug, Args)]
-struct Place {
+struct ServerLocation {
     /// The server's binary, whose relay is measured [default: `authloop` beside this one].
     #[arg(long)]
     authloop: Option<PathBuf>,
@@ -102,8 +103,8 @@ struct Place {
     cpu: Option<usize>,
 }
 
-impl Place {
-    fn settle(self) -> Result<Bench> {
+impl ServerLocation {
+    fn into_config(self) -> Result<SubjectConfig> {
         if let Some(cpu) = self.cpu {
             let own = std::process::id().to_string();
             let load = (cpu + 1).to_string();
@@ -115,7 +116,7 @@ impl Place {
                 "cannot bind the load to processor {load}"
             );
         }
-        Ok(Bench {
+        Ok(SubjectConfig {
             authloop: node::binary(self.authloop.as_deref())?,
             coturn: self.coturn,
             turn_server: self.turn_server,
@@ -127,12 +128,12 @@ impl Place {
 
 fn main() -> Result<()> {
     match Cli::parse().command {
-        Command::Compare { options, place } => rounds::run(&options, &place.settle()?),
-        Command::Growth { options, place } => growth::run(&options, &place.settle()?),
-        Command::Gather { options, place } => gather::run(&options, &place.settle()?),
+        Command::Compare { options, location } => rounds::run(&options, &location.into_config()?),
+        Command::Growth { options, location } => growth::run(&options, &location.into_config()?),
+        Command::Gather { options, location } => gather::run(&options, &location.into_config()?),
         Command::Malformed(options) => malformed::run(&options),
-        Command::Load { options, place } => node::load(&options, &place),
-        Command::Soak { options, place } => node::soak(&options, &place),
+        Command::Load { options, args } => node::load(&options, &args),
+        Command::Soak { options, args } => node::soak(&options, &args),
         Command::Impair(options) => impair::run(&options),
         Command::Floor { kind } => floor::run(kind),
     }

@@ -9,12 +9,12 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Sessions that live meanwhile, so that near misses have something to miss.
-const SESSIONS: u16 = 1_000;
-const STEP: u64 = 1_000_000;
+const LIVE_SESSIONS: u16 = 1_000;
+const DATAGRAMS_PER_TICK: u64 = 1_000_000;
 
 /// How much to feed.
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct MalformedOptions {
     /// Datagrams.
     #[arg(long, default_value_t = 100_000_000)]
     count: u64,
@@ -24,11 +24,11 @@ pub struct Options {
 }
 
 /// Feeds them all and checks that the relay stayed silent.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &MalformedOptions) -> Result<()> {
     println!("seed {}", options.seed);
     let start = Instant::now();
     let mut relay = Relay::new(start, [3; 32]);
-    for n in 0..SESSIONS {
+    for n in 0..LIVE_SESSIONS {
         relay.open_session(session(n), legs(n))?;
     }
     let template = check(&legs(7).host);
@@ -39,15 +39,15 @@ pub fn run(options: &Options) -> Result<()> {
     let mut buffer = [0u8; 1500];
     let mut now = start;
     for n in 0..options.count {
-        let length = forge(&mut random, &template, &mut buffer);
+        let length = write_malformed(&mut random, &template, &mut buffer);
         let src = PathAddr::from_v4((next(&mut random) as u32).to_be_bytes(), random as u16);
         let forwarded = relay.handle_input(now, src, &buffer[..length]);
         ensure!(forwarded.is_none(), "datagram {n} was passed on");
         ensure!(relay.poll_output().is_none(), "datagram {n} was answered");
-        if n % STEP == STEP - 1 {
+        if n % DATAGRAMS_PER_TICK == DATAGRAMS_PER_TICK - 1 {
             now += Duration::from_millis(125);
             relay.handle_timeout(now);
-            bar.inc(STEP);
+            bar.inc(DATAGRAMS_PER_TICK);
         }
     }
     bar.finish_and_clear();
@@ -63,7 +63,7 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// One of: noise, noise behind a STUN header, a damaged check, a cut check, media from nowhere.
-fn forge(random: &mut u64, template: &[u8], out: &mut [u8; 1500]) -> usize {
+fn write_malformed(random: &mut u64, template: &[u8], out: &mut [u8; 1500]) -> usize {
     let dice = next(random);
     let length = match dice % 8 {
         0 | 1 => (dice >> 8) as usize % 200,

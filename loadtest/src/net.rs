@@ -12,22 +12,22 @@ use anyhow::{Context, Result, bail};
 
 /// Datagrams per system call.
 pub const BATCH: usize = 64;
-const ROOM: usize = 2048;
-const CONTROL: usize = 32;
+const MAX_DATAGRAM_BYTES: usize = 2048;
+const CONTROL_BYTES: usize = 32;
 
 /// A side's socket, the server it talks to, and its batches.
-pub struct Side {
+pub struct SideSocket {
     socket: socket2::Socket,
     side: u8,
     server: libc::sockaddr_in,
     queue: Vec<(u32, Vec<u8>)>,
     queued: usize,
-    buffers: Vec<[u8; ROOM]>,
+    buffers: Vec<[u8; MAX_DATAGRAM_BYTES]>,
 }
 
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
-struct Control([u8; CONTROL]);
+struct ControlMessage([u8; CONTROL_BYTES]);
 
 /// Refuses any address that load must not go to.
 pub fn loopback_only(addr: SocketAddr) -> Result<SocketAddrV4> {
@@ -37,7 +37,7 @@ pub fn loopback_only(addr: SocketAddr) -> Result<SocketAddrV4> {
     }
 }
 
-impl Side {
+impl SideSocket {
     /// Side 1 speaks from 127.1.x.y, side 2 from 127.2.x.y.
     pub fn new(side: u8, server: SocketAddr) -> Result<Self> {
         let server = loopback_only(server)?;
@@ -59,9 +59,9 @@ impl Side {
                 },
                 sin_zero: [0; 8],
             },
-            queue: vec![(0, Vec::with_capacity(ROOM)); BATCH],
+            queue: vec![(0, Vec::with_capacity(MAX_DATAGRAM_BYTES)); BATCH],
             queued: 0,
-            buffers: vec![[0; ROOM]; BATCH],
+            buffers: vec![[0; MAX_DATAGRAM_BYTES]; BATCH],
         })
     }
 
@@ -98,10 +98,10 @@ impl Side {
         // SAFETY: all zeroes is a valid header, vector or control buffer.
         let (mut messages, mut vectors): ([libc::mmsghdr; BATCH], [libc::iovec; BATCH]) =
             unsafe { (mem::zeroed(), mem::zeroed()) };
-        let mut controls = [Control([0; CONTROL]); BATCH];
+        let mut controls = [ControlMessage([0; CONTROL_BYTES]); BATCH];
         for at in 0..count {
             let (source, bytes) = &self.queue[at];
-            controls[at] = Control::source(*source);
+            controls[at] = ControlMessage::source(*source);
             vectors[at] = libc::iovec {
                 iov_base: bytes.as_ptr().cast_mut().cast(),
                 iov_len: bytes.len(),
@@ -112,7 +112,7 @@ impl Side {
             header.msg_iov = &raw mut vectors[at];
             header.msg_iovlen = 1;
             header.msg_control = (&raw mut controls[at]).cast();
-            header.msg_controllen = CONTROL as _;
+            header.msg_controllen = CONTROL_BYTES as _;
         }
         let mut next = 0;
         while next < count {
@@ -147,7 +147,7 @@ impl Side {
         for at in 0..BATCH {
             vectors[at] = libc::iovec {
                 iov_base: self.buffers[at].as_mut_ptr().cast(),
-                iov_len: ROOM,
+                iov_len: MAX_DATAGRAM_BYTES,
             };
             messages[at].msg_hdr.msg_iov = &raw mut vectors[at];
             messages[at].msg_hdr.msg_iovlen = 1;
@@ -172,7 +172,7 @@ impl Side {
             };
         };
         for (message, buffer) in std::iter::zip(&messages[..received], &self.buffers) {
-            show(&buffer[..(message.msg_len as usize).min(ROOM)])?;
+            show(&buffer[..(message.msg_len as usize).min(MAX_DATAGRAM_BYTES)])?;
         }
         Ok(received)
     }
@@ -182,10 +182,10 @@ impl Side {
     }
 }
 
-impl Control {
+impl ControlMessage {
     /// `IP_PKTINFO` with the source address (host order).
     fn source(ip: u32) -> Self {
-        let mut bytes = [0; CONTROL];
+        let mut bytes = [0; CONTROL_BYTES];
         // SAFETY: the length is a constant's; nothing is dereferenced.
         let length = unsafe { libc::CMSG_LEN(size_of::<libc::in_pktinfo>() as u32) } as usize;
         bytes[..8].copy_from_slice(&length.to_ne_bytes());
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn each_session_speaks_from_an_address_of_its_own() {
         let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let mut side = Side::new(2, receiver.local_addr().unwrap()).unwrap();
+        let mut side = SideSocket::new(2, receiver.local_addr().unwrap()).unwrap();
 
         side.push(251, |out| out.push(7)).unwrap();
         side.flush().unwrap();

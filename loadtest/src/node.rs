@@ -16,14 +16,14 @@ use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
-use crate::proc::Usage;
-pub use load::{Options as LoadOptions, run as load};
+use crate::proc::ProcessUsage;
+pub use load::{LoadOptions, run as load};
 pub use server::binary;
-pub use soak::{Options as SoakOptions, run as soak};
+pub use soak::{SoakOptions, run as soak};
 
-/// Where the server is, and where the numbers go.
+/// Arguments that `load` and `soak` share: where the server is, and where the numbers go.
 #[derive(Debug, Args)]
-pub struct Place {
+pub struct NodeArgs {
     /// The server's binary [default: `authloop` beside this one].
     #[arg(long)]
     authloop: Option<PathBuf>,
@@ -35,12 +35,12 @@ pub struct Place {
     table: Option<PathBuf>,
 }
 
-impl Place {
+impl NodeArgs {
     fn binary(&self) -> Result<PathBuf> {
         binary(self.authloop.as_deref())
     }
 
-    fn publish(&self, report: &impl Serialize, rows: &[Row]) -> Result<()> {
+    fn publish(&self, report: &impl Serialize, rows: &[ReportRow]) -> Result<()> {
         let table = table(rows);
         print!("{table}");
         if let Some(path) = &self.table {
@@ -55,13 +55,13 @@ impl Place {
 }
 
 /// One line of a report: what was measured, and what it should be.
-struct Row {
+struct ReportRow {
     what: &'static str,
     measured: String,
     target: Option<(String, bool)>,
 }
 
-impl Row {
+impl ReportRow {
     fn plain(what: &'static str, measured: impl ToString) -> Self {
         Self {
             what,
@@ -70,7 +70,7 @@ impl Row {
         }
     }
 
-    fn judged(
+    fn with_target(
         what: &'static str,
         measured: impl ToString,
         target: impl ToString,
@@ -88,12 +88,12 @@ impl Row {
             None => count.to_string(),
             Some(first) => format!("{count} ({first})"),
         };
-        Self::judged(what, measured, 0, count == 0)
+        Self::with_target(what, measured, 0, count == 0)
     }
 
     /// No descriptor stays open.
-    fn drained(before: &Usage, after: &Usage) -> Self {
-        Self::judged(
+    fn drained(before: &ProcessUsage, after: &ProcessUsage) -> Self {
+        Self::with_target(
             "descriptors after all have left",
             after.descriptors,
             format!("<= {}", before.descriptors),
@@ -101,12 +101,12 @@ impl Row {
         )
     }
 
-    fn is_missed(&self) -> bool {
+    fn misses_target(&self) -> bool {
         matches!(self.target, Some((_, false)))
     }
 }
 
-fn table(rows: &[Row]) -> String {
+fn table(rows: &[ReportRow]) -> String {
     let mut out = String::from("| what | measured | target | met |\n|---|--:|--:|---|\n");
     for row in rows {
         let (target, met) = match &row.target {
@@ -119,8 +119,8 @@ fn table(rows: &[Row]) -> String {
 }
 
 /// Fails with the names of all that missed its target.
-fn verdict(rows: &[Row]) -> Result<()> {
-    let missed: Vec<_> = rows.iter().filter(|row| row.is_missed()).collect();
+fn check_targets(rows: &[ReportRow]) -> Result<()> {
+    let missed: Vec<_> = rows.iter().filter(|row| row.misses_target()).collect();
     let missed: Vec<_> = missed.iter().map(|row| row.what).collect();
     anyhow::ensure!(missed.is_empty(), "missed: {}", missed.join("; "));
     Ok(())
@@ -128,7 +128,7 @@ fn verdict(rows: &[Row]) -> Result<()> {
 
 /// Raises this process's limit of descriptors, which the server inherits, as far as is allowed;
 /// says where it stands.
-fn raise_descriptors(wanted: u64) -> u64 {
+fn raise_descriptor_limit(wanted: u64) -> u64 {
     let now = getrlimit(Resource::Nofile);
     let hard = now.maximum.map_or(wanted, |hard| hard.max(wanted));
     for limit in [hard, now.maximum.unwrap_or(hard)] {
@@ -166,15 +166,15 @@ mod tests {
     #[test]
     fn a_missed_target_is_named_and_shown() {
         let rows = [
-            Row::plain("sockets", 3),
-            Row::judged("claim p99", "7 ms", "< 500 ms", true),
-            Row::judged("lost sockets", 2, 0, false),
+            ReportRow::plain("sockets", 3),
+            ReportRow::with_target("claim p99", "7 ms", "< 500 ms", true),
+            ReportRow::with_target("lost sockets", 2, 0, false),
         ];
 
-        let error = verdict(&rows).unwrap_err().to_string();
+        let error = check_targets(&rows).unwrap_err().to_string();
 
         assert_eq!(error, "missed: lost sockets");
         assert!(table(&rows).contains("| lost sockets | 2 | 0 | **no** |"));
-        assert!(verdict(&rows[..2]).is_ok());
+        assert!(check_targets(&rows[..2]).is_ok());
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// What a process holds and has spent.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Usage {
+pub struct ProcessUsage {
     /// Resident memory, in bytes.
     pub rss: u64,
     /// Open descriptors.
@@ -20,8 +20,8 @@ pub struct Usage {
 ///
 /// # Errors
 /// When it has gone.
-pub fn usage(pid: u32) -> Result<Usage> {
-    Ok(Usage {
+pub fn usage(pid: u32) -> Result<ProcessUsage> {
+    Ok(ProcessUsage {
         rss: rss(pid)?,
         descriptors: std::fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64,
         cpu: cpu(pid)?,

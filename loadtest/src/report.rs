@@ -7,13 +7,13 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::drive::{Dose, Outcome};
-use crate::rounds::Measurement;
-use crate::subject::Kind;
+use crate::drive::{LoadOutcome, LoadProfile};
+use crate::measurement::Measurement;
+use crate::subject::SubjectKind;
 
 /// Where results go.
 #[derive(Debug, Args)]
-pub struct Files {
+pub struct ReportFiles {
     /// Where the numbers go, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -22,7 +22,7 @@ pub struct Files {
     table: Option<PathBuf>,
 }
 
-impl Files {
+impl ReportFiles {
     /// Prints the table, and writes what was asked for.
     pub fn publish(&self, table: &str, numbers: &impl Serialize) -> Result<()> {
         print!("{table}");
@@ -36,31 +36,28 @@ impl Files {
     }
 }
 
-/// A dose as the table names it.
-pub fn name(dose: Dose) -> String {
-    match dose {
-        Dose::Saturated { .. } => "saturated".to_owned(),
-        Dose::Paced { pps } => format!("{pps} pps"),
-    }
-}
-
-/// One Markdown table with a row for each dose and server.
-pub fn table(measurements: &[Measurement], doses: &[Dose], kinds: &[Kind]) -> String {
+/// One Markdown table with a row for each load profile and server.
+pub fn table(
+    measurements: &[Measurement],
+    profiles: &[LoadProfile],
+    kinds: &[SubjectKind],
+) -> String {
     let mut out = String::from(
         "| dose | server | packets/s | loss % | p50 us | p99 us | CPU ns/packet \
          | relay's CPU to it (min..max) | relay's p50 to it |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n",
     );
-    for &dose in doses {
+    for &profile in profiles {
         for &kind in kinds {
-            let of = |kind: Kind| -> Vec<&Outcome> {
-                let fits = |m: &&Measurement| m.kind == kind && m.dose == dose;
+            let of = |kind: SubjectKind| -> Vec<&LoadOutcome> {
+                let fits = |m: &&Measurement| m.kind == kind && m.profile == profile;
                 let mut rounds: Vec<_> = measurements.iter().filter(fits).collect();
                 rounds.sort_by_key(|m| m.round);
                 rounds.iter().map(|m| &m.outcome).collect()
             };
-            let (own, relay) = (of(kind), of(Kind::Relay));
-            let middle = |get: fn(&Outcome) -> f64| median(own.iter().map(|o| get(o)).collect());
-            let ratios = |get: fn(&Outcome) -> f64| -> Vec<f64> {
+            let (own, relay) = (of(kind), of(SubjectKind::Relay));
+            let middle =
+                |get: fn(&LoadOutcome) -> f64| median(own.iter().map(|o| get(o)).collect());
+            let ratios = |get: fn(&LoadOutcome) -> f64| -> Vec<f64> {
                 std::iter::zip(&relay, &own)
                     .map(|(relay, own)| get(relay) / get(own))
                     .collect()
@@ -72,7 +69,7 @@ pub fn table(measurements: &[Measurement], doses: &[Dose], kinds: &[Kind]) -> St
             let _ = writeln!(
                 out,
                 "| {} | {kind:?} | {:.0} | {:.3} | {:.1} | {:.1} | {:.0} | {} | {} |",
-                name(dose),
+                profile,
                 middle(|o| o.pps),
                 middle(
                     |o| 100.0 * (o.sent.saturating_sub(o.received)) as f64 / o.sent.max(1) as f64

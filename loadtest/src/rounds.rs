@@ -7,26 +7,27 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::drive::{Dose, Load, Outcome, drive};
-use crate::report::{self, Files};
-use crate::subject::{Bench, Kind, Subject};
+use crate::drive::{LoadOutcome, LoadProfile, LoadSpec, drive};
+use crate::measurement::Measurement;
+use crate::report::{self, ReportFiles};
+use crate::subject::{Subject, SubjectConfig, SubjectKind};
 
 /// How long a server warms up before it is measured.
-const WARM_UP: Duration = Duration::from_millis(300);
+const WARM_UP_TIME: Duration = Duration::from_millis(300);
 
 /// What to compare, and for how long.
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct CompareOptions {
     /// Servers to drive; ratios are the relay's to each.
     #[arg(
         long,
         value_delimiter = ',',
         default_value = "relay,recvfrom,sendmmsg,coturn,turn-server"
     )]
-    kinds: Vec<Kind>,
+    kinds: Vec<SubjectKind>,
     /// Doses: `saturated`, or packets a second.
-    #[arg(long, value_delimiter = ',', default_value = "saturated,500,20000", value_parser = dose)]
-    doses: Vec<Dose>,
+    #[arg(long = "doses", value_name = "DOSES", value_delimiter = ',', default_value = "saturated,500,20000", value_parser = parse_profile)]
+    profiles: Vec<LoadProfile>,
     /// Sessions of two legs each.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     sessions: u32,
@@ -37,25 +38,12 @@ pub struct Options {
     #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     millis: u64,
     #[command(flatten)]
-    files: Files,
-}
-
-/// One server under one dose in one round.
-#[derive(Debug, Clone, Serialize)]
-pub struct Measurement {
-    /// Counted from zero.
-    pub round: u32,
-    /// Which server.
-    pub kind: Kind,
-    /// Which dose.
-    pub dose: Dose,
-    /// What came of it.
-    pub outcome: Outcome,
+    files: ReportFiles,
 }
 
 /// Runs all rounds and reports.
-pub fn run(options: &Options, bench: &Bench) -> Result<()> {
-    let steps = options.rounds as usize * options.kinds.len() * options.doses.len();
+pub fn run(options: &CompareOptions, config: &SubjectConfig) -> Result<()> {
+    let steps = options.rounds as usize * options.kinds.len() * options.profiles.len();
     let bar = ProgressBar::new(steps as u64).with_style(ProgressStyle::with_template(
         "{bar:30} {pos}/{len} {msg} ({eta} left)",
     )?);
@@ -65,46 +53,42 @@ pub fn run(options: &Options, bench: &Bench) -> Result<()> {
         let mut kinds = options.kinds.clone();
         kinds.rotate_left(round as usize % options.kinds.len());
         for kind in kinds {
-            let mut subject = Subject::start(kind, bench)?;
+            let mut subject = Subject::start(kind, config)?;
             subject
                 .connect(options.sessions)
                 .with_context(|| format!("connecting {kind:?}"))?;
-            for &dose in &options.doses {
-                bar.set_message(format!(
-                    "round {} {kind:?} {}",
-                    round + 1,
-                    report::name(dose)
-                ));
-                let load = |time| Load {
+            for &profile in &options.profiles {
+                bar.set_message(format!("round {} {kind:?} {}", round + 1, profile));
+                let load = |time| LoadSpec {
                     sessions: options.sessions,
-                    dose,
+                    profile,
                     time,
                 };
-                drive(&mut subject, load(WARM_UP))?;
+                drive(&mut subject, load(WARM_UP_TIME))?;
                 let outcome = drive(&mut subject, load(Duration::from_millis(options.millis)))?;
                 measurements.push(Measurement {
                     round,
                     kind,
-                    dose,
+                    profile,
                     outcome,
                 });
                 bar.inc(1);
             }
-            if std::env::var_os("AUTHLOOP_LOADTEST_STATS").is_some() && kind == Kind::Relay {
+            if std::env::var_os("AUTHLOOP_LOADTEST_STATS").is_some() && kind == SubjectKind::Relay {
                 bar.println(subject.stats()?);
             }
         }
     }
     bar.finish_and_clear();
-    let table = report::table(&measurements, &options.doses, &options.kinds);
+    let table = report::table(&measurements, &options.profiles, &options.kinds);
     options.files.publish(&table, &measurements)
 }
 
-fn dose(text: &str) -> Result<Dose> {
+fn parse_profile(text: &str) -> Result<LoadProfile> {
     match text {
-        "saturated" => Ok(Dose::Saturated { window: 256 }),
+        "saturated" => Ok(LoadProfile::Saturated { window: 256 }),
         pps => match pps.parse()? {
-            pps @ 1..=1_000_000 => Ok(Dose::Paced { pps }),
+            pps @ 1..=1_000_000 => Ok(LoadProfile::Paced { pps }),
             _ => bail!("a dose is at most a million packets a second"),
         },
     }

@@ -10,13 +10,13 @@ use anyhow::{Context, Result, bail};
 use authloop_relay::Leg;
 use serde::Serialize;
 
-use crate::net::Side;
+use crate::net::SideSocket;
 use crate::{floor, ice, proc, turn};
 
-/// Whom the load is driven through.
+/// The server that load is driven through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum SubjectKind {
     /// authloop's relay.
     Relay,
     /// The floor of one system call a packet and direction.
@@ -31,7 +31,7 @@ pub enum Kind {
 
 /// Where to find the servers' binaries, and where they may run.
 #[derive(Debug, Clone)]
-pub struct Bench {
+pub struct SubjectConfig {
     /// The authloop server's.
     pub authloop: PathBuf,
     /// coturn's binary.
@@ -46,30 +46,30 @@ pub struct Bench {
 
 /// A running server with its sessions connected.
 pub struct Subject {
-    kind: Kind,
+    kind: SubjectKind,
     child: Child,
     stdout: BufReader<ChildStdout>,
     /// The hosts' side of every session.
-    pub host: Side,
+    pub host: SideSocket,
     /// The viewers' side.
-    pub viewer: Side,
+    pub viewer: SideSocket,
 }
 
 impl Subject {
     /// Starts a server.
-    pub fn start(kind: Kind, bench: &Bench) -> Result<Self> {
+    pub fn start(kind: SubjectKind, config: &SubjectConfig) -> Result<Self> {
         let own = std::env::current_exe()?;
         let own = own.to_str().context("this binary's path is not UTF-8")?;
         let port = free_port()?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let args: Vec<String> = match kind {
-            Kind::Relay => relay(bench),
-            Kind::Recvfrom => to_strings(&[own, "floor", "recvfrom"]),
-            Kind::Sendmmsg => to_strings(&[own, "floor", "sendmmsg"]),
-            Kind::Coturn => coturn(&bench.coturn.to_string_lossy(), port),
-            Kind::TurnServer => turn_server(&bench.turn_server.to_string_lossy(), listen)?,
+            SubjectKind::Relay => relay(config),
+            SubjectKind::Recvfrom => to_strings(&[own, "floor", "recvfrom"]),
+            SubjectKind::Sendmmsg => to_strings(&[own, "floor", "sendmmsg"]),
+            SubjectKind::Coturn => coturn(&config.coturn.to_string_lossy(), port),
+            SubjectKind::TurnServer => turn_server(&config.turn_server.to_string_lossy(), listen)?,
         };
-        let mut command = match bench.cpu {
+        let mut command = match config.cpu {
             Some(cpu) => {
                 let mut command = Command::new("taskset");
                 command.args(["-c", &cpu.to_string()]).args(&args);
@@ -89,14 +89,14 @@ impl Subject {
             .with_context(|| format!("cannot start {}", args[0]))?;
         let mut stdout = BufReader::new(child.stdout.take().context("no stdout")?);
         let addr = match kind {
-            Kind::Relay | Kind::Recvfrom | Kind::Sendmmsg => {
+            SubjectKind::Relay | SubjectKind::Recvfrom | SubjectKind::Sendmmsg => {
                 let mut line = String::new();
                 stdout.read_line(&mut line)?;
                 line.trim()
                     .parse()
                     .context("the server did not say where it listens")?
             }
-            Kind::Coturn | Kind::TurnServer => {
+            SubjectKind::Coturn | SubjectKind::TurnServer => {
                 std::thread::sleep(Duration::from_millis(700));
                 listen
             }
@@ -108,24 +108,24 @@ impl Subject {
             kind,
             child,
             stdout,
-            host: Side::new(1, addr)?,
-            viewer: Side::new(2, addr)?,
+            host: SideSocket::new(1, addr)?,
+            viewer: SideSocket::new(2, addr)?,
         })
     }
 
     /// Opens and connects `sessions` sessions.
     pub fn connect(&mut self, sessions: u32) -> Result<()> {
         match self.kind {
-            Kind::Relay => {
+            SubjectKind::Relay => {
                 let locals = self.open(sessions)?;
                 let legs: (Vec<_>, Vec<_>) = locals.into_iter().unzip();
                 ice::connect(&mut self.host, Leg::Host, &legs.0)?;
                 ice::connect(&mut self.viewer, Leg::Viewer, &legs.1)
             }
-            Kind::Recvfrom | Kind::Sendmmsg => {
+            SubjectKind::Recvfrom | SubjectKind::Sendmmsg => {
                 floor::connect([&mut self.host, &mut self.viewer], sessions)
             }
-            Kind::Coturn | Kind::TurnServer => {
+            SubjectKind::Coturn | SubjectKind::TurnServer => {
                 turn::connect([&mut self.host, &mut self.viewer], sessions)
             }
         }
@@ -133,7 +133,7 @@ impl Subject {
 
     /// Whether payloads travel in ChannelData.
     pub fn is_turn(&self) -> bool {
-        matches!(self.kind, Kind::Coturn | Kind::TurnServer)
+        matches!(self.kind, SubjectKind::Coturn | SubjectKind::TurnServer)
     }
 
     /// Processor time of all the server's threads so far.
@@ -148,17 +148,20 @@ impl Subject {
 
     /// What the relay counted, for a look inside.
     pub fn stats(&mut self) -> Result<String> {
-        self.tell("stats")?;
+        self.send_command("stats")?;
         let mut line = String::new();
         self.stdout.read_line(&mut line)?;
         Ok(line)
     }
 
-    fn open(&mut self, sessions: u32) -> Result<Vec<(ice::Local, ice::Local)>> {
+    fn open(
+        &mut self,
+        sessions: u32,
+    ) -> Result<Vec<(ice::RelayCredentials, ice::RelayCredentials)>> {
         let mut locals = Vec::with_capacity(sessions as usize);
         for n in 0..sessions {
             let id = u128::from_be_bytes(ice::session_id(n));
-            self.tell(&format!("open {id:032x} {} {}", ice::ufrag(n), ice::PWD))?;
+            self.send_command(&format!("open {id:032x} {} {}", ice::ufrag(n), ice::PWD))?;
             let mut line = String::new();
             self.stdout.read_line(&mut line)?;
             let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -166,14 +169,14 @@ impl Subject {
                 .ok()
                 .context("the relay did not open a session")?;
             locals.push((
-                ice::Local { ufrag: hu, pwd: hp },
-                ice::Local { ufrag: vu, pwd: vp },
+                ice::RelayCredentials { ufrag: hu, pwd: hp },
+                ice::RelayCredentials { ufrag: vu, pwd: vp },
             ));
         }
         Ok(locals)
     }
 
-    fn tell(&mut self, line: &str) -> Result<()> {
+    fn send_command(&mut self, line: &str) -> Result<()> {
         let stdin = self.child.stdin.as_mut().context("no stdin")?;
         writeln!(stdin, "{line}")?;
         Ok(stdin.flush()?)
@@ -188,10 +191,10 @@ impl Drop for Subject {
     }
 }
 
-fn relay(bench: &Bench) -> Vec<String> {
-    let mut args = to_strings(&[&bench.authloop.to_string_lossy(), "relay-only"]);
+fn relay(config: &SubjectConfig) -> Vec<String> {
+    let mut args = to_strings(&[&config.authloop.to_string_lossy(), "relay-only"]);
     args.extend(
-        bench
+        config
             .gather
             .map(|micros| format!("--gather-micros={micros}")),
     );

@@ -11,7 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use sha1::Sha1;
 
-use crate::net::Side;
+use crate::net::SideSocket;
 
 /// Credentials that the servers are started with.
 pub const USER: &str = "load";
@@ -25,33 +25,33 @@ const ALLOCATE: u16 = 0x003;
 const CREATE_PERMISSION: u16 = 0x008;
 const CHANNEL_BIND: u16 = 0x009;
 /// RFC 8656 §12: the first channel number; each client has one channel only.
-const CHANNEL: u16 = 0x4000;
-const GIVE_UP: Duration = Duration::from_secs(40);
-const CHUNK: usize = 64;
+const CHANNEL_NUMBER: u16 = 0x4000;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(40);
+const CLIENTS_PER_BATCH: usize = 64;
 /// RFC 8489 §6.2.1: the initial retransmission timeout.
-const RETRY: Duration = Duration::from_millis(500);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// One client's way through the exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Stage {
+enum TurnStep {
     Allocate,
     Permit,
     Bind,
     Done,
 }
 
-struct Client {
-    stage: Stage,
+struct TurnPeerClient {
+    step: TurnStep,
     nonce: Vec<u8>,
     realm: Vec<u8>,
     relayed: Option<SocketAddrV4>,
     /// The last ERROR-CODE: for the message when nothing goes on.
-    refused: Option<u16>,
+    last_error_code: Option<u16>,
 }
 
 /// Wraps a payload for the client's one channel.
 pub fn wrap(out: &mut Vec<u8>, length: usize) {
-    out.extend_from_slice(&CHANNEL.to_be_bytes());
+    out.extend_from_slice(&CHANNEL_NUMBER.to_be_bytes());
     out.extend_from_slice(&(length as u16).to_be_bytes());
 }
 
@@ -59,44 +59,49 @@ pub fn wrap(out: &mut Vec<u8>, length: usize) {
 pub fn unwrap(datagram: &[u8]) -> Option<&[u8]> {
     let (head, rest) = datagram.split_first_chunk::<4>()?;
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
-    (head[..2] == CHANNEL.to_be_bytes()).then(|| rest.get(..length))?
+    (head[..2] == CHANNEL_NUMBER.to_be_bytes()).then(|| rest.get(..length))?
 }
 
 /// Allocates on both sides of `sessions` sessions, then binds each to the other.
-pub fn connect(sides: [&mut Side; 2], sessions: u32) -> Result<()> {
-    let mut clients: [Vec<Client>; 2] =
-        [(), ()].map(|()| (0..sessions).map(|_| Client::new()).collect());
+pub fn connect(sides: [&mut SideSocket; 2], sessions: u32) -> Result<()> {
+    let mut clients: [Vec<TurnPeerClient>; 2] =
+        [(), ()].map(|()| (0..sessions).map(|_| TurnPeerClient::new()).collect());
     let [host, viewer] = sides;
-    advance(host, &mut clients[0], None, &Stage::Permit)?;
-    advance(viewer, &mut clients[1], None, &Stage::Permit)?;
-    let relayed = |clients: &[Client]| clients.iter().map(|c| c.relayed).collect::<Vec<_>>();
+    advance(host, &mut clients[0], None, &TurnStep::Permit)?;
+    advance(viewer, &mut clients[1], None, &TurnStep::Permit)?;
+    let relayed =
+        |clients: &[TurnPeerClient]| clients.iter().map(|c| c.relayed).collect::<Vec<_>>();
     let (to_host, to_viewer) = (relayed(&clients[0]), relayed(&clients[1]));
-    advance(host, &mut clients[0], Some(&to_viewer), &Stage::Done)?;
-    advance(viewer, &mut clients[1], Some(&to_host), &Stage::Done)
+    advance(host, &mut clients[0], Some(&to_viewer), &TurnStep::Done)?;
+    advance(viewer, &mut clients[1], Some(&to_host), &TurnStep::Done)
 }
 
-/// Drives every client of one side to a stage.
+/// Drives every client of one side to a step.
 fn advance(
-    side: &mut Side,
-    clients: &mut [Client],
+    side: &mut SideSocket,
+    clients: &mut [TurnPeerClient],
     peers: Option<&[Option<SocketAddrV4>]>,
-    goal: &Stage,
+    goal: &TurnStep,
 ) -> Result<()> {
-    let deadline = Instant::now() + GIVE_UP;
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
     loop {
-        let todo = (0..clients.len()).filter(|n| clients[*n].stage != *goal);
+        let todo = (0..clients.len()).filter(|n| clients[*n].step != *goal);
         let todo: Vec<usize> = todo.collect();
         if todo.is_empty() {
             return Ok(());
         }
         if Instant::now() > deadline {
-            let Client { stage, refused, .. } = &clients[todo[0]];
+            let TurnPeerClient {
+                step,
+                last_error_code,
+                ..
+            } = &clients[todo[0]];
             let (count, first) = (todo.len(), todo[0]);
             bail!(
-                "{count} clients from {first} on are stuck at {stage:?}, refused with {refused:?}"
+                "{count} clients from {first} on are stuck at {step:?}, refused with {refused:?}"
             );
         }
-        for chunk in todo.chunks(CHUNK) {
+        for chunk in todo.chunks(CLIENTS_PER_BATCH) {
             for &n in chunk {
                 let peer = peers.and_then(|peers| peers[n]);
                 let request = clients[n].request(n as u32, peer);
@@ -104,7 +109,7 @@ fn advance(
             }
             side.flush()?;
             // A second Allocate may move an allocation, so nobody asks again before it is due.
-            let until = Instant::now() + RETRY;
+            let until = Instant::now() + RETRY_INTERVAL;
             let mut answers = 0;
             while answers < chunk.len() && Instant::now() < until {
                 answers += side.receive(|datagram| {
@@ -116,22 +121,22 @@ fn advance(
     }
 }
 
-impl Client {
+impl TurnPeerClient {
     fn new() -> Self {
         Self {
-            stage: Stage::Allocate,
+            step: TurnStep::Allocate,
             nonce: Vec::new(),
             realm: Vec::new(),
             relayed: None,
-            refused: None,
+            last_error_code: None,
         }
     }
 
     fn request(&self, n: u32, peer: Option<SocketAddrV4>) -> Vec<u8> {
-        let method = match self.stage {
-            Stage::Allocate => ALLOCATE,
-            Stage::Permit => CREATE_PERMISSION,
-            Stage::Bind | Stage::Done => CHANNEL_BIND,
+        let method = match self.step {
+            TurnStep::Allocate => ALLOCATE,
+            TurnStep::Permit => CREATE_PERMISSION,
+            TurnStep::Bind | TurnStep::Done => CHANNEL_BIND,
         };
         let mut id = [method as u8; 12];
         id[..4].copy_from_slice(&n.to_be_bytes());
@@ -144,12 +149,12 @@ impl Client {
             &id,
         ]
         .concat();
-        match self.stage {
+        match self.step {
             // REQUESTED-TRANSPORT: UDP.
-            Stage::Allocate => attribute(&mut out, 0x0019, &[17, 0, 0, 0]),
-            Stage::Permit => {}
-            Stage::Bind | Stage::Done => {
-                let [high, low] = CHANNEL.to_be_bytes();
+            TurnStep::Allocate => attribute(&mut out, 0x0019, &[17, 0, 0, 0]),
+            TurnStep::Permit => {}
+            TurnStep::Bind | TurnStep::Done => {
+                let [high, low] = CHANNEL_NUMBER.to_be_bytes();
                 attribute(&mut out, 0x000c, &[high, low, 0, 0]);
             }
         }
@@ -190,8 +195,8 @@ fn attribute(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
     out.resize(out.len().next_multiple_of(4), 0);
 }
 
-/// Takes one client a stage further, or gives it the nonce that it lacked.
-fn note_answer(clients: &mut [Client], datagram: &[u8]) -> Option<()> {
+/// Takes one client a step further, or gives it the nonce that it lacked.
+fn note_answer(clients: &mut [TurnPeerClient], datagram: &[u8]) -> Option<()> {
     let (header, mut rest) = datagram.split_first_chunk::<20>()?;
     let [k0, k1, _, _, _, _, _, _, n0, n1, n2, n3, ..] = *header;
     let client = clients.get_mut(u32::from_be_bytes([n0, n1, n2, n3]) as usize)?;
@@ -204,7 +209,7 @@ fn note_answer(clients: &mut [Client], datagram: &[u8]) -> Option<()> {
             0x0015 => client.nonce = value.to_vec(),
             0x0014 => client.realm = value.to_vec(),
             0x0009 => {
-                client.refused = value
+                client.last_error_code = value
                     .get(2..4)
                     .map(|c| u16::from(c[0]) * 100 + u16::from(c[1]))
             }
@@ -213,10 +218,10 @@ fn note_answer(clients: &mut [Client], datagram: &[u8]) -> Option<()> {
         }
         rest = tail.get(length.next_multiple_of(4)..)?;
     }
-    client.stage = match (class, method, &client.stage) {
-        (0x0100, ALLOCATE, Stage::Allocate) if client.relayed.is_some() => Stage::Permit,
-        (0x0100, CREATE_PERMISSION, Stage::Permit) => Stage::Bind,
-        (0x0100, CHANNEL_BIND, Stage::Bind) => Stage::Done,
+    client.step = match (class, method, &client.step) {
+        (0x0100, ALLOCATE, TurnStep::Allocate) if client.relayed.is_some() => TurnStep::Permit,
+        (0x0100, CREATE_PERMISSION, TurnStep::Permit) => TurnStep::Bind,
+        (0x0100, CHANNEL_BIND, TurnStep::Bind) => TurnStep::Done,
         _ => return None,
     };
     Some(())

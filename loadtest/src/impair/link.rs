@@ -1,5 +1,7 @@
 //! One direction of a bad network: loss, delay, jitter and a rate with a bounded queue. Pure.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -7,12 +9,12 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 /// What IP and UDP add to each payload on the wire (RFC 791, RFC 768).
-const OVERHEAD: usize = 28;
+const UDP_IP_HEADER_BYTES: usize = 28;
 
-/// How bad it is. The default is a perfect network.
+/// How bad a direction is. The default is a perfect network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Weather {
+pub struct Impairment {
     /// The part of packets that is lost, 0..=1.
     pub loss: f64,
     /// The way's own time, milliseconds.
@@ -25,9 +27,9 @@ pub struct Weather {
     pub queue_ms: u64,
 }
 
-impl Weather {
-    /// Why this cannot be, if so.
-    pub fn fault(&self) -> Option<&'static str> {
+impl Impairment {
+    /// Returns why this cannot be; `None` if it can.
+    pub fn error(&self) -> Option<&'static str> {
         if !(0.0..=1.0).contains(&self.loss) {
             Some("`loss` must be between 0 and 1")
         } else if self.rate_bps > 0 && self.queue_ms == 0 {
@@ -38,22 +40,22 @@ impl Weather {
     }
 }
 
-/// What became of the packets of one direction.
+/// What happened to the packets of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
+pub struct LinkCounters {
     /// Packets that came out.
     pub passed: u64,
     /// Their payloads, in bytes.
     pub bytes: u64,
-    /// Packets that the weather took.
+    /// Packets that were lost on the way.
     pub lost: u64,
     /// Packets that found the queue full.
     pub overflowed: u64,
 }
 
 /// One direction, of packets named by `T`. Time is any clock that does not run backwards.
-pub struct Link<T> {
-    weather: Weather,
+pub struct ImpairedLink<T> {
+    impairment: Impairment,
     random: StdRng,
     /// When the wire is free again.
     free: Duration,
@@ -61,24 +63,24 @@ pub struct Link<T> {
     last: Duration,
     /// What is under way, by the time it comes out.
     way: VecDeque<(Duration, usize, T)>,
-    tally: Tally,
+    counters: LinkCounters,
 }
 
-impl<T> Link<T> {
-    pub fn new(weather: Weather, seed: u64) -> Self {
+impl<T> ImpairedLink<T> {
+    pub fn new(impairment: Impairment, seed: u64) -> Self {
         Self {
-            weather,
+            impairment,
             random: StdRng::seed_from_u64(seed),
             free: Duration::ZERO,
             last: Duration::ZERO,
             way: VecDeque::new(),
-            tally: Tally::default(),
+            counters: LinkCounters::default(),
         }
     }
 
-    /// Changes the weather for what comes from now on.
-    pub fn set(&mut self, weather: Weather) {
-        self.weather = weather;
+    /// Changes the impairment of what comes from now on.
+    pub fn set(&mut self, impairment: Impairment) {
+        self.impairment = impairment;
     }
 
     /// Takes a packet of `payload` bytes that arrives at `now`.
@@ -87,20 +89,20 @@ impl<T> Link<T> {
         let (fate, spread) = (self.random.random::<f64>(), self.random.random::<f64>());
         let begin = self.free.max(now);
         let wait = begin - now;
-        let weather = &self.weather;
-        if weather.rate_bps > 0 && wait > Duration::from_millis(weather.queue_ms) {
-            self.tally.overflowed += 1;
+        let impairment = &self.impairment;
+        if impairment.rate_bps > 0 && wait > Duration::from_millis(impairment.queue_ms) {
+            self.counters.overflowed += 1;
             return;
         }
-        let sent = begin + transmission(payload, weather.rate_bps);
+        let sent = begin + transmission(payload, impairment.rate_bps);
         self.free = sent;
         // Lost on the way: it has taken its place on the wire.
-        if fate < weather.loss {
-            self.tally.lost += 1;
+        if fate < impairment.loss {
+            self.counters.lost += 1;
             return;
         }
-        let jitter = Duration::from_millis(weather.jitter_ms).mul_f64(spread);
-        let out = sent + Duration::from_millis(weather.delay_ms) + jitter;
+        let jitter = Duration::from_millis(impairment.jitter_ms).mul_f64(spread);
+        let out = sent + Duration::from_millis(impairment.delay_ms) + jitter;
         self.last = self.last.max(out);
         self.way.push_back((self.last, payload, packet));
     }
@@ -108,8 +110,8 @@ impl<T> Link<T> {
     /// The next packet that has come out by `now`.
     pub fn pop(&mut self, now: Duration) -> Option<T> {
         let (_, payload, packet) = self.way.pop_front_if(|(out, ..)| *out <= now)?;
-        self.tally.passed += 1;
-        self.tally.bytes += payload as u64;
+        self.counters.passed += 1;
+        self.counters.bytes += payload as u64;
         Some(packet)
     }
 
@@ -119,13 +121,13 @@ impl<T> Link<T> {
     }
 
     /// What has happened so far.
-    pub fn tally(&self) -> Tally {
-        self.tally
+    pub fn counters(&self) -> LinkCounters {
+        self.counters
     }
 }
 
 fn transmission(payload: usize, rate: u64) -> Duration {
-    let bits = ((payload + OVERHEAD) * 8) as u64;
+    let bits = ((payload + UDP_IP_HEADER_BYTES) * 8) as u64;
     if rate == 0 {
         return Duration::ZERO;
     }
@@ -139,10 +141,15 @@ mod tests {
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     /// Sends `count` packets of 972 bytes (1000 on the wire), one every `every` ms; gives when each came out.
-    fn run(weather: Weather, seed: u64, count: u32, every: u64) -> (Vec<(u32, Duration)>, Tally) {
-        let mut link = Link::new(weather, seed);
+    fn run(
+        impairment: Impairment,
+        seed: u64,
+        count: u32,
+        every: u64,
+    ) -> (Vec<(u32, Duration)>, LinkCounters) {
+        let mut link = ImpairedLink::new(impairment, seed);
         let mut out = Vec::new();
-        let mut drain = |link: &mut Link<u32>, now: Duration| {
+        let mut drain = |link: &mut ImpairedLink<u32>, now: Duration| {
             while let Some(at) = link.next().filter(|at| *at <= now) {
                 out.push((link.pop(at).unwrap(), at));
             }
@@ -153,38 +160,38 @@ mod tests {
             link.push(now, 972, number);
         }
         drain(&mut link, Duration::MAX);
-        let tally = link.tally();
-        (out, tally)
+        let counters = link.counters();
+        (out, counters)
     }
 
     #[test]
     fn a_perfect_link_passes_everything_at_once() {
-        let (out, tally) = run(Weather::default(), 1, 100, 1);
+        let (out, counters) = run(Impairment::default(), 1, 100, 1);
         assert!(out.iter().all(|(number, at)| *at == MS(u64::from(*number))));
-        assert_eq!((tally.passed, tally.bytes), (100, 97_200));
+        assert_eq!((counters.passed, counters.bytes), (100, 97_200));
     }
 
     #[test]
     fn the_same_seed_loses_the_same_packets_and_about_as_many_as_asked() {
-        let weather = Weather {
+        let impairment = Impairment {
             loss: 0.3,
-            ..Weather::default()
+            ..Impairment::default()
         };
-        let (first, tally) = run(weather, 7, 10_000, 1);
-        assert_eq!(first, run(weather, 7, 10_000, 1).0);
-        assert_ne!(first, run(weather, 8, 10_000, 1).0);
-        assert!((2800..3200).contains(&tally.lost), "{tally:?}");
+        let (first, counters) = run(impairment, 7, 10_000, 1);
+        assert_eq!(first, run(impairment, 7, 10_000, 1).0);
+        assert_ne!(first, run(impairment, 8, 10_000, 1).0);
+        assert!((2800..3200).contains(&counters.lost), "{counters:?}");
     }
 
     #[test]
     fn a_rate_spaces_packets_and_a_full_queue_drops_them() {
         // 800 kbit/s takes one such packet in 10 ms; one comes every 5 ms.
-        let weather = Weather {
+        let impairment = Impairment {
             rate_bps: 800_000,
             queue_ms: 50,
-            ..Weather::default()
+            ..Impairment::default()
         };
-        let (out, tally) = run(weather, 3, 200, 5);
+        let (out, counters) = run(impairment, 3, 200, 5);
         assert!(
             out.windows(2).all(|two| two[1].1 - two[0].1 == MS(10)),
             "{out:?}"
@@ -194,18 +201,18 @@ mod tests {
             .map(|(number, at)| *at - MS(5 * u64::from(*number)))
             .max();
         assert_eq!(longest, Some(MS(60)), "the queue and the packet's own time");
-        assert_eq!(tally.passed + tally.overflowed, 200);
-        assert!((85..=95).contains(&tally.overflowed), "{tally:?}");
+        assert_eq!(counters.passed + counters.overflowed, 200);
+        assert!((85..=95).contains(&counters.overflowed), "{counters:?}");
     }
 
     #[test]
     fn delay_and_jitter_stay_in_bounds_and_keep_the_order() {
-        let weather = Weather {
+        let impairment = Impairment {
             delay_ms: 40,
             jitter_ms: 30,
-            ..Weather::default()
+            ..Impairment::default()
         };
-        let (out, _) = run(weather, 5, 1000, 2);
+        let (out, _) = run(impairment, 5, 1000, 2);
         assert!(out.is_sorted(), "overtaken");
         let late = |(number, at): &(u32, Duration)| *at - MS(2 * u64::from(*number));
         assert!(
@@ -217,31 +224,31 @@ mod tests {
     }
 
     #[test]
-    fn weather_that_cannot_be_is_refused() {
+    fn an_impairment_that_cannot_be_is_refused() {
         assert!(
-            Weather {
+            Impairment {
                 loss: 1.5,
-                ..Weather::default()
+                ..Impairment::default()
             }
-            .fault()
+            .error()
             .is_some()
         );
         assert!(
-            Weather {
+            Impairment {
                 loss: f64::NAN,
-                ..Weather::default()
+                ..Impairment::default()
             }
-            .fault()
+            .error()
             .is_some()
         );
         assert!(
-            Weather {
+            Impairment {
                 rate_bps: 1,
-                ..Weather::default()
+                ..Impairment::default()
             }
-            .fault()
+            .error()
             .is_some()
         );
-        assert!(Weather::default().fault().is_none());
+        assert!(Impairment::default().error().is_none());
     }
 }

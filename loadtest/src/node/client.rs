@@ -31,22 +31,22 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-use super::slow::Slow;
+use super::slow::SlowStream;
 
 /// Past this something has failed; the server's own patience is shorter.
-const GIVE_UP: Duration = Duration::from_secs(60);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections that share a source address: within the server's rates for one address.
-const PER_ADDRESS: u64 = 64;
+const CONNECTIONS_PER_ADDRESS: u64 = 64;
 /// What a slow socket's kernel buffers ahead, in bytes.
-const SLOW_BUFFER: u32 = 4096;
+const SLOW_RECV_BUFFER_BYTES: u32 = 4096;
 
 /// Anything that carries bytes both ways.
-pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
-/// The way to one server.
+/// A client of one server.
 #[derive(Clone)]
-pub struct Door {
+pub struct ServerClient {
     pub addr: SocketAddrV4,
     /// For a server that speaks TLS.
     pub tls: Option<TlsConnector>,
@@ -56,61 +56,65 @@ pub struct Door {
 
 /// A session that was registered.
 #[derive(Debug, Clone)]
-pub struct Session {
+pub struct RegisteredSession {
     pub id: SessionId,
     token: [u8; 32],
     host_token: Blob,
 }
 
-/// Whose right ends a session over HTTP.
+/// What entitles a client to end a session over HTTP.
 #[derive(Debug, Clone, Copy)]
-pub enum Right {
+pub enum EndCredential {
     HostToken,
     ApiKey,
 }
 
 /// A viewer's device.
-pub struct Device(SigningKey);
+pub struct ViewerDevice(SigningKey);
 
 /// One end of a WebSocket.
-pub struct Socket(WebSocketStream<Box<dyn Wire>>);
+pub struct SignalSocket(WebSocketStream<Box<dyn ByteStream>>);
 
 /// The `n`th connection's source: all of 127.0.0.0/8 is this machine.
-pub fn source(n: u64) -> Ipv4Addr {
-    let address = n / PER_ADDRESS;
+pub fn source_address(n: u64) -> Ipv4Addr {
+    let address = n / CONNECTIONS_PER_ADDRESS;
     let [.., high, mid, low] = (address % (100 << 16)).to_be_bytes();
     Ipv4Addr::new(127, 100 + high, mid, low)
 }
 
-impl Door {
-    /// Connects from an address, and dawdles if there is a pause.
-    pub async fn connect(&self, from: Ipv4Addr, pause: Option<Duration>) -> Result<Box<dyn Wire>> {
+impl ServerClient {
+    /// Connects from an address; with a pause, the connection is slow.
+    pub async fn connect(
+        &self,
+        from: Ipv4Addr,
+        pause: Option<Duration>,
+    ) -> Result<Box<dyn ByteStream>> {
         let socket = TcpSocket::new_v4()?;
         if pause.is_some() {
-            socket.set_recv_buffer_size(SLOW_BUFFER)?;
+            socket.set_recv_buffer_size(SLOW_RECV_BUFFER_BYTES)?;
         }
         socket.bind((from, 0).into())?;
-        let tcp = timeout(GIVE_UP, socket.connect(SocketAddr::V4(self.addr)))
+        let tcp = timeout(CLIENT_TIMEOUT, socket.connect(SocketAddr::V4(self.addr)))
             .await
             .context("the server did not accept in time")?
             .with_context(|| format!("connecting from {from}"))?;
         tcp.set_nodelay(true)?;
-        let wire: Box<dyn Wire> = match &self.tls {
+        let wire: Box<dyn ByteStream> = match &self.tls {
             None => Box::new(tcp),
             Some(tls) => {
                 let name = ServerName::IpAddress((*self.addr.ip()).into());
-                let handshake = timeout(GIVE_UP, tls.connect(name, tcp));
+                let handshake = timeout(CLIENT_TIMEOUT, tls.connect(name, tcp));
                 Box::new(handshake.await.context("TLS did not end in time")??)
             }
         };
         Ok(match pause {
             None => wire,
-            Some(pause) => Box::new(Slow::new(wire, pause)),
+            Some(pause) => Box::new(SlowStream::new(wire, pause)),
         })
     }
 
     /// Registers a session that lives for so long.
-    pub async fn register(&self, from: Ipv4Addr, life: Duration) -> Result<Session> {
+    pub async fn register(&self, from: Ipv4Addr, life: Duration) -> Result<RegisteredSession> {
         let (id, token) = (SessionId(rand::random()), rand::random::<[u8; 32]>());
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let invitation = Invitation {
@@ -140,7 +144,7 @@ impl Door {
             String::from_utf8_lossy(&answer)
         );
         let created: SessionCreated = serde_json::from_slice(&answer)?;
-        Ok(Session {
+        Ok(RegisteredSession {
             id,
             token,
             host_token: created.host_token,
@@ -148,11 +152,16 @@ impl Door {
     }
 
     /// Ends a session over HTTP.
-    pub async fn cancel(&self, from: Ipv4Addr, session: &Session, right: Right) -> Result<()> {
+    pub async fn end_session(
+        &self,
+        from: Ipv4Addr,
+        session: &RegisteredSession,
+        credential: EndCredential,
+    ) -> Result<()> {
         let path = format!("/v1/sessions/{}", session.id);
-        let key = match right {
-            Right::ApiKey => self.key.clone(),
-            Right::HostToken => authloop_protocol::id::to_b64u(&session.host_token.0),
+        let key = match credential {
+            EndCredential::ApiKey => self.key.clone(),
+            EndCredential::HostToken => authloop_protocol::id::to_b64u(&session.host_token.0),
         };
         let done = self.request(from, Method::DELETE, &path, &key, Vec::new());
         let (status, _) = done.await?;
@@ -164,39 +173,43 @@ impl Door {
     }
 
     /// Attaches a session's host, up to the server's welcome.
-    pub async fn host(
+    pub async fn attach_host(
         &self,
         from: Ipv4Addr,
-        session: &Session,
+        session: &RegisteredSession,
         pause: Option<Duration>,
-    ) -> Result<Socket> {
+    ) -> Result<SignalSocket> {
         let mut socket = self.open(from, session, "host", pause).await?;
         socket.challenge().await?;
         let host_token = session.host_token.clone();
         socket.send(&HostMessage::Attach { host_token }).await?;
-        socket.until(welcome).await?;
+        socket.receive_until(welcome).await?;
         Ok(socket)
     }
 
     /// Claims a session, up to the relay's leg.
-    pub async fn viewer(
+    pub async fn claim_as_viewer(
         &self,
         from: Ipv4Addr,
-        session: &Session,
-        device: &Device,
+        session: &RegisteredSession,
+        device: &ViewerDevice,
         pause: Option<Duration>,
-    ) -> Result<(Socket, LegIce)> {
+    ) -> Result<(SignalSocket, LegIce)> {
         let mut socket = self.open(from, session, "viewer", pause).await?;
         let challenge = socket.challenge().await?;
         let claim = device.claim(session, &challenge);
         socket.send(&claim).await?;
-        socket.until(welcome).await?;
-        let ice = socket.until(ice).await?;
+        socket.receive_until(welcome).await?;
+        let ice = socket.receive_until(ice).await?;
         Ok((socket, ice))
     }
 
     /// Opens a viewer's WebSocket and lets the server challenge it; it says nothing.
-    pub async fn silent(&self, from: Ipv4Addr, session: &Session) -> Result<Socket> {
+    pub async fn open_silent(
+        &self,
+        from: Ipv4Addr,
+        session: &RegisteredSession,
+    ) -> Result<SignalSocket> {
         let mut socket = self.open(from, session, "viewer", None).await?;
         socket.challenge().await?;
         Ok(socket)
@@ -205,10 +218,10 @@ impl Door {
     async fn open(
         &self,
         from: Ipv4Addr,
-        session: &Session,
+        session: &RegisteredSession,
         side: &str,
         pause: Option<Duration>,
-    ) -> Result<Socket> {
+    ) -> Result<SignalSocket> {
         let wire = self.connect(from, pause).await?;
         // The scheme is for the request's form only: the wire is there already.
         let url = format!("ws://{}/v1/sessions/{}/{side}", self.addr, session.id);
@@ -216,10 +229,10 @@ impl Door {
             .read_buffer_size(1024)
             .write_buffer_size(0);
         let opening = client_async_with_config(url, wire, Some(config));
-        let (socket, _) = timeout(GIVE_UP, opening)
+        let (socket, _) = timeout(CLIENT_TIMEOUT, opening)
             .await
             .context("no WebSocket in time")??;
-        Ok(Socket(socket))
+        Ok(SignalSocket(socket))
     }
 
     async fn request(
@@ -245,7 +258,9 @@ impl Door {
             let status = response.status();
             Ok::<_, hyper::Error>((status, response.into_body().collect().await?.to_bytes()))
         };
-        let answer = timeout(GIVE_UP, answer).await.context("no answer in time");
+        let answer = timeout(CLIENT_TIMEOUT, answer)
+            .await
+            .context("no answer in time");
         drop(sender);
         // The connection ends with its sender; what it says of its end is no matter.
         let _ended = connection.await;
@@ -253,7 +268,7 @@ impl Door {
     }
 }
 
-impl Device {
+impl ViewerDevice {
     pub fn new() -> Result<Self> {
         // A number that is no key is as rare as a guess of one.
         SigningKey::from_slice(&rand::random::<[u8; 32]>())
@@ -261,7 +276,7 @@ impl Device {
             .context("the random bytes are no key; try again")
     }
 
-    fn claim(&self, session: &Session, challenge: &[u8; 32]) -> ViewerMessage {
+    fn claim(&self, session: &RegisteredSession, challenge: &[u8; 32]) -> ViewerMessage {
         let message = claim_message(session.id, challenge, &session.token);
         let signature: Signature = self.0.sign(&message);
         ViewerMessage::Claim {
@@ -272,18 +287,21 @@ impl Device {
     }
 }
 
-impl Socket {
+impl SignalSocket {
     /// Says something.
     pub async fn send(&mut self, message: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string(message)?;
-        let sent = timeout(GIVE_UP, self.0.send(Message::text(text)));
+        let sent = timeout(CLIENT_TIMEOUT, self.0.send(Message::text(text)));
         Ok(sent.await.context("the server did not read in time")??)
     }
 
     /// Passes over messages until `pick` takes one.
-    pub async fn until<T>(&mut self, pick: impl Fn(ServerMessage) -> Option<T>) -> Result<T> {
+    pub async fn receive_until<T>(
+        &mut self,
+        pick: impl Fn(ServerMessage) -> Option<T>,
+    ) -> Result<T> {
         loop {
-            let frame = timeout(GIVE_UP, self.0.next()).await;
+            let frame = timeout(CLIENT_TIMEOUT, self.0.next()).await;
             let frame = frame.context("nothing came in time")?;
             let message = match frame.context("the socket ended")?? {
                 Message::Text(text) => serde_json::from_str(&text)?,
@@ -300,19 +318,19 @@ impl Socket {
     }
 
     /// Reads on, which answers pings, until the socket ends.
-    pub async fn hold(&mut self) {
+    pub async fn read_until_closed(&mut self) {
         while let Some(Ok(_)) = self.0.next().await {}
     }
 
     /// Closes as RFC 6455 section 7 asks, and waits for the other half.
     pub async fn close(mut self) {
         if self.0.close(None).await.is_ok() {
-            let _gone = timeout(GIVE_UP, self.hold()).await;
+            let _gone = timeout(CLIENT_TIMEOUT, self.read_until_closed()).await;
         }
     }
 
     async fn challenge(&mut self) -> Result<[u8; 32]> {
-        let nonce = self.until(|message| match message {
+        let nonce = self.receive_until(|message| match message {
             ServerMessage::Challenge { nonce } => Some(nonce),
             _ => None,
         });
@@ -338,10 +356,13 @@ mod tests {
 
     #[test]
     fn sources_are_loopback_and_shared_by_few() {
-        let far = (0..10_000_000).step_by(9_973).map(source);
+        let far = (0..10_000_000).step_by(9_973).map(source_address);
 
         assert!(far.into_iter().all(|source| source.is_loopback()));
-        assert_eq!(source(0), source(PER_ADDRESS - 1));
-        assert_ne!(source(0), source(PER_ADDRESS));
+        assert_eq!(
+            source_address(0),
+            source_address(CONNECTIONS_PER_ADDRESS - 1)
+        );
+        assert_ne!(source_address(0), source_address(CONNECTIONS_PER_ADDRESS));
     }
 }

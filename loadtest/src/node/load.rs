@@ -18,30 +18,29 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use super::{
-    Place,
-    client::{Device, Door, Session, source},
+    NodeArgs, check_targets,
+    client::{RegisteredSession, ServerClient, ViewerDevice, source_address},
     millis,
-    plan::Plan,
-    raise_descriptors, runtime, script,
-    server::{Bounds, Server},
-    verdict,
+    plan::LoadPlan,
+    raise_descriptor_limit, runtime, script,
+    server::{ServerLimits, ServerProcess},
 };
-use report::Report;
+use report::LoadReport;
 
 /// Sessions that are opened at a time.
-const AT_A_TIME: usize = 64;
+const CONCURRENT_OPENS: usize = 64;
 /// The same of slow ones, which need some ten seconds each.
-const SLOWLY_AT_A_TIME: usize = 2048;
+const CONCURRENT_SLOW_OPENS: usize = 2048;
 /// The server gives a socket 5 s to say who it is (`docs/PROTOCOL.md` section 5), and 2 s to close.
-const SILENCE: Duration = Duration::from_secs(9);
+const SILENT_SOCKET_TIMEOUT: Duration = Duration::from_secs(9);
 /// No claim takes longer, or the client has given up.
-const LONGEST: Duration = Duration::from_secs(600);
+const MAX_CLAIM_TIME: Duration = Duration::from_secs(600);
 /// All sessions live longer than any run.
-const LIFE: Duration = Duration::from_secs(6 * 60 * 60);
+const SESSION_LIFETIME: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// What to hold open, and for how long.
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct LoadOptions {
     /// Registered sessions, each with its host's WebSocket.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=50_000))]
     sessions: u64,
@@ -76,8 +75,8 @@ pub struct Options {
 }
 
 /// What stands open, and how it fares.
-struct World {
-    door: Door,
+struct OpenSockets {
+    client: ServerClient,
     /// Set once it is the tool that closes.
     over: watch::Receiver<bool>,
     lost: AtomicU64,
@@ -86,7 +85,7 @@ struct World {
 }
 
 /// What came of the claims.
-struct Claims {
+struct ClaimResults {
     latency: Histogram<u64>,
     failed: u64,
     first_failure: Option<String>,
@@ -96,42 +95,42 @@ struct Claims {
 ///
 /// # Errors
 /// When the load cannot be made, or a target is missed.
-pub fn run(options: &Options, place: &Place) -> Result<()> {
-    let wanted = Plan {
+pub fn run(options: &LoadOptions, args: &NodeArgs) -> Result<()> {
+    let wanted = LoadPlan {
         sessions: options.sessions,
         slow: options.slow - options.slow % 2,
         silent: options.silent,
         claims: options.claims,
     };
-    let descriptor_limit = raise_descriptors(wanted.descriptors());
+    let descriptor_limit = raise_descriptor_limit(wanted.descriptors());
     let held = wanted.within(descriptor_limit);
     ensure!(
         held.sessions > 0,
         "{descriptor_limit} descriptors a process are too few; raise the limit (`ulimit -n`)"
     );
-    let bounds = Bounds {
+    let limits = ServerLimits {
         sessions: held.registered(),
         connections: held.descriptors(),
         remember_ended: Duration::ZERO,
         tls: options.tls,
     };
-    let server = Server::start(&place.binary()?, &bounds)?;
+    let server = ServerProcess::start(&args.binary()?, &limits)?;
     let report = runtime()?.block_on(measure(options, &server, wanted, held, descriptor_limit))?;
     let rows = report.rows(options);
-    place.publish(&report, &rows)?;
-    verdict(&rows)
+    args.publish(&report, &rows)?;
+    check_targets(&rows)
 }
 
 async fn measure(
-    options: &Options,
-    server: &Server,
-    wanted: Plan,
-    held: Plan,
+    options: &LoadOptions,
+    server: &ServerProcess,
+    wanted: LoadPlan,
+    held: LoadPlan,
     descriptor_limit: u64,
-) -> Result<Report> {
+) -> Result<LoadReport> {
     let (end, over) = watch::channel(false);
-    let world = Arc::new(World {
-        door: server.door().clone(),
+    let sockets = Arc::new(OpenSockets {
+        client: server.client().clone(),
         over,
         lost: AtomicU64::new(0),
         ended: AtomicU64::new(0),
@@ -144,24 +143,24 @@ async fn measure(
     let empty = server.usage()?;
     bar.set_message("opening hosts");
     let hosts = 0..held.sessions;
-    let open_host = |n| world.clone().registered(n, bar.clone());
+    let open_host = |n| sockets.clone().registered(n, bar.clone());
     let sessions: Vec<_> = stream::iter(hosts)
         .map(open_host)
-        .buffer_unordered(AT_A_TIME)
+        .buffer_unordered(CONCURRENT_OPENS)
         .try_collect()
         .await?;
     let with_sessions = server.usage()?;
     bar.set_message("opening slow sockets");
     let pairs = held.sessions..held.registered();
     let pause = Duration::from_millis(options.pause);
-    let open_pair = |n| world.clone().slow_pair(n, pause, bar.clone());
+    let open_pair = |n| sockets.clone().slow_pair(n, pause, bar.clone());
     let slow = stream::iter(pairs).map(open_pair);
-    slow.buffer_unordered(SLOWLY_AT_A_TIME)
+    slow.buffer_unordered(CONCURRENT_SLOW_OPENS)
         .try_collect::<()>()
         .await?;
     let mut silent = JoinSet::new();
     for n in 0..held.silent {
-        silent.spawn(world.clone().silent(n, sessions[0].clone()));
+        silent.spawn(sockets.clone().silent(n, sessions[0].clone()));
     }
     bar.set_message("letting it settle");
     let (before, clock) = (server.usage()?.cpu, Instant::now());
@@ -171,7 +170,7 @@ async fn measure(
     bar.set_message("claiming");
     let clock = Instant::now();
     let count = claimable.min(held.sessions);
-    let claims = world
+    let claims = sockets
         .claim(&sessions[..count as usize], options.claims, &bar)
         .await;
     let claims = claims?;
@@ -181,14 +180,14 @@ async fn measure(
     bar.set_message("closing");
     end.send_replace(true);
     silent.shutdown().await;
-    let drained = script::drained(server, empty.descriptors).await?;
+    let drained = script::wait_until_drained(server, empty.descriptors).await?;
     bar.finish_and_clear();
     let peak = with_all.rss.max(after_claims.rss);
     let kib = |more: u64, less: u64, sockets: u64| {
         more.saturating_sub(less) as f64 / 1024.0 / sockets.max(1) as f64
     };
     let quantile = |q| claims.latency.value_at_quantile(q) as f64 / 1e3;
-    Ok(Report {
+    Ok(LoadReport {
         tls: options.tls,
         wanted,
         held,
@@ -209,17 +208,23 @@ async fn measure(
         p50_ms: quantile(0.5),
         p99_ms: quantile(0.99),
         max_ms: quantile(1.0),
-        silent_ended: world.ended.load(Ordering::Relaxed),
-        silent_endured: world.endured.load(Ordering::Relaxed),
-        lost_sockets: world.lost.load(Ordering::Relaxed),
+        silent_ended: sockets.ended.load(Ordering::Relaxed),
+        silent_endured: sockets.endured.load(Ordering::Relaxed),
+        lost_sockets: sockets.lost.load(Ordering::Relaxed),
     })
 }
 
-impl World {
+impl OpenSockets {
     /// A session whose host is there and reads promptly.
-    async fn registered(self: Arc<Self>, n: u64, bar: ProgressBar) -> Result<Session> {
-        let session = self.door.register(source(n), LIFE).await?;
-        let host = self.door.host(source(n), &session, None).await?;
+    async fn registered(self: Arc<Self>, n: u64, bar: ProgressBar) -> Result<RegisteredSession> {
+        let session = self
+            .client
+            .register(source_address(n), SESSION_LIFETIME)
+            .await?;
+        let host = self
+            .client
+            .attach_host(source_address(n), &session, None)
+            .await?;
         self.keep(host);
         bar.inc(1);
         Ok(session)
@@ -229,15 +234,15 @@ impl World {
     /// answer, from the other.
     async fn slow_pair(self: Arc<Self>, n: u64, pause: Duration, bar: ProgressBar) -> Result<()> {
         // Two connections each, so that an address's share of them is the same.
-        let from = source(n * 2);
-        let session = self.door.register(from, LIFE).await?;
-        let mut host = self.door.host(from, &session, Some(pause)).await?;
-        let device = Device::new()?;
+        let from = source_address(n * 2);
+        let session = self.client.register(from, SESSION_LIFETIME).await?;
+        let mut host = self.client.attach_host(from, &session, Some(pause)).await?;
+        let device = ViewerDevice::new()?;
         let (mut viewer, _) = self
-            .door
-            .viewer(from, &session, &device, Some(pause))
+            .client
+            .claim_as_viewer(from, &session, &device, Some(pause))
             .await?;
-        script::describe(&mut host, &mut viewer).await?;
+        script::exchange_descriptions(&mut host, &mut viewer).await?;
         self.keep(host);
         self.keep(viewer);
         bar.inc(2);
@@ -245,11 +250,15 @@ impl World {
     }
 
     /// Opens sockets that say nothing, one after the other, each from an address of its own.
-    async fn silent(self: Arc<Self>, n: u64, session: Session) {
+    async fn silent(self: Arc<Self>, n: u64, session: RegisteredSession) {
         let mut from = (1 << 20) + n * 64;
         loop {
-            if let Ok(mut socket) = self.door.silent(source(from), &session).await {
-                match timeout(SILENCE, socket.hold()).await {
+            if let Ok(mut socket) = self
+                .client
+                .open_silent(source_address(from), &session)
+                .await
+            {
+                match timeout(SILENT_SOCKET_TIMEOUT, socket.read_until_closed()).await {
                     Ok(()) => &self.ended,
                     Err(_) => &self.endured,
                 }
@@ -260,16 +269,16 @@ impl World {
     }
 
     /// Holds a socket open until the end, and counts it as lost if the server ends it before.
-    fn keep(self: &Arc<Self>, mut socket: super::client::Socket) {
-        let world = self.clone();
+    fn keep(self: &Arc<Self>, mut socket: super::client::SignalSocket) {
+        let sockets = self.clone();
         tokio::spawn(async move {
-            let mut over = world.over.clone();
+            let mut over = sockets.over.clone();
             let ended = tokio::select! {
-                () = socket.hold() => true,
+                () = socket.read_until_closed() => true,
                 _ = over.wait_for(|over| *over) => false,
             };
             if ended && !*over.borrow() {
-                world.lost.fetch_add(1, Ordering::Relaxed);
+                sockets.lost.fetch_add(1, Ordering::Relaxed);
             }
             socket.close().await;
         });
@@ -279,27 +288,30 @@ impl World {
     /// time runs from when it was due, so that a late start counts, too.
     async fn claim(
         self: &Arc<Self>,
-        sessions: &[Session],
-        a_second: u64,
+        sessions: &[RegisteredSession],
+        per_second: u64,
         bar: &ProgressBar,
-    ) -> Result<Claims> {
+    ) -> Result<ClaimResults> {
         let start = Instant::now();
         let mut running = JoinSet::new();
         for (n, session) in (0u64..).zip(sessions) {
-            let due = start + Duration::from_secs(1) * n as u32 / a_second as u32;
-            let (world, session, device) = (self.clone(), session.clone(), Device::new()?);
+            let due = start + Duration::from_secs(1) * n as u32 / per_second as u32;
+            let (sockets, session, device) = (self.clone(), session.clone(), ViewerDevice::new()?);
             tokio::time::sleep_until(due.into()).await;
             running.spawn(async move {
-                let from = source((1 << 19) + n);
-                let (viewer, _) = world.door.viewer(from, &session, &device, None).await?;
+                let from = source_address((1 << 19) + n);
+                let (viewer, _) = sockets
+                    .client
+                    .claim_as_viewer(from, &session, &device, None)
+                    .await?;
                 let took = due.elapsed();
                 viewer.close().await;
                 Ok::<_, anyhow::Error>(took)
             });
             bar.inc(1);
         }
-        let mut claims = Claims {
-            latency: Histogram::new_with_bounds(1, LONGEST.as_micros() as u64, 3)?,
+        let mut claims = ClaimResults {
+            latency: Histogram::new_with_bounds(1, MAX_CLAIM_TIME.as_micros() as u64, 3)?,
             failed: 0,
             first_failure: None,
         };

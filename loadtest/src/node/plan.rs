@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 /// Descriptors that a process needs for itself: listeners, timers, wakers, files.
-const OWN: u64 = 96;
+const OWN_DESCRIPTORS: u64 = 96;
 
 /// How many of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Plan {
+pub struct LoadPlan {
     /// Registered sessions, each with its host's WebSocket.
     pub sessions: u64,
     /// Sockets that passed their first frame and dawdle; an even number, hosts and viewers.
@@ -18,10 +18,10 @@ pub struct Plan {
     pub claims: u64,
 }
 
-impl Plan {
+impl LoadPlan {
     /// What of this fits: first the slow sockets shrink, then the sessions.
     pub fn within(self, descriptors: u64) -> Self {
-        let room = descriptors.saturating_sub(OWN + self.passing());
+        let room = descriptors.saturating_sub(OWN_DESCRIPTORS + self.passing());
         let sessions = self.sessions.min(room);
         let slow = self.slow.min(room - sessions);
         Self {
@@ -33,7 +33,7 @@ impl Plan {
 
     /// Descriptors that all of it needs.
     pub fn descriptors(&self) -> u64 {
-        OWN + self.passing() + self.sessions + self.slow
+        OWN_DESCRIPTORS + self.passing() + self.sessions + self.slow
     }
 
     /// Sockets that stay open.
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn sessions_are_kept_before_slow_sockets() {
-        let wanted = Plan {
+        let wanted = LoadPlan {
             sessions: 10_000,
             slow: 50_000,
             silent: 200,
@@ -81,7 +81,7 @@ mod tests {
             sessions in 0u64..100_000, slow in 0u64..100_000, silent in 0u64..1000,
             claims in 0u64..1000, limit in 4096u64..1_000_000,
         ) {
-            let wanted = Plan { sessions, slow, silent, claims };
+            let wanted = LoadPlan { sessions, slow, silent, claims };
 
             let fits = wanted.within(limit);
 

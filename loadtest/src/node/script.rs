@@ -13,27 +13,27 @@ use authloop_protocol::{
 use serde::Serialize;
 
 use super::{
-    client::{Device, Door, Right, Socket, ice},
-    server::Server,
+    client::{EndCredential, ServerClient, SignalSocket, ViewerDevice, ice},
+    server::ServerProcess,
 };
-use crate::proc::Usage;
+use crate::proc::ProcessUsage;
 
 /// A hello's size, in bytes.
-const HELLO: usize = 400;
+const HELLO_BYTES: usize = 400;
 /// A host's offer, sealed.
-const OFFER: usize = 4096;
+const OFFER_BYTES: usize = 4096;
 /// A viewer's answer, sealed.
-const ANSWER: usize = 3072;
+const ANSWER_BYTES: usize = 3072;
 /// An endpoint's own ICE credentials are no secret here.
 const UFRAG: &str = "load";
 const PWD: &str = "loadtest+is+no+secret0";
 /// Past this what has not closed has leaked.
-const DRAIN: Duration = Duration::from_secs(60);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ending {
+pub enum SessionEnding {
     Resolved,
     Declined,
     Failed,
@@ -45,7 +45,7 @@ pub enum Ending {
     Vanished,
 }
 
-impl Ending {
+impl SessionEnding {
     /// The `n`th session's: of ten, five resolve and one each ends in another way.
     pub fn of(n: u64) -> Self {
         match n % 10 {
@@ -60,41 +60,47 @@ impl Ending {
 }
 
 /// Plays one whole session, its sides from two addresses; says how long both took to have a leg.
-pub async fn play(
-    door: &Door,
+pub async fn play_session(
+    client: &ServerClient,
     sides: [Ipv4Addr; 2],
-    ending: Ending,
+    ending: SessionEnding,
     hold: Duration,
 ) -> Result<Duration> {
     let [at_host, at_viewer] = sides;
     let start = Instant::now();
     // An invitation's end is a whole second.
     let life = match ending {
-        Ending::Expired => hold + Duration::from_secs(2),
+        SessionEnding::Expired => hold + Duration::from_secs(2),
         _ => hold + Duration::from_secs(600),
     };
-    let session = door.register(at_host, life).await?;
-    let mut host = door.host(at_host, &session, None).await?;
-    if ending == Ending::Unclaimed {
+    let session = client.register(at_host, life).await?;
+    let mut host = client.attach_host(at_host, &session, None).await?;
+    if ending == SessionEnding::Unclaimed {
         let ready = start.elapsed();
-        door.cancel(at_host, &session, Right::HostToken).await?;
+        client
+            .end_session(at_host, &session, EndCredential::HostToken)
+            .await?;
         return ended(host, Outcome::Cancelled).await.map(|()| ready);
     }
-    let device = Device::new()?;
-    let (mut viewer, _) = door.viewer(at_viewer, &session, &device, None).await?;
-    host.until(ice).await?;
+    let device = ViewerDevice::new()?;
+    let (mut viewer, _) = client
+        .claim_as_viewer(at_viewer, &session, &device, None)
+        .await?;
+    host.receive_until(ice).await?;
     let ready = start.elapsed();
-    describe(&mut host, &mut viewer).await?;
+    exchange_descriptions(&mut host, &mut viewer).await?;
     viewer.send(&ViewerMessage::FirstFrame {}).await?;
     tokio::time::sleep(hold).await;
     let outcome = match ending {
-        Ending::Resolved => Outcome::Resolved,
-        Ending::Declined => Outcome::Declined,
-        Ending::Failed => Outcome::Failed,
-        Ending::Expired => Outcome::Expired,
-        Ending::Unclaimed | Ending::Vanished => {
+        SessionEnding::Resolved => Outcome::Resolved,
+        SessionEnding::Declined => Outcome::Declined,
+        SessionEnding::Failed => Outcome::Failed,
+        SessionEnding::Expired => Outcome::Expired,
+        SessionEnding::Unclaimed | SessionEnding::Vanished => {
             drop((host, viewer));
-            door.cancel(at_host, &session, Right::ApiKey).await?;
+            client
+                .end_session(at_host, &session, EndCredential::ApiKey)
+                .await?;
             return Ok(ready);
         }
     };
@@ -108,19 +114,28 @@ pub async fn play(
 
 /// Exchanges what two sides say to each other before their connection stands: hello, offer,
 /// answer, and their own credentials to the relay.
-pub async fn describe(host: &mut Socket, viewer: &mut Socket) -> Result<()> {
+pub async fn exchange_descriptions(
+    host: &mut SignalSocket,
+    viewer: &mut SignalSocket,
+) -> Result<()> {
     let blob = |length| Blob::from(vec![0x5a; length]);
     viewer
-        .send(&ViewerMessage::Sealed { data: blob(HELLO) })
+        .send(&ViewerMessage::Sealed {
+            data: blob(HELLO_BYTES),
+        })
         .await?;
-    host.until(sealed(HELLO)).await?;
-    host.send(&HostMessage::Sealed { data: blob(OFFER) })
-        .await?;
-    viewer.until(sealed(OFFER)).await?;
+    host.receive_until(sealed(HELLO_BYTES)).await?;
+    host.send(&HostMessage::Sealed {
+        data: blob(OFFER_BYTES),
+    })
+    .await?;
+    viewer.receive_until(sealed(OFFER_BYTES)).await?;
     viewer
-        .send(&ViewerMessage::Sealed { data: blob(ANSWER) })
+        .send(&ViewerMessage::Sealed {
+            data: blob(ANSWER_BYTES),
+        })
         .await?;
-    host.until(sealed(ANSWER)).await?;
+    host.receive_until(sealed(ANSWER_BYTES)).await?;
     let (ufrag, pwd) = (UFRAG.to_owned(), PWD.to_owned());
     host.send(&HostMessage::IceLocal {
         ufrag: ufrag.clone(),
@@ -131,11 +146,11 @@ pub async fn describe(host: &mut Socket, viewer: &mut Socket) -> Result<()> {
 }
 
 /// Waits until the server has no more descriptors than this, or has had its time.
-pub async fn drained(server: &Server, descriptors: u64) -> Result<Usage> {
+pub async fn wait_until_drained(server: &ServerProcess, descriptors: u64) -> Result<ProcessUsage> {
     let start = Instant::now();
     loop {
         let usage = server.usage()?;
-        if usage.descriptors <= descriptors || start.elapsed() > DRAIN {
+        if usage.descriptors <= descriptors || start.elapsed() > DRAIN_TIMEOUT {
             return Ok(usage);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -149,8 +164,8 @@ fn sealed(length: usize) -> impl Fn(ServerMessage) -> Option<()> {
     }
 }
 
-async fn ended(mut socket: Socket, expected: Outcome) -> Result<()> {
-    let outcome = socket.until(|message| match message {
+async fn ended(mut socket: SignalSocket, expected: Outcome) -> Result<()> {
+    let outcome = socket.receive_until(|message| match message {
         ServerMessage::Ended { outcome } => Some(outcome),
         _ => None,
     });

@@ -16,18 +16,18 @@ use serde::Deserialize;
 use tempfile::TempDir;
 use tokio_rustls::TlsConnector;
 
-use super::client::Door;
+use super::client::ServerClient;
 use crate::net::loopback_only;
-use crate::proc::{self, Usage};
+use crate::proc::{self, ProcessUsage};
 
 /// Requests a minute with the one API key: the load is bounded elsewhere.
-const KEY_RATE: &str = "10000000";
+const API_KEY_REQUESTS_PER_MINUTE: &str = "10000000";
 /// Connections beyond the planned ones, so that the descriptors' limit is met before this one.
-const SPARE: u64 = 4096;
+const SPARE_CONNECTIONS: u64 = 4096;
 
 /// What to allow.
 #[derive(Debug, Clone)]
-pub struct Bounds {
+pub struct ServerLimits {
     /// Sessions that may be open at once.
     pub sessions: u64,
     /// Connections, and WebSockets among them.
@@ -39,9 +39,9 @@ pub struct Bounds {
 }
 
 /// A running server; it ends with this.
-pub struct Server {
+pub struct ServerProcess {
     child: Child,
-    door: Door,
+    client: ServerClient,
     _folder: TempDir,
 }
 
@@ -50,29 +50,29 @@ struct Ready {
     listen: SocketAddr,
 }
 
-impl Server {
+impl ServerProcess {
     /// Starts one on free loopback ports.
     ///
     /// # Errors
     /// When the binary is none, or does not start.
-    pub fn start(binary: &Path, bounds: &Bounds) -> Result<Self> {
+    pub fn start(binary: &Path, limits: &ServerLimits) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let (key, line) = new_key(binary)?;
         let keys = write(&folder, "keys", &line)?;
-        let connections = (bounds.connections + SPARE).to_string();
+        let connections = (limits.connections + SPARE_CONNECTIONS).to_string();
         let mut command = Command::new(binary);
         command
             .args(["serve", "--json", "--log", "warn"])
             .args(["--listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"])
             .arg("--api-keys-file")
             .arg(&keys)
-            .args(["--max-sessions", &bounds.sessions.to_string()])
+            .args(["--max-sessions", &limits.sessions.to_string()])
             .args(["--max-connections", &connections])
             .args(["--max-sockets", &connections])
             .arg("--remember-ended")
-            .arg(bounds.remember_ended.as_secs().to_string());
+            .arg(limits.remember_ended.as_secs().to_string());
         let mut tls = None;
-        if bounds.tls {
+        if limits.tls {
             let (connector, cert, private) = certificate(&folder)?;
             command.args(["--tls", "files", "--tls-cert"]).arg(cert);
             command.arg("--tls-key").arg(private);
@@ -87,33 +87,33 @@ impl Server {
         BufReader::new(child.stdout.take().context("no stdout")?).read_line(&mut line)?;
         // An end of the server would have closed its output; it has said why on its standard error.
         let ready: Ready = serde_json::from_str(&line).context("the server did not start")?;
-        let door = Door {
+        let client = ServerClient {
             addr: loopback_only(ready.listen)?,
             tls,
             key,
         };
         Ok(Self {
             child,
-            door,
+            client,
             _folder: folder,
         })
     }
 
     /// The way in.
-    pub fn door(&self) -> &Door {
-        &self.door
+    pub fn client(&self) -> &ServerClient {
+        &self.client
     }
 
     /// What the process holds and has spent.
     ///
     /// # Errors
     /// When it has ended.
-    pub fn usage(&self) -> Result<Usage> {
+    pub fn usage(&self) -> Result<ProcessUsage> {
         proc::usage(self.child.id()).context("the server has ended")
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         // It may have ended by itself; either way nothing is left behind.
         let _ = self.child.kill();
@@ -124,7 +124,14 @@ impl Drop for Server {
 /// A key, and its line for the keys file.
 fn new_key(binary: &Path) -> Result<(String, String)> {
     let output = Command::new(binary)
-        .args(["keys", "new", "--name", "loadtest", "--rate", KEY_RATE])
+        .args([
+            "keys",
+            "new",
+            "--name",
+            "loadtest",
+            "--rate",
+            API_KEY_REQUESTS_PER_MINUTE,
+        ])
         .args(["--scope", "sessions:create", "--scope", "sessions:end"])
         .output()
         .with_context(|| format!("cannot run {}", binary.display()))?;

@@ -14,18 +14,18 @@ use tokio::{
 };
 
 /// The most that is read or written at a time, in bytes.
-const BYTES: usize = 256;
+const MAX_BYTES_PER_PAUSE: usize = 256;
 
 /// Reads and writes a little after each pause.
 #[derive(Debug)]
-pub struct Slow<S> {
+pub struct SlowStream<S> {
     inner: S,
     pause: Duration,
     read: Option<Pin<Box<Sleep>>>,
     write: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Slow<S> {
+impl<S> SlowStream<S> {
     pub fn new(inner: S, pause: Duration) -> Self {
         Self {
             inner,
@@ -37,23 +37,27 @@ impl<S> Slow<S> {
 }
 
 /// Ready once the pause that this call or an earlier one began is over.
-fn rest(pause: Duration, sleeping: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<()> {
+fn poll_pause(
+    pause: Duration,
+    sleeping: &mut Option<Pin<Box<Sleep>>>,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
     sleeping
         .get_or_insert_with(|| Box::pin(sleep(pause)))
         .as_mut()
         .poll(cx)
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Slow<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for SlowStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        ready!(rest(this.pause, &mut this.read, cx));
-        let mut few = [0; BYTES];
-        let mut few = ReadBuf::new(&mut few[..BYTES.min(buf.remaining())]);
+        ready!(poll_pause(this.pause, &mut this.read, cx));
+        let mut few = [0; MAX_BYTES_PER_PAUSE];
+        let mut few = ReadBuf::new(&mut few[..MAX_BYTES_PER_PAUSE.min(buf.remaining())]);
         ready!(Pin::new(&mut this.inner).poll_read(cx, &mut few))?;
         this.read = None;
         buf.put_slice(few.filled());
@@ -61,15 +65,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Slow<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Slow<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for SlowStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        ready!(rest(this.pause, &mut this.write, cx));
-        let few = &buf[..buf.len().min(BYTES)];
+        ready!(poll_pause(this.pause, &mut this.write, cx));
+        let few = &buf[..buf.len().min(MAX_BYTES_PER_PAUSE)];
         let written = ready!(Pin::new(&mut this.inner).poll_write(cx, few));
         this.write = None;
         Poll::Ready(written)
@@ -94,7 +98,7 @@ mod tests {
     async fn a_kilobyte_takes_four_pauses_each_way() {
         let (near, far) = tokio::io::duplex(4096);
         let pause = Duration::from_secs(1);
-        let (mut slow, mut echo) = (Slow::new(near, pause), far);
+        let (mut slow, mut echo) = (SlowStream::new(near, pause), far);
         let start = tokio::time::Instant::now();
 
         slow.write_all(&[7; 1024]).await.unwrap();

@@ -13,27 +13,26 @@ use serde::Serialize;
 use tokio::task::{JoinError, JoinSet};
 
 use super::{
-    Place, Row,
-    client::source,
-    millis, raise_descriptors, runtime,
-    script::{self, Ending},
-    server::{Bounds, Server},
+    NodeArgs, ReportRow, check_targets,
+    client::source_address,
+    millis, raise_descriptor_limit, runtime,
+    script::{self, SessionEnding},
+    server::{ServerLimits, ServerProcess},
     trend::Trend,
-    verdict,
 };
-use crate::proc::Usage;
+use crate::proc::ProcessUsage;
 
 /// Samples over a run, at least; never more often than each half second.
-const SAMPLES: u32 = 180;
-const OFTEN: Duration = Duration::from_millis(500);
+const MIN_SAMPLES: u32 = 180;
+const MIN_SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
 /// No session takes longer to be ready, or its client has given up.
-const LONGEST: Duration = Duration::from_secs(600);
+const MAX_READY_TIME: Duration = Duration::from_secs(600);
 /// Sessions before the descriptors are counted, so that what is opened once is open.
-const REHEARSALS: u64 = 10;
+const REHEARSAL_SESSIONS: u64 = 10;
 
 /// How much, and for how long.
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct SoakOptions {
     /// Minutes of load.
     #[arg(long, default_value_t = 30.0, value_parser = minutes)]
     minutes: f64,
@@ -49,14 +48,14 @@ pub struct Options {
 }
 
 #[derive(Debug, Serialize)]
-struct Sample {
+struct SoakSample {
     seconds: f64,
     open: usize,
-    usage: Usage,
+    usage: ProcessUsage,
 }
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct SoakReport {
     minutes: f64,
     rate: u64,
     hold_seconds: u64,
@@ -68,14 +67,14 @@ struct Report {
     ready_p50_ms: f64,
     ready_p99_ms: f64,
     rss: Option<Trend>,
-    start: Usage,
-    drained: Usage,
+    start: ProcessUsage,
+    drained: ProcessUsage,
     cpu_percent: f64,
-    samples: Vec<Sample>,
+    samples: Vec<SoakSample>,
 }
 
 /// What came of the sessions so far.
-struct Tally {
+struct SessionTally {
     ready: Histogram<u64>,
     endings: BTreeMap<String, u64>,
     failed: u64,
@@ -86,45 +85,51 @@ struct Tally {
 ///
 /// # Errors
 /// When the load cannot be made, or memory or descriptors grew.
-pub fn run(options: &Options, place: &Place) -> Result<()> {
+pub fn run(options: &SoakOptions, args: &NodeArgs) -> Result<()> {
     let time = Duration::from_secs_f64(options.minutes * 60.0);
     // What is remembered of ended sessions must have stopped to grow before memory is judged, so
     // they are forgotten within half of the warm-up.
     let remember_ended = Duration::from_secs((time / 6).as_secs());
     // A session lives for its hold and its last seconds; many may be late.
     let open = options.rate * (options.hold + 60) / 60 + 1_000;
-    raise_descriptors(open * 3);
-    let bounds = Bounds {
+    raise_descriptor_limit(open * 3);
+    let limits = ServerLimits {
         sessions: open,
         connections: open * 3,
         remember_ended,
         tls: false,
     };
-    let server = Server::start(&place.binary()?, &bounds)?;
+    let server = ServerProcess::start(&args.binary()?, &limits)?;
     let report = runtime()?.block_on(soak(options, &server, time, remember_ended))?;
     let rows = report.rows(options.tolerance);
-    place.publish(&report, &rows)?;
-    verdict(&rows)
+    args.publish(&report, &rows)?;
+    check_targets(&rows)
 }
 
 async fn soak(
-    options: &Options,
-    server: &Server,
+    options: &SoakOptions,
+    server: &ServerProcess,
     time: Duration,
     remember_ended: Duration,
-) -> Result<Report> {
+) -> Result<SoakReport> {
     let resting = server.usage()?.descriptors;
-    for n in 0..REHEARSALS {
-        script::play(server.door(), sides(n), Ending::of(n), Duration::ZERO).await?;
+    for n in 0..REHEARSAL_SESSIONS {
+        script::play_session(
+            server.client(),
+            sides(n),
+            SessionEnding::of(n),
+            Duration::ZERO,
+        )
+        .await?;
     }
-    let start = script::drained(server, resting).await?;
+    let start = script::wait_until_drained(server, resting).await?;
     let bar = ProgressBar::new(time.as_secs()).with_style(ProgressStyle::with_template(
         "{bar:30} {pos}/{len} s, {msg}",
     )?);
-    let mut tally = Tally::new()?;
+    let mut tally = SessionTally::new()?;
     let mut running = JoinSet::new();
     let mut samples = Vec::new();
-    let every = (time / SAMPLES).max(OFTEN.min(time / 20));
+    let every = (time / MIN_SAMPLES).max(MIN_SAMPLE_INTERVAL.min(time / 20));
     let clock = Instant::now();
     let mut sample_at = clock;
     let sessions = (options.rate as f64 * options.minutes) as u64;
@@ -140,7 +145,7 @@ async fn soak(
                 "{open} open, {memory:.1} MiB, {} failed",
                 tally.failed
             ));
-            samples.push(Sample {
+            samples.push(SoakSample {
                 seconds,
                 open,
                 usage,
@@ -148,10 +153,11 @@ async fn soak(
             sample_at += every;
         }
         tokio::time::sleep_until(due.into()).await;
-        let (door, hold) = (server.door().clone(), Duration::from_secs(options.hold));
-        let ending = Ending::of(n);
+        let (client, hold) = (server.client().clone(), Duration::from_secs(options.hold));
+        let ending = SessionEnding::of(n);
         running.spawn(async move {
-            let played = script::play(&door, sides(REHEARSALS + n), ending, hold).await;
+            let played =
+                script::play_session(&client, sides(REHEARSAL_SESSIONS + n), ending, hold).await;
             (ending, played)
         });
         while let Some(done) = running.try_join_next() {
@@ -164,13 +170,13 @@ async fn soak(
     while let Some(done) = running.join_next().await {
         tally.count(done)?;
     }
-    let drained = script::drained(server, start.descriptors).await?;
+    let drained = script::wait_until_drained(server, start.descriptors).await?;
     bar.finish_and_clear();
     let rss: Vec<_> = samples
         .iter()
         .map(|sample| (sample.seconds, sample.usage.rss as f64))
         .collect();
-    Ok(Report {
+    Ok(SoakReport {
         minutes: options.minutes,
         rate: options.rate,
         hold_seconds: options.hold,
@@ -189,17 +195,17 @@ async fn soak(
     })
 }
 
-impl Tally {
+impl SessionTally {
     fn new() -> Result<Self> {
         Ok(Self {
-            ready: Histogram::new_with_bounds(1, LONGEST.as_micros() as u64, 3)?,
+            ready: Histogram::new_with_bounds(1, MAX_READY_TIME.as_micros() as u64, 3)?,
             endings: BTreeMap::new(),
             failed: 0,
             first_failure: None,
         })
     }
 
-    fn count(&mut self, done: Result<(Ending, Result<Duration>), JoinError>) -> Result<()> {
+    fn count(&mut self, done: Result<(SessionEnding, Result<Duration>), JoinError>) -> Result<()> {
         let (ending, played) = done.context("a session panicked")?;
         match played {
             Ok(ready) => {
@@ -219,8 +225,8 @@ impl Tally {
     }
 }
 
-impl Report {
-    fn rows(&self, tolerance: f64) -> Vec<Row> {
+impl SoakReport {
+    fn rows(&self, tolerance: f64) -> Vec<ReportRow> {
         let mib = |bytes: f64| bytes / f64::from(1 << 20);
         let endings: Vec<_> = self
             .endings
@@ -228,41 +234,41 @@ impl Report {
             .map(|(name, n)| format!("{n} {name}"))
             .collect();
         let first = self.first_failure.as_deref();
-        let most = |get: fn(&Sample) -> u64| self.samples.iter().map(get).max().unwrap_or(0);
+        let most = |get: fn(&SoakSample) -> u64| self.samples.iter().map(get).max().unwrap_or(0);
         let mut rows = vec![
-            Row::plain(
+            ReportRow::plain(
                 "load",
                 format!(
                     "{} minutes at {} sessions a minute",
                     self.minutes, self.rate
                 ),
             ),
-            Row::plain("each stands open for", format!("{} s", self.hold_seconds)),
-            Row::plain(
+            ReportRow::plain("each stands open for", format!("{} s", self.hold_seconds)),
+            ReportRow::plain(
                 "ended sessions are remembered for",
                 format!("{} s", self.remember_ended_seconds),
             ),
-            Row::plain("sessions", self.sessions),
-            Row::plain("how they ended", endings.join(", ")),
-            Row::failures("sessions that went wrong", self.failed, first),
-            Row::plain(
+            ReportRow::plain("sessions", self.sessions),
+            ReportRow::plain("how they ended", endings.join(", ")),
+            ReportRow::failures("sessions that went wrong", self.failed, first),
+            ReportRow::plain(
                 "registered to both legs, p50",
                 format!("{:.1} ms", self.ready_p50_ms),
             ),
-            Row::plain(
+            ReportRow::plain(
                 "registered to both legs, p99",
                 format!("{:.1} ms", self.ready_p99_ms),
             ),
-            Row::plain("processor", format!("{:.1} %", self.cpu_percent)),
-            Row::plain("most sessions open", most(|sample| sample.open as u64)),
-            Row::plain("most descriptors", most(|sample| sample.usage.descriptors)),
-            Row::plain(
+            ReportRow::plain("processor", format!("{:.1} %", self.cpu_percent)),
+            ReportRow::plain("most sessions open", most(|sample| sample.open as u64)),
+            ReportRow::plain("most descriptors", most(|sample| sample.usage.descriptors)),
+            ReportRow::plain(
                 "memory at the start",
                 format!("{:.1} MiB", super::mib(self.start.rss)),
             ),
         ];
         match &self.rss {
-            None => rows.push(Row::judged(
+            None => rows.push(ReportRow::with_target(
                 "memory over time",
                 "too few samples",
                 "flat",
@@ -270,19 +276,19 @@ impl Report {
             )),
             Some(trend) => {
                 let change = 100.0 * (trend.ratio() - 1.0);
-                rows.push(Row::plain(
+                rows.push(ReportRow::plain(
                     "memory, middle third",
                     format!("{:.2} MiB", mib(trend.middle)),
                 ));
-                rows.push(Row::plain(
+                rows.push(ReportRow::plain(
                     "memory, last third",
                     format!("{:.2} MiB", mib(trend.last)),
                 ));
-                rows.push(Row::plain(
+                rows.push(ReportRow::plain(
                     "its slope over both",
                     format!("{:+.3} MiB a minute", mib(trend.per_minute)),
                 ));
-                rows.push(Row::judged(
+                rows.push(ReportRow::with_target(
                     "last third to middle third",
                     format!("{change:+.1} %"),
                     format!("<= {tolerance} %"),
@@ -290,14 +296,14 @@ impl Report {
                 ));
             }
         }
-        rows.push(Row::drained(&self.start, &self.drained));
+        rows.push(ReportRow::drained(&self.start, &self.drained));
         rows
     }
 }
 
 /// Each session's two sides come from addresses of their own.
 fn sides(n: u64) -> [std::net::Ipv4Addr; 2] {
-    [source(n * 128), source(n * 128 + 64)]
+    [source_address(n * 128), source_address(n * 128 + 64)]
 }
 
 fn minutes(text: &str) -> Result<f64, String> {
