@@ -13,25 +13,25 @@ use crate::{
 };
 
 /// The size of every input frame on the data channel, in bytes.
-pub const FRAME: usize = 256;
+pub const FRAME_BYTES: usize = 256;
 /// The size of a frame's plaintext, in bytes.
-const PLAIN: usize = FRAME - COUNTER - TAG;
-const COUNTER: usize = 8;
-const TAG: usize = 16;
+const PLAINTEXT_BYTES: usize = FRAME_BYTES - COUNTER_BYTES - TAG_BYTES;
+const COUNTER_BYTES: usize = 8;
+const TAG_BYTES: usize = 16;
 /// Sequence, epoch, flags, length.
-const HEADER: usize = 8 + 4 + 1 + 2;
+const HEADER_BYTES: usize = 8 + 4 + 1 + 2;
 /// The most bytes of a message that one frame carries.
-pub const BODY: usize = PLAIN - HEADER;
+pub const MAX_BODY_BYTES: usize = PLAINTEXT_BYTES - HEADER_BYTES;
 /// The largest message over all its frames, in bytes.
-pub const MAX_INPUT: usize = 40 * 1024;
+pub const MAX_INPUT_BYTES: usize = 40 * 1024;
 /// The largest output record, in bytes of JSON.
-pub const MAX_OUTPUT: usize = 64 * 1024;
+pub const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 /// Output records are padded to a multiple of this many bytes.
-const OUTPUT_PAD: usize = 64;
+const OUTPUT_PADDING_BYTES: usize = 64;
 
-const MORE: u8 = 1;
-const FILLER: u8 = 2;
-const CONTROL: u8 = 4;
+const MORE_FLAG: u8 = 1;
+const FILLER_FLAG: u8 = 2;
+const CONTROL_FLAG: u8 = 4;
 
 /// What a frame holds.
 #[derive(Clone, PartialEq, Eq)]
@@ -68,19 +68,19 @@ impl std::fmt::Debug for Frame {
 }
 
 /// Seals the viewer's frames.
-pub struct FrameSealer(Sealing);
+pub struct FrameSealer(CounterSealer);
 
 impl FrameSealer {
     /// For a hello's v2h data key.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(Sealing::new(key))
+        Self(CounterSealer::new(key))
     }
 
     /// Seals the next frame.
     ///
     /// # Errors
-    /// [`SealError::Refused`] for a body over [`BODY`].
+    /// [`SealError::Refused`] for a body over [`MAX_BODY_BYTES`].
     pub fn seal(&mut self, frame: &Frame) -> Result<Vec<u8>, SealError> {
         let (sequence, epoch, flags, body): (u64, u32, u8, &[u8]) = match frame {
             Frame::Input {
@@ -88,40 +88,40 @@ impl FrameSealer {
                 epoch,
                 more,
                 body,
-            } => (*sequence, *epoch, u8::from(*more) * MORE, body),
-            Frame::Filler => (0, 0, FILLER, &[]),
-            Frame::Control { body } => (0, 0, CONTROL, body),
+            } => (*sequence, *epoch, u8::from(*more) * MORE_FLAG, body),
+            Frame::Filler => (0, 0, FILLER_FLAG, &[]),
+            Frame::Control { body } => (0, 0, CONTROL_FLAG, body),
         };
-        if body.len() > BODY {
+        if body.len() > MAX_BODY_BYTES {
             return Err(SealError::Refused);
         }
         let length = u16::try_from(body.len()).map_err(|_| SealError::Refused)?;
-        let mut plain = Zeroizing::new([0; PLAIN]);
+        let mut plain = Zeroizing::new([0; PLAINTEXT_BYTES]);
         plain[..8].copy_from_slice(&sequence.to_be_bytes());
         plain[8..12].copy_from_slice(&epoch.to_be_bytes());
         plain[12] = flags;
-        plain[13..HEADER].copy_from_slice(&length.to_be_bytes());
-        plain[HEADER..HEADER + body.len()].copy_from_slice(body);
+        plain[13..HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
+        plain[HEADER_BYTES..HEADER_BYTES + body.len()].copy_from_slice(body);
         self.0.seal(&*plain)
     }
 }
 
 /// Opens the viewer's frames at the host, each counter exactly once and in order.
-pub struct FrameOpener(Opening);
+pub struct FrameOpener(CounterOpener);
 
 impl FrameOpener {
     /// For a hello's v2h data key.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(Opening::new(key))
+        Self(CounterOpener::new(key))
     }
 
     /// Opens the next frame.
     ///
     /// # Errors
-    /// [`SealError`] for anything but the next frame of exactly [`FRAME`] bytes.
+    /// [`SealError`] for anything but the next frame of exactly [`FRAME_BYTES`] bytes.
     pub fn open(&mut self, bytes: &[u8]) -> Result<Frame, SealError> {
-        if bytes.len() != FRAME {
+        if bytes.len() != FRAME_BYTES {
             return Err(SealError::Refused);
         }
         let plain = self.0.open(bytes)?;
@@ -137,14 +137,14 @@ fn parse_frame(plain: &[u8]) -> Option<Frame> {
     let body = rest.get(..usize::from(u16::from_be_bytes(*length)))?;
     let sequence = u64::from_be_bytes(*sequence);
     match (flags, sequence) {
-        (0 | MORE, 1..) => Some(Frame::Input {
+        (0 | MORE_FLAG, 1..) => Some(Frame::Input {
             sequence,
             epoch: u32::from_be_bytes(*epoch),
-            more: flags == MORE,
+            more: flags == MORE_FLAG,
             body: Zeroizing::new(body.to_vec()),
         }),
-        (FILLER, 0) => Some(Frame::Filler),
-        (CONTROL, 0) => Some(Frame::Control {
+        (FILLER_FLAG, 0) => Some(Frame::Filler),
+        (CONTROL_FLAG, 0) => Some(Frame::Control {
             body: body.to_vec(),
         }),
         _ => None,
@@ -152,41 +152,41 @@ fn parse_frame(plain: &[u8]) -> Option<Frame> {
 }
 
 /// Seals the host's records.
-pub struct OutputSealer(Sealing);
+pub struct OutputSealer(CounterSealer);
 
 impl OutputSealer {
     /// For a hello's h2v data key.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(Sealing::new(key))
+        Self(CounterSealer::new(key))
     }
 
     /// Seals the next record, padded.
     ///
     /// # Errors
-    /// [`SealError::Refused`] for a message over [`MAX_OUTPUT`].
+    /// [`SealError::Refused`] for a message over [`MAX_OUTPUT_BYTES`].
     pub fn seal(&mut self, message: &OutputMessage) -> Result<Vec<u8>, SealError> {
         let json = serde_json::to_vec(message).map_err(|_| SealError::Refused)?;
-        if json.len() > MAX_OUTPUT {
+        if json.len() > MAX_OUTPUT_BYTES {
             return Err(SealError::Refused);
         }
         let length = u32::try_from(json.len()).map_err(|_| SealError::Refused)?;
-        let mut plain = Vec::with_capacity((4 + json.len()).next_multiple_of(OUTPUT_PAD));
+        let mut plain = Vec::with_capacity((4 + json.len()).next_multiple_of(OUTPUT_PADDING_BYTES));
         plain.extend_from_slice(&length.to_be_bytes());
         plain.extend_from_slice(&json);
-        plain.resize(plain.len().next_multiple_of(OUTPUT_PAD), 0);
+        plain.resize(plain.len().next_multiple_of(OUTPUT_PADDING_BYTES), 0);
         self.0.seal(&plain)
     }
 }
 
 /// Opens the host's records at a viewer.
-pub struct OutputOpener(Opening);
+pub struct OutputOpener(CounterOpener);
 
 impl OutputOpener {
     /// For a hello's h2v data key.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(Opening::new(key))
+        Self(CounterOpener::new(key))
     }
 
     /// Opens the next record.
@@ -203,12 +203,12 @@ impl OutputOpener {
     }
 }
 
-struct Sealing {
+struct CounterSealer {
     cipher: Aes256Gcm,
     counter: u64,
 }
 
-impl Sealing {
+impl CounterSealer {
     fn new(key: &[u8; 32]) -> Self {
         Self {
             cipher: Aes256Gcm::new(key.into()),
@@ -231,12 +231,12 @@ impl Sealing {
     }
 }
 
-struct Opening {
+struct CounterOpener {
     cipher: Aes256Gcm,
     next: u64,
 }
 
-impl Opening {
+impl CounterOpener {
     fn new(key: &[u8; 32]) -> Self {
         Self {
             cipher: Aes256Gcm::new(key.into()),
@@ -246,7 +246,7 @@ impl Opening {
 
     fn open(&mut self, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (aad, ciphertext) = bytes
-            .split_first_chunk::<COUNTER>()
+            .split_first_chunk::<COUNTER_BYTES>()
             .ok_or(SealError::Refused)?;
         let counter = u64::from_be_bytes(*aad);
         // The channel is ordered and reliable: any other counter was not sent by the peer.

@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 pub use gesture::{Button, Modifiers, PointerPhase, TouchPhase, TouchPoint};
 
 use crate::{
+    browser_ui::{
+        FileInfo, MAX_CHUNK_BYTES, MAX_CREDENTIAL_BYTES, MAX_PICKER_OPTIONS, TabAction, files_fit,
+    },
     id::Blob,
-    native::{FileInfo, MAX_CHUNK, MAX_CREDENTIAL, MAX_OPTIONS, TabAction, files_fit},
 };
 
 /// The largest text an event may carry, in bytes of UTF-8.
-pub const MAX_TEXT: usize = 32 * 1024;
+pub const MAX_TEXT_BYTES: usize = 32 * 1024;
 /// The most simultaneous touch points an event may carry.
 pub const MAX_TOUCH_POINTS: usize = 5;
 
@@ -174,7 +176,7 @@ pub enum InputEvent {
     FileChunk {
         /// The file chooser's number.
         id: u32,
-        /// Bytes, at most [`MAX_CHUNK`].
+        /// Bytes, at most [`MAX_CHUNK_BYTES`].
         data: Blob,
     },
     /// Shows or closes one of the page's windows.
@@ -265,14 +267,17 @@ impl InputEvent {
                 0
             }
             Self::Pick { options, value, .. } => {
-                if options.as_ref().is_some_and(|o| o.len() > MAX_OPTIONS) {
+                if options
+                    .as_ref()
+                    .is_some_and(|o| o.len() > MAX_PICKER_OPTIONS)
+                {
                     return Err(InputError::TooLong);
                 }
                 value.as_ref().map_or(0, String::len)
             }
             Self::Auth { user, password, .. } => {
                 let password = password.as_ref().map_or(0, String::len);
-                if user.len().max(password) > MAX_CREDENTIAL {
+                if user.len().max(password) > MAX_CREDENTIAL_BYTES {
                     return Err(InputError::TooLong);
                 }
                 0
@@ -280,7 +285,7 @@ impl InputEvent {
             Self::Files { files, .. } if !files.is_empty() && !files_fit(files) => {
                 return Err(InputError::Files);
             }
-            Self::FileChunk { data, .. } if data.0.len() > MAX_CHUNK => {
+            Self::FileChunk { data, .. } if data.0.len() > MAX_CHUNK_BYTES => {
                 return Err(InputError::TooLong);
             }
             Self::Touch { points, .. } if points.len() > MAX_TOUCH_POINTS => {
@@ -288,7 +293,7 @@ impl InputEvent {
             }
             _ => 0,
         };
-        if text > MAX_TEXT {
+        if text > MAX_TEXT_BYTES {
             return Err(InputError::TooLong);
         }
         Ok(())
@@ -357,7 +362,7 @@ pub enum InputError {
     /// The event is not one object of [`InputEvent`].
     #[error("the input event is malformed")]
     Malformed,
-    /// A text is longer than [`MAX_TEXT`].
+    /// A text is longer than [`MAX_TEXT_BYTES`].
     #[error("the input event's text is too long")]
     TooLong,
     /// Files out of bounds, or with a name that is none.

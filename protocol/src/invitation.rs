@@ -9,11 +9,11 @@ use crate::{
 };
 
 /// The largest invitation, in bytes.
-pub const MAX_INVITATION: usize = 8 * 1024;
-const MAX_REQUESTER: usize = 120;
-const MAX_REASON: usize = 300;
+pub const MAX_INVITATION_BYTES: usize = 8 * 1024;
+const MAX_REQUESTER_BYTES: usize = 120;
+const MAX_REASON_BYTES: usize = 300;
 const MAX_ORIGINS: usize = 16;
-const MAX_ORIGIN: usize = 255;
+const MAX_ORIGIN_BYTES: usize = 255;
 
 /// What the host asks of the user, and the keys it will answer with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ impl Invitation {
     pub fn to_bytes(&self) -> Result<Vec<u8>, InvitationError> {
         self.check()?;
         let bytes = serde_json::to_vec(self).map_err(|_| InvitationError::Malformed)?;
-        if bytes.len() > MAX_INVITATION {
+        if bytes.len() > MAX_INVITATION_BYTES {
             return Err(InvitationError::TooLong("invitation"));
         }
         Ok(bytes)
@@ -56,7 +56,7 @@ impl Invitation {
     /// # Errors
     /// [`InvitationError`] when they are not one invitation within bounds.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvitationError> {
-        if bytes.len() > MAX_INVITATION {
+        if bytes.len() > MAX_INVITATION_BYTES {
             return Err(InvitationError::TooLong("invitation"));
         }
         let parsed: Self = serde_json::from_slice(bytes).map_err(|_| InvitationError::Malformed)?;
@@ -71,14 +71,17 @@ impl Invitation {
         if self.hpke.0.len() != 65 {
             return Err(InvitationError::Malformed);
         }
-        if self.requester.len() > MAX_REQUESTER {
+        if self.requester.len() > MAX_REQUESTER_BYTES {
             return Err(InvitationError::TooLong("requester"));
         }
-        if self.reason.len() > MAX_REASON {
+        if self.reason.len() > MAX_REASON_BYTES {
             return Err(InvitationError::TooLong("reason"));
         }
         if self.origins.len() > MAX_ORIGINS
-            || self.origins.iter().any(|origin| origin.len() > MAX_ORIGIN)
+            || self
+                .origins
+                .iter()
+                .any(|origin| origin.len() > MAX_ORIGIN_BYTES)
         {
             return Err(InvitationError::TooLong("origins"));
         }

@@ -16,7 +16,7 @@
 //! 4. [`seal`]: the viewer's hello (HPKE) and the records under its keys, through the server.
 //! 5. [`frame`] and [`sequence`]: the data channel's frames, sealed once more, each applied exactly
 //!    once.
-//! 6. [`input`], [`output`] and [`native`]: what the frames say, of keys, pages and prompts.
+//! 6. [`input`], [`output`] and [`browser_ui`]: what the frames say, of keys, pages and prompts.
 //!
 //! [`quantity`] stands beside them: data rates and sizes for the code that sends pictures.
 //!
@@ -54,13 +54,13 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod browser_ui;
 pub mod device;
 pub mod frame;
 pub mod id;
 pub mod input;
 pub mod invitation;
 pub mod link;
-pub mod native;
 pub mod origin;
 pub mod output;
 pub mod quantity;

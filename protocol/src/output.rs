@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    browser_ui::{Picker, Tab},
     id::Blob,
-    native::{Picker, Tab},
     signal::Outcome,
 };
 

@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::{
-    frame::MAX_INPUT,
+    frame::MAX_INPUT_BYTES,
     input::{InputError, InputEvent},
 };
 
@@ -15,9 +15,9 @@ pub struct InputSequence {
     partial_epoch: Option<u32>,
 }
 
-/// What a frame brought.
+/// What an accepted frame brought.
 #[derive(Debug)]
-pub enum Accepted {
+pub enum AcceptedFrame {
     /// A whole message: an event to apply, or why it cannot be one. Its sequence is spent.
     Message {
         /// The epoch the message was meant for.
@@ -76,9 +76,9 @@ impl InputSequence {
         epoch: u32,
         more: bool,
         body: &[u8],
-    ) -> Result<Accepted, SequenceGap> {
+    ) -> Result<AcceptedFrame, SequenceGap> {
         if sequence <= self.applied {
-            return Ok(Accepted::Duplicate);
+            return Ok(AcceptedFrame::Duplicate);
         }
         let expected = self.applied + 1;
         if sequence != expected {
@@ -90,16 +90,16 @@ impl InputSequence {
         self.applied = sequence;
         // The first part decides what page the whole was meant for.
         let epoch = *self.partial_epoch.get_or_insert(epoch);
-        let room = MAX_INPUT.saturating_sub(self.partial.len());
+        let room = MAX_INPUT_BYTES.saturating_sub(self.partial.len());
         // One byte over the limit is kept as the mark of a message too long to apply.
         self.partial
             .extend_from_slice(&body[..body.len().min(room + 1)]);
         if more {
-            return Ok(Accepted::Part);
+            return Ok(AcceptedFrame::Part);
         }
         let message = std::mem::take(&mut self.partial);
         self.partial_epoch = None;
-        Ok(Accepted::Message {
+        Ok(AcceptedFrame::Message {
             epoch,
             event: parse(&message),
         })
@@ -107,7 +107,7 @@ impl InputSequence {
 }
 
 fn parse(message: &[u8]) -> Result<InputEvent, InputError> {
-    if message.len() > MAX_INPUT {
+    if message.len() > MAX_INPUT_BYTES {
         return Err(InputError::TooLong);
     }
     let event: InputEvent = serde_json::from_slice(message).map_err(|_| InputError::Malformed)?;

@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 mod ice;
 mod wall;
 
-pub use ice::{LegIce, MAX_CANDIDATES, MAX_URLS, TurnService, is_ice_string, is_turn_url};
+pub use ice::{LegIce, MAX_CANDIDATES, MAX_TURN_URLS, TurnService, is_ice_string, is_turn_url};
 pub use wall::WallType;
 
 use crate::id::{Blob, SessionId};
 
 /// The largest WebSocket message either way, in bytes of JSON.
-pub const MAX_MESSAGE: usize = 16 * 1024;
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 /// The largest sealed blob, in bytes before base64url.
-pub const MAX_SEALED: usize = 11 * 1024;
-/// How many blobs wait for an absent side, in each direction.
-pub const MAILBOX: usize = 16;
+pub const MAX_SEALED_BYTES: usize = 11 * 1024;
+/// Blobs that wait for an absent side, in each direction.
+pub const MAX_MAILBOX_BLOBS: usize = 16;
 /// The shortest and the longest life of a session that a host asks for.
 pub const SESSION_TTL: RangeInclusive<Duration> =
     Duration::from_secs(10)..=Duration::from_secs(24 * 60 * 60);

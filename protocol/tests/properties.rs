@@ -5,7 +5,7 @@
 
 use authloop_protocol::{
     device::DeviceKey,
-    frame::{BODY, FRAME, Frame, FrameOpener, FrameSealer},
+    frame::{FRAME_BYTES, Frame, FrameOpener, FrameSealer, MAX_BODY_BYTES},
     id::{Blob, SessionId},
     input::InputEvent,
     invitation::{Fingerprint, Invitation, InvitationError, invitation_hash},
@@ -14,7 +14,7 @@ use authloop_protocol::{
         Hello, HelloKeys, HostKeyPair, SealContext, SealError, SealedSignal, blob_kind, open_hello,
         seal_hello,
     },
-    sequence::{Accepted, InputSequence},
+    sequence::{AcceptedFrame, InputSequence},
     signal::{HostMessage, ServerMessage, ViewerMessage, is_ice_string},
 };
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
@@ -199,20 +199,20 @@ proptest! {
     #[test]
     fn frames_round_trip_at_one_size(
         bodies in proptest::collection::vec(
-            (proptest::collection::vec(any::<u8>(), 0..=BODY), any::<bool>(), any::<u32>()), 1..8),
+            (proptest::collection::vec(any::<u8>(), 0..=MAX_BODY_BYTES), any::<bool>(), any::<u32>()), 1..8),
     ) {
         let (mut sealer, mut opener) = (FrameSealer::new(&[1; 32]), FrameOpener::new(&[1; 32]));
         for (index, (body, more, epoch)) in bodies.into_iter().enumerate() {
             let frame = Frame::Input { sequence: index as u64 + 1, epoch, more, body: body.into() };
             let sealed = sealer.seal(&frame).unwrap();
-            prop_assert_eq!(sealed.len(), FRAME);
+            prop_assert_eq!(sealed.len(), FRAME_BYTES);
             prop_assert_eq!(opener.open(&sealed).unwrap(), frame);
             prop_assert_eq!(opener.open(&sealed).err(), Some(SealError::Replayed));
         }
     }
 
     #[test]
-    fn a_changed_frame_is_refused(bit in 0..FRAME * 8) {
+    fn a_changed_frame_is_refused(bit in 0..FRAME_BYTES * 8) {
         let mut sealer = FrameSealer::new(&[1; 32]);
         let mut sealed = sealer.seal(&Frame::Filler).unwrap();
         sealed[bit / 8] ^= 1 << (bit % 8);
@@ -241,7 +241,7 @@ proptest! {
         let mut frames = Vec::new();
         for text in &texts {
             let json = serde_json::to_vec(&InputEvent::Text { text: text.clone() }).unwrap();
-            let parts: Vec<&[u8]> = json.chunks(BODY).collect();
+            let parts: Vec<&[u8]> = json.chunks(MAX_BODY_BYTES).collect();
             for (index, part) in parts.iter().enumerate() {
                 frames.push((frames.len() as u64 + 1, index + 1 < parts.len(), part.to_vec()));
             }
@@ -250,7 +250,7 @@ proptest! {
         let mut applied = Vec::new();
         let mut feed = |host: &mut InputSequence, range: &[(u64, bool, Vec<u8>)]| {
             for (sequence, more, body) in range {
-                if let Ok(Accepted::Message { event: Ok(InputEvent::Text { text }), .. }) =
+                if let Ok(AcceptedFrame::Message { event: Ok(InputEvent::Text { text }), .. }) =
                     host.accept(*sequence, 0, *more, body)
                 {
                     applied.push(text);
@@ -288,15 +288,15 @@ fn a_message_over_the_limit_is_spent_and_refused() {
     loop {
         sequence += 1;
         match host
-            .accept(sequence, 0, sequence < 300, &[b'x'; BODY])
+            .accept(sequence, 0, sequence < 300, &[b'x'; MAX_BODY_BYTES])
             .unwrap()
         {
-            Accepted::Part => {}
-            Accepted::Message { event, .. } => {
+            AcceptedFrame::Part => {}
+            AcceptedFrame::Message { event, .. } => {
                 assert!(event.is_err());
                 break;
             }
-            Accepted::Duplicate => panic!("not a duplicate"),
+            AcceptedFrame::Duplicate => panic!("not a duplicate"),
         }
     }
     assert_eq!(host.applied(), 300);

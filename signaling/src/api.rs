@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use authloop_protocol::{
     device::DeviceKey,
     id::{Blob, SessionId},
-    invitation::{Invitation, MAX_INVITATION},
+    invitation::{Invitation, MAX_INVITATION_BYTES},
     signal::{CreateSession, SessionCreated, SessionStatus, WallType},
 };
 use axum::{
@@ -46,7 +46,7 @@ use crate::{
 };
 
 /// An invitation in base64url, and room for the rest of the body.
-const MAX_BODY: usize = MAX_INVITATION * 4 / 3 + 1024;
+const MAX_BODY: usize = MAX_INVITATION_BYTES * 4 / 3 + 1024;
 
 pub(crate) fn router(signaling: Signaling) -> Router {
     let rest = Router::new()

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use authloop_protocol::{
     id::Blob,
-    signal::{LegIce, MAILBOX, ServerMessage, SignalErrorCode, TurnService},
+    signal::{LegIce, MAX_MAILBOX_BLOBS, ServerMessage, SignalErrorCode, TurnService},
 };
 
 use crate::{
@@ -164,7 +164,7 @@ impl Seat {
     }
 
     fn keep(&mut self, data: Blob) -> Delivery {
-        let full = self.mailbox.len() >= MAILBOX;
+        let full = self.mailbox.len() >= MAX_MAILBOX_BLOBS;
         if full {
             self.mailbox.pop_front();
         }
@@ -206,9 +206,9 @@ mod tests {
                 let delivery = seat.deliver(Blob::from(number.to_be_bytes()));
                 dropped += u32::from(delivery == Delivery::KeptForOldest);
             }
-            let kept = count.min(u32::try_from(MAILBOX).unwrap());
+            let kept = count.min(u32::try_from(MAX_MAILBOX_BLOBS).unwrap());
             prop_assert_eq!(dropped, count - kept);
-            let (outbox, mut outgoings) = outbox::channel(MAILBOX + 1);
+            let (outbox, mut outgoings) = outbox::channel(MAX_MAILBOX_BLOBS + 1);
             seat.sit(outbox, &ServerMessage::Peer { present: false });
             for number in dropped..count {
                 let blob = runtime.block_on(sealed(&mut outgoings));

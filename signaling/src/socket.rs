@@ -6,7 +6,7 @@ mod messages;
 use authloop_protocol::{
     device::DeviceKey,
     id::{Blob, SessionId},
-    signal::{HostMessage, MAX_MESSAGE, ServerMessage, SignalErrorCode, ViewerMessage},
+    signal::{HostMessage, MAX_MESSAGE_BYTES, ServerMessage, SignalErrorCode, ViewerMessage},
 };
 use axum::extract::{
     WebSocketUpgrade,
@@ -35,7 +35,7 @@ pub(crate) use ending::explain;
 pub(crate) use messages::obey;
 
 /// Past this the library refuses a message; up to it the message is read and refused politely.
-const MAX_READ: usize = 4 * MAX_MESSAGE;
+const MAX_READ: usize = 4 * MAX_MESSAGE_BYTES;
 /// The library's default of 128 KiB for each socket would be most of its memory.
 const BUFFER: usize = 4 * 1024;
 
@@ -188,7 +188,7 @@ impl Socket<'_> {
         match frame {
             None | Some(Ok(Message::Close(_))) => Err(End::Gone),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
-            Some(Ok(Message::Text(text))) if text.len() > MAX_MESSAGE => {
+            Some(Ok(Message::Text(text))) if text.len() > MAX_MESSAGE_BYTES => {
                 Err(refuse(SignalErrorCode::TooLarge))
             }
             Some(Ok(Message::Text(text))) => Ok(Some(text)),

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use authloop_protocol::signal::{MAX_CANDIDATES, MAX_URLS, is_turn_url};
+use authloop_protocol::signal::{MAX_CANDIDATES, MAX_TURN_URLS, is_turn_url};
 use authloop_signaling::origin::Origin;
 
 use super::{Config, ConfigError, Tls, validate::invalid};
@@ -68,9 +68,9 @@ pub(super) fn parse(let_in: bool, given: Option<Vec<String>>) -> Result<Streams,
             ));
         }
     }
-    if ways.is_empty() || ways.tcp.len() > MAX_CANDIDATES || ways.turn.len() > MAX_URLS {
+    if ways.is_empty() || ways.tcp.len() > MAX_CANDIDATES || ways.turn.len() > MAX_TURN_URLS {
         let reason = format!(
-            "must name a way, at most {MAX_CANDIDATES} of `tcp:`, and at most {MAX_URLS} of \
+            "must name a way, at most {MAX_CANDIDATES} of `tcp:`, and at most {MAX_TURN_URLS} of \
              `turn:` and `turns:` together"
         );
         return Err(invalid(KEY, reason));

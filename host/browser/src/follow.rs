@@ -8,7 +8,7 @@ mod actor;
 use std::sync::Arc;
 
 use authloop_cdp::{Browser, BrowserError, Page, TargetId};
-use authloop_protocol::native::Picker;
+use authloop_protocol::browser_ui::Picker;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 

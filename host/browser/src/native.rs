@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use authloop_cdp::{BrowserError, Connection, SessionId};
-use authloop_protocol::native::{MAX_LABEL, MAX_OPTIONS, Picker, PickerKind, PickerOption};
+use authloop_protocol::browser_ui::{
+    MAX_LABEL_CHARS, MAX_PICKER_OPTIONS, Picker, PickerKind, PickerOption,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -192,7 +194,7 @@ impl Opened {
     pub(super) fn bounded(self, id: u32) -> Picker {
         let mut truncated = self.truncated;
         let mut bytes = 0;
-        let mut options = Vec::with_capacity(self.options.len().min(MAX_OPTIONS));
+        let mut options = Vec::with_capacity(self.options.len().min(MAX_PICKER_OPTIONS));
         for option in self.options {
             let option = PickerOption {
                 label: cut(option.label),
@@ -200,7 +202,7 @@ impl Opened {
                 ..option
             };
             bytes += serde_json::to_string(&option).map_or(0, |json| json.len() + 1);
-            if options.len() == MAX_OPTIONS || bytes > MAX_OPTION_BYTES {
+            if options.len() == MAX_PICKER_OPTIONS || bytes > MAX_OPTION_BYTES {
                 truncated = true;
                 break;
             }
@@ -222,7 +224,7 @@ impl Opened {
 }
 
 fn cut(words: String) -> String {
-    match words.char_indices().nth(MAX_LABEL) {
+    match words.char_indices().nth(MAX_LABEL_CHARS) {
         Some((end, _)) => words[..end].to_owned(),
         None => words,
     }
@@ -366,12 +368,12 @@ mod tests {
         let picker = opened.bounded(1);
 
         assert!(picker.truncated && picker.options.len() > 10);
-        assert_eq!(picker.label.chars().count(), MAX_LABEL);
+        assert_eq!(picker.label.chars().count(), MAX_LABEL_CHARS);
         let message = authloop_protocol::output::OutputMessage::Picker {
             picker: Some(picker),
         };
         let size = serde_json::to_vec(&message).unwrap().len();
-        assert!(size <= authloop_protocol::frame::MAX_OUTPUT, "{size}");
+        assert!(size <= authloop_protocol::frame::MAX_OUTPUT_BYTES, "{size}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use authloop_protocol::native::{FileInfo, files_fit};
+use authloop_protocol::browser_ui::{FileInfo, files_fit};
 use tempfile::TempDir;
 use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt as _;
@@ -203,7 +203,7 @@ mod tests {
         assert!(matches!(up, UploadError::Bounds), "{up}");
         assert_eq!(uploads.take(9, b"late").await.unwrap(), None);
 
-        let most = authloop_protocol::native::MAX_FILE_BYTES;
+        let most = authloop_protocol::browser_ui::MAX_TOTAL_FILE_BYTES;
         let mut last = Ok(None);
         for id in 3..20 {
             last = uploads.begin(id, &files(&[("a", most)])).await;

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The most addresses of one transport.
 pub const MAX_CANDIDATES: usize = 8;
 /// The most TURN URLs of one service.
-pub const MAX_URLS: usize = 4;
+pub const MAX_TURN_URLS: usize = 4;
 /// The longest TURN URL: a DNS name's 253 characters and what stands around it.
-const MAX_URL: usize = 300;
+const MAX_URL_BYTES: usize = 300;
 
 /// The relay's ICE parameters for one leg (RFC 8445, RFC 8839).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ impl LegIce {
 
 impl TurnService {
     fn is_well_formed(&self) -> bool {
-        (1..=MAX_URLS).contains(&self.urls.len())
+        (1..=MAX_TURN_URLS).contains(&self.urls.len())
             && self.urls.iter().all(|url| is_turn_url(url))
             && is_ice_string(&self.username, 1)
             && is_ice_string(&self.credential, 1)
@@ -104,7 +104,7 @@ pub fn is_turn_url(url: &str) -> bool {
     let Some((host, port)) = authority.and_then(|authority| authority.rsplit_once(':')) else {
         return false;
     };
-    url.len() <= MAX_URL && is_host(host) && is_port(port)
+    url.len() <= MAX_URL_BYTES && is_host(host) && is_port(port)
 }
 
 fn is_host(host: &str) -> bool {

@@ -3,7 +3,9 @@
 use authloop_protocol::{
     device::DeviceKey,
     id::Blob,
-    signal::{HostMessage, MAX_SEALED, Outcome, SignalErrorCode, ViewerMessage, is_ice_string},
+    signal::{
+        HostMessage, MAX_SEALED_BYTES, Outcome, SignalErrorCode, ViewerMessage, is_ice_string,
+    },
 };
 use serde::de::DeserializeOwned;
 
@@ -68,7 +70,7 @@ pub(crate) async fn obey(side: Side, attachment: &Attachment, text: &str) -> Res
 }
 
 fn forward(attachment: &Attachment, data: Blob) -> Result<(), Refusal> {
-    if data.0.len() > MAX_SEALED {
+    if data.0.len() > MAX_SEALED_BYTES {
         return Err((SignalErrorCode::TooLarge, "the sealed blob is too large"));
     }
     attachment.forward(data);

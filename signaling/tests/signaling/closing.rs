@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use authloop_protocol::signal::{MAX_MESSAGE, Outcome, ServerMessage, SignalErrorCode};
+use authloop_protocol::signal::{MAX_MESSAGE_BYTES, Outcome, ServerMessage, SignalErrorCode};
 use authloop_signaling::{Event, Side};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
@@ -106,7 +106,11 @@ async fn too_large_a_message_is_told_so_whatever_its_size() {
     let server = Server::start().await;
     let too_large = (SignalErrorCode::TooLarge, 4413);
     let session = server.session().await;
-    for size in [MAX_MESSAGE + 1, 4 * MAX_MESSAGE + 1, 1024 * 1024] {
+    for size in [
+        MAX_MESSAGE_BYTES + 1,
+        4 * MAX_MESSAGE_BYTES + 1,
+        1024 * 1024,
+    ] {
         let mut first = server.host_socket(session.id).await;
         first.challenge().await;
         first.send_text("a".repeat(size)).await;

@@ -2,7 +2,9 @@
 
 use authloop_protocol::{
     id::Blob,
-    signal::{MAILBOX, MAX_SEALED, Outcome, ServerMessage, SessionState, ViewerMessage},
+    signal::{
+        MAX_MAILBOX_BLOBS, MAX_SEALED_BYTES, Outcome, ServerMessage, SessionState, ViewerMessage,
+    },
 };
 use authloop_signaling::{Event, Side};
 
@@ -26,7 +28,7 @@ async fn blobs_pass_in_order_both_ways() {
 async fn the_largest_blob_passes() {
     let server = Server::start().await;
     let (_, _, mut host, mut viewer) = server.handoff().await;
-    let largest = vec![0xa5; MAX_SEALED];
+    let largest = vec![0xa5; MAX_SEALED_BYTES];
     host.send(&sealed(&largest)).await;
     assert_eq!(viewer.sealed().await, largest);
 }
@@ -37,7 +39,7 @@ async fn an_absent_side_finds_the_newest_blobs_in_order() {
     let (session, device) = (server.session().await, Device::new());
     let mut viewer = server.viewer(&session, &device).await;
     viewer.ice().await;
-    let total = u8::try_from(MAILBOX).unwrap() + 3;
+    let total = u8::try_from(MAX_MAILBOX_BLOBS).unwrap() + 3;
     for number in 0..total {
         viewer.send(&sealed(&[number])).await;
     }

@@ -8,7 +8,7 @@ use authloop_protocol::{
     id::Blob,
     input::InputEvent,
     output::{OutputMessage, RefusedReason},
-    sequence::Accepted,
+    sequence::AcceptedFrame,
 };
 
 use super::{Run, Step};
@@ -104,9 +104,9 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
             return Ok(None);
         };
         let (epoch, event) = match input.accept(sequence, epoch, more, body) {
-            Ok(Accepted::Message { epoch, event }) => (epoch, event),
-            Ok(Accepted::Part) => return Ok(None),
-            Ok(Accepted::Duplicate) => {
+            Ok(AcceptedFrame::Message { epoch, event }) => (epoch, event),
+            Ok(AcceptedFrame::Part) => return Ok(None),
+            Ok(AcceptedFrame::Duplicate) => {
                 self.ack().await;
                 return Ok(None);
             }

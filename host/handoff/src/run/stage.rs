@@ -9,8 +9,8 @@ use authloop_media::capture::Viewport;
 use authloop_media::encode::{Codec, EncodeError, VideoConfig, VideoPipeline};
 use authloop_media::peer::VideoSender;
 use authloop_protocol::{
+    browser_ui::TabAction,
     input::{InputEvent, Navigation},
-    native::TabAction,
     output::OutputMessage,
 };
 use serde_json::{Value, json};

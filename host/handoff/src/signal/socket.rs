@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use authloop_protocol::{
     id::Blob,
-    signal::{HostMessage, MAX_MESSAGE, ServerMessage, SignalErrorCode},
+    signal::{HostMessage, MAX_MESSAGE_BYTES, ServerMessage, SignalErrorCode},
 };
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::{sync::mpsc, time::timeout};
@@ -135,8 +135,8 @@ impl Socket {
 
     async fn open(&self) -> Result<Stream, tungstenite::Error> {
         let config = WebSocketConfig::default()
-            .max_message_size(Some(MAX_MESSAGE))
-            .max_frame_size(Some(MAX_MESSAGE));
+            .max_message_size(Some(MAX_MESSAGE_BYTES))
+            .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let connector = match self.url.scheme() {
             "wss" => Connector::Rustls(Arc::clone(&self.tls)),
             _ => Connector::Plain,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use authloop_cdp::{BrowserError, Connection, Event, FrameId, Page, SessionId};
-use authloop_protocol::native::PickerKind;
+use authloop_protocol::browser_ui::PickerKind;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 

@@ -6,21 +6,21 @@
 use serde::{Deserialize, Serialize};
 
 /// The most options of a [`Picker`].
-pub const MAX_OPTIONS: usize = 1000;
+pub const MAX_PICKER_OPTIONS: usize = 1000;
 /// The longest word of a picker's (a label, a group, a bound), in characters.
-pub const MAX_LABEL: usize = 100;
+pub const MAX_LABEL_CHARS: usize = 100;
 /// The most windows that are told.
 pub const MAX_TABS: usize = 16;
 /// The most files of one choice.
 pub const MAX_FILES: usize = 16;
 /// The most bytes of one choice's files together.
-pub const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
+pub const MAX_TOTAL_FILE_BYTES: u64 = 32 * 1024 * 1024;
 /// The longest name of a file, in bytes of UTF-8, as most file systems have it.
-pub const MAX_FILE_NAME: usize = 255;
+pub const MAX_FILE_NAME_BYTES: usize = 255;
 /// The most bytes of a file that one event carries: as base64url they fit a message.
-pub const MAX_CHUNK: usize = 24 * 1024;
+pub const MAX_CHUNK_BYTES: usize = 24 * 1024;
 /// The longest user name or password, in bytes of UTF-8.
-pub const MAX_CREDENTIAL: usize = 1024;
+pub const MAX_CREDENTIAL_BYTES: usize = 1024;
 
 /// Which control the page has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub struct Picker {
     /// For a select: whether several options may be chosen.
     #[serde(default)]
     pub multiple: bool,
-    /// Of a select or a datalist, in the page's order, at most [`MAX_OPTIONS`].
+    /// Of a select or a datalist, in the page's order, at most [`MAX_PICKER_OPTIONS`].
     #[serde(default)]
     pub options: Vec<PickerOption>,
     /// The page has more options than are told.
@@ -130,7 +130,7 @@ pub struct FileInfo {
 pub fn files_fit(files: &[FileInfo]) -> bool {
     let named = |file: &FileInfo| {
         let name = file.name.as_str();
-        (1..=MAX_FILE_NAME).contains(&name.len())
+        (1..=MAX_FILE_NAME_BYTES).contains(&name.len())
             && !matches!(name, "." | "..")
             && !name.contains(|c: char| matches!(c, '/' | '\\') || c.is_control())
     };
@@ -139,7 +139,7 @@ pub fn files_fit(files: &[FileInfo]) -> bool {
         .try_fold(0_u64, |sum, file| sum.checked_add(file.size));
     (1..=MAX_FILES).contains(&files.len())
         && files.iter().all(named)
-        && total.is_some_and(|total| total <= MAX_FILE_BYTES)
+        && total.is_some_and(|total| total <= MAX_TOTAL_FILE_BYTES)
 }
 
 #[cfg(test)]
@@ -155,14 +155,17 @@ mod tests {
 
     #[test]
     fn files_keep_to_their_directory_and_to_the_bounds() {
-        assert!(files_fit(&[file("Ausweis – vorn.jpg", MAX_FILE_BYTES)]));
+        assert!(files_fit(&[file(
+            "Ausweis – vorn.jpg",
+            MAX_TOTAL_FILE_BYTES
+        )]));
         for name in ["", ".", "..", "../x", "a/b", "a\\b", "a\0b", "a\nb"] {
             assert!(!files_fit(&[file(name, 1)]), "{name:?}");
         }
-        assert!(!files_fit(&[file(&"x".repeat(MAX_FILE_NAME + 1), 1)]));
+        assert!(!files_fit(&[file(&"x".repeat(MAX_FILE_NAME_BYTES + 1), 1)]));
         assert!(!files_fit(&[]));
         assert!(!files_fit(&vec![file("a", 0); MAX_FILES + 1]));
-        assert!(!files_fit(&[file("a", MAX_FILE_BYTES), file("b", 1)]));
+        assert!(!files_fit(&[file("a", MAX_TOTAL_FILE_BYTES), file("b", 1)]));
         assert!(!files_fit(&[file("a", u64::MAX), file("b", u64::MAX)]));
     }
 }
