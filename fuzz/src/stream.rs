@@ -9,7 +9,7 @@ use authloop_relay_testkit::turn_client::{self as client, method};
 
 use crate::{Script, credentials};
 
-const CHANNEL: u16 = 0x4001;
+const CHANNEL_NUMBER: u16 = 0x4001;
 
 /// Both kinds of stream are followed to their end, or to where they cannot be followed any more.
 pub fn split(data: &[u8]) {
@@ -56,10 +56,10 @@ pub fn turn(data: &[u8]) -> usize {
             ),
             4 => client.request(method::CREATE_PERMISSION, &[client::peer(peer(op))]),
             5 => {
-                let bind = [client::channel(CHANNEL), client::peer(peer(op))];
+                let bind = [client::channel(CHANNEL_NUMBER), client::peer(peer(op))];
                 client.request(method::CHANNEL_BIND, &bind)
             }
-            6 => [&CHANNEL.to_be_bytes()[..], &[0, 4], b"data"].concat(),
+            6 => [&CHANNEL_NUMBER.to_be_bytes()[..], &[0, 4], b"data"].concat(),
             _ => script.bytes(usize::from(op)),
         };
         let Ok(Some((frame, _))) = turn::split(&bytes) else {

@@ -35,7 +35,7 @@ fn the_corpus_runs() {
     }
 }
 
-/// A target that never gets past the door tests the door only.
+/// A target that never gets past authentication would test nothing behind it.
 #[test]
 fn the_turn_target_reaches_the_relay() {
     let session = include_bytes!("../corpus/turn/session");

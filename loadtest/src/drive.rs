@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::ice;
-use crate::net::BATCH;
+use crate::net::BATCH_SIZE;
 use crate::packet::Packet;
 use crate::subject::Subject;
 use crate::turn;
@@ -140,7 +140,7 @@ impl Driver<'_> {
                 LoadProfile::Paced { pps } => {
                     let due = (elapsed.as_nanos() * u128::from(pps) / 1_000_000_000) as u64;
                     // A driver that was held up does not make up for it in one burst.
-                    due.saturating_sub(self.sent).min(BATCH as u64)
+                    due.saturating_sub(self.sent).min(BATCH_SIZE as u64)
                 }
                 LoadProfile::Saturated { window } => {
                     let in_flight = self.sent.saturating_sub(self.received + written_off);

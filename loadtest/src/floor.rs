@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use anyhow::{Context, Result};
 use authloop_relay::PathAddr;
 
-use crate::net::{BATCH, SideSocket};
+use crate::net::{BATCH_SIZE, SideSocket};
 
 /// Marks a registration; no packet of the load begins with it.
 const REGISTRATION_BYTE: u8 = b'R';
@@ -99,15 +99,15 @@ fn recvfrom_sendto(socket: &UdpSocket) -> Result<()> {
 /// `recvmmsg`, look up, `sendmmsg`, for ever; blocks for the first datagram of a batch.
 fn sendmmsg(socket: &UdpSocket) -> Result<()> {
     let mut table = FloorRoutes::default();
-    let mut buffers = vec![[0u8; MAX_DATAGRAM_BYTES]; BATCH];
+    let mut buffers = vec![[0u8; MAX_DATAGRAM_BYTES]; BATCH_SIZE];
     // SAFETY: all zeroes is a valid name, vector or header.
     let (mut names, mut vectors, mut messages): (
-        [libc::sockaddr_in; BATCH],
-        [libc::iovec; BATCH],
-        [libc::mmsghdr; BATCH],
+        [libc::sockaddr_in; BATCH_SIZE],
+        [libc::iovec; BATCH_SIZE],
+        [libc::mmsghdr; BATCH_SIZE],
     ) = unsafe { mem::zeroed() };
     loop {
-        for at in 0..BATCH {
+        for at in 0..BATCH_SIZE {
             vectors[at].iov_base = buffers[at].as_mut_ptr().cast();
             vectors[at].iov_len = MAX_DATAGRAM_BYTES;
             messages[at].msg_hdr.msg_name = (&raw mut names[at]).cast();
@@ -121,7 +121,7 @@ fn sendmmsg(socket: &UdpSocket) -> Result<()> {
             libc::recvmmsg(
                 fd,
                 messages.as_mut_ptr(),
-                BATCH as u32,
+                BATCH_SIZE as u32,
                 flags,
                 std::ptr::null_mut(),
             )

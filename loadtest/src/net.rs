@@ -11,7 +11,7 @@ use std::os::fd::AsRawFd;
 use anyhow::{Context, Result, bail};
 
 /// Datagrams per system call.
-pub const BATCH: usize = 64;
+pub const BATCH_SIZE: usize = 64;
 const MAX_DATAGRAM_BYTES: usize = 2048;
 const CONTROL_BYTES: usize = 32;
 
@@ -59,9 +59,9 @@ impl SideSocket {
                 },
                 sin_zero: [0; 8],
             },
-            queue: vec![(0, Vec::with_capacity(MAX_DATAGRAM_BYTES)); BATCH],
+            queue: vec![(0, Vec::with_capacity(MAX_DATAGRAM_BYTES)); BATCH_SIZE],
             queued: 0,
-            buffers: vec![[0; MAX_DATAGRAM_BYTES]; BATCH],
+            buffers: vec![[0; MAX_DATAGRAM_BYTES]; BATCH_SIZE],
         })
     }
 
@@ -84,7 +84,7 @@ impl SideSocket {
         write(bytes);
         self.queued += 1;
         match self.queued {
-            BATCH => self.flush(),
+            BATCH_SIZE => self.flush(),
             _ => Ok(()),
         }
     }
@@ -96,9 +96,9 @@ impl SideSocket {
             return Ok(());
         }
         // SAFETY: all zeroes is a valid header, vector or control buffer.
-        let (mut messages, mut vectors): ([libc::mmsghdr; BATCH], [libc::iovec; BATCH]) =
+        let (mut messages, mut vectors): ([libc::mmsghdr; BATCH_SIZE], [libc::iovec; BATCH_SIZE]) =
             unsafe { (mem::zeroed(), mem::zeroed()) };
-        let mut controls = [ControlMessage([0; CONTROL_BYTES]); BATCH];
+        let mut controls = [ControlMessage([0; CONTROL_BYTES]); BATCH_SIZE];
         for at in 0..count {
             let (source, bytes) = &self.queue[at];
             controls[at] = ControlMessage::source(*source);
@@ -142,9 +142,9 @@ impl SideSocket {
     /// Receives what is there, up to a batch, and shows each datagram.
     pub fn receive(&mut self, mut show: impl FnMut(&[u8]) -> Result<()>) -> Result<usize> {
         // SAFETY: all zeroes is a valid header or vector.
-        let (mut messages, mut vectors): ([libc::mmsghdr; BATCH], [libc::iovec; BATCH]) =
+        let (mut messages, mut vectors): ([libc::mmsghdr; BATCH_SIZE], [libc::iovec; BATCH_SIZE]) =
             unsafe { (mem::zeroed(), mem::zeroed()) };
-        for at in 0..BATCH {
+        for at in 0..BATCH_SIZE {
             vectors[at] = libc::iovec {
                 iov_base: self.buffers[at].as_mut_ptr().cast(),
                 iov_len: MAX_DATAGRAM_BYTES,
@@ -159,7 +159,7 @@ impl SideSocket {
             libc::recvmmsg(
                 fd,
                 messages.as_mut_ptr(),
-                BATCH as u32,
+                BATCH_SIZE as u32,
                 flags,
                 std::ptr::null_mut(),
             )

@@ -98,7 +98,7 @@ fn advance(
             } = &clients[todo[0]];
             let (count, first) = (todo.len(), todo[0]);
             bail!(
-                "{count} clients from {first} on are stuck at {step:?}, refused with {refused:?}"
+                "{count} clients from {first} on are stuck at {step:?}, refused with {last_error_code:?}"
             );
         }
         for chunk in todo.chunks(CLIENTS_PER_BATCH) {
