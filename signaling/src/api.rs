@@ -34,7 +34,7 @@ use crate::{
     Signaling,
     api_keys::{Caller, Scope, bearer},
     audit::AuditEvent,
-    cluster::unix_millis,
+    clock::unix_millis,
     directory::Unreachable,
     error::{ApiError, Kind, RefusalCode},
     observer::Event,

@@ -9,7 +9,8 @@ use authloop_protocol::{
 };
 
 use crate::{
-    cluster::{BridgeError, Claimed, Cluster, Inner, Record, RemoteSeat, unix_millis},
+    clock::unix_millis,
+    cluster::{BridgeError, Claimed, Cluster, Inner, Record, RemoteSeat},
     outbox::{Closing, Outbox},
     registry::{Attachment, CancelError, CancelRight, Identity, RegisterError, Registry},
     secret::SecretHash,

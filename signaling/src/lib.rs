@@ -17,6 +17,7 @@ pub mod relay;
 pub mod settings;
 
 mod api;
+mod clock;
 mod cluster;
 mod directory;
 mod error;
@@ -49,7 +50,7 @@ pub use relay::{LegEvent, LegParameters, Legs, Relay, RelayError, Side};
 pub use settings::Settings;
 
 use api_keys::Denied;
-use cluster::unix_millis;
+use clock::unix_millis;
 use directory::Directory;
 use error::{ApiError, Kind};
 use limits::{ClientAddr, Limits};
