@@ -18,15 +18,13 @@ use std::{
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 
-use crate::{secret::SecretHash, settings::per};
+use crate::{rates::per, secret::SecretHash};
 
 use line::{Key, rfc3339};
 
-pub use line::NewKey;
+pub use line::{MIN_KEY, NewKey};
 pub use scope::Scope;
 
-/// The shortest key, in bytes; a shorter one could be guessed.
-pub const MIN_KEY: usize = 16;
 /// Requests a minute with the keys of one name, at once or spread, unless their lines say `rate=`.
 pub const DEFAULT_RATE: NonZeroU32 = per(3000);
 

@@ -13,6 +13,7 @@ pub mod brand;
 pub mod observer;
 pub mod origin;
 pub mod page;
+pub mod rates;
 pub mod relay;
 pub mod settings;
 

@@ -12,7 +12,7 @@ use axum::{
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use ipnet::IpNet;
 
-use crate::settings::Rates;
+use crate::rates::Rates;
 
 /// How many checks lie between two sweeps of addresses that are at rest.
 const SWEEP_AT: usize = 4096;

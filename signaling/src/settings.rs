@@ -4,7 +4,12 @@ use std::{num::NonZeroU32, time::Duration};
 
 use ipnet::IpNet;
 
-use crate::{api_keys::ApiKeys, brand::Brand, origin::Origin};
+use crate::{
+    api_keys::ApiKeys,
+    brand::Brand,
+    origin::Origin,
+    rates::{Rates, per},
+};
 
 /// All of signaling's settings, already validated.
 #[derive(Clone, Debug)]
@@ -108,42 +113,5 @@ impl Default for SocketSettings {
             messages_per_second: per(20),
             message_burst: per(32),
         }
-    }
-}
-
-/// Rates per client address (an IPv6 client is its /64).
-#[derive(Clone, Debug)]
-pub struct Rates {
-    /// Registrations a second, in the long run.
-    pub create_per_second: NonZeroU32,
-    /// Registrations at once.
-    pub create_burst: NonZeroU32,
-    /// Claim and resume attempts a second, in the long run.
-    pub claim_per_second: NonZeroU32,
-    /// Claim and resume attempts at once.
-    pub claim_burst: NonZeroU32,
-    /// Other requests with a host token or an API key a second, in the long run.
-    pub manage_per_second: NonZeroU32,
-    /// Such requests at once.
-    pub manage_burst: NonZeroU32,
-}
-
-impl Default for Rates {
-    fn default() -> Self {
-        Self {
-            create_per_second: per(20),
-            create_burst: per(500),
-            claim_per_second: per(5),
-            claim_burst: per(100),
-            manage_per_second: per(20),
-            manage_burst: per(500),
-        }
-    }
-}
-
-pub(crate) const fn per(count: u32) -> NonZeroU32 {
-    match NonZeroU32::new(count) {
-        Some(count) => count,
-        None => NonZeroU32::MIN,
     }
 }

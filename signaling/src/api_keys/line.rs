@@ -6,9 +6,11 @@ use authloop_protocol::id::to_b64u;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 use zeroize::Zeroizing;
 
-use super::{MIN_KEY, Scope};
+use super::scope::Scope;
 use crate::secret::{SecretHash, random};
 
+/// The shortest key, in bytes; a shorter one could be guessed.
+pub const MIN_KEY: usize = 16;
 const MAX_NAME: usize = 64;
 /// What every key that [`NewKey::make`] makes begins with, so that scanners for leaked secrets can
 /// tell.
