@@ -12,7 +12,7 @@ use crate::{
     clock::unix_millis,
     cluster::{BridgeError, Claimed, Cluster, Inner, Record, RemoteSeat},
     outbox::{Closing, Outbox},
-    registry::{Attachment, CancelError, CancelRight, Identity, RegisterError, Registry},
+    registry::{Attachment, CancelError, CancelRight, Identity, RegisterError, Registry, obey},
     secret::SecretHash,
     session::Registration,
 };
@@ -211,7 +211,7 @@ impl Seat {
     /// Does what one message asks, or passes it on.
     pub(crate) async fn obey(&self, side: crate::relay::Side, text: &str) -> Result<(), Closing> {
         match self {
-            Self::Here(attachment) => crate::socket::obey(side, attachment, text)
+            Self::Here(attachment) => obey(side, attachment, text)
                 .await
                 .map_err(|(code, message)| Closing::Error(code, message)),
             Self::There(seat) => seat.say(text).await,

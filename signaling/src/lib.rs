@@ -24,6 +24,7 @@ mod directory;
 mod error;
 mod limits;
 mod outbox;
+mod refusal;
 mod registry;
 mod seat;
 mod secret;

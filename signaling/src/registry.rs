@@ -4,6 +4,8 @@
 //! that a registry shared by several servers can take its place. A session is changed under its own
 //! lock; the map is never touched while one is held.
 
+mod attachment;
+mod messages;
 mod moving;
 mod shared;
 
@@ -11,7 +13,7 @@ use std::sync::{Arc, Mutex, atomic::Ordering};
 
 use authloop_protocol::{
     device::DeviceKey,
-    id::{Blob, SessionId},
+    id::SessionId,
     signal::{Outcome, SessionStatus, SignalErrorCode},
 };
 use dashmap::Entry as MapEntry;
@@ -24,12 +26,13 @@ use crate::{
     observer::{Event, Observer},
     outbox::Outbox,
     relay::{LegEvent, Relay, Side},
-    seat::Delivery,
     secret::SecretHash,
-    session::{Claim, HandOver, Registration, Session, Wish},
+    session::{Claim, Registration, Session, Wish},
     settings::RegistrySettings,
 };
 
+pub(crate) use attachment::Attachment;
+pub(crate) use messages::{obey, parse};
 pub(crate) use shared::Change;
 use shared::{Shared, SharedSession, lock, run_timers};
 
@@ -98,15 +101,6 @@ pub(crate) enum Identity {
     Resume {
         device: DeviceKey,
     },
-}
-
-/// A side's hold on its session; dropping it leaves the seat.
-pub(crate) struct Attachment {
-    shared: Arc<Shared>,
-    session: SharedSession,
-    id: SessionId,
-    side: Side,
-    outbox_id: u64,
 }
 
 impl Registry {
@@ -295,85 +289,6 @@ impl Registry {
             side,
             outbox_id,
         }
-    }
-}
-
-impl Attachment {
-    pub(crate) fn forward(&self, data: Blob) {
-        let receiver = self.side.other();
-        match lock(&self.session).forward(self.side, data) {
-            None => {}
-            Some(Delivery::Kept) => self.shared.observer.observe(Event::Forwarded(receiver)),
-            Some(Delivery::KeptForOldest) => {
-                self.shared.observer.observe(Event::Forwarded(receiver));
-                self.shared
-                    .observer
-                    .observe(Event::MailboxDropped(receiver));
-            }
-        }
-    }
-
-    /// Whether this socket speaks for its side.
-    pub(crate) fn is_seated(&self) -> bool {
-        lock(&self.session).is_seated(self.side, self.outbox_id)
-    }
-
-    /// The host says that the viewer gave the session to `device`.
-    pub(crate) fn hand_over(&self, device: DeviceKey) {
-        let handed_over = lock(&self.session).hand_over(device);
-        self.shared.changed(self.id, Change::Device);
-        if handed_over.is_some() {
-            let taken_over = AuditEvent::SessionTakenOver { session: self.id };
-            self.shared.observer.audit(taken_over);
-        }
-        if handed_over == Some(HandOver::Restarts) {
-            // What the old device knows of the leg must not open it any more.
-            let (session, id) = (self.session.clone(), self.id);
-            tokio::spawn(self.shared.clone().restart_leg(session, id, Side::Viewer));
-        }
-    }
-
-    /// The viewer keeps the session, whoever asked for it.
-    pub(crate) fn refuse_takeover(&self, device: &[u8]) {
-        let refused = lock(&self.session).refuse_takeover(device, Instant::now());
-        if refused {
-            let refused = AuditEvent::TakeoverRefused { session: self.id };
-            self.shared.observer.audit(refused);
-        }
-    }
-
-    /// The viewer shows its first picture.
-    pub(crate) fn first_frame(&self) {
-        let after = lock(&self.session).first_frame(Instant::now());
-        if let Some(after) = after {
-            self.shared.observer.observe(Event::FirstFrame { after });
-        }
-    }
-
-    pub(crate) async fn set_remote(&self, ufrag: String, pwd: String) {
-        self.shared
-            .relay
-            .set_remote(self.id, self.side, ufrag, pwd)
-            .await;
-    }
-
-    pub(crate) fn restart(&self) {
-        let begins = lock(&self.session).begin_restart(self.side);
-        if begins {
-            self.shared.observer.observe(Event::Restarted(self.side));
-            let (session, id, side) = (self.session.clone(), self.id, self.side);
-            tokio::spawn(self.shared.clone().restart_leg(session, id, side));
-        }
-    }
-
-    pub(crate) fn end(&self, outcome: Outcome) {
-        self.shared.end(&self.session, outcome);
-    }
-}
-
-impl Drop for Attachment {
-    fn drop(&mut self) {
-        lock(&self.session).detach(self.side, self.outbox_id);
     }
 }
 

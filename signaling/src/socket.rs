@@ -1,7 +1,6 @@
 //! One WebSocket, from the challenge to the close (`docs/PROTOCOL.md` section 5).
 
 mod ending;
-mod messages;
 
 use authloop_protocol::{
     device::DeviceKey,
@@ -21,18 +20,15 @@ use crate::{
     limits::ClientAddr,
     observer::{Event, Observer},
     outbox::{self, Closing, Outgoing, Outgoings},
-    registry::Identity,
+    refusal::{Refusal, explain},
+    registry::{Identity, parse},
     relay::Side,
     secret::{SecretHash, random, take_hash},
     session::Wish,
     settings::SocketSettings,
 };
 
-use ending::{End, Refusal, close_frame, library_error, refusal, refuse, text};
-use messages::parse;
-
-pub(crate) use ending::explain;
-pub(crate) use messages::obey;
+use ending::{End, close_frame, library_error, refusal, refuse, text};
 
 /// Past this the library refuses a message; up to it the message is read and refused politely.
 const MAX_READ: usize = 4 * MAX_MESSAGE_BYTES;

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     outbox::{Closing, Outbox},
+    refusal::explain,
     registry::Identity,
 };
 
@@ -172,7 +173,7 @@ impl Inner {
                 WireClosing::Normal => Closing::Normal,
                 WireClosing::Restart => Closing::Restart,
                 WireClosing::Error(code) => {
-                    let (code, message) = crate::socket::explain(code);
+                    let (code, message) = explain(code);
                     Closing::Error(code, message)
                 }
             });

@@ -12,8 +12,7 @@ use super::{
 use crate::{
     directory,
     outbox::{self, Outgoing},
-    registry::Identity,
-    socket::obey,
+    registry::{Identity, obey},
 };
 
 pub(super) struct OwnerBridge {

@@ -3,10 +3,10 @@
 use authloop_protocol::signal::{ServerMessage, SignalErrorCode};
 use axum::extract::ws::{CloseFrame, Message};
 
-use crate::outbox::Closing;
-
-/// What was wrong: a code for programs, a sentence for people.
-pub(crate) type Refusal = (SignalErrorCode, &'static str);
+use crate::{
+    outbox::Closing,
+    refusal::{Refusal, explain},
+};
 
 /// How a socket's conversation ended.
 pub(super) enum End {
@@ -44,21 +44,4 @@ pub(super) fn refuse(code: SignalErrorCode) -> End {
 
 pub(super) fn refusal((code, message): Refusal) -> End {
     End::Close(Closing::Error(code, message))
-}
-
-pub(crate) fn explain(code: SignalErrorCode) -> Refusal {
-    let message = match code {
-        SignalErrorCode::Malformed => "this is not a message that the server knows",
-        SignalErrorCode::Unauthorized => "the token or the signature is wrong",
-        SignalErrorCode::NotFound => "there is no such session",
-        SignalErrorCode::AlreadyClaimed => "another device has claimed this session",
-        SignalErrorCode::Ended => "the session is over",
-        SignalErrorCode::TooLarge => "the message is larger than 16 KiB",
-        SignalErrorCode::Timeout => "the client is too slow",
-        SignalErrorCode::RateLimited => "too many messages or tries; wait a little",
-        SignalErrorCode::HandedOver => "the session goes on on another device",
-        SignalErrorCode::Replaced => "a newer connection of this side took over",
-        SignalErrorCode::Internal => "the server failed; connect again",
-    };
-    (code, message)
 }

@@ -1,4 +1,4 @@
-//! What an identified client says, and what comes of it.
+//! The messages of an attached client, and what they do.
 
 use authloop_protocol::{
     device::DeviceKey,
@@ -9,8 +9,11 @@ use authloop_protocol::{
 };
 use serde::de::DeserializeOwned;
 
-use super::ending::{Refusal, explain};
-use crate::{registry::Attachment, relay::Side};
+use super::attachment::Attachment;
+use crate::{
+    refusal::{Refusal, explain},
+    relay::Side,
+};
 
 /// Does what one message asks.
 pub(crate) async fn obey(side: Side, attachment: &Attachment, text: &str) -> Result<(), Refusal> {
@@ -89,7 +92,7 @@ async fn set_remote(attachment: &Attachment, ufrag: String, pwd: String) -> Resu
 }
 
 /// What is wrong with a message stays unsaid: the library's words may quote it, tokens and all.
-pub(super) fn parse<M: DeserializeOwned>(text: &str) -> Result<M, Refusal> {
+pub(crate) fn parse<M: DeserializeOwned>(text: &str) -> Result<M, Refusal> {
     serde_json::from_str(text).map_err(|_| explain(SignalErrorCode::Malformed))
 }
 

@@ -1,0 +1,101 @@
+//! What a socket may do with the session that it is attached to.
+
+use std::sync::Arc;
+
+use authloop_protocol::{
+    device::DeviceKey,
+    id::{Blob, SessionId},
+    signal::Outcome,
+};
+use tokio::time::Instant;
+
+use super::shared::{Change, Shared, SharedSession, lock};
+use crate::{audit::AuditEvent, observer::Event, relay::Side, seat::Delivery, session::HandOver};
+
+/// A side's hold on its session; dropping it leaves the seat.
+pub(crate) struct Attachment {
+    pub(super) shared: Arc<Shared>,
+    pub(super) session: SharedSession,
+    pub(super) id: SessionId,
+    pub(super) side: Side,
+    pub(super) outbox_id: u64,
+}
+
+impl Attachment {
+    pub(crate) fn forward(&self, data: Blob) {
+        let receiver = self.side.other();
+        match lock(&self.session).forward(self.side, data) {
+            None => {}
+            Some(Delivery::Kept) => self.shared.observer.observe(Event::Forwarded(receiver)),
+            Some(Delivery::KeptForOldest) => {
+                self.shared.observer.observe(Event::Forwarded(receiver));
+                self.shared
+                    .observer
+                    .observe(Event::MailboxDropped(receiver));
+            }
+        }
+    }
+
+    /// Whether this socket speaks for its side.
+    pub(crate) fn is_seated(&self) -> bool {
+        lock(&self.session).is_seated(self.side, self.outbox_id)
+    }
+
+    /// The host says that the viewer gave the session to `device`.
+    pub(crate) fn hand_over(&self, device: DeviceKey) {
+        let handed_over = lock(&self.session).hand_over(device);
+        self.shared.changed(self.id, Change::Device);
+        if handed_over.is_some() {
+            let taken_over = AuditEvent::SessionTakenOver { session: self.id };
+            self.shared.observer.audit(taken_over);
+        }
+        if handed_over == Some(HandOver::Restarts) {
+            // What the old device knows of the leg must not open it any more.
+            let (session, id) = (self.session.clone(), self.id);
+            tokio::spawn(self.shared.clone().restart_leg(session, id, Side::Viewer));
+        }
+    }
+
+    /// The viewer keeps the session, whoever asked for it.
+    pub(crate) fn refuse_takeover(&self, device: &[u8]) {
+        let refused = lock(&self.session).refuse_takeover(device, Instant::now());
+        if refused {
+            let refused = AuditEvent::TakeoverRefused { session: self.id };
+            self.shared.observer.audit(refused);
+        }
+    }
+
+    /// The viewer shows its first picture.
+    pub(crate) fn first_frame(&self) {
+        let after = lock(&self.session).first_frame(Instant::now());
+        if let Some(after) = after {
+            self.shared.observer.observe(Event::FirstFrame { after });
+        }
+    }
+
+    pub(crate) async fn set_remote(&self, ufrag: String, pwd: String) {
+        self.shared
+            .relay
+            .set_remote(self.id, self.side, ufrag, pwd)
+            .await;
+    }
+
+    pub(crate) fn restart(&self) {
+        let begins = lock(&self.session).begin_restart(self.side);
+        if begins {
+            self.shared.observer.observe(Event::Restarted(self.side));
+            let (session, id, side) = (self.session.clone(), self.id, self.side);
+            tokio::spawn(self.shared.clone().restart_leg(session, id, side));
+        }
+    }
+
+    pub(crate) fn end(&self, outcome: Outcome) {
+        self.shared.end(&self.session, outcome);
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        lock(&self.session).detach(self.side, self.outbox_id);
+    }
+}
