@@ -8,15 +8,11 @@ mod scope;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
+use parking_lot::RwLock;
 
 use crate::{rates::per, secret::SecretHash};
 
@@ -119,7 +115,7 @@ impl ApiKeys {
             return Ok(false);
         }
         let new = Arc::new(KeySet::parse(text, Some(&old))?);
-        *self.set.write().unwrap_or_else(PoisonError::into_inner) = new;
+        *self.set.write() = new;
         Ok(true)
     }
 
@@ -199,10 +195,7 @@ impl ApiKeys {
     }
 
     fn current(&self) -> Arc<KeySet> {
-        self.set
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.set.read().clone()
     }
 }
 

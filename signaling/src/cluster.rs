@@ -18,7 +18,7 @@ mod wire;
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -27,6 +27,7 @@ use std::{
 use authloop_protocol::{id::SessionId, signal::Outcome};
 use dashmap::DashMap;
 use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -253,7 +254,7 @@ impl Inner {
 
     /// The node that a new session should go to; `None` when all are full.
     pub(crate) fn pick(&self) -> Option<NodeId> {
-        lock(&self.nodes).pick(Instant::now(), None)
+        self.nodes.lock().pick(Instant::now(), None)
     }
 
     /// Makes sure that this node, the record's owner, has the session in memory.
@@ -277,11 +278,11 @@ impl Inner {
     pub(crate) async fn owner_of(&self, mut record: Record) -> Option<Record> {
         // Somebody else may win the same move; then what they wrote counts.
         for _ in 0..3 {
-            if lock(&self.nodes).is_live(record.owner, Instant::now()) {
+            if self.nodes.lock().is_live(record.owner, Instant::now()) {
                 return Some(record);
             }
             let except = Some(record.owner);
-            let heir = lock(&self.nodes).pick(Instant::now(), except)?;
+            let heir = self.nodes.lock().pick(Instant::now(), except)?;
             if self.store.give(&record, heir).await.ok()? {
                 tracing::info!(session = %record.id, from = %record.owner, to = %heir, "session moves");
                 self.announce_move(record.id, record.epoch + 1, heir).await;
@@ -301,7 +302,7 @@ impl Inner {
 
     /// Nobody listens at this node's channel.
     pub(crate) fn suspect(&self, node: NodeId) {
-        lock(&self.nodes).suspect(node, Instant::now());
+        self.nodes.lock().suspect(node, Instant::now());
         self.drop_bridges_of(&[node]);
     }
 
@@ -363,7 +364,7 @@ impl Inner {
     }
 
     async fn try_to_give(self: &Arc<Self>, id: SessionId) -> bool {
-        let Some(heir) = lock(&self.nodes).pick(Instant::now(), Some(self.me)) else {
+        let Some(heir) = self.nodes.lock().pick(Instant::now(), Some(self.me)) else {
             return false;
         };
         let Some(record) = self.registry().record(id, self.me) else {
@@ -436,7 +437,7 @@ impl Inner {
         self.live.store(beat.loads.len(), Ordering::Relaxed);
         let now = Instant::now();
         let mut gone = {
-            let mut nodes = lock(&self.nodes);
+            let mut nodes = self.nodes.lock();
             for deaf in &beat.deaf {
                 nodes.suspect(*deaf, now);
             }
@@ -572,8 +573,4 @@ impl Inner {
             edge.outbox.close(Closing::Restart);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,7 +9,7 @@ mod messages;
 mod moving;
 mod shared;
 
-use std::sync::{Arc, Mutex, atomic::Ordering};
+use std::sync::{Arc, atomic::Ordering};
 
 use authloop_protocol::{
     device::DeviceKey,
@@ -17,6 +17,7 @@ use authloop_protocol::{
     signal::{Outcome, SessionStatus, SignalErrorCode},
 };
 use dashmap::Entry as MapEntry;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -34,7 +35,7 @@ use crate::{
 pub(crate) use attachment::Attachment;
 pub(crate) use messages::{obey, parse};
 pub(crate) use shared::Change;
-use shared::{Shared, SharedSession, lock, run_timers};
+use shared::{Shared, SharedSession, run_timers};
 
 /// The sessions of one server; clones share them.
 #[derive(Clone)]
@@ -135,7 +136,7 @@ impl Registry {
     /// side learns from the `ice` message that brings them.
     pub fn leg_event(&self, id: SessionId, side: Side, event: LegEvent) {
         if let Some(session) = self.shared.find(id)
-            && lock(&session).leg_event(side, event)
+            && session.lock().leg_event(side, event)
         {
             tokio::spawn(self.shared.clone().restart_leg(session, id, side));
         }
@@ -174,17 +175,17 @@ impl Registry {
 
     pub(crate) fn status(&self, id: SessionId) -> Option<SessionStatus> {
         let session = self.shared.find(id)?;
-        let status = lock(&session).status();
+        let status = session.lock().status();
         Some(status)
     }
 
     pub(crate) fn cancel(&self, id: SessionId, right: &CancelRight) -> Result<(), CancelError> {
         let session = self.shared.find(id).ok_or(CancelError::Unknown)?;
-        if !right.holds(&lock(&session).registration().host_token) {
+        if !right.holds(&session.lock().registration().host_token) {
             return Err(CancelError::Unauthorized);
         }
         self.shared.end(&session, Outcome::Cancelled);
-        match lock(&session).outcome() {
+        match session.lock().outcome() {
             None | Some(Outcome::Cancelled) => Ok(()),
             Some(outcome) => Err(CancelError::Ended(outcome)),
         }
@@ -193,7 +194,7 @@ impl Registry {
     /// Whether there is such a session, and it has not ended.
     pub(crate) fn check_open(&self, id: SessionId) -> Result<(), SignalErrorCode> {
         let session = self.shared.find(id).ok_or(SignalErrorCode::NotFound)?;
-        match lock(&session).outcome() {
+        match session.lock().outcome() {
             None => Ok(()),
             Some(_) => Err(SignalErrorCode::Ended),
         }
@@ -207,7 +208,7 @@ impl Registry {
     ) -> Result<Attachment, SignalErrorCode> {
         let session = self.shared.find(id).ok_or(SignalErrorCode::NotFound)?;
         let outbox_id = outbox.id();
-        lock(&session).attach_host(token, outbox)?;
+        session.lock().attach_host(token, outbox)?;
         Ok(self.attachment(session, id, Side::Host, outbox_id))
     }
 
@@ -223,12 +224,12 @@ impl Registry {
         outbox: Outbox,
     ) -> Result<Attachment, SignalErrorCode> {
         let session = self.shared.find(id).ok_or(SignalErrorCode::NotFound)?;
-        if !lock(&session).claim_hash_matches(token) || !signed(&device) {
+        if !session.lock().claim_hash_matches(token) || !signed(&device) {
             return Err(SignalErrorCode::Unauthorized);
         }
         let outbox_id = outbox.id();
         let claim = {
-            let mut session = lock(&session);
+            let mut session = session.lock();
             let claim = session.claim(token, device, wish, outbox, Instant::now());
             if let Ok(Claim::Won(_)) = claim {
                 self.shared.created.fetch_sub(1, Ordering::Relaxed);
@@ -265,12 +266,12 @@ impl Registry {
     ) -> Result<Attachment, SignalErrorCode> {
         let session = self.shared.find(id).ok_or(SignalErrorCode::NotFound)?;
         self.check_open(id)?;
-        let device = lock(&session).device().cloned();
+        let device = session.lock().device().cloned();
         let device = device
             .filter(|device| signed(device))
             .ok_or(SignalErrorCode::Unauthorized)?;
         let outbox_id = outbox.id();
-        lock(&session).resume(&device, outbox)?;
+        session.lock().resume(&device, outbox)?;
         Ok(self.attachment(session, id, Side::Viewer, outbox_id))
     }
 

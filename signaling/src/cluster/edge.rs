@@ -1,15 +1,16 @@
 //! The edge's half of a bridge: the WebSocket is here, its session elsewhere.
 
 use std::{
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use authloop_protocol::{id::SessionId, signal::SignalErrorCode};
+use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Inner, lock,
+    Inner,
     nodes::NodeId,
     record::Record,
     wire::{BridgeId, Message, Numbers, WireClosing, WireIdentity},
@@ -147,7 +148,7 @@ impl Inner {
     ) {
         match self.edge(bridge) {
             Some(edge) => {
-                if let Some(opening) = lock(&edge.opening).take() {
+                if let Some(opening) = edge.opening.lock().take() {
                     let _ = opening.send(result);
                 }
             }
@@ -160,7 +161,7 @@ impl Inner {
         let Some(edge) = self.edge(bridge) else {
             return;
         };
-        if lock(&edge.told).accept(n) {
+        if edge.told.lock().accept(n) {
             edge.outbox.send_text(text);
         } else {
             edge.outbox.close(Closing::Restart);

@@ -1,12 +1,13 @@
 //! The owner's half of a bridge: the session is here, the WebSocket elsewhere.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use authloop_protocol::{id::SessionId, signal::SignalErrorCode};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::{
-    Inner, lock,
+    Inner,
     wire::{BridgeId, Message, Numbers, WireIdentity},
 };
 use crate::{
@@ -59,7 +60,7 @@ impl Inner {
         let Some(owner) = self.owners.get(&bridge) else {
             return;
         };
-        let kept = lock(&owner.numbers).accept(n) && owner.said.try_send(text).is_ok();
+        let kept = owner.numbers.lock().accept(n) && owner.said.try_send(text).is_ok();
         drop(owner);
         if !kept {
             // A gap, or more than fits: the bridge ends, and the edge is told so by its task.

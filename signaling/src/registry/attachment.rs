@@ -9,7 +9,7 @@ use authloop_protocol::{
 };
 use tokio::time::Instant;
 
-use super::shared::{Change, Shared, SharedSession, lock};
+use super::shared::{Change, Shared, SharedSession};
 use crate::{audit::AuditEvent, observer::Event, relay::Side, seat::Delivery, session::HandOver};
 
 /// A side's hold on its session; dropping it leaves the seat.
@@ -24,7 +24,7 @@ pub(crate) struct Attachment {
 impl Attachment {
     pub(crate) fn forward(&self, data: Blob) {
         let receiver = self.side.other();
-        match lock(&self.session).forward(self.side, data) {
+        match self.session.lock().forward(self.side, data) {
             None => {}
             Some(Delivery::Kept) => self.shared.observer.observe(Event::Forwarded(receiver)),
             Some(Delivery::KeptForOldest) => {
@@ -38,12 +38,12 @@ impl Attachment {
 
     /// Whether this socket speaks for its side.
     pub(crate) fn is_seated(&self) -> bool {
-        lock(&self.session).is_seated(self.side, self.outbox_id)
+        self.session.lock().is_seated(self.side, self.outbox_id)
     }
 
     /// The host says that the viewer gave the session to `device`.
     pub(crate) fn hand_over(&self, device: DeviceKey) {
-        let handed_over = lock(&self.session).hand_over(device);
+        let handed_over = self.session.lock().hand_over(device);
         self.shared.changed(self.id, Change::Device);
         if handed_over.is_some() {
             let taken_over = AuditEvent::SessionTakenOver { session: self.id };
@@ -58,7 +58,7 @@ impl Attachment {
 
     /// The viewer keeps the session, whoever asked for it.
     pub(crate) fn refuse_takeover(&self, device: &[u8]) {
-        let refused = lock(&self.session).refuse_takeover(device, Instant::now());
+        let refused = self.session.lock().refuse_takeover(device, Instant::now());
         if refused {
             let refused = AuditEvent::TakeoverRefused { session: self.id };
             self.shared.observer.audit(refused);
@@ -67,7 +67,7 @@ impl Attachment {
 
     /// The viewer shows its first picture.
     pub(crate) fn first_frame(&self) {
-        let after = lock(&self.session).first_frame(Instant::now());
+        let after = self.session.lock().first_frame(Instant::now());
         if let Some(after) = after {
             self.shared.observer.observe(Event::FirstFrame { after });
         }
@@ -81,7 +81,7 @@ impl Attachment {
     }
 
     pub(crate) fn restart(&self) {
-        let begins = lock(&self.session).begin_restart(self.side);
+        let begins = self.session.lock().begin_restart(self.side);
         if begins {
             self.shared.observer.observe(Event::Restarted(self.side));
             let (session, id, side) = (self.session.clone(), self.id, self.side);
@@ -96,6 +96,6 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        lock(&self.session).detach(self.side, self.outbox_id);
+        self.session.lock().detach(self.side, self.outbox_id);
     }
 }

@@ -1,6 +1,6 @@
 //! What a registry does as one of several nodes': sessions come from others and go to them.
 
-use std::sync::{Arc, Mutex, atomic::Ordering};
+use std::sync::{Arc, atomic::Ordering};
 
 use authloop_protocol::{
     device::DeviceKey,
@@ -8,11 +8,12 @@ use authloop_protocol::{
     signal::{Outcome, SessionState},
 };
 use dashmap::Entry;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
     Registry,
-    shared::{Change, SharedSession, lock},
+    shared::{Change, SharedSession},
 };
 use crate::{
     audit::AuditEvent,
@@ -48,7 +49,7 @@ impl Registry {
 
     pub(crate) fn known(&self, id: SessionId) -> Option<Known> {
         let session = self.shared.find(id)?;
-        let session = lock(&session);
+        let session = session.lock();
         Some(Known {
             claim_hash: session.registration().claim_hash,
             device: session.device().cloned(),
@@ -58,13 +59,13 @@ impl Registry {
 
     pub(crate) fn is_unclaimed(&self, id: SessionId) -> bool {
         let session = self.shared.find(id);
-        session.is_some_and(|session| lock(&session).state() == SessionState::Created)
+        session.is_some_and(|session| session.lock().state() == SessionState::Created)
     }
 
     /// The epoch of an open session here.
     pub(crate) fn epoch(&self, id: SessionId) -> Option<u64> {
         let session = self.shared.find(id)?;
-        let session = lock(&session);
+        let session = session.lock();
         session
             .outcome()
             .is_none()
@@ -74,7 +75,7 @@ impl Registry {
     /// What Redis should hold of an open session here.
     pub(crate) fn record(&self, id: SessionId, me: NodeId) -> Option<Record> {
         let session = self.shared.find(id)?;
-        let session = lock(&session);
+        let session = session.lock();
         if session.outcome().is_some() {
             return None;
         }
@@ -89,7 +90,7 @@ impl Registry {
         let sessions: Vec<SharedSession> =
             sessions.iter().map(|entry| entry.value().clone()).collect();
         let open = sessions.iter().filter_map(|session| {
-            let session = lock(session);
+            let session = session.lock();
             session.outcome().is_none().then(|| session.id())
         });
         open.collect()
@@ -97,7 +98,7 @@ impl Registry {
 
     pub(crate) fn second_claim(&self, id: SessionId) {
         if let Some(session) = self.shared.find(id) {
-            lock(&session).second_claim(Instant::now());
+            session.lock().second_claim(Instant::now());
             self.shared.claim_refused(id);
         }
     }
@@ -115,7 +116,7 @@ impl Registry {
         let id = record.id;
         let old = match self.shared.sessions.entry(id) {
             Entry::Occupied(mut place) => {
-                if lock(place.get()).registration().epoch >= record.epoch {
+                if place.get().lock().registration().epoch >= record.epoch {
                     return;
                 }
                 Some(place.insert(fresh(record, now, unix_millis)))
@@ -127,7 +128,7 @@ impl Registry {
         };
         if let Some(old) = old {
             self.count_out(&old);
-            lock(&old).release();
+            old.lock().release();
         }
         self.count_in(record.device.as_ref());
         if record.epoch > 1 {
@@ -144,9 +145,9 @@ impl Registry {
     pub(crate) fn release(&self, id: SessionId) -> Option<Arc<dyn Relay>> {
         let sessions = &self.shared.sessions;
         let (_, session) =
-            sessions.remove_if(&id, |_, session| lock(session).outcome().is_none())?;
+            sessions.remove_if(&id, |_, session| session.lock().outcome().is_none())?;
         self.count_out(&session);
-        lock(&session).release();
+        session.lock().release();
         Some(self.shared.relay.clone())
     }
 
@@ -160,7 +161,7 @@ impl Registry {
     }
 
     fn count_out(&self, session: &SharedSession) {
-        let state = match lock(session).state() {
+        let state = match session.lock().state() {
             SessionState::Created => &self.shared.created,
             SessionState::Claimed => &self.shared.claimed,
             SessionState::Ended => {

@@ -4,7 +4,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -14,6 +14,7 @@ use authloop_protocol::{
     signal::{Outcome, SessionState},
 };
 use dashmap::DashMap;
+use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
@@ -24,6 +25,8 @@ use crate::{
     settings::RegistrySettings,
 };
 
+/// A panic while its lock is held leaves at worst this session half changed: the lock is not poisoned,
+/// and the others go on.
 pub(super) type SharedSession = Arc<Mutex<Session>>;
 pub(super) type OnChange = Box<dyn Fn(SessionId, Change) + Send + Sync>;
 
@@ -90,20 +93,20 @@ impl Shared {
     }
 
     pub(super) fn wake_at(&self, deadline: Instant, id: SessionId) {
-        lock(&self.timers).push(Reverse((deadline, id)));
+        self.timers.lock().push(Reverse((deadline, id)));
         self.timers_changed.notify_one();
     }
 
     /// Asks the relay for a claimed session's legs, unless it has them or is being asked.
     pub(super) fn open_legs(self: &Arc<Self>, session: &SharedSession, id: SessionId) {
-        if !lock(session).begin_opening() {
+        if !session.lock().begin_opening() {
             return;
         }
         let (shared, session) = (self.clone(), session.clone());
         tokio::spawn(async move {
             match shared.relay.open(id).await {
                 Ok(legs) => {
-                    let wanted = lock(&session).legs_opened(legs);
+                    let wanted = session.lock().legs_opened(legs);
                     if !wanted {
                         shared.relay.close(id).await;
                     }
@@ -120,9 +123,9 @@ impl Shared {
         side: Side,
     ) {
         match self.relay.restart(id, side).await {
-            Ok(leg) => lock(&session).restarted(side, Some(leg)),
+            Ok(leg) => session.lock().restarted(side, Some(leg)),
             Err(RelayError::Unknown) => {
-                lock(&session).legs_forgotten();
+                session.lock().legs_forgotten();
                 self.open_legs(&session, id);
             }
             Err(error) => self.relay_failed(&session, id, &error),
@@ -132,14 +135,14 @@ impl Shared {
     fn relay_failed(&self, session: &SharedSession, id: SessionId, error: &RelayError) {
         tracing::warn!(session = %id, %error, "the relay failed");
         self.observer.observe(Event::RelayFailed);
-        lock(session).legs_failed();
+        session.lock().legs_failed();
     }
 
     pub(super) fn end(self: &Arc<Self>, session: &SharedSession, outcome: Outcome) {
         let now = Instant::now();
         let forget_at = now + self.settings.remember;
         let (id, event, relay_held) = {
-            let mut session = lock(session);
+            let mut session = session.lock();
             let counter = match session.state() {
                 SessionState::Created => &self.created,
                 SessionState::Claimed => &self.claimed,
@@ -173,7 +176,7 @@ impl Shared {
         }
         self.wake_at(forget_at, id);
         let too_old = {
-            let mut order = lock(&self.ended_order);
+            let mut order = self.ended_order.lock();
             order.push_back(id);
             if order.len() > self.settings.max_ended {
                 order.pop_front()
@@ -200,14 +203,14 @@ impl Shared {
     fn forget(&self, id: SessionId) {
         let removed = self
             .sessions
-            .remove_if(&id, |_, session| lock(session).outcome().is_some());
+            .remove_if(&id, |_, session| session.lock().outcome().is_some());
         if removed.is_some() {
             self.ended.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     fn trim_ended_order(&self) {
-        let mut order = lock(&self.ended_order);
+        let mut order = self.ended_order.lock();
         while order
             .front()
             .is_some_and(|id| !self.sessions.contains_key(id))
@@ -220,7 +223,7 @@ impl Shared {
         let Some(session) = self.find(id) else {
             return;
         };
-        let timeout = lock(&session).timeout(now);
+        let timeout = session.lock().timeout(now);
         match timeout {
             Timeout::Nothing => {}
             Timeout::Expire => self.end(&session, Outcome::Expired),
@@ -236,7 +239,7 @@ pub(super) async fn run_timers(shared: Arc<Shared>) {
     loop {
         let now = Instant::now();
         let next = loop {
-            let mut timers = lock(&shared.timers);
+            let mut timers = shared.timers.lock();
             match timers.peek() {
                 Some(Reverse((deadline, _))) if *deadline <= now => {
                     let due = timers.pop();
@@ -260,9 +263,4 @@ pub(super) async fn run_timers(shared: Arc<Shared>) {
             None => changed.await,
         }
     }
-}
-
-/// A panic while a lock was held left at worst one session half changed; the others go on.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
