@@ -35,7 +35,7 @@ use crate::{
     api_keys::{Caller, Scope, bearer},
     audit::AuditEvent,
     clock::unix_millis,
-    directory::Unreachable,
+    cluster::ClusterUnavailable,
     error::{ApiError, Kind, RefusalCode},
     observer::Event,
     registry::{CancelError, CancelRight, RegisterError},
@@ -152,17 +152,7 @@ async fn try_to_create(
     signaling
         .directory()
         .register(registration, unix_now)
-        .await?
-        .map_err(|error| match error {
-            RegisterError::Known => ApiError::new(
-                Kind::Conflict,
-                "a session with this id is already registered",
-            ),
-            RegisterError::Full => ApiError::new(
-                Kind::Unavailable,
-                "this server holds as many sessions as it may; try again later",
-            ),
-        })?;
+        .await?;
     tracing::info!(session = %id, "session registered");
     Ok(Created {
         id,
@@ -192,35 +182,22 @@ async fn cancel(
 ) -> Result<StatusCode, ApiError> {
     signaling.pace(&extensions, &headers)?;
     let id = SessionId::parse(&id).ok_or_else(unknown)?;
-    let unauthorized = || {
-        ApiError::new(
-            Kind::Unauthorized,
-            "ending a session needs its own host token, or an API key with the scope `sessions:end`",
-        )
-    };
     let keys = signaling.inner.settings.api_keys.as_ref();
     let right = if keys.is_some_and(|keys| keys.knows(&headers)) {
         let caller = signaling.authorize(&headers, Scope::EndSessions);
         CancelRight::Key(caller.map_err(|denied| ApiError::from(&denied))?)
     } else {
         let token = bearer(&headers).and_then(authloop_protocol::id::from_b64u);
-        CancelRight::Host(take_hash(Blob(token.ok_or_else(unauthorized)?)))
+        CancelRight::Host(take_hash(Blob(token.ok_or(CancelError::Unauthorized)?)))
     };
-    let cancelled = signaling.directory().cancel(id, &right).await?;
+    let cancelled = signaling.directory().cancel(id, &right).await;
     if let (Ok(()), CancelRight::Key(caller)) = (&cancelled, right) {
         let key = caller.name.map(|name| name.to_string());
         let asked = AuditEvent::EndRequested { session: id, key };
         signaling.inner.observer.audit(asked);
     }
-    match cancelled {
-        Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(CancelError::Unknown) => Err(unknown()),
-        Err(CancelError::Unauthorized) => Err(unauthorized()),
-        Err(CancelError::Ended(outcome)) => {
-            Err(ApiError::new(Kind::Gone, "the session had already ended")
-                .with("outcome", outcome.as_str()))
-        }
-    }
+    cancelled?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn host_socket(
@@ -422,12 +399,33 @@ fn validate(
     })
 }
 
-impl From<Unreachable> for ApiError {
-    fn from(_: Unreachable) -> Self {
-        Self::new(
-            Kind::Unavailable,
-            "the servers cannot reach what they share; try again later",
-        )
+impl From<RegisterError> for ApiError {
+    fn from(error: RegisterError) -> Self {
+        let kind = match error {
+            RegisterError::Known => Kind::Conflict,
+            RegisterError::Full | RegisterError::ClusterUnavailable => Kind::Unavailable,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<CancelError> for ApiError {
+    fn from(error: CancelError) -> Self {
+        let message = error.to_string();
+        match error {
+            CancelError::Unknown => Self::new(Kind::NotFound, message),
+            CancelError::Unauthorized => Self::new(Kind::Unauthorized, message),
+            CancelError::Ended(outcome) => {
+                Self::new(Kind::Gone, message).with("outcome", outcome.as_str())
+            }
+            CancelError::ClusterUnavailable => Self::new(Kind::Unavailable, message),
+        }
+    }
+}
+
+impl From<ClusterUnavailable> for ApiError {
+    fn from(error: ClusterUnavailable) -> Self {
+        Self::new(Kind::Unavailable, error.to_string())
     }
 }
 

@@ -6,7 +6,7 @@
 
 mod attachment;
 mod messages;
-mod moving;
+mod migration;
 mod shared;
 
 use std::sync::{Arc, atomic::Ordering};
@@ -56,18 +56,29 @@ pub struct Counts {
 }
 
 /// Why a session was not registered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RegisterError {
+    #[error("a session with this id is already registered")]
     Known,
+    #[error("this server holds as many sessions as it may; try again later")]
     Full,
+    #[error("the servers cannot reach what they share; try again later")]
+    ClusterUnavailable,
 }
 
 /// Why a session was not ended over HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CancelError {
+    #[error("there is no such session")]
     Unknown,
+    #[error(
+        "ending a session needs its own host token, or an API key with the scope `sessions:end`"
+    )]
     Unauthorized,
+    #[error("the session had already ended")]
     Ended(Outcome),
+    #[error("the servers cannot reach what they share; try again later")]
+    ClusterUnavailable,
 }
 
 /// By what right a session is ended over HTTP.
@@ -85,6 +96,13 @@ impl CancelRight {
             Self::Key(_) => true,
         }
     }
+}
+
+/// What a client's first message is checked against.
+pub(crate) struct ClientCredentials {
+    pub(crate) claim_hash: SecretHash,
+    pub(crate) device: Option<DeviceKey>,
+    pub(crate) outcome: Option<Outcome>,
 }
 
 /// Who a client proved to be.
@@ -197,6 +215,24 @@ impl Registry {
         match session.lock().outcome() {
             None => Ok(()),
             Some(_) => Err(SignalErrorCode::Ended),
+        }
+    }
+
+    /// Attaches a client whose signature the caller has checked.
+    pub(crate) fn enter(
+        &self,
+        id: SessionId,
+        identity: Identity,
+        outbox: Outbox,
+    ) -> Result<Attachment, SignalErrorCode> {
+        match identity {
+            Identity::Host { token } => self.attach_host(id, &token, outbox),
+            Identity::Claim {
+                token,
+                device,
+                wish,
+            } => self.claim(id, &token, device, wish, |_| true, outbox),
+            Identity::Resume { device } => self.resume(id, |winner| *winner == device, outbox),
         }
     }
 

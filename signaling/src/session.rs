@@ -25,6 +25,7 @@ use takeover::Takeover;
 const SECOND_CLAIM_NOTICE: Duration = Duration::from_secs(1);
 
 /// What a host registers.
+#[derive(Clone)]
 pub(crate) struct Registration {
     pub(crate) id: SessionId,
     pub(crate) invitation: Arc<[u8]>,

@@ -16,7 +16,7 @@ use tokio::time::{Instant, interval_at, timeout};
 
 use crate::{
     Signaling,
-    directory::Seat,
+    cluster::SessionHandle,
     limits::ClientAddr,
     observer::{Event, Observer},
     outbox::{self, Closing, Outgoing, Outgoings},
@@ -76,7 +76,7 @@ struct Socket<'a> {
 }
 
 struct Identified {
-    seat: Seat,
+    handle: SessionHandle,
     outgoings: Outgoings,
 }
 
@@ -88,8 +88,8 @@ impl Socket<'_> {
         client: ClientAddr,
     ) -> Result<Identified, End> {
         let id = id.ok_or_else(|| refuse(SignalErrorCode::NotFound))?;
-        let known = self.signaling.directory().known(id).await.map_err(refuse)?;
-        if known.outcome.is_some() {
+        let credentials = self.signaling.directory().credentials(id).await;
+        if credentials.map_err(refuse)?.outcome.is_some() {
             return Err(refuse(SignalErrorCode::Ended));
         }
         let challenge: [u8; 32] = random().map_err(|_| refuse(SignalErrorCode::Internal))?;
@@ -117,15 +117,15 @@ impl Socket<'_> {
         }
         .map_err(refusal)?;
         let (outbox, outgoings) = outbox::channel(self.settings.queue);
-        let seat = self.signaling.directory().enter(id, identity, outbox);
-        let seat = seat.await.map_err(refuse)?;
-        Ok(Identified { seat, outgoings })
+        let handle = self.signaling.directory().enter(id, identity, outbox);
+        let handle = handle.await.map_err(refuse)?;
+        Ok(Identified { handle, outgoings })
     }
 
     /// Passes messages both ways until one end closes.
     async fn converse(&mut self, identified: Identified) -> End {
         let Identified {
-            seat,
+            handle,
             mut outgoings,
         } = identified;
         let draining = self.signaling.inner.draining.clone();
@@ -149,7 +149,7 @@ impl Socket<'_> {
                         Ok(Some(_)) if rate.check().is_err() => {
                             Err(refuse(SignalErrorCode::RateLimited))
                         }
-                        Ok(Some(text)) => seat.obey(self.side, &text).await.map_err(End::Close),
+                        Ok(Some(text)) => handle.obey(self.side, &text).await.map_err(End::Close),
                         Err(end) => Err(end),
                     }
                 },
@@ -292,7 +292,8 @@ async fn viewer(
     if signaling.inner.limits.claim(client).is_err() {
         return Err(explain(SignalErrorCode::RateLimited));
     }
-    let known = signaling.directory().known(id).await.map_err(explain)?;
+    let credentials = signaling.directory().credentials(id).await;
+    let credentials = credentials.map_err(explain)?;
     let unauthorized = || explain(SignalErrorCode::Unauthorized);
     let wish = match first {
         ViewerMessage::Takeover { .. } => Wish::TakeOver,
@@ -314,7 +315,7 @@ async fn viewer(
             let token_bytes = zeroize::Zeroizing::new(token.0);
             let token = SecretHash::of(&token_bytes);
             // The signature is the dearer of the two to check.
-            let proved = known.claim_hash.matches(&token)
+            let proved = credentials.claim_hash.matches(&token)
                 && device.verify_claim(id, challenge, &token_bytes, &signature.0);
             if proved {
                 Ok(Identity::Claim {
@@ -326,7 +327,7 @@ async fn viewer(
                 Err(unauthorized())
             }
         }
-        ViewerMessage::Resume { signature } => known
+        ViewerMessage::Resume { signature } => credentials
             .device
             .filter(|device| device.verify_resume(id, challenge, &signature.0))
             .map(|device| Identity::Resume { device })

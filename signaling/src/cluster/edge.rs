@@ -1,16 +1,14 @@
 //! The edge's half of a bridge: the WebSocket is here, its session elsewhere.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use authloop_protocol::{id::SessionId, signal::SignalErrorCode};
 use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Inner,
+    bridges::EdgeBridge,
+    node::LocalNode,
     nodes::NodeId,
     record::Record,
     wire::{BridgeId, Message, Numbers, WireClosing, WireIdentity},
@@ -24,18 +22,9 @@ use crate::{
 /// How long the owner may take to seat a client.
 const OPENING: Duration = Duration::from_secs(2);
 
-pub(super) struct EdgeBridge {
-    pub(super) owner: NodeId,
-    pub(super) outbox: Outbox,
-    session: SessionId,
-    epoch: u64,
-    told: Mutex<Numbers>,
-    opening: Mutex<Option<oneshot::Sender<Result<(), SignalErrorCode>>>>,
-}
-
-/// A client's seat at another node; dropping it leaves the seat.
-pub(crate) struct RemoteSeat {
-    inner: Arc<Inner>,
+/// A client's hold on a session at another node; dropping it lets go.
+pub(crate) struct RemoteAttachment {
+    node: Arc<LocalNode>,
     bridge: BridgeId,
     session: SessionId,
     owner: NodeId,
@@ -51,19 +40,14 @@ pub(crate) enum BridgeError {
     Unheard,
 }
 
-impl RemoteSeat {
+impl RemoteAttachment {
     /// Asks the record's owner to seat a client whose word this node has checked.
     pub(crate) async fn open(
-        inner: &Arc<Inner>,
+        node: &Arc<LocalNode>,
         record: &Record,
         identity: &Identity,
         outbox: Outbox,
     ) -> Result<Self, BridgeError> {
-        let number = inner.next_bridge.fetch_add(1, Ordering::Relaxed);
-        let bridge = BridgeId {
-            edge: inner.me,
-            number,
-        };
         let (opening, opened) = oneshot::channel();
         let edge = EdgeBridge {
             owner: record.owner,
@@ -73,11 +57,13 @@ impl RemoteSeat {
             told: Mutex::default(),
             opening: Mutex::new(Some(opening)),
         };
-        inner.edges.insert(number, Arc::new(edge));
-        inner.edges_of.entry(record.id).or_default().insert(number);
+        let bridge = BridgeId {
+            edge: node.node_id,
+            number: node.bridges.add_edge(edge),
+        };
         // From here on, dropping it takes the entries away again.
-        let seat = Self {
-            inner: inner.clone(),
+        let attachment = Self {
+            node: node.clone(),
             bridge,
             session: record.id,
             owner: record.owner,
@@ -89,16 +75,16 @@ impl RemoteSeat {
             epoch: record.epoch,
             identity: WireIdentity::of(identity),
         };
-        match inner.publish(Some(record.owner), &open).await {
+        match node.publish(Some(record.owner), &open).await {
             None => return Err(BridgeError::Refused(SignalErrorCode::Internal)),
             Some(0) => {
-                inner.suspect(record.owner);
+                node.suspect(record.owner);
                 return Err(BridgeError::Unheard);
             }
             Some(_) => {}
         }
         match timeout(OPENING, opened).await {
-            Ok(Ok(Ok(()))) => Ok(seat),
+            Ok(Ok(Ok(()))) => Ok(attachment),
             Ok(Ok(Err(code))) => Err(BridgeError::Refused(code)),
             Ok(Err(_)) | Err(_) => Err(BridgeError::Unheard),
         }
@@ -116,10 +102,10 @@ impl RemoteSeat {
             n: said.next(),
             text: text.to_owned(),
         };
-        match self.inner.publish(Some(self.owner), &message).await {
+        match self.node.publish(Some(self.owner), &message).await {
             Some(heard) if heard > 0 => Ok(()),
             Some(_) => {
-                self.inner.suspect(self.owner);
+                self.node.suspect(self.owner);
                 Err(Closing::Restart)
             }
             None => Err(Closing::Restart),
@@ -127,26 +113,23 @@ impl RemoteSeat {
     }
 }
 
-impl Drop for RemoteSeat {
+impl Drop for RemoteAttachment {
     fn drop(&mut self) {
-        self.inner.edges.remove(&self.bridge.number);
-        let inner = &self.inner;
-        inner.edges_of.remove_if_mut(&self.session, |_, numbers| {
-            numbers.remove(&self.bridge.number);
-            numbers.is_empty()
-        });
-        let (inner, owner, bridge) = (inner.clone(), self.owner, self.bridge);
-        tokio::spawn(async move { inner.publish(Some(owner), &Message::Gone { bridge }).await });
+        self.node
+            .bridges
+            .remove_edge(self.bridge.number, self.session);
+        let (node, owner, bridge) = (self.node.clone(), self.owner, self.bridge);
+        tokio::spawn(async move { node.publish(Some(owner), &Message::Gone { bridge }).await });
     }
 }
 
-impl Inner {
+impl LocalNode {
     pub(super) fn edge_opened(
         self: &Arc<Self>,
         bridge: BridgeId,
         result: Result<(), SignalErrorCode>,
     ) {
-        match self.edge(bridge) {
+        match self.bridges.edge(bridge) {
             Some(edge) => {
                 if let Some(opening) = edge.opening.lock().take() {
                     let _ = opening.send(result);
@@ -158,7 +141,7 @@ impl Inner {
     }
 
     pub(super) fn edge_tells(self: &Arc<Self>, bridge: BridgeId, n: u64, text: String) {
-        let Some(edge) = self.edge(bridge) else {
+        let Some(edge) = self.bridges.edge(bridge) else {
             return;
         };
         if edge.told.lock().accept(n) {
@@ -169,7 +152,7 @@ impl Inner {
     }
 
     pub(super) fn edge_closes(&self, bridge: BridgeId, closing: WireClosing) {
-        if let Some(edge) = self.edge(bridge) {
+        if let Some(edge) = self.bridges.edge(bridge) {
             edge.outbox.close(match closing {
                 WireClosing::Normal => Closing::Normal,
                 WireClosing::Restart => Closing::Restart,
@@ -181,26 +164,8 @@ impl Inner {
         }
     }
 
-    /// Sends the clients away whose session has moved on from what their bridges lead to.
-    pub(super) fn close_edges_of(&self, session: SessionId, epoch: u64) {
-        let numbers = self.edges_of.get(&session);
-        let numbers: Vec<u64> =
-            numbers.map_or_else(Vec::new, |found| found.iter().copied().collect());
-        for number in numbers {
-            let edge = self.edges.get(&number).map(|edge| edge.value().clone());
-            if let Some(edge) = edge.filter(|edge| edge.session == session && edge.epoch < epoch) {
-                edge.outbox.close(Closing::Restart);
-            }
-        }
-    }
-
-    fn edge(&self, bridge: BridgeId) -> Option<Arc<EdgeBridge>> {
-        let edge = self.edges.get(&bridge.number)?;
-        Some(edge.value().clone())
-    }
-
     fn forget_bridge(self: &Arc<Self>, bridge: BridgeId) {
-        let inner = self.clone();
-        tokio::spawn(async move { inner.publish(None, &Message::Gone { bridge }).await });
+        let node = self.clone();
+        tokio::spawn(async move { node.publish(None, &Message::Gone { bridge }).await });
     }
 }

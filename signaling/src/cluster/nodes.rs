@@ -1,11 +1,14 @@
 //! Who is there: the nodes that beat, how loaded they are, and who is believed dead before its lease
 //! is over. Pure: the caller brings the time.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use authloop_protocol::id::{from_b64u, to_b64u};
 use serde::{Deserialize, Serialize, de::Error as _};
-use tokio::time::Instant;
 
 /// How long a node that nobody heard of a moment ago is left alone: long enough for its lease to end,
 /// short enough for one that only lost its connection to Redis to come back.
@@ -13,14 +16,14 @@ const SUSPICION: Duration = Duration::from_secs(2);
 
 /// One process; a restarted one is another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct NodeId([u8; 8]);
+pub(super) struct NodeId([u8; 8]);
 
 impl NodeId {
-    pub(crate) fn from_bytes(bytes: [u8; 8]) -> Self {
+    pub(super) fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(bytes)
     }
 
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         from_b64u(text)?.try_into().ok().map(Self)
     }
 }
@@ -52,7 +55,7 @@ impl<'de> Deserialize<'de> for NodeId {
 
 /// What a node says of itself with each beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Load {
+pub(super) enum Load {
     /// It holds so many sessions, and takes more.
     Sessions(u32),
     /// It is full, or going down.
@@ -74,14 +77,14 @@ impl Load {
 }
 
 /// The nodes as this one last saw them.
-pub(crate) struct Nodes {
+pub(super) struct Nodes {
     me: NodeId,
     live: HashMap<NodeId, Load>,
     suspects: HashMap<NodeId, Instant>,
 }
 
 impl Nodes {
-    pub(crate) fn new(me: NodeId) -> Self {
+    pub(super) fn new(me: NodeId) -> Self {
         Self {
             me,
             live: HashMap::new(),
@@ -90,7 +93,7 @@ impl Nodes {
     }
 
     /// Takes the list that came with a beat; returns who is on it no more.
-    pub(crate) fn update(&mut self, live: HashMap<NodeId, Load>, now: Instant) -> Vec<NodeId> {
+    pub(super) fn update(&mut self, live: HashMap<NodeId, Load>, now: Instant) -> Vec<NodeId> {
         let gone = self.live.keys().filter(|node| !live.contains_key(node));
         let gone = gone.copied().collect();
         self.live = live;
@@ -100,11 +103,11 @@ impl Nodes {
     }
 
     /// Nobody listens at this node's channel: it is dead, or has lost Redis.
-    pub(crate) fn suspect(&mut self, node: NodeId, now: Instant) {
+    pub(super) fn suspect(&mut self, node: NodeId, now: Instant) {
         self.suspects.insert(node, now);
     }
 
-    pub(crate) fn is_live(&self, node: NodeId, now: Instant) -> bool {
+    pub(super) fn is_live(&self, node: NodeId, now: Instant) -> bool {
         if node == self.me {
             return true;
         }
@@ -115,7 +118,7 @@ impl Nodes {
 
     /// The least loaded node that takes sessions, and counts one more for it, because the next beat
     /// is a while away; among equals this one, which saves the way over Redis.
-    pub(crate) fn pick(&mut self, now: Instant, except: Option<NodeId>) -> Option<NodeId> {
+    pub(super) fn pick(&mut self, now: Instant, except: Option<NodeId>) -> Option<NodeId> {
         let best = self
             .live
             .iter()

@@ -3,25 +3,20 @@
 use std::sync::Arc;
 
 use authloop_protocol::{id::SessionId, signal::SignalErrorCode};
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::{
-    Inner,
-    wire::{BridgeId, Message, Numbers, WireIdentity},
+    bridges::OwnerBridge,
+    node::LocalNode,
+    wire::{BridgeId, Message, Numbers, WireClosing, WireIdentity},
 };
 use crate::{
-    directory,
     outbox::{self, Outgoing},
     registry::{Identity, obey},
+    relay::Side,
 };
 
-pub(super) struct OwnerBridge {
-    said: mpsc::Sender<String>,
-    numbers: Mutex<Numbers>,
-}
-
-impl Inner {
+impl LocalNode {
     pub(super) fn owner_opens(
         self: &Arc<Self>,
         bridge: BridgeId,
@@ -31,64 +26,47 @@ impl Inner {
     ) {
         let side = identity.side();
         let identity = identity.read();
-        let inner = self.clone();
-        let (Some(identity), true) = (identity, self.owners.len() < self.max_bridges) else {
+        let node = self.clone();
+        let (Some(identity), true) = (identity, self.bridges.owner_count() < self.max_bridges)
+        else {
             tokio::spawn(async move {
                 let code = SignalErrorCode::Internal;
                 let to = Some(bridge.edge);
-                inner.publish(to, &Message::Refused { bridge, code }).await
+                node.publish(to, &Message::Refused { bridge, code }).await
             });
             return;
         };
         let (said, hears) = mpsc::channel(self.queue);
-        let entry = OwnerBridge {
-            said,
-            numbers: Mutex::default(),
-        };
-        self.owners.insert(bridge, entry);
+        self.bridges.add_owner(bridge, OwnerBridge::new(said));
         tokio::spawn(async move {
             let to = Some(bridge.edge);
-            let seated = inner.seat(session, epoch, identity, bridge, side, hears);
+            let seated = node.serve_bridge(session, epoch, identity, bridge, side, hears);
             if let Err(code) = seated.await {
-                inner.publish(to, &Message::Refused { bridge, code }).await;
+                node.publish(to, &Message::Refused { bridge, code }).await;
             }
-            inner.owners.remove(&bridge);
+            node.bridges.remove_owner(bridge);
         });
     }
 
-    pub(super) fn owner_hears(&self, bridge: BridgeId, n: u64, text: String) {
-        let Some(owner) = self.owners.get(&bridge) else {
-            return;
-        };
-        let kept = owner.numbers.lock().accept(n) && owner.said.try_send(text).is_ok();
-        drop(owner);
-        if !kept {
-            // A gap, or more than fits: the bridge ends, and the edge is told so by its task.
-            self.owners.remove(&bridge);
-        }
-    }
-
-    /// Serves a bridge from the client's seat to its end; `Err` only before it had one.
-    async fn seat(
+    /// Serves a bridge until it ends; `Err` only if the client could not be attached.
+    async fn serve_bridge(
         self: &Arc<Self>,
         session: SessionId,
         epoch: u64,
         identity: Identity,
         bridge: BridgeId,
-        side: crate::relay::Side,
+        side: Side,
         mut said: mpsc::Receiver<String>,
     ) -> Result<(), SignalErrorCode> {
         let record = self.store.load(session).await;
         let record = record.map_err(|_| SignalErrorCode::Internal)?;
         let record = record.ok_or(SignalErrorCode::NotFound)?;
-        if record.owner != self.me || record.epoch != epoch {
+        if record.owner != self.node_id || record.epoch != epoch {
             return Err(SignalErrorCode::Internal);
         }
         self.adopt(&record);
         let (outbox, mut outgoings) = outbox::channel(self.queue);
-        let registry = self.registry();
-        let attachment =
-            directory::enter_here(registry, Some(self), session, identity, outbox).await?;
+        let attachment = self.enter_here(session, identity, outbox).await?;
         let to = Some(bridge.edge);
         let mut told = Numbers::default();
         let mut heard = self.publish(to, &Message::Opened { bridge }).await;
@@ -110,13 +88,13 @@ impl Inner {
                         Ok(()) => continue,
                         Err((code, _)) => Message::Close {
                             bridge,
-                            closing: super::wire::WireClosing::Error(code),
+                            closing: WireClosing::Error(code),
                         },
                     },
                     // The client has gone, or what it said got lost on the way.
                     None => Message::Close {
                         bridge,
-                        closing: super::wire::WireClosing::Restart,
+                        closing: WireClosing::Restart,
                     },
                 },
             };

@@ -17,7 +17,7 @@ use crate::{secret::SecretHash, session::Registration};
 pub(crate) struct Record {
     pub(crate) id: SessionId,
     /// The node that holds its legs and its sockets' other ends.
-    pub(crate) owner: NodeId,
+    pub(super) owner: NodeId,
     /// Rises whenever the owner changes; what an earlier owner writes is refused.
     pub(crate) epoch: u64,
     pub(crate) invitation: Arc<[u8]>,
@@ -48,7 +48,7 @@ pub(super) mod field {
 
 impl Record {
     /// For a registration that this moment belongs to `owner`.
-    pub(crate) fn new(registration: &Registration, owner: NodeId, epoch: u64, born: u64) -> Self {
+    pub(super) fn new(registration: &Registration, owner: NodeId, epoch: u64, born: u64) -> Self {
         Self {
             id: registration.id,
             owner,

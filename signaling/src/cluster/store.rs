@@ -21,7 +21,7 @@ pub(super) const LEASE: Duration = Duration::from_secs(2);
 
 /// Keys and channels of one group of nodes.
 #[derive(Clone)]
-pub(crate) struct Store {
+pub(super) struct Store {
     client: Client,
     connection: ConnectionManager,
     prefix: String,
@@ -37,7 +37,7 @@ pub(super) struct Beat {
 
 /// What came of a claim.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Claimed {
+pub(super) enum Claimed {
     /// The device has it now, or had it already.
     Won,
     /// Another device has it.
@@ -59,7 +59,7 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not answer now.
-    pub(crate) async fn connect(url: &str, prefix: String) -> Result<Self, RedisError> {
+    pub(super) async fn connect(url: &str, prefix: String) -> Result<Self, RedisError> {
         let client = Client::open(url)?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(ANSWER))
@@ -164,7 +164,7 @@ impl Store {
     }
 
     /// Writes a session that is not there yet; `false` if it is. It outlives its end by `remember`.
-    pub(crate) async fn create(
+    pub(super) async fn create(
         &self,
         record: &Record,
         remember: Duration,
@@ -186,14 +186,14 @@ impl Store {
     }
 
     /// Reads a session; one that cannot be read counts as none.
-    pub(crate) async fn load(&self, id: SessionId) -> Result<Option<Record>, RedisError> {
+    pub(super) async fn load(&self, id: SessionId) -> Result<Option<Record>, RedisError> {
         let fields: HashMap<String, Vec<u8>> =
             self.connection.clone().hgetall(self.key(id)).await?;
         Ok(Record::parse(id, &fields))
     }
 
     /// Gives the session to another node, if it still is at this owner and epoch.
-    pub(crate) async fn give(&self, record: &Record, to: NodeId) -> Result<bool, RedisError> {
+    pub(super) async fn give(&self, record: &Record, to: NodeId) -> Result<bool, RedisError> {
         static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
             Script::new(&format!(
                 "local owner, epoch, outcome = unpack(redis.call('HMGET', KEYS[1], '{}', '{}', '{}'))
@@ -211,7 +211,7 @@ impl Store {
     }
 
     /// Claims for a device, as the owner at this epoch.
-    pub(crate) async fn claim(
+    pub(super) async fn claim(
         &self,
         id: SessionId,
         owner: NodeId,
@@ -250,7 +250,7 @@ impl Store {
     }
 
     /// Writes which device has the session now, as the owner at this epoch.
-    pub(crate) async fn set_device(&self, record: &Record) -> Result<(), RedisError> {
+    pub(super) async fn set_device(&self, record: &Record) -> Result<(), RedisError> {
         static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
             Script::new(&format!(
                 "local owner, epoch = unpack(redis.call('HMGET', KEYS[1], '{}', '{}'))
@@ -275,7 +275,7 @@ impl Store {
     }
 
     /// Writes how a session ended, once; it is forgotten after `remember`.
-    pub(crate) async fn end(
+    pub(super) async fn end(
         &self,
         id: SessionId,
         outcome: Outcome,

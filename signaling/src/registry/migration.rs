@@ -1,9 +1,11 @@
 //! What a registry does as one of several nodes': sessions come from others and go to them.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use authloop_protocol::{
-    device::DeviceKey,
     id::SessionId,
     signal::{Outcome, SessionState},
 };
@@ -12,16 +14,14 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    Registry,
+    ClientCredentials, Registry,
     shared::{Change, SharedSession},
 };
 use crate::{
     audit::AuditEvent,
-    cluster::{NodeId, Record},
-    directory::Known,
     observer::Event,
     relay::Relay,
-    session::Session,
+    session::{Registration, Session},
 };
 
 /// How many generations of a leg's credentials an owner may hand out within its first second.
@@ -47,10 +47,10 @@ impl Registry {
         self.shared.observer.observe(Event::Registered);
     }
 
-    pub(crate) fn known(&self, id: SessionId) -> Option<Known> {
+    pub(crate) fn credentials(&self, id: SessionId) -> Option<ClientCredentials> {
         let session = self.shared.find(id)?;
         let session = session.lock();
-        Some(Known {
+        Some(ClientCredentials {
             claim_hash: session.registration().claim_hash,
             device: session.device().cloned(),
             outcome: session.outcome(),
@@ -72,17 +72,16 @@ impl Registry {
             .then(|| session.registration().epoch)
     }
 
-    /// What Redis should hold of an open session here.
-    pub(crate) fn record(&self, id: SessionId, me: NodeId) -> Option<Record> {
+    /// What another node must register to go on with an open session here.
+    pub(crate) fn registration(&self, id: SessionId) -> Option<Registration> {
         let session = self.shared.find(id)?;
         let session = session.lock();
         if session.outcome().is_some() {
             return None;
         }
-        let registration = session.registration();
-        let mut record = Record::new(registration, me, registration.epoch, registration.born);
-        record.device = session.device().cloned();
-        Some(record)
+        let mut registration = session.registration().clone();
+        registration.device = session.device().cloned();
+        Some(registration)
     }
 
     pub(crate) fn open_sessions(&self) -> Vec<SessionId> {
@@ -110,19 +109,20 @@ impl Registry {
         }
     }
 
-    /// Takes a session from its record, unless this epoch of it is here already. It never refuses:
-    /// whoever comes from a dead node has nowhere else to go.
-    pub(crate) fn adopt(&self, record: &Record, now: Instant, unix_millis: u64) {
-        let id = record.id;
+    /// Takes a session over, unless this epoch of it is here already. It never refuses: a client of
+    /// a dead node has nowhere else to go.
+    pub(crate) fn adopt(&self, registration: Registration, now: Instant, unix_millis: u64) {
+        let (id, epoch) = (registration.id, registration.epoch);
+        let (deadline, claimed) = (registration.deadline, registration.device.is_some());
         let old = match self.shared.sessions.entry(id) {
             Entry::Occupied(mut place) => {
-                if place.get().lock().registration().epoch >= record.epoch {
+                if place.get().lock().registration().epoch >= epoch {
                     return;
                 }
-                Some(place.insert(fresh(record, now, unix_millis)))
+                Some(place.insert(adopted(registration, now, unix_millis)))
             }
             Entry::Vacant(place) => {
-                place.insert(fresh(record, now, unix_millis));
+                place.insert(adopted(registration, now, unix_millis));
                 None
             }
         };
@@ -130,14 +130,12 @@ impl Registry {
             self.count_out(&old);
             old.lock().release();
         }
-        self.count_in(record.device.as_ref());
-        if record.epoch > 1 {
-            let (session, epoch) = (id, record.epoch);
-            let moved = AuditEvent::SessionMoved { session, epoch };
+        self.count_in(claimed);
+        if epoch > 1 {
+            let moved = AuditEvent::SessionMoved { session: id, epoch };
             self.shared.observer.audit(moved);
         }
-        let registration = record.registration(now, unix_millis / 1000);
-        self.shared.wake_at(registration.deadline, id);
+        self.shared.wake_at(deadline, id);
     }
 
     /// Gives an open session up without an end, and sends its clients away; the relay still has its
@@ -151,10 +149,11 @@ impl Registry {
         Some(self.shared.relay.clone())
     }
 
-    fn count_in(&self, device: Option<&DeviceKey>) {
-        let state = match device {
-            Some(_) => &self.shared.claimed,
-            None => &self.shared.created,
+    fn count_in(&self, claimed: bool) {
+        let state = if claimed {
+            &self.shared.claimed
+        } else {
+            &self.shared.created
         };
         state.fetch_add(1, Ordering::Relaxed);
         self.shared.live.fetch_add(1, Ordering::Relaxed);
@@ -174,12 +173,11 @@ impl Registry {
     }
 }
 
-fn fresh(record: &Record, now: Instant, unix_millis: u64) -> SharedSession {
-    let registration = record.registration(now, unix_millis / 1000);
+fn adopted(registration: Registration, now: Instant, unix_millis: u64) -> SharedSession {
     // It must rise although two owners may follow each other within one second.
-    let generation = unix_millis / 1000 + record.epoch * GENERATIONS;
+    let generation = unix_millis / 1000 + registration.epoch * GENERATIONS;
     let generation = u32::try_from(generation).unwrap_or(0);
-    let age = std::time::Duration::from_millis(unix_millis.saturating_sub(record.born));
+    let age = Duration::from_millis(unix_millis.saturating_sub(registration.born));
     let registered = now.checked_sub(age).unwrap_or(now);
     Arc::new(Mutex::new(Session::new(
         registration,

@@ -1,0 +1,117 @@
+//! How a client comes to its session, at this node or over a bridge to another.
+
+use std::sync::Arc;
+
+use authloop_protocol::{device::DeviceKey, id::SessionId, signal::SignalErrorCode};
+
+use super::{
+    edge::{BridgeError, RemoteAttachment},
+    node::LocalNode,
+    store::Claimed,
+};
+use crate::{
+    outbox::{Closing, Outbox},
+    registry::{Attachment, Identity, obey},
+    relay::Side,
+};
+
+/// How often a session that moves meanwhile is looked for again; the client would only come back.
+const MAX_ATTEMPTS: usize = 3;
+
+/// A client's hold on its session, wherever that is.
+pub(crate) enum SessionHandle {
+    Local(Attachment),
+    Remote(RemoteAttachment),
+}
+
+impl SessionHandle {
+    /// Does what one message asks, or passes it on.
+    pub(crate) async fn obey(&self, side: Side, text: &str) -> Result<(), Closing> {
+        match self {
+            Self::Local(attachment) => obey(side, attachment, text)
+                .await
+                .map_err(|(code, message)| Closing::Error(code, message)),
+            Self::Remote(attachment) => attachment.say(text).await,
+        }
+    }
+}
+
+impl LocalNode {
+    /// Attaches a client whose signature the caller has checked, wherever its session is.
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        id: SessionId,
+        identity: Identity,
+        outbox: Outbox,
+    ) -> Result<SessionHandle, SignalErrorCode> {
+        for _ in 0..MAX_ATTEMPTS {
+            let record = match self.store.load(id).await {
+                Ok(Some(record)) => record,
+                // Redis has forgotten it, or does not answer: who is here already is served all the same.
+                Ok(None) | Err(_) if self.registry().epoch(id).is_some() => {
+                    self.audit_one(id).await;
+                    let here = self.enter_here(id, identity, outbox).await?;
+                    return Ok(SessionHandle::Local(here));
+                }
+                Ok(None) => return Err(SignalErrorCode::NotFound),
+                Err(_) => return Err(SignalErrorCode::Internal),
+            };
+            if record.outcome.is_some() {
+                return Err(SignalErrorCode::Ended);
+            }
+            let record = self.owner_of(record).await;
+            let record = record.ok_or(SignalErrorCode::Internal)?;
+            if record.owner == self.node_id {
+                self.adopt(&record);
+                let here = self.enter_here(id, identity, outbox).await?;
+                return Ok(SessionHandle::Local(here));
+            }
+            match RemoteAttachment::open(self, &record, &identity, outbox.clone()).await {
+                Ok(remote) => return Ok(SessionHandle::Remote(remote)),
+                Err(BridgeError::Refused(code)) => return Err(code),
+                Err(BridgeError::Unheard) => {}
+            }
+        }
+        Err(SignalErrorCode::Internal)
+    }
+
+    /// Attaches a client to a session of this node's.
+    pub(super) async fn enter_here(
+        self: &Arc<Self>,
+        id: SessionId,
+        identity: Identity,
+        outbox: Outbox,
+    ) -> Result<Attachment, SignalErrorCode> {
+        if let Identity::Claim { device, .. } = &identity {
+            self.claim_for_all(id, device).await?;
+        }
+        self.registry().enter(id, identity, outbox)
+    }
+
+    /// Wins a session for a device in the eyes of all nodes, before this one lets it in.
+    async fn claim_for_all(
+        self: &Arc<Self>,
+        id: SessionId,
+        device: &DeviceKey,
+    ) -> Result<(), SignalErrorCode> {
+        let registry = self.registry();
+        if !registry.is_unclaimed(id) {
+            return Ok(());
+        }
+        let epoch = registry.epoch(id).ok_or(SignalErrorCode::NotFound)?;
+        let claimed = self.store.claim(id, self.node_id, epoch, device).await;
+        match claimed.map_err(|_| SignalErrorCode::Internal)? {
+            Claimed::Won => Ok(()),
+            Claimed::Other => {
+                registry.second_claim(id);
+                Err(SignalErrorCode::AlreadyClaimed)
+            }
+            Claimed::Ended => Err(SignalErrorCode::Ended),
+            Claimed::Unknown => Err(SignalErrorCode::Internal),
+            Claimed::Fenced => {
+                self.lost(id);
+                Err(SignalErrorCode::Internal)
+            }
+        }
+    }
+}

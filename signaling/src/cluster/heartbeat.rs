@@ -1,0 +1,69 @@
+//! The lease that a node renews, and what it learns of the others with each beat.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::{node::LocalNode, nodes::Load, store::LEASE};
+
+/// How often a node renews its lease and looks who listens; six may be lost.
+pub(super) const BEAT: Duration = Duration::from_millis(300);
+
+impl LocalNode {
+    /// Beats until the node stops.
+    pub(super) async fn beats(self: Arc<Self>) {
+        let mut ticks = interval(BEAT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = Instant::now();
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            if self.beat().await {
+                // Others may have thought this node dead, or Redis may have forgotten everything.
+                if last.elapsed() > LEASE {
+                    self.audit().await;
+                }
+                last = Instant::now();
+            }
+        }
+    }
+
+    /// Renews the lease once and takes in who else is there; `false` when Redis does not answer.
+    pub(super) async fn beat(&self) -> bool {
+        let registry = self.registry();
+        let load = if self.closed.load(Ordering::Relaxed) || registry.is_full() {
+            Load::Closed
+        } else {
+            Load::Sessions(u32::try_from(registry.live()).unwrap_or(u32::MAX))
+        };
+        let beat = self.store.beat(self.node_id, load).await;
+        let connected = beat.is_ok();
+        if self.connected.swap(connected, Ordering::Relaxed) != connected {
+            if connected {
+                tracing::info!("Redis answers again");
+            } else {
+                tracing::warn!("Redis does not answer; sessions go on, but none can begin or move");
+            }
+        }
+        let Ok(beat) = beat else {
+            return false;
+        };
+        self.live.store(beat.loads.len(), Ordering::Relaxed);
+        let now = Instant::now().into_std();
+        let mut gone = {
+            let mut nodes = self.nodes.lock();
+            for deaf in &beat.deaf {
+                nodes.suspect(*deaf, now);
+            }
+            nodes.update(beat.loads, now)
+        };
+        gone.extend(beat.deaf);
+        self.bridges.close_all_of(&gone);
+        true
+    }
+}

@@ -1,0 +1,200 @@
+//! This process as one node of the group: what it holds, and what its tasks and sockets share.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use authloop_protocol::{id::SessionId, signal::Outcome};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    bridges::Bridges,
+    nodes::{NodeId, Nodes},
+    record::Record,
+    store::Store,
+    wire::Message,
+};
+use crate::{
+    clock::unix_millis,
+    registry::{Change, Registry},
+    settings::SocketSettings,
+};
+
+/// How often a change is written again, a second apart, while Redis does not answer.
+const MAX_WRITE_ATTEMPTS: usize = 10;
+/// The pause between two of them.
+const WRITE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) struct LocalNode {
+    pub(super) node_id: NodeId,
+    pub(super) store: Store,
+    registry: OnceLock<Registry>,
+    pub(super) nodes: Mutex<Nodes>,
+    pub(super) live: AtomicUsize,
+    pub(super) bridges: Bridges,
+    pub(super) max_bridges: usize,
+    pub(super) queue: usize,
+    pub(super) remember: Duration,
+    /// It takes no sessions any more: it is going down.
+    pub(super) closed: AtomicBool,
+    pub(super) connected: AtomicBool,
+    pub(super) subscribed: AtomicBool,
+    pub(super) taken_over: AtomicU64,
+    pub(super) stop: CancellationToken,
+}
+
+impl LocalNode {
+    pub(super) fn new(
+        node_id: NodeId,
+        store: Store,
+        sockets: &SocketSettings,
+        remember: Duration,
+    ) -> Self {
+        Self {
+            node_id,
+            store,
+            registry: OnceLock::new(),
+            nodes: Mutex::new(Nodes::new(node_id)),
+            live: AtomicUsize::new(0),
+            bridges: Bridges::default(),
+            max_bridges: sockets.max_sockets,
+            queue: sockets.queue,
+            remember,
+            closed: AtomicBool::new(false),
+            connected: AtomicBool::new(true),
+            subscribed: AtomicBool::new(false),
+            taken_over: AtomicU64::new(0),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Takes the registry whose sessions this node holds, and writes what changes there.
+    pub(super) fn set_registry(self: &Arc<Self>, registry: Registry) {
+        let weak = Arc::downgrade(self);
+        registry.on_change(move |id, change| {
+            if let Some(node) = weak.upgrade() {
+                tokio::spawn(async move { node.write(id, change).await });
+            }
+        });
+        let _ = self.registry.set(registry);
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        // `Cluster::join` sets it before any task or socket can come here.
+        #[expect(clippy::expect_used, reason = "set once, before any use")]
+        self.registry.get().expect("joined")
+    }
+
+    /// The least loaded node that takes sessions; `None` when all are full.
+    pub(super) fn pick(&self, except: Option<NodeId>) -> Option<NodeId> {
+        let now = Instant::now().into_std();
+        self.nodes.lock().pick(now, except)
+    }
+
+    pub(super) fn is_live(&self, node: NodeId) -> bool {
+        let now = Instant::now().into_std();
+        self.nodes.lock().is_live(node, now)
+    }
+
+    /// Nobody listens at that node's channel.
+    pub(super) fn suspect(&self, node: NodeId) {
+        let now = Instant::now().into_std();
+        self.nodes.lock().suspect(node, now);
+        self.bridges.close_all_of(&[node]);
+    }
+
+    /// What Redis should hold of an open session here.
+    pub(super) fn record(&self, id: SessionId) -> Option<Record> {
+        let registration = self.registry().registration(id)?;
+        let (epoch, born) = (registration.epoch, registration.born);
+        Some(Record::new(&registration, self.node_id, epoch, born))
+    }
+
+    /// Makes sure that this node, the record's owner, has the session in memory.
+    pub(super) fn adopt(&self, record: &Record) {
+        let (now, unix_millis) = (Instant::now(), unix_millis());
+        let registration = record.registration(now, unix_millis / 1000);
+        self.registry().adopt(registration, now, unix_millis);
+    }
+
+    /// Tells a new session's owner, if it is not this node, so that its expiry is somebody's care.
+    pub(super) async fn settle(&self, record: &Record) {
+        if record.owner == self.node_id {
+            self.adopt(record);
+        } else {
+            let session = record.id;
+            self.publish(Some(record.owner), &Message::Adopt { session })
+                .await;
+        }
+    }
+
+    /// The live owner of a session: as recorded, or the least loaded node after the recorded one
+    /// died. `None` when Redis does not answer or nobody takes it.
+    pub(super) async fn owner_of(&self, mut record: Record) -> Option<Record> {
+        // Somebody else may win the same move; then what they wrote counts.
+        for _ in 0..3 {
+            if self.is_live(record.owner) {
+                return Some(record);
+            }
+            let heir = self.pick(Some(record.owner))?;
+            if self.store.give(&record, heir).await.ok()? {
+                tracing::info!(session = %record.id, from = %record.owner, to = %heir, "session moves");
+                self.announce_move(record.id, record.epoch + 1, heir).await;
+            }
+            record = self.store.load(record.id).await.ok()??;
+        }
+        None
+    }
+
+    pub(super) async fn announce_move(&self, session: SessionId, epoch: u64, to: NodeId) {
+        if to == self.node_id {
+            self.taken_over.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.publish(Some(to), &Message::Adopt { session }).await;
+        }
+        self.publish(None, &Message::Moved { session, epoch }).await;
+    }
+
+    /// Ends a session that lives elsewhere.
+    pub(super) async fn end(&self, record: &Record, outcome: Outcome) {
+        self.write(record.id, Change::Ended(outcome)).await;
+        let session = record.id;
+        self.publish(Some(record.owner), &Message::Ended { session, outcome })
+            .await;
+    }
+
+    /// Says something to one node or to all; how many heard it, `None` when Redis does not answer.
+    pub(super) async fn publish(&self, to: Option<NodeId>, message: &Message) -> Option<usize> {
+        let text = serde_json::to_string(message).ok()?;
+        match self.store.publish(to, text).await {
+            Ok(heard) => Some(heard),
+            Err(error) => {
+                tracing::debug!(%error, "Redis took no publication");
+                None
+            }
+        }
+    }
+
+    async fn write(&self, id: SessionId, change: Change) {
+        for _ in 0..MAX_WRITE_ATTEMPTS {
+            let written = match change {
+                Change::Ended(outcome) => self.store.end(id, outcome, self.remember).await,
+                Change::Device => match self.record(id) {
+                    Some(record) => self.store.set_device(&record).await,
+                    None => return,
+                },
+            };
+            match written {
+                Ok(()) => return,
+                Err(_) => tokio::time::sleep(WRITE_RETRY_INTERVAL).await,
+            }
+        }
+        tracing::warn!(session = %id, ?change, "Redis never heard of it");
+    }
+}

@@ -1,0 +1,101 @@
+//! The subscription to what other nodes say, and what is done with it.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use authloop_protocol::id::SessionId;
+use futures_util::StreamExt as _;
+use tokio::time::{interval, timeout};
+
+use super::{node::LocalNode, wire::Message};
+
+/// How often the subscription is tried, because a silent connection may be a dead one.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// Past this a ping has failed.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+/// The pause before a broken subscription is made again.
+const RESUBSCRIBE_INTERVAL: Duration = Duration::from_millis(100);
+
+impl LocalNode {
+    /// Subscribes, again and again, until the node stops.
+    pub(super) async fn listen(self: Arc<Self>) {
+        let mut first = true;
+        while !self.stop.is_cancelled() {
+            if let Ok(subscription) = self.store.subscribe(self.node_id).await {
+                self.subscribed.store(true, Ordering::Relaxed);
+                if !first {
+                    self.audit().await;
+                }
+                first = false;
+                let (mut sink, mut heard) = subscription.split();
+                let mut pings = interval(PING_INTERVAL);
+                loop {
+                    tokio::select! {
+                        () = self.stop.cancelled() => return,
+                        publication = heard.next() => match publication {
+                            Some(publication) => self.take(publication.get_payload_bytes()),
+                            None => break,
+                        },
+                        _ = pings.tick() => {
+                            let ping = timeout(PING_TIMEOUT, sink.ping::<redis::Value>());
+                            if !matches!(ping.await, Ok(Ok(_))) {
+                                break;
+                            }
+                        }
+                    }
+                }
+                self.subscribed.store(false, Ordering::Relaxed);
+                self.bridges.close_all();
+            }
+            tokio::time::sleep(RESUBSCRIBE_INTERVAL).await;
+        }
+    }
+
+    /// Never waits: whatever takes time becomes a task.
+    fn take(self: &Arc<Self>, payload: &[u8]) {
+        let Ok(message) = serde_json::from_slice::<Message>(payload) else {
+            tracing::debug!("another version's publication");
+            return;
+        };
+        match message {
+            Message::Open {
+                bridge,
+                session,
+                epoch,
+                identity,
+            } => {
+                self.owner_opens(bridge, session, epoch, &identity);
+            }
+            Message::Said { bridge, n, text } => self.bridges.owner_hears(bridge, n, text),
+            Message::Gone { bridge } => self.bridges.remove_owner(bridge),
+            Message::Opened { bridge } => self.edge_opened(bridge, Ok(())),
+            Message::Refused { bridge, code } => self.edge_opened(bridge, Err(code)),
+            Message::Tell { bridge, n, text } => self.edge_tells(bridge, n, text),
+            Message::Close { bridge, closing } => self.edge_closes(bridge, closing),
+            Message::Adopt { session } => {
+                let node = self.clone();
+                tokio::spawn(async move { node.adopt_from_redis(session).await });
+            }
+            Message::Ended { session, outcome } => self.registry().end(session, outcome),
+            Message::Moved { session, epoch } => {
+                self.bridges.close_edges_of(session, epoch);
+                let mine = self.registry().epoch(session);
+                if mine.is_some_and(|mine| mine < epoch) {
+                    self.lost(session);
+                }
+            }
+        }
+    }
+
+    /// A session that is not adopted now is when a client comes; only its expiry waits for that.
+    async fn adopt_from_redis(&self, session: SessionId) {
+        if let Ok(Some(record)) = self.store.load(session).await
+            && record.owner == self.node_id
+            && record.outcome.is_none()
+        {
+            self.adopt(&record);
+        }
+    }
+}
