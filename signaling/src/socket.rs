@@ -15,15 +15,15 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::time::{Instant, interval_at, timeout};
 
 use crate::{
-    Signaling,
     cluster::SessionHandle,
     limits::ClientAddr,
-    observer::{Event, Observer},
+    observer::Event,
     outbox::{self, Closing, Outgoing, Outgoings},
     refusal::{Refusal, explain},
     registry::{Identity, parse},
     relay::Side,
     secret::{SecretHash, random, take_hash},
+    service::Signaling,
     session::Wish,
     settings::SocketSettings,
 };
@@ -54,7 +54,7 @@ pub(crate) async fn serve(
     let _open = OpenSocket::new(signaling, side);
     let mut socket = Socket {
         signaling,
-        settings: &signaling.inner.settings.sockets,
+        settings: &signaling.settings().sockets,
         side,
         web_socket,
         broken: false,
@@ -97,13 +97,13 @@ impl Socket<'_> {
             nonce: Blob::from(challenge),
         };
         let first_frame = self.settings.first_frame;
-        let draining = self.signaling.inner.draining.clone();
+        let signaling = self.signaling;
         let first = async {
             self.write(text(&nonce)?).await?;
             self.read().await
         };
         let first = tokio::select! {
-            () = draining.cancelled() => return Err(End::Close(Closing::Restart)),
+            () = signaling.draining() => return Err(End::Close(Closing::Restart)),
             first = timeout(first_frame, first) => first.unwrap_or_else(|_| {
                 Err(refusal((SignalErrorCode::Timeout, "the first message did not come in time")))
             })?,
@@ -128,7 +128,7 @@ impl Socket<'_> {
             handle,
             mut outgoings,
         } = identified;
-        let draining = self.signaling.inner.draining.clone();
+        let signaling = self.signaling;
         let every = self.settings.ping_every;
         let mut ping = interval_at(Instant::now() + every, every);
         let mut heard = Instant::now();
@@ -137,7 +137,7 @@ impl Socket<'_> {
         let rate: DefaultDirectRateLimiter = RateLimiter::direct(rate);
         loop {
             let step = tokio::select! {
-                () = draining.cancelled() => Err(End::Close(Closing::Restart)),
+                () = signaling.draining() => Err(End::Close(Closing::Restart)),
                 outgoing = outgoings.next() => match outgoing {
                     Outgoing::Text(text) => self.write_unless_cut(Message::Text(text), &outgoings).await,
                     Outgoing::Close(closing) => Err(End::Close(closing)),
@@ -233,8 +233,7 @@ impl Socket<'_> {
                 None,
             ),
             End::Close(Closing::Error(code, message)) => {
-                let observer = &self.signaling.inner.observer;
-                observer.observe(Event::SocketRejected {
+                self.signaling.observe(Event::SocketRejected {
                     side: self.side,
                     code,
                 });
@@ -289,7 +288,7 @@ async fn viewer(
     challenge: &[u8; 32],
     first: ViewerMessage,
 ) -> Result<Identity, Refusal> {
-    if signaling.inner.limits.claim(client).is_err() {
+    if signaling.limits().claim(client).is_err() {
         return Err(explain(SignalErrorCode::RateLimited));
     }
     let credentials = signaling.directory().credentials(id).await;
@@ -344,21 +343,20 @@ async fn viewer(
 }
 
 /// Reports a socket as open for as long as it lives.
-struct OpenSocket {
-    observer: std::sync::Arc<dyn Observer>,
+struct OpenSocket<'a> {
+    signaling: &'a Signaling,
     side: Side,
 }
 
-impl OpenSocket {
-    fn new(signaling: &Signaling, side: Side) -> Self {
-        let observer = signaling.inner.observer.clone();
-        observer.observe(Event::SocketOpened(side));
-        Self { observer, side }
+impl<'a> OpenSocket<'a> {
+    fn new(signaling: &'a Signaling, side: Side) -> Self {
+        signaling.observe(Event::SocketOpened(side));
+        Self { signaling, side }
     }
 }
 
-impl Drop for OpenSocket {
+impl Drop for OpenSocket<'_> {
     fn drop(&mut self) {
-        self.observer.observe(Event::SocketClosed(self.side));
+        self.signaling.observe(Event::SocketClosed(self.side));
     }
 }

@@ -1,0 +1,223 @@
+//! One server's signaling: what its HTTP handlers and sockets share, and its start and end.
+
+use std::sync::Arc;
+
+use axum::{
+    http::{Extensions, HeaderMap},
+    response::{IntoResponse as _, Response},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFuture},
+    task::TaskTracker,
+};
+
+use crate::{
+    api_keys::{Caller, Denied, Scope},
+    audit::AuditEvent,
+    clock::unix_millis,
+    cluster::{Cluster, ClusterStats},
+    directory::Directory,
+    error::{ApiError, Kind},
+    limits::{ClientAddr, Limits},
+    observer::{Event, Observer},
+    page::Viewer,
+    registry::Registry,
+    relay::Relay,
+    settings::Settings,
+};
+
+/// One server's signaling; clones share it.
+#[derive(Clone)]
+pub struct Signaling {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    directory: Directory,
+    limits: Limits,
+    viewer: Viewer,
+    observer: Arc<dyn Observer>,
+    draining: CancellationToken,
+    sockets: TaskTracker,
+    socket_permits: Arc<Semaphore>,
+}
+
+impl Signaling {
+    /// Starts the registry's timer; call it inside a tokio runtime.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        viewer: Viewer,
+        relay: Arc<dyn Relay>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self::over(settings, viewer, relay, observer, None)
+    }
+
+    /// As [`Self::new`], as one of several nodes.
+    pub async fn join(
+        settings: Settings,
+        viewer: Viewer,
+        relay: Arc<dyn Relay>,
+        observer: Arc<dyn Observer>,
+        cluster: Cluster,
+    ) -> Self {
+        let signaling = Self::over(settings, viewer, relay, observer, Some(cluster.clone()));
+        cluster.join(signaling.registry().clone()).await;
+        signaling
+    }
+
+    fn over(
+        settings: Settings,
+        viewer: Viewer,
+        relay: Arc<dyn Relay>,
+        observer: Arc<dyn Observer>,
+        cluster: Option<Cluster>,
+    ) -> Self {
+        let registry = Registry::start(settings.registry.clone(), relay, observer.clone());
+        Self {
+            inner: Arc::new(Inner {
+                limits: Limits::new(&settings.rates),
+                socket_permits: Arc::new(Semaphore::new(settings.sockets.max_sockets)),
+                settings,
+                directory: Directory { registry, cluster },
+                viewer,
+                observer,
+                draining: CancellationToken::new(),
+                sockets: TaskTracker::new(),
+            }),
+        }
+    }
+
+    /// The sessions.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.inner.directory.registry
+    }
+
+    /// What this node knows of its group; `None` for a server alone.
+    #[must_use]
+    pub fn cluster(&self) -> Option<ClusterStats> {
+        self.inner.directory.cluster.as_ref().map(Cluster::stats)
+    }
+
+    /// Whether requests for what `scope` reads must bring a key: once any key has that scope.
+    #[must_use]
+    pub fn guards(&self, scope: Scope) -> bool {
+        let keys = self.inner.settings.api_keys.as_ref();
+        keys.is_some_and(|keys| keys.mentions(scope))
+    }
+
+    /// Lets a request in whose API key has `scope`, and counts it. An address has a rate for this,
+    /// so that keys cannot be guessed at speed.
+    ///
+    /// # Errors
+    /// The answer to give (401, 403 or 429).
+    pub fn admit(
+        &self,
+        extensions: &Extensions,
+        headers: &HeaderMap,
+        scope: Scope,
+    ) -> Result<Caller, Box<Response>> {
+        let admitted = self.pace(extensions, headers).and_then(|()| {
+            let caller = self.authorize(headers, scope);
+            caller.map_err(|denied| ApiError::from(&denied))
+        });
+        admitted.map_err(|refusal| Box::new(refusal.into_response()))
+    }
+
+    /// Takes one from the rate that an address has for credentials, registrations and claims apart.
+    pub(crate) fn pace(
+        &self,
+        extensions: &Extensions,
+        headers: &HeaderMap,
+    ) -> Result<(), ApiError> {
+        let client = self.client(extensions, headers);
+        self.inner.limits.manage(client).map_err(|retry_after| {
+            ApiError::new(
+                Kind::RateLimited { retry_after },
+                "too many requests with credentials came from this address; try again later",
+            )
+        })
+    }
+
+    /// Whose rates a request takes from.
+    pub(crate) fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> ClientAddr {
+        ClientAddr::of(extensions, headers, &self.inner.settings.trusted_proxies)
+    }
+
+    /// As [`Self::admit`]; without keys nobody has one.
+    pub(crate) fn authorize(&self, headers: &HeaderMap, scope: Scope) -> Result<Caller, Denied> {
+        let admitted = match &self.inner.settings.api_keys {
+            Some(keys) => keys.authorize(headers, scope, unix_millis() / 1000),
+            None => Err(Denied::Missing),
+        };
+        let outcome = match &admitted {
+            Ok(_) => "ok",
+            Err(denied) => denied.as_str(),
+        };
+        self.observe(Event::ApiKey(outcome));
+        admitted
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn viewer(&self) -> &Viewer {
+        &self.inner.viewer
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.inner.directory
+    }
+
+    /// Reports something to count.
+    pub(crate) fn observe(&self, event: Event) {
+        self.inner.observer.observe(event);
+    }
+
+    /// Reports something for the audit log.
+    pub(crate) fn audit(&self, event: AuditEvent) {
+        self.inner.observer.audit(event);
+    }
+
+    /// Room for one more WebSocket; `None` when there are as many as may be open.
+    pub(crate) fn reserve_socket(&self) -> Option<OwnedSemaphorePermit> {
+        self.inner.socket_permits.clone().try_acquire_owned().ok()
+    }
+
+    /// Where the WebSockets' tasks are tracked: [`Self::drain`] waits for them.
+    pub(crate) fn socket_tasks(&self) -> &TaskTracker {
+        &self.inner.sockets
+    }
+
+    /// Resolves once [`Self::drain`] is called.
+    pub(crate) fn draining(&self) -> WaitForCancellationFuture<'_> {
+        self.inner.draining.cancelled()
+    }
+
+    /// Whether [`Self::drain`] was called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.is_cancelled()
+    }
+
+    /// Closes every WebSocket with 1012 (service restart), refuses new ones and waits until the
+    /// last has gone. axum's own graceful shutdown does not see upgraded connections. One of several
+    /// nodes gives its sessions to the others first.
+    pub async fn drain(&self) {
+        if let Some(cluster) = &self.inner.directory.cluster {
+            cluster.hand_over().await;
+        }
+        self.inner.draining.cancel();
+        self.inner.sockets.close();
+        self.inner.sockets.wait().await;
+    }
+}
