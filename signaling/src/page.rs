@@ -1,8 +1,9 @@
 //! The viewer page: the same bytes for everyone, under a strict policy.
 
+mod files;
 mod manifest;
 
-use std::{borrow::Cow, collections::HashMap, path::PathBuf, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use axum::{
     Router,
@@ -17,7 +18,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256};
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -27,60 +27,15 @@ use crate::{
     settings::Settings,
 };
 
+pub use files::{Viewer, content_type};
+pub use manifest::{Manifest, ManifestError};
+
 /// Clipboard access is for paste; the rest of what a browser may grant, the page does without.
 const PERMISSIONS: &str = "clipboard-read=(self), clipboard-write=(self), accelerometer=(), \
     camera=(), display-capture=(), encrypted-media=(), geolocation=(), gyroscope=(), hid=(), \
     idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=(), payment=(), \
     picture-in-picture=(), publickey-credentials-create=(), publickey-credentials-get=(), \
     serial=(), storage-access=(), usb=(), xr-spatial-tracking=()";
-
-pub use manifest::{Manifest, ManifestError};
-
-const FOLDERS: [&str; 6] = ["js", "css", "vendor", "locales", "img", "brand"];
-
-#[derive(RustEmbed)]
-#[folder = "../viewer"]
-#[include = "index.html"]
-#[include = "js/*"]
-#[include = "css/*"]
-#[include = "vendor/*"]
-#[include = "locales/*"]
-#[include = "img/*"]
-#[include = "brand/*"]
-#[allow_missing = true]
-struct Embedded;
-
-/// Where the page's files come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Viewer {
-    /// From the binary.
-    #[default]
-    Embedded,
-    /// From a folder, read anew for every request: for development.
-    Directory(PathBuf),
-}
-
-impl Viewer {
-    /// The paths of the files in the binary, for example `js/main.js`.
-    pub fn embedded_paths() -> impl Iterator<Item = Cow<'static, str>> {
-        Embedded::iter().filter(|path| content_type(path).is_some())
-    }
-
-    /// One file and its SHA-256; `None` for a path that is not the page's.
-    async fn file(&self, path: &str) -> Option<(Cow<'static, [u8]>, [u8; 32])> {
-        match self {
-            Self::Embedded => {
-                let file = Embedded::get(path)?;
-                Some((file.data, file.metadata.sha256_hash()))
-            }
-            Self::Directory(root) => {
-                let bytes = tokio::fs::read(root.join(path)).await.ok()?;
-                let hash = Sha256::digest(&bytes).into();
-                Some((bytes.into(), hash))
-            }
-        }
-    }
-}
 
 struct Page {
     viewer: Viewer,
@@ -170,36 +125,6 @@ fn file_response(
     }
 }
 
-/// The content type of a path that may be the page's, for example `js/main.js`; `None` for any other, so that neither a
-/// folder's tests nor anything outside it can be asked for.
-#[must_use]
-pub fn content_type(path: &str) -> Option<&'static str> {
-    let plain = path.split('/').all(|part| {
-        !part.is_empty()
-            && !part.starts_with('.')
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-    });
-    let public = match path.split_once('/') {
-        None => path == "index.html",
-        Some((folder, _)) => FOLDERS.contains(&folder),
-    };
-    if !plain || !public || path.contains(".test.") {
-        return None;
-    }
-    match path.rsplit_once('.')?.1 {
-        "html" => Some("text/html; charset=utf-8"),
-        "js" => Some("text/javascript; charset=utf-8"),
-        "css" => Some("text/css; charset=utf-8"),
-        "json" => Some("application/json"),
-        "svg" => Some("image/svg+xml"),
-        "png" => Some("image/png"),
-        "webmanifest" => Some("application/manifest+json"),
-        _ => None,
-    }
-}
-
 fn page_headers(settings: &Settings) -> HeaderMap {
     let policy = content_security_policy(settings);
     let fixed = [
@@ -244,50 +169,4 @@ pub fn policy(public_origin: &Origin, embed_origins: &[Origin]) -> String {
          require-trusted-types-for 'script'",
         public_origin.web_socket()
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn only_the_pages_own_files_have_a_type() {
-        for path in [
-            "index.html",
-            "js/main.js",
-            "js/ui/bar.js",
-            "css/a.css",
-            "img/icon.svg",
-        ] {
-            assert!(content_type(path).is_some(), "{path}");
-        }
-        for path in [
-            "package.json",
-            "tests/a.js",
-            "js/a.test.js",
-            "js/../package.json",
-            "js//a.js",
-            "js/.a.js",
-            "js/a.ts",
-            "node_modules/a.js",
-            "js/a%2e.js",
-            "",
-            "js",
-            "other.html",
-        ] {
-            assert_eq!(content_type(path), None, "{path}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_path_leaves_the_folders(path in "[a-z./%\\\\-]{0,40}") {
-            if content_type(&path).is_some() {
-                prop_assert!(!path.contains("..") || !path.split('/').any(|part| part == ".."));
-                prop_assert!(!path.starts_with('/'));
-            }
-        }
-    }
 }

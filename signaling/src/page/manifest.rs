@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Embedded, Viewer, content_type};
+use super::files::{Embedded, Viewer, content_type};
 
 /// What a brand may put in the place of the page's own files.
 const BRAND: &str = "brand/";
