@@ -1,6 +1,8 @@
 //! One session's state machine. It is driven under its registry's lock, does no I/O of its own and
 //! never waits: messages go into bounded queues.
 
+mod claim;
+mod legs;
 mod takeover;
 
 use std::{sync::Arc, time::Duration};
@@ -14,15 +16,11 @@ use tokio::time::Instant;
 
 use crate::{
     outbox::{Closing, Outbox},
-    relay::{LegEvent, Legs, Side},
+    relay::Side,
     seat::{Delivery, Seat},
     secret::SecretHash,
 };
 use takeover::Takeover;
-
-/// Notices of a second claim are at least this far apart, so that someone who has the link cannot
-/// fill the queue of the one who won it.
-const SECOND_CLAIM_NOTICE: Duration = Duration::from_secs(1);
 
 /// What a host registers.
 #[derive(Clone)]
@@ -209,129 +207,9 @@ impl Session {
         self.seat_down(Side::Host, outbox)
     }
 
-    /// Takes the session for `device`, whose signature the caller has checked. Exactly one device
-    /// ever wins; a try by another changes nothing but is told to both sides.
-    pub(crate) fn claim(
-        &mut self,
-        token: &SecretHash,
-        device: DeviceKey,
-        wish: Wish,
-        outbox: Outbox,
-        now: Instant,
-    ) -> Result<Claim, SignalErrorCode> {
-        if !self.claim_hash_matches(token) {
-            return Err(SignalErrorCode::Unauthorized);
-        }
-        match &mut self.phase {
-            Phase::Ended { .. } => Err(SignalErrorCode::Ended),
-            Phase::Claimed { device: winner, .. } if *winner == device => {
-                self.seat_down(Side::Viewer, outbox)?;
-                Ok(Claim::Again)
-            }
-            Phase::Claimed { takeover, .. }
-                if wish == Wish::TakeOver && takeover.may_ask(&device, now) =>
-            {
-                let asked = takeover.ask(device, outbox, now);
-                self.viewer.tell(&asked);
-                Ok(Claim::Asks)
-            }
-            Phase::Claimed { .. } => {
-                self.second_claim(now);
-                Err(SignalErrorCode::AlreadyClaimed)
-            }
-            Phase::Created => {
-                let claimed = ServerMessage::Claimed {
-                    device: Blob::from(device.as_bytes()),
-                };
-                self.phase = Phase::Claimed {
-                    device,
-                    relay: RelayState::Closed,
-                    second_claim_told: None,
-                    takeover: Takeover::default(),
-                };
-                self.claimed = Some(now);
-                self.host.tell(&claimed);
-                self.seat_down(Side::Viewer, outbox)?;
-                Ok(Claim::Won(self.age(now)))
-            }
-        }
-    }
-
-    /// Gives the session to `device`, as the host heard from the device that had it; `None` if that
-    /// changes nothing.
-    pub(crate) fn hand_over(&mut self, device: DeviceKey) -> Option<HandOver> {
-        let Phase::Claimed {
-            device: holder,
-            takeover,
-            ..
-        } = &mut self.phase
-        else {
-            return None;
-        };
-        if *holder == device {
-            return None;
-        }
-        let asking = takeover.granted(&device);
-        *holder = device;
-        let restarts = self.viewer.vacate(Closing::Error(
-            SignalErrorCode::HandedOver,
-            "the session goes on on another device",
-        ));
-        self.host.tell(&ServerMessage::Peer { present: false });
-        if let Some(outbox) = asking {
-            // It cannot have ended: it is claimed.
-            let _seated = self.seat_down(Side::Viewer, outbox);
-        }
-        Some(if restarts {
-            HandOver::Restarts
-        } else {
-            HandOver::Done
-        })
-    }
-
-    /// The device that has the session keeps it; whether this one had asked.
-    pub(crate) fn refuse_takeover(&mut self, device: &[u8], now: Instant) -> bool {
-        match &mut self.phase {
-            Phase::Claimed { takeover, .. } => takeover.refuse(device, now),
-            Phase::Created | Phase::Ended { .. } => false,
-        }
-    }
-
     /// Whether this socket speaks for its side.
     pub(crate) fn is_seated(&mut self, side: Side, outbox_id: u64) -> bool {
         self.seat(side).is_of(outbox_id)
-    }
-
-    /// Tells both sides that another device tried, unless they were told a moment ago.
-    pub(crate) fn second_claim(&mut self, now: Instant) {
-        let Phase::Claimed {
-            second_claim_told, ..
-        } = &mut self.phase
-        else {
-            return;
-        };
-        let due = second_claim_told
-            .is_none_or(|told| now.saturating_duration_since(told) >= SECOND_CLAIM_NOTICE);
-        if due {
-            *second_claim_told = Some(now);
-            self.host.tell(&ServerMessage::SecondClaim {});
-            self.viewer.tell(&ServerMessage::SecondClaim {});
-        }
-    }
-
-    /// Seats a viewer whose signature by the claimed device the caller has checked.
-    pub(crate) fn resume(
-        &mut self,
-        device: &DeviceKey,
-        outbox: Outbox,
-    ) -> Result<(), SignalErrorCode> {
-        match &self.phase {
-            Phase::Ended { .. } => Err(SignalErrorCode::Ended),
-            Phase::Claimed { device: winner, .. } if winner == device => {
-                self.seat_down(Side::Viewer, outbox)
-            }
-            Phase::Claimed { .. } | Phase::Created => Err(SignalErrorCode::Unauthorized),
-        }
     }
 
     pub(crate) fn detach(&mut self, side: Side, outbox_id: u64) {
@@ -360,75 +238,6 @@ impl Session {
                 .tell(&ServerMessage::Peer { present: false });
         }
         Some(delivery)
-    }
-
-    /// Whether the caller must now ask the relay for legs; it must then call
-    /// [`Self::legs_opened`] or [`Self::legs_failed`].
-    pub(crate) fn begin_opening(&mut self) -> bool {
-        match &mut self.phase {
-            Phase::Claimed { relay, .. } if *relay == RelayState::Closed => {
-                *relay = RelayState::Opening;
-                true
-            }
-            Phase::Claimed { .. } | Phase::Created | Phase::Ended { .. } => false,
-        }
-    }
-
-    /// Takes the relay's legs; `false` when the session ended meanwhile and they must be closed.
-    pub(crate) fn legs_opened(&mut self, legs: Legs) -> bool {
-        match &mut self.phase {
-            Phase::Claimed { relay, .. } => {
-                *relay = RelayState::Open;
-                self.host.set_ice(legs.host);
-                self.viewer.set_ice(legs.viewer);
-                true
-            }
-            Phase::Created | Phase::Ended { .. } => false,
-        }
-    }
-
-    /// The relay forgot the legs; [`Self::begin_opening`] may follow.
-    pub(crate) fn legs_forgotten(&mut self) {
-        if let Phase::Claimed { relay, .. } = &mut self.phase
-            && *relay == RelayState::Open
-        {
-            *relay = RelayState::Closed;
-            self.host.forget_ice();
-            self.viewer.forget_ice();
-        }
-    }
-
-    /// The relay has no room for this session: both sides are cut, and come back for new ones.
-    pub(crate) fn legs_failed(&mut self) {
-        if let Phase::Claimed { relay, .. } = &mut self.phase {
-            *relay = RelayState::Closed;
-            let closing = Closing::Error(SignalErrorCode::Internal, "the relay is not available");
-            for side in [Side::Host, Side::Viewer] {
-                self.seat(side).forget_ice();
-                self.seat(side).cut(closing);
-            }
-        }
-    }
-
-    /// Whether the caller must now ask the relay to restart this leg.
-    pub(crate) fn begin_restart(&mut self, side: Side) -> bool {
-        self.seat(side).begin_restart()
-    }
-
-    pub(crate) fn restarted(&mut self, side: Side, leg: Option<crate::relay::LegParameters>) {
-        match (leg, &self.phase) {
-            (Some(leg), Phase::Claimed { .. }) => self.seat(side).set_ice(leg),
-            _ => self.seat(side).restart_failed(),
-        }
-    }
-
-    /// Whether the relay's word of a leg calls for new credentials at once: the side is there to
-    /// take them, so it need not notice by itself, which takes a browser 6 to 18 seconds.
-    pub(crate) fn leg_event(&mut self, side: Side, event: LegEvent) -> bool {
-        match event {
-            LegEvent::Connected => false,
-            LegEvent::Lost => self.seat(side).is_taken() && self.begin_restart(side),
-        }
     }
 
     /// Ends the session; `None` if it had ended before, else whether the relay holds legs.

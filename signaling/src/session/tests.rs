@@ -4,7 +4,7 @@ use p256::ecdsa::SigningKey;
 use proptest::prelude::*;
 
 use super::*;
-use crate::outbox;
+use crate::{outbox, relay::Legs};
 
 const TOKEN: &[u8] = b"claim token";
 const HOST_TOKEN: &[u8] = b"host token";
