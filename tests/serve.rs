@@ -6,45 +6,30 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../signaling/tests/signaling/support/client.rs"]
-#[expect(dead_code, reason = "shared with signaling's own tests")]
-mod client;
 #[path = "serve/traces.rs"]
 mod traces;
 
 use std::{
     process::{Output, Stdio},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use authloop_protocol::{
     id::{Blob, to_b64u},
     signal::{HostMessage, ServerMessage, SessionCreated},
 };
-use client::{Client, Device, Session};
+use authloop_signaling_testkit::{
+    TestClient as Client, TestDevice as Device, TestSession as Session,
+};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
     process::{Child, Command},
     time::timeout,
 };
-use tokio_tungstenite::connect_async;
 
 /// Past this a test has failed; nothing waits for it to pass.
 const SOON: Duration = Duration::from_secs(30);
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).unwrap();
-    bytes
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
-}
 
 fn authloop(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_authloop"));
@@ -130,11 +115,7 @@ impl Server {
     async fn socket(&self, session: &Session, side: &str) -> Client {
         let url = self.url.replacen("http", "ws", 1);
         let url = format!("{url}/v1/sessions/{}/{side}", session.id);
-        let (socket, _) = connect_async(url).await.unwrap();
-        Client {
-            socket,
-            id: Some(session.id),
-        }
+        Client::connect(url, Some(session.id)).await.unwrap()
     }
 
     /// A claimed session with both sides attached.

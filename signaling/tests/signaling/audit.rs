@@ -6,16 +6,16 @@ use authloop_protocol::{
 };
 use authloop_signaling::{ApiKeys, AuditEvent};
 
-use crate::support::{Device, Server, Session, http};
+use crate::support::{TestDevice, TestServer, TestSession, http};
 
 /// Waits until so many events have come.
-async fn audited(server: &Server, count: usize) -> Vec<AuditEvent> {
+async fn audited(server: &TestServer, count: usize) -> Vec<AuditEvent> {
     let came = async {
         while server.audited().len() < count {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(crate::support::SOON, came)
+    tokio::time::timeout(crate::support::TEST_TIMEOUT, came)
         .await
         .expect("too few events");
     server.audited()
@@ -23,12 +23,12 @@ async fn audited(server: &Server, count: usize) -> Vec<AuditEvent> {
 
 #[tokio::test]
 async fn a_handoff_from_its_registration_to_its_end() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, _, mut host, mut viewer) = server.handoff().await;
     let mut thief = server.viewer_socket(session.id).await;
-    thief.claim(&session, &Device::new()).await;
+    thief.claim(&session, &TestDevice::new()).await;
     assert_eq!(thief.refused().await.1, 4409);
-    let other = Device::new();
+    let other = TestDevice::new();
     let mut asking = server.viewer_socket(session.id).await;
     asking.take_over(&session, &other).await;
     assert!(matches!(asking.next().await, ServerMessage::Waiting {}));
@@ -79,8 +79,8 @@ async fn who_registered_who_was_refused_and_who_ended_it_by_the_names_of_their_k
     let (ci, ops) = ("the-key-of-the-pipeline", "the-key-of-the-operators");
     let text = format!("ci sessions:create {ci}\nops sessions:end {ops}");
     let keys = ApiKeys::parse(&text).unwrap();
-    let server = Server::with(|settings| settings.api_keys = Some(keys)).await;
-    let session = Session::new();
+    let server = TestServer::with(|settings| settings.api_keys = Some(keys)).await;
+    let session = TestSession::new();
     let post = |key: &str, body: serde_json::Value| {
         let request = http().post(server.url("/v1/sessions")).json(&body);
         request.bearer_auth(key).send()

@@ -8,12 +8,12 @@ use authloop_protocol::{
 use authloop_signaling::Event;
 use futures_util::future::join_all;
 
-use crate::support::{Device, Server, Session};
+use crate::support::{TestDevice, TestServer, TestSession};
 
 #[tokio::test]
 async fn a_host_and_a_viewer_meet() {
-    let server = Server::start().await;
-    let (session, device) = (server.session().await, Device::new());
+    let server = TestServer::start().await;
+    let (session, device) = (server.session().await, TestDevice::new());
 
     let mut host = server.host_socket(session.id).await;
     host.challenge().await;
@@ -69,8 +69,8 @@ async fn a_host_and_a_viewer_meet() {
 
 #[tokio::test]
 async fn a_claim_needs_the_token_and_a_signature_over_this_challenge() {
-    let server = Server::start().await;
-    let (session, device) = (server.session().await, Device::new());
+    let server = TestServer::start().await;
+    let (session, device) = (server.session().await, TestDevice::new());
     let unauthorized = (SignalErrorCode::Unauthorized, 4401);
 
     let mut wrong_token = server.viewer_socket(session.id).await;
@@ -89,7 +89,7 @@ async fn a_claim_needs_the_token_and_a_signature_over_this_challenge() {
 
     let mut other_session = server.viewer_socket(session.id).await;
     let challenge = other_session.challenge().await;
-    let message = claim_message(Session::new().id, &challenge, &session.token);
+    let message = claim_message(TestSession::new().id, &challenge, &session.token);
     other_session
         .send(&ViewerMessage::Claim {
             token: Blob::from(session.token),
@@ -106,7 +106,7 @@ async fn a_claim_needs_the_token_and_a_signature_over_this_challenge() {
         .send(&ViewerMessage::Claim {
             token: Blob::from(session.token),
             device: Blob::from(device.public()),
-            signature: Device::new().sign(&message),
+            signature: TestDevice::new().sign(&message),
         })
         .await;
     assert_eq!(other_signer.refused().await, unauthorized);
@@ -117,7 +117,7 @@ async fn a_claim_needs_the_token_and_a_signature_over_this_challenge() {
 
 #[tokio::test]
 async fn a_device_that_is_no_point_is_malformed() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let session = server.session().await;
     let mut viewer = server.viewer_socket(session.id).await;
     viewer.challenge().await;
@@ -133,11 +133,11 @@ async fn a_device_that_is_no_point_is_malformed() {
 
 #[tokio::test]
 async fn a_second_claim_changes_nothing_and_is_told_to_both() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, device, mut host, mut viewer) = server.handoff().await;
 
     let mut second = server.viewer_socket(session.id).await;
-    second.claim(&session, &Device::new()).await;
+    second.claim(&session, &TestDevice::new()).await;
 
     assert_eq!(
         second.refused().await,
@@ -155,12 +155,12 @@ async fn a_second_claim_changes_nothing_and_is_told_to_both() {
 
 #[tokio::test]
 async fn many_second_claims_do_not_flood_the_winner() {
-    let server = Server::with(|settings| settings.sockets.queue = 20).await;
+    let server = TestServer::with(|settings| settings.sockets.queue = 20).await;
     let (session, _, mut host, mut viewer) = server.handoff().await;
 
     for _ in 0..40 {
         let mut second = server.viewer_socket(session.id).await;
-        second.claim(&session, &Device::new()).await;
+        second.claim(&session, &TestDevice::new()).await;
         assert_eq!(second.refused().await.1, 4409);
     }
 
@@ -174,7 +174,7 @@ async fn many_second_claims_do_not_flood_the_winner() {
 
 #[tokio::test]
 async fn the_winner_may_claim_again_as_when_its_welcome_was_lost() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, device, _host, mut first) = server.handoff().await;
 
     let mut again = server.viewer(&session, &device).await;
@@ -186,9 +186,9 @@ async fn the_winner_may_claim_again_as_when_its_welcome_was_lost() {
 
 #[tokio::test]
 async fn only_the_winner_resumes() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let session = server.session().await;
-    let device = Device::new();
+    let device = TestDevice::new();
 
     let mut early = server.viewer_socket(session.id).await;
     early.resume(&device).await;
@@ -196,7 +196,7 @@ async fn only_the_winner_resumes() {
 
     let viewer = server.viewer(&session, &device).await;
     let mut wrong = server.viewer_socket(session.id).await;
-    wrong.resume(&Device::new()).await;
+    wrong.resume(&TestDevice::new()).await;
     assert_eq!(wrong.refused().await, (SignalErrorCode::Unauthorized, 4401));
 
     drop(viewer);
@@ -207,7 +207,7 @@ async fn only_the_winner_resumes() {
 
 #[tokio::test]
 async fn a_resume_signature_works_once_only() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, device, _host, _viewer) = server.handoff().await;
     let mut first = server.viewer_socket(session.id).await;
     let challenge = first.challenge().await;
@@ -224,7 +224,7 @@ async fn a_resume_signature_works_once_only() {
 
 #[tokio::test]
 async fn a_host_needs_its_token() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let session = server.session().await;
     let mut host = server.host_socket(session.id).await;
     host.challenge().await;
@@ -237,7 +237,7 @@ async fn a_host_needs_its_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_hundred_sockets_one_wins() {
-    let server = Server::with(|settings| {
+    let server = TestServer::with(|settings| {
         settings.rates.claim_burst = 1000.try_into().unwrap();
     })
     .await;
@@ -245,7 +245,7 @@ async fn of_a_hundred_sockets_one_wins() {
 
     let tries = (0..100).map(async |_| {
         let mut viewer = server.viewer_socket(session.id).await;
-        viewer.claim(&session, &Device::new()).await;
+        viewer.claim(&session, &TestDevice::new()).await;
         match viewer.next().await {
             ServerMessage::Welcome { .. } => Some(viewer),
             ServerMessage::Error { code, .. } => {
@@ -263,7 +263,7 @@ async fn of_a_hundred_sockets_one_wins() {
 
 #[tokio::test]
 async fn an_address_that_tries_too_often_has_to_wait() {
-    let server = Server::with(|settings| {
+    let server = TestServer::with(|settings| {
         settings.rates.claim_burst = 1.try_into().unwrap();
         settings.rates.claim_per_second = 1.try_into().unwrap();
     })
@@ -272,19 +272,19 @@ async fn an_address_that_tries_too_often_has_to_wait() {
     let mut first = server.viewer_socket(session.id).await;
     let challenge = first.challenge().await;
     first
-        .claim_with(&session, &[0; 32], &Device::new(), &challenge)
+        .claim_with(&session, &[0; 32], &TestDevice::new(), &challenge)
         .await;
     assert_eq!(first.refused().await.1, 4401);
 
     let mut second = server.viewer_socket(session.id).await;
-    second.claim(&session, &Device::new()).await;
+    second.claim(&session, &TestDevice::new()).await;
 
     assert_eq!(second.refused().await, (SignalErrorCode::RateLimited, 4429));
 }
 
 #[tokio::test]
 async fn pages_of_other_origins_open_no_socket() {
-    let server = Server::with(|settings| {
+    let server = TestServer::with(|settings| {
         settings.viewer_origins = vec!["https://viewer.example".parse().unwrap()];
     })
     .await;

@@ -6,13 +6,13 @@ use authloop_protocol::signal::{MAX_MESSAGE_BYTES, Outcome, ServerMessage, Signa
 use authloop_signaling::{Event, Side};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
-use crate::support::{Device, SOON, Server, Session, random, sealed};
+use crate::support::{TEST_TIMEOUT, TestDevice, TestServer, TestSession, random, sealed};
 
 const MALFORMED: (SignalErrorCode, u16) = (SignalErrorCode::Malformed, 4400);
 
 #[tokio::test]
 async fn every_first_message_but_the_right_one_is_malformed() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let session = server.session().await;
     for first in [
         "",
@@ -42,7 +42,7 @@ async fn every_first_message_but_the_right_one_is_malformed() {
 
 #[tokio::test]
 async fn every_later_message_but_a_known_one_is_malformed() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     for text in [
         r#"{"type":"attach","host_token":"AA"}"#,
         r#"{"type":"restart","surprise":1}"#,
@@ -70,7 +70,7 @@ async fn every_later_message_but_a_known_one_is_malformed() {
 
 #[tokio::test]
 async fn random_messages_never_do_more_than_close_the_socket() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let session = server.session().await;
     for round in 0..100usize {
         let mut host = server.host(&session).await;
@@ -88,9 +88,9 @@ async fn random_messages_never_do_more_than_close_the_socket() {
 
 #[tokio::test]
 async fn an_unknown_session_is_said_on_the_socket() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     for id in [
-        Session::new().id.to_string(),
+        TestSession::new().id.to_string(),
         "short".to_owned(),
         "%00".to_owned(),
     ] {
@@ -103,7 +103,7 @@ async fn an_unknown_session_is_said_on_the_socket() {
 
 #[tokio::test]
 async fn too_large_a_message_is_told_so_whatever_its_size() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let too_large = (SignalErrorCode::TooLarge, 4413);
     let session = server.session().await;
     for size in [
@@ -127,7 +127,8 @@ async fn too_large_a_message_is_told_so_whatever_its_size() {
 #[tokio::test]
 async fn a_silent_first_frame_times_out_even_with_pings() {
     let server =
-        Server::with(|settings| settings.sockets.first_frame = Duration::from_millis(100)).await;
+        TestServer::with(|settings| settings.sockets.first_frame = Duration::from_millis(100))
+            .await;
     let session = server.session().await;
     let mut silent = server.viewer_socket(session.id).await;
     silent.challenge().await;
@@ -137,7 +138,7 @@ async fn a_silent_first_frame_times_out_even_with_pings() {
 
 #[tokio::test]
 async fn a_slow_reader_is_cut_and_its_sender_is_not_held_up() {
-    let server = Server::with(|settings| {
+    let server = TestServer::with(|settings| {
         settings.sockets.queue = 20;
         settings.sockets.message_burst = 100_000.try_into().unwrap();
         settings.sockets.write = Duration::from_secs(60);
@@ -158,7 +159,10 @@ async fn a_slow_reader_is_cut_and_its_sender_is_not_held_up() {
     };
     while server.count(cut) == 0 {
         host.send(&blob).await;
-        assert!(started.elapsed() < SOON, "the slow reader was never cut");
+        assert!(
+            started.elapsed() < TEST_TIMEOUT,
+            "the slow reader was never cut"
+        );
     }
 
     assert!(matches!(
@@ -170,7 +174,7 @@ async fn a_slow_reader_is_cut_and_its_sender_is_not_held_up() {
 
 #[tokio::test]
 async fn a_client_that_floods_is_cut() {
-    let server = Server::with(|settings| {
+    let server = TestServer::with(|settings| {
         settings.sockets.message_burst = 10.try_into().unwrap();
         settings.sockets.messages_per_second = 1.try_into().unwrap();
     })
@@ -194,7 +198,7 @@ async fn a_client_that_floods_is_cut() {
 #[tokio::test]
 async fn a_dead_peer_is_dropped_and_a_quiet_one_is_not() {
     let server =
-        Server::with(|settings| settings.sockets.ping_every = Duration::from_millis(50)).await;
+        TestServer::with(|settings| settings.sockets.ping_every = Duration::from_millis(50)).await;
     let (_, _, mut host, viewer) = server.handoff().await;
     // Reading answers the pings, so the host lives; the viewer, whom nobody polls, is dead.
     assert!(matches!(
@@ -206,8 +210,8 @@ async fn a_dead_peer_is_dropped_and_a_quiet_one_is_not() {
 
 #[tokio::test]
 async fn an_ended_or_expired_session_takes_nobody() {
-    let server = Server::start().await;
-    let session = server.register(Session::expiring_in(3), None).await;
+    let server = TestServer::start().await;
+    let session = server.register(TestSession::expiring_in(3), None).await;
     let mut host = server.host(&session).await;
 
     let ended = host.next().await;
@@ -233,7 +237,7 @@ async fn an_ended_or_expired_session_takes_nobody() {
 
 #[tokio::test]
 async fn an_end_between_challenge_and_claim_is_an_end() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let session = server.session().await;
     let mut viewer = server.viewer_socket(session.id).await;
     let challenge = viewer.challenge().await;
@@ -243,7 +247,7 @@ async fn an_end_between_challenge_and_claim_is_an_end() {
     assert!(matches!(host.next().await, ServerMessage::Ended { .. }));
 
     viewer
-        .claim_with(&session, &session.token, &Device::new(), &challenge)
+        .claim_with(&session, &session.token, &TestDevice::new(), &challenge)
         .await;
 
     assert_eq!(viewer.refused().await, (SignalErrorCode::Ended, 4410));
@@ -251,7 +255,7 @@ async fn an_end_between_challenge_and_claim_is_an_end() {
 
 #[tokio::test]
 async fn the_servers_end_closes_all_sockets_and_waits_for_them() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, _, mut host, mut viewer) = server.handoff().await;
     let mut unidentified = server.viewer_socket(session.id).await;
     unidentified.challenge().await;
@@ -265,7 +269,7 @@ async fn the_servers_end_closes_all_sockets_and_waits_for_them() {
     assert_eq!(viewer.closed().await, 1012);
     assert_eq!(unidentified.closed().await, 1012);
     drop((host, viewer, unidentified));
-    tokio::time::timeout(SOON, drain)
+    tokio::time::timeout(TEST_TIMEOUT, drain)
         .await
         .expect("never drained")
         .unwrap();
@@ -282,7 +286,7 @@ async fn the_servers_end_closes_all_sockets_and_waits_for_them() {
 
 #[tokio::test]
 async fn a_full_server_opens_no_socket() {
-    let server = Server::with(|settings| settings.sockets.max_sockets = 1).await;
+    let server = TestServer::with(|settings| settings.sockets.max_sockets = 1).await;
     let session = server.session().await;
     let first = server.host(&session).await;
     assert!(

@@ -10,7 +10,9 @@ use authloop_signaling::{ApiKeys, ClusterSettings};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Client, Device, Redis, SOON, Server, Session, sealed};
+use crate::support::{
+    RedisServer, TEST_TIMEOUT, TestClient, TestDevice, TestServer, TestSession, sealed,
+};
 
 /// A killed node is found out at the next beat; clients come back in less than a second more.
 const FAILOVER: Duration = Duration::from_secs(2);
@@ -18,10 +20,10 @@ const FAILOVER: Duration = Duration::from_secs(2);
 /// One test at a time: a beat that comes late for lack of a processor looks like a death.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-async fn nodes<const N: usize>(redis: &ClusterSettings) -> [Server; N] {
+async fn nodes<const N: usize>(redis: &ClusterSettings) -> [TestServer; N] {
     let mut nodes = Vec::new();
     for _ in 0..N {
-        nodes.push(Server::node(redis).await);
+        nodes.push(TestServer::node(redis).await);
     }
     let Ok(nodes) = nodes.try_into() else {
         unreachable!()
@@ -31,7 +33,7 @@ async fn nodes<const N: usize>(redis: &ClusterSettings) -> [Server; N] {
 }
 
 /// Waits until every node sees every other, and hears it.
-async fn meet<const N: usize>(nodes: &[Server; N]) {
+async fn meet<const N: usize>(nodes: &[TestServer; N]) {
     eventually(async || {
         let mut stats = nodes.iter().filter_map(|node| node.signaling.cluster());
         stats.all(|stats| stats.nodes == N && stats.connected)
@@ -42,20 +44,20 @@ async fn meet<const N: usize>(nodes: &[Server; N]) {
 async fn eventually(is_so: impl AsyncFn() -> bool) {
     let began = Instant::now();
     while !is_so().await {
-        assert!(began.elapsed() < SOON, "it never came to be");
+        assert!(began.elapsed() < TEST_TIMEOUT, "it never came to be");
         sleep(Duration::from_millis(20)).await;
     }
 }
 
-async fn status(node: &Server, session: &Session) -> Option<serde_json::Value> {
+async fn status(node: &TestServer, session: &TestSession) -> Option<serde_json::Value> {
     let url = node.url(&format!("/v1/sessions/{}", session.id));
     let response = crate::support::http().get(url).send().await.unwrap();
     response.json().await.ok()
 }
 
 /// Attaches wherever it may, as clients do: again and again.
-async fn attach(nodes: &[&Server], session: &Session) -> Client {
-    come_back(nodes, async |node: &Server| {
+async fn attach(nodes: &[&TestServer], session: &TestSession) -> TestClient {
+    come_back(nodes, async |node: &TestServer| {
         let mut host = node
             .socket(&session.id.to_string(), "host", None)
             .await
@@ -70,8 +72,8 @@ async fn attach(nodes: &[&Server], session: &Session) -> Client {
     .await
 }
 
-async fn resume(nodes: &[&Server], session: &Session, device: &Device) -> Client {
-    come_back(nodes, async |node: &Server| {
+async fn resume(nodes: &[&TestServer], session: &TestSession, device: &TestDevice) -> TestClient {
+    come_back(nodes, async |node: &TestServer| {
         let mut viewer = node
             .socket(&session.id.to_string(), "viewer", None)
             .await
@@ -83,13 +85,16 @@ async fn resume(nodes: &[&Server], session: &Session, device: &Device) -> Client
     .await
 }
 
-async fn come_back(nodes: &[&Server], attempt: impl AsyncFn(&Server) -> Option<Client>) -> Client {
+async fn come_back(
+    nodes: &[&TestServer],
+    attempt: impl AsyncFn(&TestServer) -> Option<TestClient>,
+) -> TestClient {
     let began = Instant::now();
     for node in nodes.iter().cycle() {
         if let Some(client) = attempt(node).await {
             return client;
         }
-        assert!(began.elapsed() < SOON, "no node took the client");
+        assert!(began.elapsed() < TEST_TIMEOUT, "no node took the client");
         sleep(Duration::from_millis(50)).await;
     }
     unreachable!("the cycle has no end")
@@ -97,7 +102,12 @@ async fn come_back(nodes: &[&Server], attempt: impl AsyncFn(&Server) -> Option<C
 
 /// Both sides meet and one hears the other, however often they are sent away meanwhile, which a machine
 /// short of processors may do: what counts is that it works in the end.
-async fn meet_again(host_at: &Server, viewer_at: &Server, session: &Session, device: &Device) {
+async fn meet_again(
+    host_at: &TestServer,
+    viewer_at: &TestServer,
+    session: &TestSession,
+    device: &TestDevice,
+) {
     let began = Instant::now();
     loop {
         let mut host = attach(&[host_at], session).await;
@@ -109,12 +119,12 @@ async fn meet_again(host_at: &Server, viewer_at: &Server, session: &Session, dev
                 return;
             }
         }
-        assert!(began.elapsed() < SOON, "they never met");
+        assert!(began.elapsed() < TEST_TIMEOUT, "they never met");
     }
 }
 
 /// The next ICE parameters, and whatever comes before them.
-async fn ice(client: &mut Client) -> LegIce {
+async fn ice(client: &mut TestClient) -> LegIce {
     loop {
         if let ServerMessage::Ice(ice) = client.next().await {
             return ice;
@@ -122,7 +132,7 @@ async fn ice(client: &mut Client) -> LegIce {
     }
 }
 
-async fn hears(client: &mut Client, data: &[u8]) {
+async fn hears(client: &mut TestClient, data: &[u8]) {
     loop {
         if let ServerMessage::Sealed { data: heard } = client.next().await {
             assert_eq!(heard.0, data);
@@ -134,11 +144,11 @@ async fn hears(client: &mut Client, data: &[u8]) {
 #[tokio::test]
 async fn any_node_takes_any_socket() {
     let _alone = ALONE.lock().await;
-    let redis = Redis::start().await;
+    let redis = RedisServer::start().await;
     let [one, two, three] = nodes(&redis.settings()).await;
     // One of these three lives at each node, so each path is walked.
     for _ in 0..3 {
-        let (session, device) = (one.session().await, Device::new());
+        let (session, device) = (one.session().await, TestDevice::new());
         let mut host = two.host(&session).await;
         let mut viewer = three.viewer(&session, &device).await;
 
@@ -172,7 +182,7 @@ async fn any_node_takes_any_socket() {
 #[tokio::test]
 async fn sessions_spread_over_the_nodes_and_are_known_to_all() {
     let _alone = ALONE.lock().await;
-    let redis = Redis::start().await;
+    let redis = RedisServer::start().await;
     let [one, two, three] = nodes(&redis.settings()).await;
     let counts = || [&one, &two, &three].map(|node| node.signaling.registry().counts().created);
     let made = std::cell::Cell::new(0);
@@ -200,7 +210,7 @@ async fn sessions_spread_over_the_nodes_and_are_known_to_all() {
 #[tokio::test]
 async fn a_session_can_be_withdrawn_through_any_node() {
     let _alone = ALONE.lock().await;
-    let redis = Redis::start().await;
+    let redis = RedisServer::start().await;
     let [one, two] = nodes(&redis.settings()).await;
     for node in [&one, &two] {
         let session = one.session().await;
@@ -227,10 +237,10 @@ async fn a_session_can_be_withdrawn_through_any_node() {
 async fn a_key_that_may_end_sessions_ends_one_at_any_node() {
     const KEY: &str = "the-key-of-the-operators";
     let _alone = ALONE.lock().await;
-    let redis = Redis::start().await;
+    let redis = RedisServer::start().await;
     let redis = redis.settings();
     let node = || {
-        Server::node_with(&redis, |settings| {
+        TestServer::node_with(&redis, |settings| {
             let text = format!("ops sessions:end+sessions:create {KEY}");
             settings.api_keys = Some(ApiKeys::parse(&text).unwrap());
         })
@@ -238,7 +248,7 @@ async fn a_key_that_may_end_sessions_ends_one_at_any_node() {
     let nodes = [node().await, node().await];
     meet(&nodes).await;
     for node in &nodes {
-        let session = Session::new();
+        let session = TestSession::new();
         let create = crate::support::http()
             .post(nodes[0].url("/v1/sessions"))
             .json(&session.registration(None));
@@ -267,14 +277,14 @@ async fn a_key_that_may_end_sessions_ends_one_at_any_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_thousand_claims_at_three_nodes_one_wins() {
     let _alone = ALONE.lock().await;
-    let redis = Redis::start().await;
-    let nodes: [Server; 3] = nodes(&redis.settings()).await;
+    let redis = RedisServer::start().await;
+    let nodes: [TestServer; 3] = nodes(&redis.settings()).await;
     let session = nodes[0].session().await;
     let mut host = nodes[1].host(&session).await;
 
     let start = tokio::sync::Barrier::new(1000);
     let tries = (0..1000).map(async |n: usize| {
-        let device = Device::new();
+        let device = TestDevice::new();
         let mut viewer = nodes[n % 3].viewer_socket(session.id).await;
         let challenge = viewer.challenge().await;
         start.wait().await;
@@ -308,7 +318,7 @@ async fn of_a_thousand_claims_at_three_nodes_one_wins() {
 #[tokio::test]
 async fn when_its_node_dies_a_session_goes_on_at_another() {
     let _alone = ALONE.lock().await;
-    let redis = Redis::start().await;
+    let redis = RedisServer::start().await;
     let [mut one, two, three] = nodes(&redis.settings()).await;
     // Registered until one lives at the node that will die.
     let (session, device) = loop {
@@ -316,7 +326,7 @@ async fn when_its_node_dies_a_session_goes_on_at_another() {
         let here = one.signaling.registry().counts().created;
         sleep(Duration::from_millis(10)).await;
         if here > 0 {
-            break (session, Device::new());
+            break (session, TestDevice::new());
         }
     };
     let mut host = two.host(&session).await;
@@ -348,13 +358,13 @@ async fn when_its_node_dies_a_session_goes_on_at_another() {
 #[tokio::test]
 async fn a_device_that_took_over_keeps_the_session_when_its_node_dies() {
     let _alone = ALONE.lock().await;
-    let redis = Redis::start().await;
-    let mut one = Server::node(&redis.settings()).await;
-    let (session, first) = (one.session().await, Device::new());
+    let redis = RedisServer::start().await;
+    let mut one = TestServer::node(&redis.settings()).await;
+    let (session, first) = (one.session().await, TestDevice::new());
     let mut host = one.host(&session).await;
     let holder = one.viewer(&session, &first).await;
-    let two = Server::node(&redis.settings()).await;
-    let second = Device::new();
+    let two = TestServer::node(&redis.settings()).await;
+    let second = TestDevice::new();
     let mut asking = two.viewer_socket(session.id).await;
     asking.take_over(&session, &second).await;
     assert!(matches!(asking.next().await, ServerMessage::Waiting {}));
@@ -382,19 +392,19 @@ async fn a_device_that_took_over_keeps_the_session_when_its_node_dies() {
 #[tokio::test]
 async fn a_node_cut_off_from_redis_lets_nobody_claim_what_others_took_over() {
     let _alone = ALONE.lock().await;
-    let redis = Redis::start().await;
-    let wire = redis.wire().await;
-    let cut_off = Server::node(&wire.settings).await;
+    let redis = RedisServer::start().await;
+    let proxy = redis.proxy().await;
+    let cut_off = TestServer::node(&proxy.settings).await;
     let session = cut_off.session().await;
-    let other = Server::node(&redis.settings()).await;
+    let other = TestServer::node(&redis.settings()).await;
     let mut host = cut_off.host(&session).await;
 
-    wire.cut();
+    proxy.cut();
     let mut late = cut_off.viewer_socket(session.id).await;
-    late.claim(&session, &Device::new()).await;
+    late.claim(&session, &TestDevice::new()).await;
     let refused = late.refused().await.0;
-    let winner = Device::new();
-    let viewer = come_back(&[&other], async |node: &Server| {
+    let winner = TestDevice::new();
+    let viewer = come_back(&[&other], async |node: &TestServer| {
         let mut viewer = node.viewer_socket(session.id).await;
         let challenge = viewer.try_challenge().await?;
         viewer
@@ -403,13 +413,13 @@ async fn a_node_cut_off_from_redis_lets_nobody_claim_what_others_took_over() {
         matches!(viewer.try_next().await, Some(ServerMessage::Welcome { .. })).then_some(viewer)
     })
     .await;
-    wire.mend();
+    proxy.mend();
     let sent_away = host.closed().await;
     // While it learns what happened it may send clients away, but it must never let this one in.
-    come_back(&[&cut_off], async |node: &Server| {
+    come_back(&[&cut_off], async |node: &TestServer| {
         let mut late = node.viewer_socket(session.id).await;
         let challenge = late.try_challenge().await?;
-        late.claim_with(&session, &session.token, &Device::new(), &challenge)
+        late.claim_with(&session, &session.token, &TestDevice::new(), &challenge)
             .await;
         match late.try_next().await? {
             ServerMessage::Error {
@@ -431,12 +441,12 @@ async fn a_node_cut_off_from_redis_lets_nobody_claim_what_others_took_over() {
 #[tokio::test]
 async fn a_redis_that_restarts_empty_learns_of_the_sessions_again() {
     let _alone = ALONE.lock().await;
-    let mut redis = Redis::start().await;
-    let both: [Server; 2] = nodes(&redis.settings()).await;
+    let mut redis = RedisServer::start().await;
+    let both: [TestServer; 2] = nodes(&redis.settings()).await;
     let [one, two] = &both;
     let mut sessions = Vec::new();
     for _ in 0..4 {
-        let (session, device) = (one.session().await, Device::new());
+        let (session, device) = (one.session().await, TestDevice::new());
         drop(one.viewer(&session, &device).await);
         sessions.push((session, device));
     }
@@ -460,15 +470,15 @@ async fn a_redis_that_restarts_empty_learns_of_the_sessions_again() {
 #[tokio::test]
 async fn without_redis_new_sessions_are_refused_and_old_ones_go_on() {
     let _alone = ALONE.lock().await;
-    let redis = Redis::start().await;
-    let wire = redis.wire().await;
-    let alone = Server::node(&wire.settings).await;
-    let (session, device) = (alone.session().await, Device::new());
+    let redis = RedisServer::start().await;
+    let proxy = redis.proxy().await;
+    let alone = TestServer::node(&proxy.settings).await;
+    let (session, device) = (alone.session().await, TestDevice::new());
     let mut host = alone.host(&session).await;
     let mut viewer = alone.viewer(&session, &device).await;
 
-    wire.cut();
-    let refused = alone.create(&Session::new().registration(None)).await;
+    proxy.cut();
+    let refused = alone.create(&TestSession::new().registration(None)).await;
     host.send(&sealed(b"on")).await;
     hears(&mut viewer, b"on").await;
     drop(viewer);
@@ -482,11 +492,11 @@ async fn without_redis_new_sessions_are_refused_and_old_ones_go_on() {
 #[tokio::test]
 async fn a_node_that_leaves_gives_its_sessions_away() {
     let _alone = ALONE.lock().await;
-    let redis = Redis::start().await;
+    let redis = RedisServer::start().await;
     let [leaving, staying] = nodes(&redis.settings()).await;
     let mut handoffs = Vec::new();
     for _ in 0..20 {
-        let (session, device) = (leaving.session().await, Device::new());
+        let (session, device) = (leaving.session().await, TestDevice::new());
         let host = leaving.host(&session).await;
         let viewer = leaving.viewer(&session, &device).await;
         handoffs.push((session, device, host, viewer));

@@ -8,11 +8,11 @@ use authloop_protocol::{
 };
 use authloop_signaling::{Event, Side};
 
-use crate::support::{Device, Server, Told, sealed};
+use crate::support::{TestDevice, TestServer, Told, sealed};
 
 #[tokio::test]
 async fn blobs_pass_in_order_both_ways() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (_, _, mut host, mut viewer) = server.handoff().await;
     for number in 0..30u8 {
         host.send(&sealed(&[number])).await;
@@ -26,7 +26,7 @@ async fn blobs_pass_in_order_both_ways() {
 
 #[tokio::test]
 async fn the_largest_blob_passes() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (_, _, mut host, mut viewer) = server.handoff().await;
     let largest = vec![0xa5; MAX_SEALED_BYTES];
     host.send(&sealed(&largest)).await;
@@ -35,8 +35,8 @@ async fn the_largest_blob_passes() {
 
 #[tokio::test]
 async fn an_absent_side_finds_the_newest_blobs_in_order() {
-    let server = Server::start().await;
-    let (session, device) = (server.session().await, Device::new());
+    let server = TestServer::start().await;
+    let (session, device) = (server.session().await, TestDevice::new());
     let mut viewer = server.viewer(&session, &device).await;
     viewer.ice().await;
     let total = u8::try_from(MAX_MAILBOX_BLOBS).unwrap() + 3;
@@ -59,7 +59,7 @@ async fn an_absent_side_finds_the_newest_blobs_in_order() {
 
 #[tokio::test]
 async fn each_side_hears_when_the_other_leaves_and_returns() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, device, mut host, viewer) = server.handoff().await;
 
     drop(viewer);
@@ -85,7 +85,7 @@ async fn each_side_hears_when_the_other_leaves_and_returns() {
 
 #[tokio::test]
 async fn a_newer_socket_of_a_side_replaces_the_older_without_a_gap() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, _, mut old, mut viewer) = server.handoff().await;
 
     let mut new = server.host(&session).await;
@@ -100,7 +100,7 @@ async fn a_newer_socket_of_a_side_replaces_the_older_without_a_gap() {
 
 #[tokio::test]
 async fn an_unauthenticated_socket_replaces_nobody() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, _, mut host, mut viewer) = server.handoff().await;
     let mut stranger = server.host_socket(session.id).await;
     stranger.challenge().await;
@@ -122,7 +122,7 @@ async fn the_host_ends_the_session_for_both() {
         (Outcome::Failed, "failed"),
         (Outcome::Cancelled, "cancelled"),
     ] {
-        let server = Server::start().await;
+        let server = TestServer::start().await;
         let (session, device, mut host, mut viewer) = server.handoff().await;
 
         host.send_text(format!(r#"{{"type":"end","outcome":"{name}"}}"#))
@@ -143,7 +143,7 @@ async fn the_host_ends_the_session_for_both() {
 
 #[tokio::test]
 async fn what_was_queued_arrives_before_the_end() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (_, _, mut host, mut viewer) = server.handoff().await;
     host.send(&sealed(b"last words")).await;
     host.send_text(r#"{"type":"end","outcome":"resolved"}"#)
@@ -154,7 +154,7 @@ async fn what_was_queued_arrives_before_the_end() {
 
 #[tokio::test]
 async fn the_first_picture_counts_once_and_is_asked_for_until_it_came() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, device, _host, _first) = server.handoff().await;
     let welcome = async || {
         let mut viewer = server.viewer_socket(session.id).await;

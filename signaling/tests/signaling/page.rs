@@ -3,9 +3,9 @@
 use authloop_signaling::{Brand, Viewer, brand::Logo};
 use reqwest::Response;
 
-use crate::support::{Server, http};
+use crate::support::{TestServer, http};
 
-async fn get(server: &Server, path: &str) -> Response {
+async fn get(server: &TestServer, path: &str) -> Response {
     http().get(server.url(path)).send().await.unwrap()
 }
 
@@ -13,7 +13,7 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     response.headers()[name].to_str().unwrap()
 }
 
-async fn with_folder() -> (Server, tempfile::TempDir) {
+async fn with_folder() -> (TestServer, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("js")).unwrap();
     std::fs::write(folder.path().join("index.html"), "<!doctype html>").unwrap();
@@ -21,7 +21,7 @@ async fn with_folder() -> (Server, tempfile::TempDir) {
     std::fs::write(folder.path().join("js/main.test.js"), "test").unwrap();
     std::fs::write(folder.path().join("package.json"), "{}").unwrap();
     let viewer = Viewer::Directory(folder.path().to_owned());
-    (Server::with_viewer(|_| {}, viewer).await, folder)
+    (TestServer::with_viewer(|_| {}, viewer).await, folder)
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn the_page_comes_under_a_strict_policy() {
 
 #[tokio::test]
 async fn a_secure_origin_has_hsts_and_secure_sockets() {
-    let server = Server::with(|settings| {
+    let server = TestServer::with(|settings| {
         settings.public_origin = "https://relay.example".parse().unwrap();
     })
     .await;
@@ -125,7 +125,7 @@ async fn an_unchanged_file_is_not_sent_again() {
 
 #[tokio::test]
 async fn the_binary_holds_the_page_and_only_the_page() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let mut paths: Vec<_> = Viewer::embedded_paths().collect();
     paths.sort();
     assert!(paths.iter().any(|path| path == "index.html"));
@@ -144,7 +144,7 @@ async fn the_binary_holds_the_page_and_only_the_page() {
 
 #[tokio::test]
 async fn only_listed_pages_may_frame_it() {
-    let server = Server::with(|settings| {
+    let server = TestServer::with(|settings| {
         settings.embed_origins = vec![
             "https://app.example".parse().unwrap(),
             "https://b.example:8443".parse().unwrap(),
@@ -172,8 +172,8 @@ async fn only_listed_pages_may_frame_it() {
 async fn a_brand_replaces_its_files_and_nothing_else() {
     let svg = br#"<svg xmlns="http://www.w3.org/2000/svg"/>"#.to_vec();
     let logo = Logo::parse(svg.clone()).unwrap();
-    let plain = Server::start().await;
-    let server = Server::with(|settings| {
+    let plain = TestServer::start().await;
+    let server = TestServer::with(|settings| {
         settings.brand = Brand {
             name: Some("Contoso".parse().unwrap()),
             logo: Some(logo),

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use authloop_protocol::signal::{ServerMessage, SignalErrorCode};
 use authloop_signaling::{Event, LegEvent, Side};
 
-use crate::support::{Device, Server, Told};
+use crate::support::{TestDevice, TestServer, Told};
 
 #[tokio::test]
 async fn legs_open_with_the_claim_and_close_with_the_end() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, _, mut host, _viewer) = server.handoff().await;
 
     host.send_text(r#"{"type":"end","outcome":"resolved"}"#)
@@ -20,8 +20,8 @@ async fn legs_open_with_the_claim_and_close_with_the_end() {
 
 #[tokio::test]
 async fn a_restart_gives_one_side_new_credentials() {
-    let server = Server::start().await;
-    let (session, device) = (server.session().await, Device::new());
+    let server = TestServer::start().await;
+    let (session, device) = (server.session().await, TestDevice::new());
     let mut viewer = server.viewer(&session, &device).await;
     let before = viewer.ice().await;
     assert_eq!(server.told().await, Told::Open(session.id));
@@ -40,8 +40,8 @@ async fn a_restart_gives_one_side_new_credentials() {
 
 #[tokio::test]
 async fn the_ways_without_udp_come_with_the_leg_s_own_credentials() {
-    let server = Server::start().await;
-    let (session, device) = (server.session().await, Device::new());
+    let server = TestServer::start().await;
+    let (session, device) = (server.session().await, TestDevice::new());
     let mut viewer = server.viewer(&session, &device).await;
 
     let ice = viewer.ice().await;
@@ -55,7 +55,7 @@ async fn the_ways_without_udp_come_with_the_leg_s_own_credentials() {
 
 #[tokio::test]
 async fn a_returning_side_gets_the_newest_credentials() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, device, _host, mut viewer) = server.handoff().await;
     viewer.send_text(r#"{"type":"restart"}"#).await;
     let newest = viewer.ice().await;
@@ -70,7 +70,7 @@ async fn a_returning_side_gets_the_newest_credentials() {
 
 #[tokio::test]
 async fn an_endpoints_credentials_reach_the_relay_if_they_are_ice_chars() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, _, mut host, mut viewer) = server.handoff().await;
     let pwd = "a".repeat(22);
 
@@ -88,7 +88,7 @@ async fn an_endpoints_credentials_reach_the_relay_if_they_are_ice_chars() {
 
 #[tokio::test]
 async fn a_lost_leg_gets_new_credentials_at_once() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, _, mut host, mut viewer) = server.handoff().await;
     let registry = server.signaling.registry();
 
@@ -103,7 +103,7 @@ async fn a_lost_leg_gets_new_credentials_at_once() {
 
 #[tokio::test]
 async fn a_relay_that_forgot_a_session_opens_it_again() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, _, mut host, mut viewer) = server.handoff().await;
     server.relay.forgets.store(true, Ordering::Relaxed);
 
@@ -117,8 +117,8 @@ async fn a_relay_that_forgot_a_session_opens_it_again() {
 
 #[tokio::test]
 async fn without_a_relay_the_claim_stands_and_the_viewer_may_come_back() {
-    let server = Server::start().await;
-    let (session, device) = (server.session().await, Device::new());
+    let server = TestServer::start().await;
+    let (session, device) = (server.session().await, TestDevice::new());
     server.relay.fails.store(true, Ordering::Relaxed);
     let mut viewer = server.viewer(&session, &device).await;
     assert_eq!(viewer.refused().await, (SignalErrorCode::Internal, 4500));

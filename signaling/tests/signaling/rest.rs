@@ -9,7 +9,7 @@ use authloop_protocol::{
 use authloop_signaling::{ApiKeys, Event};
 use serde_json::{Value, json};
 
-use crate::support::{Device, Server, Session, http, unix_now};
+use crate::support::{TestDevice, TestServer, TestSession, http, unix_now};
 
 async fn error(response: reqwest::Response) -> (u16, String) {
     let status = response.status().as_u16();
@@ -18,14 +18,14 @@ async fn error(response: reqwest::Response) -> (u16, String) {
     (status, body.error.code)
 }
 
-async fn status(server: &Server, session: &Session) -> SessionStatus {
+async fn status(server: &TestServer, session: &TestSession) -> SessionStatus {
     let url = server.url(&format!("/v1/sessions/{}", session.id));
     let response = http().get(url).send().await.unwrap();
     assert_eq!(response.headers()["cache-control"], "no-store");
     response.json().await.unwrap()
 }
 
-async fn delete(server: &Server, session: &Session, token: &[u8]) -> reqwest::Response {
+async fn delete(server: &TestServer, session: &TestSession, token: &[u8]) -> reqwest::Response {
     let url = server.url(&format!("/v1/sessions/{}", session.id));
     let request = http().delete(url).bearer_auth(to_b64u(token));
     request.send().await.unwrap()
@@ -33,7 +33,7 @@ async fn delete(server: &Server, session: &Session, token: &[u8]) -> reqwest::Re
 
 #[tokio::test]
 async fn a_registered_session_shows_its_invitation_and_nothing_else() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
 
     let session = server.session().await;
 
@@ -50,7 +50,7 @@ async fn a_registered_session_shows_its_invitation_and_nothing_else() {
 
 #[tokio::test]
 async fn an_id_is_taken_once() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let session = server.session().await;
 
     let again = server.create(&session.registration(None)).await;
@@ -60,22 +60,24 @@ async fn an_id_is_taken_once() {
 
 #[tokio::test]
 async fn a_life_is_bounded_by_a_day() {
-    let server = Server::start().await;
-    let session = server.register(Session::expiring_in(90_000), None).await;
+    let server = TestServer::start().await;
+    let session = server
+        .register(TestSession::expiring_in(90_000), None)
+        .await;
     let left = status(&server, &session).await.expires_at - unix_now();
     assert!((86_390..=86_400).contains(&left), "{left}");
 }
 
 #[tokio::test]
 async fn every_bad_registration_is_refused_with_a_reason() {
-    let server = Server::start().await;
-    let good = || Session::new().registration(None);
+    let server = TestServer::start().await;
+    let good = || TestSession::new().registration(None);
     let with = |key: &str, value: Value| {
         let mut body = good();
         body[key] = value;
         body
     };
-    let mut expired = Session::new();
+    let mut expired = TestSession::new();
     expired.expires = unix_now() - 1;
     let bodies = [
         json!({}),
@@ -105,13 +107,13 @@ async fn every_bad_registration_is_refused_with_a_reason() {
 
 #[tokio::test]
 async fn a_body_must_be_json_and_small() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let client = http();
     let url = server.url("/v1/sessions");
 
     let form = client
         .post(&url)
-        .body(Session::new().registration(None).to_string());
+        .body(TestSession::new().registration(None).to_string());
     let large = client.post(&url).json(&json!({"id": "a".repeat(100_000)}));
 
     assert_eq!(error(form.send().await.unwrap()).await.0, 400);
@@ -123,8 +125,8 @@ async fn a_body_must_be_json_and_small() {
 
 #[tokio::test]
 async fn an_unknown_session_method_or_page_is_a_json_error() {
-    let server = Server::start().await;
-    let unknown = server.url(&format!("/v1/sessions/{}", Session::new().id));
+    let server = TestServer::start().await;
+    let unknown = server.url(&format!("/v1/sessions/{}", TestSession::new().id));
     for url in [
         unknown,
         server.url("/v1/sessions/short"),
@@ -139,7 +141,7 @@ async fn an_unknown_session_method_or_page_is_a_json_error() {
 
 #[tokio::test]
 async fn only_its_host_ends_a_session() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let session = server.session().await;
     let mut host = server.host(&session).await;
 
@@ -170,15 +172,15 @@ async fn only_its_host_ends_a_session() {
             .status(),
         204
     );
-    let unknown = delete(&server, &Session::new(), &[0; 32]).await;
+    let unknown = delete(&server, &TestSession::new(), &[0; 32]).await;
     assert_eq!(error(unknown).await.0, 404);
 }
 
 #[tokio::test]
 async fn an_api_key_registers_sessions_and_nothing_else_does() {
     let keys = ApiKeys::parse("a-key-for-the-tests").unwrap();
-    let server = Server::with(|settings| settings.api_keys = Some(keys)).await;
-    let body = Session::new().registration(None);
+    let server = TestServer::with(|settings| settings.api_keys = Some(keys)).await;
+    let body = TestSession::new().registration(None);
     let post = |key: Option<&str>| {
         let request = http().post(server.url("/v1/sessions")).json(&body);
         match key {
@@ -208,8 +210,8 @@ fn scoped_keys() -> ApiKeys {
     ApiKeys::parse(&text).unwrap()
 }
 
-async fn register_with(server: &Server, key: Option<&str>) -> (Session, reqwest::Response) {
-    let mut session = Session::new();
+async fn register_with(server: &TestServer, key: Option<&str>) -> (TestSession, reqwest::Response) {
+    let mut session = TestSession::new();
     let mut request = http()
         .post(server.url("/v1/sessions"))
         .json(&session.registration(None));
@@ -229,13 +231,13 @@ async fn register_with(server: &Server, key: Option<&str>) -> (Session, reqwest:
 
 #[tokio::test]
 async fn a_wall_type_is_counted_by_its_kind_and_shown_to_nobody() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     for (given, counted) in [
         (None, None),
         (Some("captcha"), Some(WallType::Captcha)),
         (Some("retina_scan"), Some(WallType::Other)),
     ] {
-        let mut session = Session::new();
+        let mut session = TestSession::new();
         let mut body = session.registration(None);
         if let Some(given) = given {
             body["wall_type"] = given.into();
@@ -256,7 +258,7 @@ async fn a_wall_type_is_counted_by_its_kind_and_shown_to_nobody() {
 /// RFC 6750 section 3.1.
 #[tokio::test]
 async fn a_key_without_the_scope_is_told_which_and_one_unknown_is_not_let_in() {
-    let server = Server::with(|settings| settings.api_keys = Some(scoped_keys())).await;
+    let server = TestServer::with(|settings| settings.api_keys = Some(scoped_keys())).await;
     for (key, code, challenge) in [
         (None, (401, "unauthorized"), r#"Bearer realm="authloop""#),
         (
@@ -283,7 +285,7 @@ async fn a_key_without_the_scope_is_told_which_and_one_unknown_is_not_let_in() {
 
 #[tokio::test]
 async fn a_key_with_the_scope_ends_any_session_and_no_other_key_does() {
-    let server = Server::with(|settings| settings.api_keys = Some(scoped_keys())).await;
+    let server = TestServer::with(|settings| settings.api_keys = Some(scoped_keys())).await;
     let (session, _) = register_with(&server, Some(CI)).await;
     let mut host = server.host(&session).await;
     let url = server.url(&format!("/v1/sessions/{}", session.id));
@@ -304,7 +306,7 @@ async fn a_key_with_the_scope_ends_any_session_and_no_other_key_does() {
 
 #[tokio::test]
 async fn a_key_that_is_used_too_often_is_told_when_to_come_back() {
-    let server = Server::with(|settings| settings.api_keys = Some(scoped_keys())).await;
+    let server = TestServer::with(|settings| settings.api_keys = Some(scoped_keys())).await;
     for _ in 0..5 {
         assert_eq!(register_with(&server, Some(CI)).await.1.status(), 200);
     }
@@ -325,7 +327,7 @@ async fn a_key_that_is_used_too_often_is_told_when_to_come_back() {
 async fn replaced_keys_hold_at_once_and_the_old_ones_no_more() {
     let keys = scoped_keys();
     let shared = keys.clone();
-    let server = Server::with(|settings| settings.api_keys = Some(shared)).await;
+    let server = TestServer::with(|settings| settings.api_keys = Some(shared)).await;
     assert_eq!(register_with(&server, Some(CI)).await.1.status(), 200);
 
     keys.replace("ci sessions:create the-next-key-of-the-pipeline")
@@ -338,14 +340,14 @@ async fn replaced_keys_hold_at_once_and_the_old_ones_no_more() {
 
 #[tokio::test]
 async fn an_address_that_registers_too_fast_is_told_when_to_come_back() {
-    let server = Server::with(|settings| {
+    let server = TestServer::with(|settings| {
         settings.rates.create_burst = 1.try_into().unwrap();
         settings.rates.create_per_second = 1.try_into().unwrap();
     })
     .await;
     server.session().await;
 
-    let refused = server.create(&Session::new().registration(None)).await;
+    let refused = server.create(&TestSession::new().registration(None)).await;
 
     assert_eq!(refused.headers()["retry-after"], "1");
     assert_eq!(error(refused).await, (429, "rate_limited".to_owned()));
@@ -353,7 +355,7 @@ async fn an_address_that_registers_too_fast_is_told_when_to_come_back() {
 
 #[tokio::test]
 async fn an_address_that_guesses_host_tokens_or_keys_has_to_wait() {
-    let server = Server::with(|settings| {
+    let server = TestServer::with(|settings| {
         settings.rates.manage_burst = 2.try_into().unwrap();
         settings.rates.manage_per_second = 1.try_into().unwrap();
     })
@@ -373,9 +375,9 @@ async fn an_address_that_guesses_host_tokens_or_keys_has_to_wait() {
 
 #[tokio::test]
 async fn a_full_server_says_so_until_a_session_ends() {
-    let server = Server::with(|settings| settings.registry.max_sessions = 1).await;
+    let server = TestServer::with(|settings| settings.registry.max_sessions = 1).await;
     let session = server.session().await;
-    let refused = server.create(&Session::new().registration(None)).await;
+    let refused = server.create(&TestSession::new().registration(None)).await;
     assert_eq!(error(refused).await, (503, "unavailable".to_owned()));
 
     delete(&server, &session, &session.host_token).await;
@@ -385,9 +387,9 @@ async fn a_full_server_says_so_until_a_session_ends() {
 
 #[tokio::test]
 async fn a_host_may_bring_back_a_session_that_the_server_forgot() {
-    let server = Server::start().await;
-    let (device, other) = (Device::new(), Device::new());
-    let session = server.register(Session::new(), Some(&device)).await;
+    let server = TestServer::start().await;
+    let (device, other) = (TestDevice::new(), TestDevice::new());
+    let session = server.register(TestSession::new(), Some(&device)).await;
     assert_eq!(status(&server, &session).await.state, SessionState::Claimed);
 
     let mut viewer = server.viewer_socket(session.id).await;
@@ -404,7 +406,7 @@ async fn a_host_may_bring_back_a_session_that_the_server_forgot() {
 async fn listed_origins_may_read_a_session() {
     let listed = "https://viewer.example";
     let server =
-        Server::with(|settings| settings.viewer_origins = vec![listed.parse().unwrap()]).await;
+        TestServer::with(|settings| settings.viewer_origins = vec![listed.parse().unwrap()]).await;
     let session = server.session().await;
     let url = server.url(&format!("/v1/sessions/{}", session.id));
     let get = |origin: &'static str| http().get(&url).header("origin", origin);

@@ -1,15 +1,11 @@
 //! A server on a free port, a relay that takes notes, and clients that say what they are told to.
 
-mod client;
-mod redis;
-
 use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
@@ -23,16 +19,11 @@ use authloop_signaling::{
 };
 use serde::Serialize;
 use tokio::{sync::mpsc, time::timeout};
-use tokio_tungstenite::{
-    connect_async,
-    tungstenite::{Error, client::IntoClientRequest as _},
+use tokio_tungstenite::tungstenite::{Error, client::IntoClientRequest as _};
+
+pub use authloop_signaling_testkit::{
+    RedisServer, TEST_TIMEOUT, TestClient, TestDevice, TestSession, random, unix_now,
 };
-
-pub use client::{Client, Device, Session};
-pub use redis::Redis;
-
-/// Past this a test has failed; nothing waits for it to pass.
-pub const SOON: Duration = Duration::from_secs(20);
 
 /// What the fake relay was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +98,7 @@ impl Observer for Notes {
     }
 }
 
-pub struct Server {
+pub struct TestServer {
     pub address: SocketAddr,
     pub signaling: Signaling,
     pub relay: Arc<FakeRelay>,
@@ -117,13 +108,13 @@ pub struct Server {
     runtime: Option<tokio::runtime::Runtime>,
 }
 
-impl Drop for Server {
+impl Drop for TestServer {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
-impl Server {
+impl TestServer {
     pub async fn start() -> Self {
         Self::with(|_| {}).await
     }
@@ -160,7 +151,7 @@ impl Server {
             // All clients come from one address.
             settings.rates.claim_burst = 5000.try_into().unwrap();
             // A thousand of them say their first word together.
-            settings.sockets.first_frame = SOON;
+            settings.sockets.first_frame = TEST_TIMEOUT;
             change(&mut settings);
             Self::over(listener, settings, Viewer::Embedded, Some(redis)).await
         });
@@ -221,7 +212,7 @@ impl Server {
     /// The next thing the relay is told.
     pub async fn told(&self) -> Told {
         let mut told = self.told.lock().await;
-        timeout(SOON, told.recv())
+        timeout(TEST_TIMEOUT, told.recv())
             .await
             .expect("the relay was told nothing")
             .unwrap()
@@ -248,12 +239,16 @@ impl Server {
     }
 
     /// Registers a new session.
-    pub async fn session(&self) -> Session {
-        let session = Session::new();
+    pub async fn session(&self) -> TestSession {
+        let session = TestSession::new();
         self.register(session, None).await
     }
 
-    pub async fn register(&self, mut session: Session, device: Option<&Device>) -> Session {
+    pub async fn register(
+        &self,
+        mut session: TestSession,
+        device: Option<&TestDevice>,
+    ) -> TestSession {
         let response = self.create(&session.registration(device)).await;
         assert_eq!(response.status(), 201, "{}", response.text().await.unwrap());
         let created: SessionCreated = response.json().await.unwrap();
@@ -266,7 +261,7 @@ impl Server {
         id: &str,
         side: &str,
         origin: Option<&str>,
-    ) -> Result<Client, Error> {
+    ) -> Result<TestClient, Error> {
         let url = format!("ws://{}/v1/sessions/{id}/{side}", self.address);
         let mut request = url.into_client_request().unwrap();
         if let Some(origin) = origin {
@@ -274,18 +269,14 @@ impl Server {
                 .headers_mut()
                 .insert("origin", origin.parse().unwrap());
         }
-        let (socket, _) = connect_async(request).await?;
-        Ok(Client {
-            socket,
-            id: SessionId::parse(id),
-        })
+        TestClient::connect(request, SessionId::parse(id)).await
     }
 
-    pub async fn host_socket(&self, id: SessionId) -> Client {
+    pub async fn host_socket(&self, id: SessionId) -> TestClient {
         self.socket(&id.to_string(), "host", None).await.unwrap()
     }
 
-    pub async fn viewer_socket(&self, id: SessionId) -> Client {
+    pub async fn viewer_socket(&self, id: SessionId) -> TestClient {
         let origin = format!("http://{}", self.address);
         self.socket(&id.to_string(), "viewer", Some(&origin))
             .await
@@ -293,7 +284,7 @@ impl Server {
     }
 
     /// Attaches a host and takes its welcome.
-    pub async fn host(&self, session: &Session) -> Client {
+    pub async fn host(&self, session: &TestSession) -> TestClient {
         let mut host = self.host_socket(session.id).await;
         host.challenge().await;
         host.send(&HostMessage::Attach {
@@ -305,7 +296,7 @@ impl Server {
     }
 
     /// Claims as `device` and takes its welcome.
-    pub async fn viewer(&self, session: &Session, device: &Device) -> Client {
+    pub async fn viewer(&self, session: &TestSession, device: &TestDevice) -> TestClient {
         let mut viewer = self.viewer_socket(session.id).await;
         viewer.claim(session, device).await;
         assert!(matches!(viewer.next().await, ServerMessage::Welcome { .. }));
@@ -313,8 +304,8 @@ impl Server {
     }
 
     /// A session with both sides attached and all that the beginning brings taken.
-    pub async fn handoff(&self) -> (Session, Device, Client, Client) {
-        let (session, device) = (self.session().await, Device::new());
+    pub async fn handoff(&self) -> (TestSession, TestDevice, TestClient, TestClient) {
+        let (session, device) = (self.session().await, TestDevice::new());
         let mut host = self.host(&session).await;
         let mut viewer = self.viewer(&session, &device).await;
         viewer.ice().await;
@@ -344,17 +335,4 @@ pub fn sealed(data: &[u8]) -> HostMessage {
     HostMessage::Sealed {
         data: Blob::from(data),
     }
-}
-
-pub fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).unwrap();
-    bytes
-}
-
-pub fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
 }

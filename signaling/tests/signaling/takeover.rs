@@ -7,12 +7,12 @@ use authloop_protocol::{
 
 use authloop_signaling::Side;
 
-use crate::support::{Device, Server, Told, sealed};
+use crate::support::{TestDevice, TestServer, Told, sealed};
 
 const HELD: (SignalErrorCode, u16) = (SignalErrorCode::AlreadyClaimed, 4409);
 
 /// Who the viewer is told asks for its session.
-async fn asked(viewer: &mut crate::support::Client) -> Option<Vec<u8>> {
+async fn asked(viewer: &mut crate::support::TestClient) -> Option<Vec<u8>> {
     match viewer.next().await {
         ServerMessage::Takeover { device } => device.map(|device| device.0),
         other => panic!("not asked: {other:?}"),
@@ -21,9 +21,9 @@ async fn asked(viewer: &mut crate::support::Client) -> Option<Vec<u8>> {
 
 #[tokio::test]
 async fn a_session_moves_by_the_hosts_word_with_a_new_leg_and_without_the_old_devices_mail() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, first_device, mut host, mut first) = server.handoff().await;
-    let second_device = Device::new();
+    let second_device = TestDevice::new();
     let mut second = server.viewer_socket(session.id).await;
     second.take_over(&session, &second_device).await;
     assert!(matches!(second.next().await, ServerMessage::Waiting {}));
@@ -57,9 +57,9 @@ async fn a_session_moves_by_the_hosts_word_with_a_new_leg_and_without_the_old_de
 
 #[tokio::test]
 async fn a_refusal_keeps_the_session_and_buys_some_peace() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, _, _host, mut first) = server.handoff().await;
-    let device = Device::new();
+    let device = TestDevice::new();
     let mut second = server.viewer_socket(session.id).await;
     second.take_over(&session, &device).await;
     assert!(matches!(second.next().await, ServerMessage::Waiting {}));
@@ -67,7 +67,7 @@ async fn a_refusal_keeps_the_session_and_buys_some_peace() {
 
     // One question at a time.
     let mut third = server.viewer_socket(session.id).await;
-    third.take_over(&session, &Device::new()).await;
+    third.take_over(&session, &TestDevice::new()).await;
     assert_eq!(third.refused().await, HELD);
     assert!(matches!(first.next().await, ServerMessage::SecondClaim {}));
 
@@ -76,7 +76,7 @@ async fn a_refusal_keeps_the_session_and_buys_some_peace() {
     assert_eq!(second.refused().await, HELD);
 
     let mut again = server.viewer_socket(session.id).await;
-    again.take_over(&session, &Device::new()).await;
+    again.take_over(&session, &TestDevice::new()).await;
     assert_eq!(again.refused().await, HELD);
     first.send(&ViewerMessage::Restart {}).await;
     first.ice().await;
@@ -84,10 +84,10 @@ async fn a_refusal_keeps_the_session_and_buys_some_peace() {
 
 #[tokio::test]
 async fn whoever_stops_asking_is_taken_back_and_whoever_is_away_is_asked_on_coming_back() {
-    let server = Server::start().await;
+    let server = TestServer::start().await;
     let (session, first_device, _host, mut first) = server.handoff().await;
     let mut second = server.viewer_socket(session.id).await;
-    second.take_over(&session, &Device::new()).await;
+    second.take_over(&session, &TestDevice::new()).await;
     assert!(matches!(second.next().await, ServerMessage::Waiting {}));
     assert!(asked(&mut first).await.is_some());
 

@@ -1,4 +1,4 @@
-//! A Redis of the test's own, and a wire to it that can be cut.
+//! A Redis of the test's own, and a connection to it that can be cut.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -14,15 +14,16 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::SOON;
+use crate::{TEST_TIMEOUT, random};
 
 /// Debian's `redis-server` on a free loopback port, without a file of its own.
-pub struct Redis {
+pub struct RedisServer {
     port: u16,
     process: Child,
 }
 
-impl Redis {
+impl RedisServer {
+    /// Starts one, and waits until it answers.
     pub async fn start() -> Self {
         let port = free_port();
         let mut redis = Self {
@@ -34,16 +35,17 @@ impl Redis {
     }
 
     /// What nodes need to know to meet here.
+    #[must_use]
     pub fn settings(&self) -> ClusterSettings {
         settings(self.port)
     }
 
-    /// A wire to it that can be cut.
-    pub async fn wire(&self) -> Wire {
-        Wire::to(([127, 0, 0, 1], self.port).into()).await
+    /// A forwarder to it whose connections can be cut.
+    pub async fn proxy(&self) -> RedisProxy {
+        RedisProxy::to(([127, 0, 0, 1], self.port).into()).await
     }
 
-    /// Dies, and comes back having forgotten everything, so long after.
+    /// Dies, and comes back after this time, having forgotten everything.
     pub async fn restart(&mut self, after: Duration) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -55,26 +57,27 @@ impl Redis {
     async fn wait(&mut self) {
         let started = Instant::now();
         while let Err(error) = Cluster::try_out(&self.settings()).await {
-            assert!(started.elapsed() < SOON, "redis-server: {error}");
+            assert!(started.elapsed() < TEST_TIMEOUT, "redis-server: {error}");
             sleep(Duration::from_millis(20)).await;
         }
     }
 }
 
-impl Drop for Redis {
+impl Drop for RedisServer {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// A TCP forwarder.
-pub struct Wire {
+/// A TCP forwarder to a Redis.
+pub struct RedisProxy {
+    /// What nodes need to know to meet behind it.
     pub settings: ClusterSettings,
     whole: watch::Sender<bool>,
 }
 
-impl Wire {
+impl RedisProxy {
     async fn to(redis: SocketAddr) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -107,6 +110,7 @@ impl Wire {
         self.whole.send_replace(false);
     }
 
+    /// Lets connections through again.
     pub fn mend(&self) {
         self.whole.send_replace(true);
     }
@@ -116,7 +120,7 @@ impl Wire {
 /// to its port must find nobody there, not itself.
 fn free_port() -> u16 {
     loop {
-        let port = 15_000 + u16::from_be_bytes(super::random()) % 10_000;
+        let port = 15_000 + u16::from_be_bytes(random()) % 10_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }

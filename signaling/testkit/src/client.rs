@@ -12,24 +12,39 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
-    tungstenite::{Error, Message},
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest},
 };
 
-use super::{SOON, random, unix_now};
+use crate::{TEST_TIMEOUT, random, unix_now};
 
-pub struct Session {
+/// A session as its host knows it.
+pub struct TestSession {
+    /// Its id.
     pub id: SessionId,
+    /// The claim token.
     pub token: [u8; 32],
+    /// The host token; empty until the session is registered.
     pub host_token: Vec<u8>,
+    /// When its invitation expires, in Unix seconds.
     pub expires: u64,
 }
 
-impl Session {
+impl Default for TestSession {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestSession {
+    /// A session of ten minutes, not registered yet.
+    #[must_use]
     pub fn new() -> Self {
         Self::expiring_in(600)
     }
 
+    /// A session whose invitation expires after this many seconds.
+    #[must_use]
     pub fn expiring_in(seconds: u64) -> Self {
         Self {
             id: SessionId(random()),
@@ -39,6 +54,8 @@ impl Session {
         }
     }
 
+    /// The invitation that its host registers.
+    #[must_use]
     pub fn invitation(&self) -> Vec<u8> {
         let invitation = Invitation {
             v: 1,
@@ -53,7 +70,9 @@ impl Session {
         invitation.to_bytes().unwrap()
     }
 
-    pub fn registration(&self, device: Option<&Device>) -> serde_json::Value {
+    /// The body of the request that registers it, claimed by `device` if there is one.
+    #[must_use]
+    pub fn registration(&self, device: Option<&TestDevice>) -> serde_json::Value {
         let mut body = serde_json::json!({
             "id": self.id,
             "invitation": to_b64u(&self.invitation()),
@@ -66,13 +85,24 @@ impl Session {
     }
 }
 
-pub struct Device(SigningKey);
+/// A viewer's key.
+pub struct TestDevice(SigningKey);
 
-impl Device {
+impl Default for TestDevice {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestDevice {
+    /// A fresh key.
+    #[must_use]
     pub fn new() -> Self {
         Self(SigningKey::from_slice(&random::<32>()).unwrap())
     }
 
+    /// The public key, as messages name it.
+    #[must_use]
     pub fn public(&self) -> Vec<u8> {
         self.0
             .verifying_key()
@@ -81,6 +111,8 @@ impl Device {
             .to_vec()
     }
 
+    /// A signature over `message`.
+    #[must_use]
     pub fn sign(&self, message: &[u8]) -> Blob {
         let signature: Signature = self.0.sign(message);
         Blob::from(signature.to_bytes().as_slice())
@@ -88,32 +120,52 @@ impl Device {
 }
 
 /// One end of a WebSocket.
-pub struct Client {
-    pub(super) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    pub(super) id: Option<SessionId>,
+pub struct TestClient {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    id: Option<SessionId>,
 }
 
-impl Client {
+impl TestClient {
+    /// Opens a socket; `id` is the session's, where it has one.
+    ///
+    /// # Errors
+    /// When the server does not upgrade the connection.
+    pub async fn connect(
+        request: impl IntoClientRequest + Unpin,
+        id: Option<SessionId>,
+    ) -> Result<Self, Error> {
+        let (socket, _) = connect_async(request).await?;
+        Ok(Self { socket, id })
+    }
+
+    /// Sends a message.
     pub async fn send(&mut self, message: &impl Serialize) {
         self.send_text(serde_json::to_string(message).unwrap())
             .await;
     }
 
+    /// Sends text, whether it is a message or not.
     pub async fn send_text(&mut self, text: impl Into<String>) {
         self.send_frame(Message::text(text.into())).await;
     }
 
+    /// Sends a frame of any kind.
     pub async fn send_frame(&mut self, frame: Message) {
         self.socket.send(frame).await.unwrap();
     }
 
+    /// Sends a frame of any kind, to a server that may have closed the socket.
+    ///
+    /// # Errors
+    /// When it has.
     pub async fn try_send_frame(&mut self, frame: Message) -> Result<(), Error> {
         self.socket.send(frame).await
     }
 
+    /// The next frame that is neither a ping nor a pong.
     pub async fn frame(&mut self) -> Message {
         loop {
-            let frame = timeout(SOON, self.socket.next())
+            let frame = timeout(TEST_TIMEOUT, self.socket.next())
                 .await
                 .expect("nothing came");
             match frame
@@ -126,6 +178,7 @@ impl Client {
         }
     }
 
+    /// The next message.
     pub async fn next(&mut self) -> ServerMessage {
         match self.frame().await {
             Message::Text(text) => serde_json::from_str(&text).unwrap(),
@@ -136,7 +189,7 @@ impl Client {
     /// The next message; `None` if the socket ends instead.
     pub async fn try_next(&mut self) -> Option<ServerMessage> {
         loop {
-            let frame = timeout(SOON, self.socket.next())
+            let frame = timeout(TEST_TIMEOUT, self.socket.next())
                 .await
                 .expect("nothing came");
             match frame?.ok()? {
@@ -155,6 +208,7 @@ impl Client {
         }
     }
 
+    /// The challenge, with which every socket begins.
     pub async fn challenge(&mut self) -> [u8; 32] {
         match self.next().await {
             ServerMessage::Challenge { nonce } => nonce.array().unwrap(),
@@ -162,6 +216,7 @@ impl Client {
         }
     }
 
+    /// The next message, which must bring ICE parameters.
     pub async fn ice(&mut self) -> LegIce {
         match self.next().await {
             ServerMessage::Ice(ice) => {
@@ -172,6 +227,7 @@ impl Client {
         }
     }
 
+    /// The next message, which must be a sealed blob.
     pub async fn sealed(&mut self) -> Vec<u8> {
         match self.next().await {
             ServerMessage::Sealed { data } => data.0,
@@ -204,17 +260,19 @@ impl Client {
         }
     }
 
-    pub async fn claim(&mut self, session: &Session, device: &Device) {
+    /// Takes the challenge and claims as `device`.
+    pub async fn claim(&mut self, session: &TestSession, device: &TestDevice) {
         let challenge = self.challenge().await;
         self.claim_with(session, &session.token, device, &challenge)
             .await;
     }
 
+    /// Claims with a token and a challenge that may be wrong.
     pub async fn claim_with(
         &mut self,
-        session: &Session,
+        session: &TestSession,
         token: &[u8],
-        device: &Device,
+        device: &TestDevice,
         challenge: &[u8; 32],
     ) {
         self.send(&ViewerMessage::Claim {
@@ -226,7 +284,7 @@ impl Client {
     }
 
     /// Asks for a session that another device has.
-    pub async fn take_over(&mut self, session: &Session, device: &Device) {
+    pub async fn take_over(&mut self, session: &TestSession, device: &TestDevice) {
         let challenge = self.challenge().await;
         let message = claim_message(session.id, &challenge, &session.token);
         self.send(&ViewerMessage::Takeover {
@@ -237,12 +295,14 @@ impl Client {
         .await;
     }
 
-    pub async fn resume(&mut self, device: &Device) {
+    /// Takes the challenge and comes back as `device`.
+    pub async fn resume(&mut self, device: &TestDevice) {
         let challenge = self.challenge().await;
         self.resume_with(device, &challenge).await;
     }
 
-    pub async fn resume_with(&mut self, device: &Device, challenge: &[u8; 32]) {
+    /// Comes back with a challenge that may be wrong.
+    pub async fn resume_with(&mut self, device: &TestDevice, challenge: &[u8; 32]) {
         let id = self.id.unwrap();
         self.send(&ViewerMessage::Resume {
             signature: device.sign(&resume_message(id, challenge)),
