@@ -27,10 +27,10 @@ mod outbox;
 mod refusal;
 mod registry;
 mod router;
-mod seat;
 mod secret;
 mod service;
 mod session;
+mod side;
 mod socket;
 
 pub use api_keys::{ApiKeys, Caller, NewKey, Scope};

@@ -28,7 +28,7 @@ use crate::{
     outbox::Outbox,
     relay::{LegEvent, Relay, Side},
     secret::SecretHash,
-    session::{Claim, Registration, Session, Wish},
+    session::{ClaimOutcome, ClaimRequest, Registration, Session},
     settings::RegistrySettings,
 };
 
@@ -114,7 +114,7 @@ pub(crate) enum Identity {
     Claim {
         token: SecretHash,
         device: DeviceKey,
-        wish: Wish,
+        request: ClaimRequest,
     },
     /// The device that won, and signed again.
     Resume {
@@ -172,12 +172,12 @@ impl Registry {
         let deadline = registration.deadline;
         match shared.sessions.entry(id) {
             MapEntry::Occupied(_) => return Err(RegisterError::Known),
-            MapEntry::Vacant(place) => {
-                if !shared.take_room() {
+            MapEntry::Vacant(slot) => {
+                if !shared.reserve_slot() {
                     return Err(RegisterError::Full);
                 }
                 let session = Session::new(registration, generation, now);
-                place.insert(Arc::new(Mutex::new(session)));
+                slot.insert(Arc::new(Mutex::new(session)));
             }
         }
         let state = if claimed {
@@ -230,8 +230,8 @@ impl Registry {
             Identity::Claim {
                 token,
                 device,
-                wish,
-            } => self.claim(id, &token, device, wish, |_| true, outbox),
+                request,
+            } => self.claim(id, &token, device, request, |_| true, outbox),
             Identity::Resume { device } => self.resume(id, |winner| *winner == device, outbox),
         }
     }
@@ -255,7 +255,7 @@ impl Registry {
         id: SessionId,
         token: &SecretHash,
         device: DeviceKey,
-        wish: Wish,
+        request: ClaimRequest,
         signed: impl FnOnce(&DeviceKey) -> bool,
         outbox: Outbox,
     ) -> Result<Attachment, SignalErrorCode> {
@@ -266,21 +266,21 @@ impl Registry {
         let outbox_id = outbox.id();
         let claim = {
             let mut session = session.lock();
-            let claim = session.claim(token, device, wish, outbox, Instant::now());
-            if let Ok(Claim::Won(_)) = claim {
+            let claim = session.claim(token, device, request, outbox, Instant::now());
+            if let Ok(ClaimOutcome::Won(_)) = claim {
                 self.shared.created.fetch_sub(1, Ordering::Relaxed);
                 self.shared.claimed.fetch_add(1, Ordering::Relaxed);
             }
             claim
         };
         match claim {
-            Ok(Claim::Won(after)) => {
+            Ok(ClaimOutcome::Won(after)) => {
                 self.shared.observer.observe(Event::Claimed { after });
                 let claimed = AuditEvent::SessionClaimed { session: id };
                 self.shared.observer.audit(claimed);
             }
-            Ok(Claim::Again) => {}
-            Ok(Claim::Asks) => {
+            Ok(ClaimOutcome::AlreadyWon) => {}
+            Ok(ClaimOutcome::TakeoverRequested) => {
                 self.shared.observer.observe(Event::SecondClaim);
                 let asked = AuditEvent::TakeoverAsked { session: id };
                 self.shared.observer.audit(asked);

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 use crate::{
     outbox::{Closing, Outbox},
     relay::Side,
-    seat::{Delivery, Seat},
     secret::SecretHash,
+    side::{Delivery, SideMailbox},
 };
 use takeover::Takeover;
 
@@ -36,20 +36,20 @@ pub(crate) struct Registration {
     /// How often the session has changed its node, from 1; 0 for a server alone.
     pub(crate) epoch: u64,
     /// Unix milliseconds.
-    pub(crate) born: u64,
+    pub(crate) created_unix_ms: u64,
     pub(crate) wall_type: Option<WallType>,
 }
 
 pub(crate) struct Session {
     registration: Registration,
-    registered: Instant,
+    registered_at: Instant,
     /// When it was claimed, if that was here.
-    claimed: Option<Instant>,
+    claimed_at: Option<Instant>,
     /// Whether the viewer has reported its first picture.
-    shown: bool,
+    first_frame_seen: bool,
     phase: Phase,
-    host: Seat,
-    viewer: Seat,
+    host: SideMailbox,
+    viewer: SideMailbox,
 }
 
 enum Phase {
@@ -57,7 +57,7 @@ enum Phase {
     Claimed {
         device: DeviceKey,
         relay: RelayState,
-        second_claim_told: Option<Instant>,
+        second_claim_notice: Option<Instant>,
         takeover: Takeover,
     },
     Ended {
@@ -76,27 +76,27 @@ enum RelayState {
 
 /// How a claim went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
-    /// This device won it just now, so long after the registration.
+pub(crate) enum ClaimOutcome {
+    /// This device won it just now, this long after the registration.
     Won(Duration),
     /// This device had won it before.
-    Again,
-    /// Another device has it, and is being asked.
-    Asks,
+    AlreadyWon,
+    /// Another device has it, and is asked to give it away.
+    TakeoverRequested,
 }
 
 /// How a session went from one device to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HandOver {
-    Done,
+pub(crate) enum TakeoverEffect {
+    Nothing,
     /// The caller must now ask the relay to restart the viewer's leg.
-    Restarts,
+    RestartLeg,
 }
 
-/// What a device with the link wants where another has the session.
+/// What a device with the link asks for, if another has the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// Nothing.
+pub(crate) enum ClaimRequest {
+    /// Nothing more than a claim.
     Claim,
     /// To have it in the other's place.
     TakeOver,
@@ -104,7 +104,7 @@ pub(crate) enum Wish {
 
 /// What the registry must do when a session's timer fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Timeout {
+pub(crate) enum TimerAction {
     Nothing,
     Expire,
     Forget,
@@ -117,18 +117,18 @@ impl Session {
             Some(device) => Phase::Claimed {
                 device,
                 relay: RelayState::Closed,
-                second_claim_told: None,
+                second_claim_notice: None,
                 takeover: Takeover::default(),
             },
         };
         Self {
             registration,
-            registered: now,
-            claimed: None,
-            shown: false,
+            registered_at: now,
+            claimed_at: None,
+            first_frame_seen: false,
             phase,
-            host: Seat::new(generation),
-            viewer: Seat::new(generation),
+            host: SideMailbox::new(generation),
+            viewer: SideMailbox::new(generation),
         }
     }
 
@@ -165,18 +165,18 @@ impl Session {
 
     /// How long ago it was claimed, if that was at this server.
     pub(crate) fn since_claim(&self, now: Instant) -> Option<Duration> {
-        self.claimed
+        self.claimed_at
             .map(|claimed| now.saturating_duration_since(claimed))
     }
 
     /// The viewer shows its first picture: how long after the claim, the first time it says so.
     pub(crate) fn first_frame(&mut self, now: Instant) -> Option<Duration> {
-        let told_before = std::mem::replace(&mut self.shown, true);
+        let told_before = std::mem::replace(&mut self.first_frame_seen, true);
         self.since_claim(now).filter(|_| !told_before)
     }
 
     pub(crate) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.registered)
+        now.saturating_duration_since(self.registered_at)
     }
 
     pub(crate) fn status(&self) -> SessionStatus {
@@ -204,24 +204,24 @@ impl Session {
         if !self.host_token_matches(token) {
             return Err(SignalErrorCode::Unauthorized);
         }
-        self.seat_down(Side::Host, outbox)
+        self.attach(Side::Host, outbox)
     }
 
     /// Whether this socket speaks for its side.
-    pub(crate) fn is_seated(&mut self, side: Side, outbox_id: u64) -> bool {
-        self.seat(side).is_of(outbox_id)
+    pub(crate) fn is_attached(&mut self, side: Side, outbox_id: u64) -> bool {
+        self.mailbox(side).is_attached_to(outbox_id)
     }
 
     pub(crate) fn detach(&mut self, side: Side, outbox_id: u64) {
         if let Phase::Claimed { takeover, .. } = &mut self.phase
-            && let Some(told) = takeover.left(outbox_id)
+            && let Some(told) = takeover.withdraw(outbox_id)
         {
-            self.viewer.tell(&told);
+            self.viewer.deliver(&told);
             return;
         }
-        if self.seat(side).leave(outbox_id) {
-            self.seat(side.other())
-                .tell(&ServerMessage::Peer { present: false });
+        if self.mailbox(side).detach(outbox_id) {
+            self.mailbox(side.other())
+                .deliver(&ServerMessage::Peer { present: false });
         }
     }
 
@@ -231,11 +231,11 @@ impl Session {
             return None;
         }
         let receiver = side.other();
-        let was_there = self.seat(receiver).is_taken();
-        let delivery = self.seat(receiver).deliver(data);
-        if was_there && !self.seat(receiver).is_taken() {
-            self.seat(side)
-                .tell(&ServerMessage::Peer { present: false });
+        let was_there = self.mailbox(receiver).is_attached();
+        let delivery = self.mailbox(receiver).deliver_sealed(data);
+        if was_there && !self.mailbox(receiver).is_attached() {
+            self.mailbox(side)
+                .deliver(&ServerMessage::Peer { present: false });
         }
         Some(delivery)
     }
@@ -252,9 +252,9 @@ impl Session {
             takeover.end(outcome);
         }
         for side in [Side::Host, Side::Viewer] {
-            let seat = self.seat(side);
-            seat.tell(&ServerMessage::Ended { outcome });
-            seat.clear(Closing::Normal);
+            let mailbox = self.mailbox(side);
+            mailbox.deliver(&ServerMessage::Ended { outcome });
+            mailbox.reset(Closing::Normal);
         }
         Some(held)
     }
@@ -262,47 +262,49 @@ impl Session {
     /// Sends both sides away to come back: another node has the session now.
     pub(crate) fn release(&mut self) {
         for side in [Side::Host, Side::Viewer] {
-            self.seat(side).clear(Closing::Restart);
+            self.mailbox(side).reset(Closing::Restart);
         }
     }
 
-    pub(crate) fn timeout(&self, now: Instant) -> Timeout {
+    pub(crate) fn timer_action(&self, now: Instant) -> TimerAction {
         match self.phase {
-            Phase::Ended { forget_at, .. } if now >= forget_at => Timeout::Forget,
+            Phase::Ended { forget_at, .. } if now >= forget_at => TimerAction::Forget,
             Phase::Created | Phase::Claimed { .. } if now >= self.registration.deadline => {
-                Timeout::Expire
+                TimerAction::Expire
             }
-            Phase::Created | Phase::Claimed { .. } | Phase::Ended { .. } => Timeout::Nothing,
+            Phase::Created | Phase::Claimed { .. } | Phase::Ended { .. } => TimerAction::Nothing,
         }
     }
 
-    fn seat_down(&mut self, side: Side, outbox: Outbox) -> Result<(), SignalErrorCode> {
+    fn attach(&mut self, side: Side, outbox: Outbox) -> Result<(), SignalErrorCode> {
         if self.outcome().is_some() {
             return Err(SignalErrorCode::Ended);
         }
         let welcome = ServerMessage::Welcome {
             state: self.state(),
-            peer: self.seat(side.other()).is_taken(),
+            peer: self.mailbox(side.other()).is_attached(),
             device: self.device().map(|device| Blob::from(device.as_bytes())),
             expires_at: self.registration.expires_at,
-            first_frame: side == Side::Viewer && self.claimed.is_some() && !self.shown,
+            first_frame: side == Side::Viewer
+                && self.claimed_at.is_some()
+                && !self.first_frame_seen,
         };
-        let is_new = !self.seat(side).is_taken();
-        self.seat(side).sit(outbox, &welcome);
+        let is_new = !self.mailbox(side).is_attached();
+        self.mailbox(side).attach(outbox, &welcome);
         if side == Side::Viewer
             && let Phase::Claimed { takeover, .. } = &self.phase
-            && let Some(asked) = takeover.asked()
+            && let Some(asked) = takeover.open_question()
         {
-            self.viewer.tell(&asked);
+            self.viewer.deliver(&asked);
         }
         if is_new {
-            self.seat(side.other())
-                .tell(&ServerMessage::Peer { present: true });
+            self.mailbox(side.other())
+                .deliver(&ServerMessage::Peer { present: true });
         }
         Ok(())
     }
 
-    fn seat(&mut self, side: Side) -> &mut Seat {
+    fn mailbox(&mut self, side: Side) -> &mut SideMailbox {
         match side {
             Side::Host => &mut self.host,
             Side::Viewer => &mut self.viewer,

@@ -24,7 +24,7 @@ use crate::{
     relay::Side,
     secret::{SecretHash, random, take_hash},
     service::Signaling,
-    session::Wish,
+    session::ClaimRequest,
     settings::SocketSettings,
 };
 
@@ -294,9 +294,9 @@ async fn viewer(
     let credentials = signaling.directory().credentials(id).await;
     let credentials = credentials.map_err(explain)?;
     let unauthorized = || explain(SignalErrorCode::Unauthorized);
-    let wish = match first {
-        ViewerMessage::Takeover { .. } => Wish::TakeOver,
-        _ => Wish::Claim,
+    let request = match first {
+        ViewerMessage::Takeover { .. } => ClaimRequest::TakeOver,
+        _ => ClaimRequest::Claim,
     };
     match first {
         ViewerMessage::Claim {
@@ -320,7 +320,7 @@ async fn viewer(
                 Ok(Identity::Claim {
                     token,
                     device,
-                    wish,
+                    request,
                 })
             } else {
                 Err(unauthorized())

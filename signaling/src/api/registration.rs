@@ -194,7 +194,7 @@ fn validate(
         expires_at: unix_now + life.as_secs(),
         deadline: Instant::now() + life,
         epoch: 0,
-        born: unix_millis(),
+        created_unix_ms: unix_millis(),
         wall_type: request.wall_type,
     })
 }

@@ -112,8 +112,13 @@ impl LocalNode {
     /// What Redis should hold of an open session here.
     pub(super) fn record(&self, id: SessionId) -> Option<Record> {
         let registration = self.registry().registration(id)?;
-        let (epoch, born) = (registration.epoch, registration.born);
-        Some(Record::new(&registration, self.node_id, epoch, born))
+        let (epoch, created_unix_ms) = (registration.epoch, registration.created_unix_ms);
+        Some(Record::new(
+            &registration,
+            self.node_id,
+            epoch,
+            created_unix_ms,
+        ))
     }
 
     /// Makes sure that this node, the record's owner, has the session in memory.

@@ -27,7 +27,7 @@ pub(crate) struct Record {
     /// Unix seconds.
     pub(crate) expires_at: u64,
     /// Unix milliseconds.
-    pub(crate) born: u64,
+    pub(crate) created_unix_ms: u64,
     pub(crate) wall_type: Option<WallType>,
     pub(crate) outcome: Option<Outcome>,
 }
@@ -42,13 +42,18 @@ pub(super) mod field {
     pub(super) const CLAIM_HASH: &str = "claim_hash";
     pub(super) const HOST_TOKEN: &str = "host_token";
     pub(super) const EXPIRES_AT: &str = "expires_at";
-    pub(super) const BORN: &str = "born";
+    pub(super) const CREATED_UNIX_MS: &str = "born";
     pub(super) const WALL_TYPE: &str = "wall_type";
 }
 
 impl Record {
     /// For a registration that this moment belongs to `owner`.
-    pub(super) fn new(registration: &Registration, owner: NodeId, epoch: u64, born: u64) -> Self {
+    pub(super) fn new(
+        registration: &Registration,
+        owner: NodeId,
+        epoch: u64,
+        created_unix_ms: u64,
+    ) -> Self {
         Self {
             id: registration.id,
             owner,
@@ -58,7 +63,7 @@ impl Record {
             host_token: registration.host_token,
             device: registration.device.clone(),
             expires_at: registration.expires_at,
-            born,
+            created_unix_ms,
             wall_type: registration.wall_type,
             outcome: None,
         }
@@ -73,7 +78,10 @@ impl Record {
             (field::CLAIM_HASH, self.claim_hash.as_bytes().to_vec()),
             (field::HOST_TOKEN, self.host_token.as_bytes().to_vec()),
             (field::EXPIRES_AT, self.expires_at.to_string().into_bytes()),
-            (field::BORN, self.born.to_string().into_bytes()),
+            (
+                field::CREATED_UNIX_MS,
+                self.created_unix_ms.to_string().into_bytes(),
+            ),
         ];
         if let Some(device) = &self.device {
             fields.push((field::DEVICE, device.as_bytes().to_vec()));
@@ -104,7 +112,7 @@ impl Record {
                 None => None,
             },
             expires_at: number(field::EXPIRES_AT)?,
-            born: number(field::BORN)?,
+            created_unix_ms: number(field::CREATED_UNIX_MS)?,
             wall_type: text(field::WALL_TYPE).map(WallType::of),
             outcome: match text(field::OUTCOME) {
                 Some(name) => Some(outcome(name)?),
@@ -138,7 +146,7 @@ impl Record {
             expires_at: self.expires_at,
             deadline: now + left,
             epoch: self.epoch,
-            born: self.born,
+            created_unix_ms: self.created_unix_ms,
             wall_type: self.wall_type,
         }
     }
@@ -162,7 +170,7 @@ mod tests {
             host_token: SecretHash::of(b"host"),
             device: None,
             expires_at: 1000,
-            born: 900_000,
+            created_unix_ms: 900_000,
             wall_type: None,
             outcome: None,
         }

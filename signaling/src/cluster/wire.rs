@@ -12,7 +12,9 @@ use authloop_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::nodes::NodeId;
-use crate::{outbox::Closing, registry::Identity, relay::Side, secret::SecretHash, session::Wish};
+use crate::{
+    outbox::Closing, registry::Identity, relay::Side, secret::SecretHash, session::ClaimRequest,
+};
 
 /// Names one bridge: the edge's node and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,11 +106,11 @@ impl WireIdentity {
             Identity::Claim {
                 token,
                 device,
-                wish,
+                request,
             } => Self::Claim {
                 token: token.as_bytes().into(),
                 device: device.as_bytes().into(),
-                takes_over: *wish == Wish::TakeOver,
+                takes_over: *request == ClaimRequest::TakeOver,
             },
             Identity::Resume { device } => Self::Resume {
                 device: device.as_bytes().into(),
@@ -129,10 +131,10 @@ impl WireIdentity {
             } => Identity::Claim {
                 token: SecretHash::from_bytes(token.array()?),
                 device: DeviceKey::parse(&device.0)?,
-                wish: if *takes_over {
-                    Wish::TakeOver
+                request: if *takes_over {
+                    ClaimRequest::TakeOver
                 } else {
-                    Wish::Claim
+                    ClaimRequest::Claim
                 },
             },
             Self::Resume { device } => Identity::Resume {

@@ -10,9 +10,11 @@ use authloop_protocol::{
 use tokio::time::Instant;
 
 use super::shared::{Change, Shared, SharedSession};
-use crate::{audit::AuditEvent, observer::Event, relay::Side, seat::Delivery, session::HandOver};
+use crate::{
+    audit::AuditEvent, observer::Event, relay::Side, session::TakeoverEffect, side::Delivery,
+};
 
-/// A side's hold on its session; dropping it leaves the seat.
+/// A side's hold on its session; dropping it lets go.
 pub(crate) struct Attachment {
     pub(super) shared: Arc<Shared>,
     pub(super) session: SharedSession,
@@ -26,8 +28,8 @@ impl Attachment {
         let receiver = self.side.other();
         match self.session.lock().forward(self.side, data) {
             None => {}
-            Some(Delivery::Kept) => self.shared.observer.observe(Event::Forwarded(receiver)),
-            Some(Delivery::KeptForOldest) => {
+            Some(Delivery::Accepted) => self.shared.observer.observe(Event::Forwarded(receiver)),
+            Some(Delivery::OldestDropped) => {
                 self.shared.observer.observe(Event::Forwarded(receiver));
                 self.shared
                     .observer
@@ -37,19 +39,19 @@ impl Attachment {
     }
 
     /// Whether this socket speaks for its side.
-    pub(crate) fn is_seated(&self) -> bool {
-        self.session.lock().is_seated(self.side, self.outbox_id)
+    pub(crate) fn is_attached(&self) -> bool {
+        self.session.lock().is_attached(self.side, self.outbox_id)
     }
 
     /// The host says that the viewer gave the session to `device`.
-    pub(crate) fn hand_over(&self, device: DeviceKey) {
-        let handed_over = self.session.lock().hand_over(device);
+    pub(crate) fn take_over(&self, device: DeviceKey) {
+        let taken = self.session.lock().take_over(device);
         self.shared.changed(self.id, Change::Device);
-        if handed_over.is_some() {
+        if taken.is_some() {
             let taken_over = AuditEvent::SessionTakenOver { session: self.id };
             self.shared.observer.audit(taken_over);
         }
-        if handed_over == Some(HandOver::Restarts) {
+        if taken == Some(TakeoverEffect::RestartLeg) {
             // What the old device knows of the leg must not open it any more.
             let (session, id) = (self.session.clone(), self.id);
             tokio::spawn(self.shared.clone().restart_leg(session, id, Side::Viewer));

@@ -18,7 +18,7 @@ use crate::{
 /// Does what one message asks.
 pub(crate) async fn obey(side: Side, attachment: &Attachment, text: &str) -> Result<(), Refusal> {
     // A device that asks for the session, and one that gave it away, have no say in it.
-    if !attachment.is_seated() {
+    if !attachment.is_attached() {
         return Ok(());
     }
     match side {
@@ -32,7 +32,7 @@ pub(crate) async fn obey(side: Side, attachment: &Attachment, text: &str) -> Res
             HostMessage::HandOver { device } => {
                 let device = DeviceKey::parse(&device.0)
                     .ok_or((SignalErrorCode::Malformed, "`device` is not a P-256 point"))?;
-                attachment.hand_over(device);
+                attachment.take_over(device);
                 Ok(())
             }
             HostMessage::End {

@@ -24,8 +24,8 @@ use crate::{
     session::{Registration, Session},
 };
 
-/// How many generations of a leg's credentials an owner may hand out within its first second.
-const GENERATIONS: u64 = 64;
+/// Generations of a leg's credentials that an owner may hand out within its first second.
+const MAX_GENERATIONS_PER_EPOCH: u64 = 64;
 
 impl Registry {
     /// Hears of every [`Change`] of a session here; the first caller only.
@@ -115,14 +115,14 @@ impl Registry {
         let (id, epoch) = (registration.id, registration.epoch);
         let (deadline, claimed) = (registration.deadline, registration.device.is_some());
         let old = match self.shared.sessions.entry(id) {
-            Entry::Occupied(mut place) => {
-                if place.get().lock().registration().epoch >= epoch {
+            Entry::Occupied(mut slot) => {
+                if slot.get().lock().registration().epoch >= epoch {
                     return;
                 }
-                Some(place.insert(adopted(registration, now, unix_millis)))
+                Some(slot.insert(adopted_session(registration, now, unix_millis)))
             }
-            Entry::Vacant(place) => {
-                place.insert(adopted(registration, now, unix_millis));
+            Entry::Vacant(slot) => {
+                slot.insert(adopted_session(registration, now, unix_millis));
                 None
             }
         };
@@ -173,11 +173,11 @@ impl Registry {
     }
 }
 
-fn adopted(registration: Registration, now: Instant, unix_millis: u64) -> SharedSession {
+fn adopted_session(registration: Registration, now: Instant, unix_millis: u64) -> SharedSession {
     // It must rise although two owners may follow each other within one second.
-    let generation = unix_millis / 1000 + registration.epoch * GENERATIONS;
+    let generation = unix_millis / 1000 + registration.epoch * MAX_GENERATIONS_PER_EPOCH;
     let generation = u32::try_from(generation).unwrap_or(0);
-    let age = Duration::from_millis(unix_millis.saturating_sub(registration.born));
+    let age = Duration::from_millis(unix_millis.saturating_sub(registration.created_unix_ms));
     let registered = now.checked_sub(age).unwrap_or(now);
     Arc::new(Mutex::new(Session::new(
         registration,

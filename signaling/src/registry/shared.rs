@@ -21,7 +21,7 @@ use crate::{
     audit::AuditEvent,
     observer::{Event, Observer},
     relay::{Relay, RelayError, Side},
-    session::{Session, Timeout},
+    session::{Session, TimerAction},
     settings::RegistrySettings,
 };
 
@@ -83,7 +83,7 @@ impl Shared {
             .map(|session| session.value().clone())
     }
 
-    pub(super) fn take_room(&self) -> bool {
+    pub(super) fn reserve_slot(&self) -> bool {
         let max = self.settings.max_sessions;
         self.live
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| {
@@ -223,11 +223,11 @@ impl Shared {
         let Some(session) = self.find(id) else {
             return;
         };
-        let timeout = session.lock().timeout(now);
-        match timeout {
-            Timeout::Nothing => {}
-            Timeout::Expire => self.end(&session, Outcome::Expired),
-            Timeout::Forget => {
+        let action = session.lock().timer_action(now);
+        match action {
+            TimerAction::Nothing => {}
+            TimerAction::Expire => self.end(&session, Outcome::Expired),
+            TimerAction::Forget => {
                 self.forget(id);
                 self.trim_ended_order();
             }

@@ -54,7 +54,7 @@ fn register(registry: &Registry, number: u16) -> Result<SessionId, RegisterError
         expires_at: 0,
         deadline: Instant::now() + LIFE,
         epoch: 0,
-        born: 0,
+        created_unix_ms: 0,
     };
     registry.register(registration, 0).map(|()| id)
 }
@@ -73,7 +73,7 @@ fn claim(
 ) -> Result<(Attachment, Outgoings), SignalErrorCode> {
     let (outbox, outgoings) = outbox::channel(32);
     let token = SecretHash::of(TOKEN);
-    let attachment = registry.claim(id, &token, device, Wish::Claim, |_| true, outbox)?;
+    let attachment = registry.claim(id, &token, device, ClaimRequest::Claim, |_| true, outbox)?;
     Ok((attachment, outgoings))
 }
 
@@ -237,7 +237,7 @@ async fn the_dear_check_is_made_only_with_the_right_token() {
         id,
         &SecretHash::of(b"wrong"),
         device(1),
-        Wish::Claim,
+        ClaimRequest::Claim,
         never,
         outbox,
     );

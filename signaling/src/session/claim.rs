@@ -9,7 +9,9 @@ use authloop_protocol::{
 };
 use tokio::time::Instant;
 
-use super::{Claim, HandOver, Phase, RelayState, Session, Wish, takeover::Takeover};
+use super::{
+    ClaimOutcome, ClaimRequest, Phase, RelayState, Session, TakeoverEffect, takeover::Takeover,
+};
 use crate::{
     outbox::{Closing, Outbox},
     relay::Side,
@@ -18,7 +20,7 @@ use crate::{
 
 /// Notices of a second claim are at least this far apart, so that someone who has the link cannot
 /// fill the queue of the one who won it.
-const SECOND_CLAIM_NOTICE: Duration = Duration::from_secs(1);
+const SECOND_CLAIM_NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Takes the session for `device`, whose signature the caller has checked. Exactly one device
@@ -27,25 +29,25 @@ impl Session {
         &mut self,
         token: &SecretHash,
         device: DeviceKey,
-        wish: Wish,
+        request: ClaimRequest,
         outbox: Outbox,
         now: Instant,
-    ) -> Result<Claim, SignalErrorCode> {
+    ) -> Result<ClaimOutcome, SignalErrorCode> {
         if !self.claim_hash_matches(token) {
             return Err(SignalErrorCode::Unauthorized);
         }
         match &mut self.phase {
             Phase::Ended { .. } => Err(SignalErrorCode::Ended),
             Phase::Claimed { device: winner, .. } if *winner == device => {
-                self.seat_down(Side::Viewer, outbox)?;
-                Ok(Claim::Again)
+                self.attach(Side::Viewer, outbox)?;
+                Ok(ClaimOutcome::AlreadyWon)
             }
             Phase::Claimed { takeover, .. }
-                if wish == Wish::TakeOver && takeover.may_ask(&device, now) =>
+                if request == ClaimRequest::TakeOver && takeover.may_ask(&device, now) =>
             {
                 let asked = takeover.ask(device, outbox, now);
-                self.viewer.tell(&asked);
-                Ok(Claim::Asks)
+                self.viewer.deliver(&asked);
+                Ok(ClaimOutcome::TakeoverRequested)
             }
             Phase::Claimed { .. } => {
                 self.second_claim(now);
@@ -58,20 +60,20 @@ impl Session {
                 self.phase = Phase::Claimed {
                     device,
                     relay: RelayState::Closed,
-                    second_claim_told: None,
+                    second_claim_notice: None,
                     takeover: Takeover::default(),
                 };
-                self.claimed = Some(now);
-                self.host.tell(&claimed);
-                self.seat_down(Side::Viewer, outbox)?;
-                Ok(Claim::Won(self.age(now)))
+                self.claimed_at = Some(now);
+                self.host.deliver(&claimed);
+                self.attach(Side::Viewer, outbox)?;
+                Ok(ClaimOutcome::Won(self.age(now)))
             }
         }
     }
 
     /// Gives the session to `device`, as the host heard from the device that had it; `None` if that
     /// changes nothing.
-    pub(crate) fn hand_over(&mut self, device: DeviceKey) -> Option<HandOver> {
+    pub(crate) fn take_over(&mut self, device: DeviceKey) -> Option<TakeoverEffect> {
         let Phase::Claimed {
             device: holder,
             takeover,
@@ -83,21 +85,21 @@ impl Session {
         if *holder == device {
             return None;
         }
-        let asking = takeover.granted(&device);
+        let asking = takeover.grant(&device);
         *holder = device;
-        let restarts = self.viewer.vacate(Closing::Error(
+        let restarts = self.viewer.reassign(Closing::Error(
             SignalErrorCode::HandedOver,
             "the session goes on on another device",
         ));
-        self.host.tell(&ServerMessage::Peer { present: false });
+        self.host.deliver(&ServerMessage::Peer { present: false });
         if let Some(outbox) = asking {
             // It cannot have ended: it is claimed.
-            let _seated = self.seat_down(Side::Viewer, outbox);
+            let _attached = self.attach(Side::Viewer, outbox);
         }
         Some(if restarts {
-            HandOver::Restarts
+            TakeoverEffect::RestartLeg
         } else {
-            HandOver::Done
+            TakeoverEffect::Nothing
         })
     }
 
@@ -112,17 +114,18 @@ impl Session {
     /// Tells both sides that another device tried, unless they were told a moment ago.
     pub(crate) fn second_claim(&mut self, now: Instant) {
         let Phase::Claimed {
-            second_claim_told, ..
+            second_claim_notice,
+            ..
         } = &mut self.phase
         else {
             return;
         };
-        let due = second_claim_told
-            .is_none_or(|told| now.saturating_duration_since(told) >= SECOND_CLAIM_NOTICE);
+        let due = second_claim_notice
+            .is_none_or(|told| now.saturating_duration_since(told) >= SECOND_CLAIM_NOTICE_INTERVAL);
         if due {
-            *second_claim_told = Some(now);
-            self.host.tell(&ServerMessage::SecondClaim {});
-            self.viewer.tell(&ServerMessage::SecondClaim {});
+            *second_claim_notice = Some(now);
+            self.host.deliver(&ServerMessage::SecondClaim {});
+            self.viewer.deliver(&ServerMessage::SecondClaim {});
         }
     }
 
@@ -135,7 +138,7 @@ impl Session {
         match &self.phase {
             Phase::Ended { .. } => Err(SignalErrorCode::Ended),
             Phase::Claimed { device: winner, .. } if winner == device => {
-                self.seat_down(Side::Viewer, outbox)
+                self.attach(Side::Viewer, outbox)
             }
             Phase::Claimed { .. } | Phase::Created => Err(SignalErrorCode::Unauthorized),
         }

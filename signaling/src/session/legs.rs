@@ -51,21 +51,21 @@ impl Session {
             *relay = RelayState::Closed;
             let closing = Closing::Error(SignalErrorCode::Internal, "the relay is not available");
             for side in [Side::Host, Side::Viewer] {
-                self.seat(side).forget_ice();
-                self.seat(side).cut(closing);
+                self.mailbox(side).forget_ice();
+                self.mailbox(side).disconnect(closing);
             }
         }
     }
 
     /// Whether the caller must now ask the relay to restart this leg.
     pub(crate) fn begin_restart(&mut self, side: Side) -> bool {
-        self.seat(side).begin_restart()
+        self.mailbox(side).begin_restart()
     }
 
     pub(crate) fn restarted(&mut self, side: Side, leg: Option<LegParameters>) {
         match (leg, &self.phase) {
-            (Some(leg), Phase::Claimed { .. }) => self.seat(side).set_ice(leg),
-            _ => self.seat(side).restart_failed(),
+            (Some(leg), Phase::Claimed { .. }) => self.mailbox(side).set_ice(leg),
+            _ => self.mailbox(side).restart_failed(),
         }
     }
 
@@ -74,7 +74,7 @@ impl Session {
     pub(crate) fn leg_event(&mut self, side: Side, event: LegEvent) -> bool {
         match event {
             LegEvent::Connected => false,
-            LegEvent::Lost => self.seat(side).is_taken() && self.begin_restart(side),
+            LegEvent::Lost => self.mailbox(side).is_attached() && self.begin_restart(side),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A device that asks for a session which another one has.
+//! A device that asks for a session which another device has.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use tokio::time::Instant;
 
 use crate::outbox::{Closing, Outbox};
 
-/// Past this a question that nobody answered makes room for the next.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// After a refusal nobody may ask for so long: whoever has the link must not pester the user.
-const PEACE: Duration = Duration::from_secs(15);
+/// Past this a request that nobody answered makes room for the next.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long nobody may ask after a refusal: somebody who has the link must not pester the user.
+const REFUSAL_COOLDOWN: Duration = Duration::from_secs(15);
 
-/// Who asks, if anyone; at most one at a time.
+/// The device that asks, if there is one; at most one at a time.
 #[derive(Default)]
 pub(super) struct Takeover {
-    asking: Option<Box<Asking>>,
-    peace_until: Option<Instant>,
+    pending: Option<Box<TakeoverRequest>>,
+    cooldown_until: Option<Instant>,
 }
 
-struct Asking {
+struct TakeoverRequest {
     device: DeviceKey,
     outbox: Outbox,
     since: Instant,
@@ -32,81 +32,84 @@ struct Asking {
 impl Takeover {
     /// Whether the device that has the session may be asked for it now.
     pub(super) fn may_ask(&self, device: &DeviceKey, now: Instant) -> bool {
-        let peace = self.peace_until.is_some_and(|until| now < until);
-        let taken = self.asking.as_ref().is_some_and(|asking| {
-            asking.device != *device && now.saturating_duration_since(asking.since) < PATIENCE
+        let cooling_down = self.cooldown_until.is_some_and(|until| now < until);
+        let taken = self.pending.as_ref().is_some_and(|pending| {
+            let age = now.saturating_duration_since(pending.since);
+            pending.device != *device && age < REQUEST_TIMEOUT
         });
-        !peace && !taken
+        !cooling_down && !taken
     }
 
-    /// Lets `device` wait at its socket. Gives what the one that has the session is to be told.
+    /// Lets `device` wait at its socket. Returns the question for the device that has the session.
     pub(super) fn ask(&mut self, device: DeviceKey, outbox: Outbox, now: Instant) -> ServerMessage {
         // A queue that has just been made has room.
         let _fits = outbox.send(&ServerMessage::Waiting {});
-        let old = self.asking.replace(Box::new(Asking {
+        let old = self.pending.replace(Box::new(TakeoverRequest {
             device,
             outbox,
             since: now,
         }));
         if let Some(old) = old {
-            old.outbox.close(NO);
+            old.outbox.close(REFUSED);
         }
-        question(self.asking.as_deref())
+        question(self.pending.as_deref())
     }
 
-    /// The question that is open, for one that has only just come back.
-    pub(super) fn asked(&self) -> Option<ServerMessage> {
-        self.asking
+    /// The question that is open, for a device that has only just come back.
+    pub(super) fn open_question(&self) -> Option<ServerMessage> {
+        self.pending
             .is_some()
-            .then(|| question(self.asking.as_deref()))
+            .then(|| question(self.pending.as_deref()))
     }
 
-    /// The session goes to `device`: its socket, if it is the one that waits. Any other is refused.
-    pub(super) fn granted(&mut self, device: &DeviceKey) -> Option<Outbox> {
-        let asking = self.asking.take()?;
-        if asking.device == *device {
-            return Some(asking.outbox);
+    /// Gives the session to `device`. Returns its socket, if it is the one that waits; any other that
+    /// waits is refused.
+    pub(super) fn grant(&mut self, device: &DeviceKey) -> Option<Outbox> {
+        let pending = self.pending.take()?;
+        if pending.device == *device {
+            return Some(pending.outbox);
         }
-        asking.outbox.close(NO);
+        pending.outbox.close(REFUSED);
         None
     }
 
-    /// The one that has the session keeps it; whether this one had asked.
+    /// Refuses `device`; returns whether it had asked.
     pub(super) fn refuse(&mut self, device: &[u8], now: Instant) -> bool {
         let meant = self
-            .asking
-            .take_if(|asking| asking.device.as_bytes().as_slice() == device);
-        let Some(asking) = meant else {
+            .pending
+            .take_if(|pending| pending.device.as_bytes().as_slice() == device);
+        let Some(pending) = meant else {
             return false;
         };
-        asking.outbox.close(NO);
-        self.peace_until = Some(now + PEACE);
+        pending.outbox.close(REFUSED);
+        self.cooldown_until = Some(now + REFUSAL_COOLDOWN);
         true
     }
 
-    /// A socket closed; if it was the waiting one, what the other is to be told.
-    pub(super) fn left(&mut self, outbox_id: u64) -> Option<ServerMessage> {
-        self.asking
-            .take_if(|asking| asking.outbox.id() == outbox_id)
+    /// Takes note that a socket closed. If it was the waiting one, returns what takes the question
+    /// back.
+    pub(super) fn withdraw(&mut self, outbox_id: u64) -> Option<ServerMessage> {
+        self.pending
+            .take_if(|pending| pending.outbox.id() == outbox_id)
             .map(|_| question(None))
     }
 
     /// The session is over.
     pub(super) fn end(&mut self, outcome: Outcome) {
-        if let Some(asking) = self.asking.take() {
-            let _slow = asking.outbox.send(&ServerMessage::Ended { outcome });
-            asking.outbox.close(Closing::Normal);
+        if let Some(pending) = self.pending.take() {
+            let _slow = pending.outbox.send(&ServerMessage::Ended { outcome });
+            pending.outbox.close(Closing::Normal);
         }
     }
 }
 
-const NO: Closing = Closing::Error(
+const REFUSED: Closing = Closing::Error(
     SignalErrorCode::AlreadyClaimed,
     "the other device kept the session",
 );
 
-fn question(asking: Option<&Asking>) -> ServerMessage {
+fn question(pending: Option<&TakeoverRequest>) -> ServerMessage {
     ServerMessage::Takeover {
-        device: asking.map(|asking| Blob::from(asking.device.as_bytes())),
+        device: pending.map(|pending| Blob::from(pending.device.as_bytes())),
     }
 }

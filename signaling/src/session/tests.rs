@@ -58,7 +58,7 @@ fn session(now: Instant) -> Session {
         expires_at: 1,
         deadline: now + Duration::from_secs(3600),
         epoch: 0,
-        born: 0,
+        created_unix_ms: 0,
     };
     Session::new(registration, 0, now)
 }
@@ -91,7 +91,7 @@ proptest! {
         let mut winner: Option<u8> = None;
         let mut ended = false;
         let mut ends = Vec::new();
-        let mut seats = [0, 0];
+        let mut outbox_ids = [0, 0];
         for step in steps {
             let (outbox, outgoings) = outbox::channel(64);
             let outbox_id = outbox.id();
@@ -99,7 +99,7 @@ proptest! {
             match step {
                 Step::Claim { device: number, right_token } => {
                     let token = token(right_token, TOKEN);
-                    let claim = session.claim(&token, device(number), Wish::Claim, outbox, now);
+                    let claim = session.claim(&token, device(number), ClaimRequest::Claim, outbox, now);
                     let expected = match (right_token, ended, winner) {
                         (false, _, _) => Err(SignalErrorCode::Unauthorized),
                         (true, true, _) => Err(SignalErrorCode::Ended),
@@ -111,26 +111,26 @@ proptest! {
                     prop_assert_eq!(claim.map(|_| ()), expected);
                     if claim.is_ok() {
                         let first = winner.replace(number).is_none();
-                        prop_assert_eq!(matches!(claim, Ok(Claim::Won(_))), first);
-                        seats[1] = outbox_id;
+                        prop_assert_eq!(matches!(claim, Ok(ClaimOutcome::Won(_))), first);
+                        outbox_ids[1] = outbox_id;
                     }
                 }
                 Step::Resume { device: number } => {
                     let resumed = session.resume(&device(number), outbox);
                     prop_assert_eq!(resumed.is_ok(), !ended && winner == Some(number));
                     if resumed.is_ok() {
-                        seats[1] = outbox_id;
+                        outbox_ids[1] = outbox_id;
                     }
                 }
                 Step::AttachHost { right_token } => {
                     let attached = session.attach_host(&token(right_token, HOST_TOKEN), outbox);
                     prop_assert_eq!(attached.is_ok(), right_token && !ended);
                     if attached.is_ok() {
-                        seats[0] = outbox_id;
+                        outbox_ids[0] = outbox_id;
                     }
                 }
-                Step::DetachHost => session.detach(Side::Host, seats[0]),
-                Step::DetachViewer => session.detach(Side::Viewer, seats[1]),
+                Step::DetachHost => session.detach(Side::Host, outbox_ids[0]),
+                Step::DetachViewer => session.detach(Side::Viewer, outbox_ids[1]),
                 Step::Forward(side) => {
                     let forwarded = session.forward(side, Blob::from([0]));
                     prop_assert_eq!(forwarded.is_some(), !ended);
@@ -178,7 +178,13 @@ fn legs_that_open_after_the_end_are_not_wanted() {
     let mut session = session(now);
     let (outbox, _outgoings) = outbox::channel(8);
     session
-        .claim(&SecretHash::of(TOKEN), device(0), Wish::Claim, outbox, now)
+        .claim(
+            &SecretHash::of(TOKEN),
+            device(0),
+            ClaimRequest::Claim,
+            outbox,
+            now,
+        )
         .unwrap();
     assert!(session.begin_opening());
     assert_eq!(session.end(Outcome::Cancelled, now), Some(false));

@@ -1,4 +1,4 @@
-//! One side's place at a session: its socket if it is there, its mailbox if it is not.
+//! One side of a session: its socket while it is there, its mailbox while it is not.
 
 use std::collections::VecDeque;
 
@@ -12,8 +12,9 @@ use crate::{
     relay::LegParameters,
 };
 
+/// One side of a session.
 #[derive(Default)]
-pub(crate) struct Seat {
+pub(crate) struct SideMailbox {
     outbox: Option<Outbox>,
     mailbox: VecDeque<Blob>,
     ice: Option<LegIce>,
@@ -25,14 +26,14 @@ pub(crate) struct Seat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// It is in the socket's queue or the mailbox.
-    Kept,
+    Accepted,
     /// It is, and the oldest in the mailbox had to go for it.
-    KeptForOldest,
+    OldestDropped,
 }
 
-impl Seat {
-    /// An empty seat whose leg's generations rise from this one. It starts at the time, so that
-    /// they rise across a restart of the server too.
+impl SideMailbox {
+    /// A side that has no socket yet, whose leg's generations rise from this one. It starts at the time,
+    /// so that they rise across a restart of the server too.
     pub(crate) fn new(generation: u32) -> Self {
         Self {
             generation,
@@ -40,12 +41,12 @@ impl Seat {
         }
     }
 
-    pub(crate) fn is_taken(&self) -> bool {
+    pub(crate) fn is_attached(&self) -> bool {
         self.outbox.is_some()
     }
 
-    /// Seats a socket and hands it what waited; the one it replaces closes with 4499.
-    pub(crate) fn sit(&mut self, outbox: Outbox, welcome: &ServerMessage) {
+    /// Attaches a socket and hands it what waited; the one it replaces closes with 4499.
+    pub(crate) fn attach(&mut self, outbox: Outbox, welcome: &ServerMessage) {
         if let Some(old) = self.outbox.take() {
             old.close(Closing::Error(
                 SignalErrorCode::Replaced,
@@ -53,32 +54,32 @@ impl Seat {
             ));
         }
         self.outbox = Some(outbox);
-        self.tell(welcome);
+        self.deliver(welcome);
         if let Some(ice) = self.ice.clone() {
-            self.tell(&ServerMessage::Ice(ice));
+            self.deliver(&ServerMessage::Ice(ice));
         }
         for data in std::mem::take(&mut self.mailbox) {
-            self.deliver(data);
+            self.deliver_sealed(data);
         }
     }
 
-    pub(crate) fn is_of(&self, outbox_id: u64) -> bool {
+    pub(crate) fn is_attached_to(&self, outbox_id: u64) -> bool {
         self.outbox
             .as_ref()
             .is_some_and(|outbox| outbox.id() == outbox_id)
     }
 
-    /// Frees the seat if this socket still has it.
-    pub(crate) fn leave(&mut self, outbox_id: u64) -> bool {
-        let had_it = self.is_of(outbox_id);
-        if had_it {
+    /// Detaches this socket if it is still the one attached; returns whether it was.
+    pub(crate) fn detach(&mut self, outbox_id: u64) -> bool {
+        let was_attached = self.is_attached_to(outbox_id);
+        if was_attached {
             self.outbox = None;
         }
-        had_it
+        was_attached
     }
 
-    /// Sends a message if the side is there; a socket that reads too slowly loses its seat.
-    pub(crate) fn tell(&mut self, message: &ServerMessage) {
+    /// Sends a message if the side is there; a socket that reads too slowly is detached.
+    pub(crate) fn deliver(&mut self, message: &ServerMessage) {
         let slow = self
             .outbox
             .as_ref()
@@ -89,19 +90,19 @@ impl Seat {
     }
 
     /// Sends a blob, or keeps it until the side comes.
-    pub(crate) fn deliver(&mut self, data: Blob) -> Delivery {
+    pub(crate) fn deliver_sealed(&mut self, data: Blob) -> Delivery {
         if let Some(outbox) = &self.outbox {
             let message = ServerMessage::Sealed { data };
             if outbox.send(&message).is_ok() {
-                return Delivery::Kept;
+                return Delivery::Accepted;
             }
             self.outbox = None;
             if let ServerMessage::Sealed { data } = message {
-                return self.keep(data);
+                return self.store(data);
             }
-            return Delivery::Kept;
+            return Delivery::Accepted;
         }
-        self.keep(data)
+        self.store(data)
     }
 
     /// Takes the relay's parameters under the next generation and passes them on.
@@ -122,7 +123,7 @@ impl Seat {
             turn,
         };
         self.ice = Some(ice.clone());
-        self.tell(&ServerMessage::Ice(ice));
+        self.deliver(&ServerMessage::Ice(ice));
     }
 
     /// Marks a restart as begun; `false` when there is no leg or one is under way already.
@@ -142,37 +143,37 @@ impl Seat {
     }
 
     /// Ends the socket after what is queued; what waits goes on waiting.
-    pub(crate) fn cut(&mut self, closing: Closing) {
+    pub(crate) fn disconnect(&mut self, closing: Closing) {
         if let Some(outbox) = self.outbox.take() {
             outbox.close(closing);
         }
     }
 
-    /// Empties the seat for another device: what waits was meant for the old one, and so were the
-    /// leg's parameters. Whether the caller must now ask the relay to restart the leg.
-    pub(crate) fn vacate(&mut self, closing: Closing) -> bool {
+    /// Makes room for another device: what waits was meant for the old one, and so were the leg's
+    /// parameters. Returns whether the caller must now ask the relay to restart the leg.
+    pub(crate) fn reassign(&mut self, closing: Closing) -> bool {
         let restarts = self.begin_restart();
-        self.clear(closing);
+        self.reset(closing);
         restarts
     }
 
     /// Ends the socket after what is queued and drops what waits.
-    pub(crate) fn clear(&mut self, closing: Closing) {
-        self.cut(closing);
+    pub(crate) fn reset(&mut self, closing: Closing) {
+        self.disconnect(closing);
         self.mailbox = VecDeque::new();
         self.ice = None;
     }
 
-    fn keep(&mut self, data: Blob) -> Delivery {
-        let full = self.mailbox.len() >= MAX_MAILBOX_BLOBS;
+    fn store(&mut self, data: Blob) -> Delivery {
+        let full = self.mailbox.len() >= MAILBOX;
         if full {
             self.mailbox.pop_front();
         }
         self.mailbox.push_back(data);
         if full {
-            Delivery::KeptForOldest
+            Delivery::OldestDropped
         } else {
-            Delivery::Kept
+            Delivery::Accepted
         }
     }
 }
@@ -200,16 +201,16 @@ mod tests {
         #[test]
         fn the_mailbox_keeps_the_newest_in_order(count in 0u32..60) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let mut seat = Seat::default();
+            let mut side = SideMailbox::default();
             let mut dropped = 0;
             for number in 0..count {
-                let delivery = seat.deliver(Blob::from(number.to_be_bytes()));
-                dropped += u32::from(delivery == Delivery::KeptForOldest);
+                let delivery = side.deliver_sealed(Blob::from(number.to_be_bytes()));
+                dropped += u32::from(delivery == Delivery::OldestDropped);
             }
             let kept = count.min(u32::try_from(MAX_MAILBOX_BLOBS).unwrap());
             prop_assert_eq!(dropped, count - kept);
-            let (outbox, mut outgoings) = outbox::channel(MAX_MAILBOX_BLOBS + 1);
-            seat.sit(outbox, &ServerMessage::Peer { present: false });
+            let (outbox, mut outgoings) = outbox::channel(MAILBOX + 1);
+            side.attach(outbox, &ServerMessage::Peer { present: false });
             for number in dropped..count {
                 let blob = runtime.block_on(sealed(&mut outgoings));
                 prop_assert_eq!(blob, number.to_be_bytes().to_vec());
@@ -218,26 +219,26 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_reader_loses_its_seat_but_not_the_blob() {
-        let mut seat = Seat::default();
+    fn a_slow_reader_is_detached_and_the_blob_is_kept() {
+        let mut side = SideMailbox::default();
         let (outbox, _outgoings) = outbox::channel(1);
-        seat.sit(outbox, &ServerMessage::Peer { present: false });
-        assert_eq!(seat.deliver(Blob::from([1])), Delivery::Kept);
-        assert!(!seat.is_taken());
-        assert_eq!(seat.mailbox.len(), 1);
+        side.attach(outbox, &ServerMessage::Peer { present: false });
+        assert_eq!(side.deliver_sealed(Blob::from([1])), Delivery::Accepted);
+        assert!(!side.is_attached());
+        assert_eq!(side.mailbox.len(), 1);
     }
 
     #[test]
-    fn only_the_socket_that_has_the_seat_can_leave_it() {
-        let mut seat = Seat::default();
+    fn only_the_attached_socket_can_be_detached() {
+        let mut side = SideMailbox::default();
         let (first, _first) = outbox::channel(4);
         let (second, _second) = outbox::channel(4);
         let (first_id, second_id) = (first.id(), second.id());
-        seat.sit(first, &ServerMessage::Peer { present: false });
-        seat.sit(second, &ServerMessage::Peer { present: false });
-        assert!(!seat.leave(first_id));
-        assert!(seat.is_taken());
-        assert!(seat.leave(second_id));
-        assert!(!seat.is_taken());
+        side.attach(first, &ServerMessage::Peer { present: false });
+        side.attach(second, &ServerMessage::Peer { present: false });
+        assert!(!side.detach(first_id));
+        assert!(side.is_attached());
+        assert!(side.detach(second_id));
+        assert!(!side.is_attached());
     }
 }
