@@ -114,14 +114,14 @@ impl Cluster {
     pub async fn connect(
         settings: &ClusterSettings,
         sockets: &SocketSettings,
-        remember: Duration,
+        retention: Duration,
     ) -> Result<Self, ClusterError> {
         let failed = |error: String| ClusterError(error);
         let node_id = NodeId::from_bytes(random().map_err(|error| failed(error.to_string()))?);
         let store = Store::connect(&settings.url, settings.prefix.clone())
             .await
             .map_err(|error| failed(error.to_string()))?;
-        let node = LocalNode::new(node_id, store, sockets, remember);
+        let node = LocalNode::new(node_id, store, sockets, retention);
         Ok(Self {
             _tasks: Arc::new(node.stop.clone().drop_guard()),
             node: Arc::new(node),
@@ -145,7 +145,7 @@ impl Cluster {
     pub fn stats(&self) -> ClusterStats {
         let node = &self.node;
         ClusterStats {
-            nodes: node.live.load(Ordering::Relaxed),
+            nodes: node.live_nodes.load(Ordering::Relaxed),
             connected: node.connected.load(Ordering::Relaxed)
                 && node.subscribed.load(Ordering::Relaxed),
             bridges: node.bridges.edge_count(),
@@ -156,23 +156,23 @@ impl Cluster {
     /// Begins to beat and to listen. The first beat is awaited, so that the node can pick itself.
     pub(crate) async fn join(&self, registry: Registry) {
         self.node.set_registry(registry);
-        self.node.beat().await;
-        tokio::spawn(self.node.clone().beats());
-        tokio::spawn(self.node.clone().listen());
+        self.node.heartbeat().await;
+        tokio::spawn(self.node.clone().run_heartbeats());
+        tokio::spawn(self.node.clone().run_subscription());
         tracing::info!(node = %self.node.node_id, "joined the group");
     }
 
     /// Gives every session to the other nodes; its clients' sockets close and come back there.
-    pub(crate) async fn hand_over(&self) {
-        self.node.hand_over().await;
+    pub(crate) async fn drain(&self) {
+        self.node.drain().await;
     }
 
     /// Gives a new session to the least loaded node.
     pub(crate) async fn create(&self, registration: &Registration) -> Result<(), RegisterError> {
         let owner = self.node.pick(None).ok_or(RegisterError::Full)?;
         let record = Record::new(registration, owner, 1, unix_millis());
-        match self.node.store.create(&record, self.node.remember).await {
-            Ok(true) => self.node.settle(&record).await,
+        match self.node.store.create(&record, self.node.retention).await {
+            Ok(true) => self.node.adopt_or_notify(&record).await,
             Ok(false) => return Err(RegisterError::Known),
             Err(_) => return Err(RegisterError::ClusterUnavailable),
         }

@@ -33,8 +33,8 @@ use crate::{
 };
 
 pub(crate) use attachment::Attachment;
-pub(crate) use messages::{obey, parse};
-pub(crate) use shared::Change;
+pub(crate) use messages::{handle_message, parse};
+pub(crate) use shared::RecordChange;
 use shared::{Shared, SharedSession, run_timers};
 
 /// The sessions of one server; clones share them.

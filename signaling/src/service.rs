@@ -214,7 +214,7 @@ impl Signaling {
     /// nodes gives its sessions to the others first.
     pub async fn drain(&self) {
         if let Some(cluster) = &self.inner.directory.cluster {
-            cluster.hand_over().await;
+            cluster.drain().await;
         }
         self.inner.draining.cancel();
         self.inner.sockets.close();

@@ -149,7 +149,7 @@ impl Socket<'_> {
                         Ok(Some(_)) if rate.check().is_err() => {
                             Err(refuse(SignalErrorCode::RateLimited))
                         }
-                        Ok(Some(text)) => handle.obey(self.side, &text).await.map_err(End::Close),
+                        Ok(Some(text)) => handle.handle_message(self.side, &text).await.map_err(End::Close),
                         Err(end) => Err(end),
                     }
                 },

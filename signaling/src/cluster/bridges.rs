@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     nodes::NodeId,
-    wire::{BridgeId, Numbers},
+    wire::{BridgeId, SequenceCounter},
 };
 use crate::outbox::{Closing, Outbox};
 
@@ -34,21 +34,21 @@ pub(super) struct EdgeBridge {
     pub(super) outbox: Outbox,
     pub(super) session: SessionId,
     pub(super) epoch: u64,
-    pub(super) told: Mutex<Numbers>,
+    pub(super) received: Mutex<SequenceCounter>,
     pub(super) opening: Mutex<Option<oneshot::Sender<Result<(), SignalErrorCode>>>>,
 }
 
 /// The owner's half: the session is here.
 pub(super) struct OwnerBridge {
-    said: mpsc::Sender<String>,
-    numbers: Mutex<Numbers>,
+    texts: mpsc::Sender<String>,
+    received: Mutex<SequenceCounter>,
 }
 
 impl OwnerBridge {
-    pub(super) fn new(said: mpsc::Sender<String>) -> Self {
+    pub(super) fn new(texts: mpsc::Sender<String>) -> Self {
         Self {
-            said,
-            numbers: Mutex::default(),
+            texts,
+            received: Mutex::default(),
         }
     }
 }
@@ -106,11 +106,11 @@ impl Bridges {
     }
 
     /// Hands a client's text to the task that serves its bridge.
-    pub(super) fn owner_hears(&self, bridge: BridgeId, n: u64, text: String) {
+    pub(super) fn accept_client_text(&self, bridge: BridgeId, n: u64, text: String) {
         let Some(owner) = self.owners.get(&bridge) else {
             return;
         };
-        let kept = owner.numbers.lock().accept(n) && owner.said.try_send(text).is_ok();
+        let kept = owner.received.lock().accept(n) && owner.texts.try_send(text).is_ok();
         drop(owner);
         if !kept {
             // A gap, or more than fits: the bridge ends, and the edge is told so by its task.

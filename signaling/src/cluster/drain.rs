@@ -6,17 +6,20 @@ use authloop_protocol::id::SessionId;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-use super::{heartbeat::BEAT, node::LocalNode, reconcile::AT_ONCE, store::LEASE};
+use super::{
+    heartbeat::HEARTBEAT_INTERVAL, node::LocalNode, reconcile::MAX_CONCURRENT_SESSIONS,
+    store::LEASE_DURATION,
+};
 
 impl LocalNode {
     /// Gives every session to the other nodes; its clients' sockets close and come back there.
-    pub(super) async fn hand_over(self: &Arc<Self>) {
+    pub(super) async fn drain(self: &Arc<Self>) {
         self.closed.store(true, Ordering::Relaxed);
-        self.beat().await;
+        self.heartbeat().await;
         let ids = self.registry().open_sessions();
         let moved = stream::iter(ids)
-            .map(|id| self.give_away(id))
-            .buffer_unordered(AT_ONCE)
+            .map(|id| self.migrate(id))
+            .buffer_unordered(MAX_CONCURRENT_SESSIONS)
             .filter(|moved| std::future::ready(*moved))
             .count()
             .await;
@@ -27,31 +30,31 @@ impl LocalNode {
         self.stop.cancel();
     }
 
-    async fn give_away(self: &Arc<Self>, id: SessionId) -> bool {
+    async fn migrate(self: &Arc<Self>, id: SessionId) -> bool {
         let began = Instant::now();
         loop {
-            if self.try_to_give(id).await {
+            if self.try_migrate(id).await {
                 return true;
             }
             // The others may only be slow to beat; alone there is nobody to wait for.
-            let others = self.live.load(Ordering::Relaxed) > 1;
-            if !others || began.elapsed() > LEASE {
+            let others = self.live_nodes.load(Ordering::Relaxed) > 1;
+            if !others || began.elapsed() > LEASE_DURATION {
                 return false;
             }
-            tokio::time::sleep(BEAT).await;
+            tokio::time::sleep(HEARTBEAT_INTERVAL).await;
         }
     }
 
-    async fn try_to_give(self: &Arc<Self>, id: SessionId) -> bool {
-        let Some(heir) = self.pick(Some(self.node_id)) else {
+    async fn try_migrate(self: &Arc<Self>, id: SessionId) -> bool {
+        let Some(new_owner) = self.pick(Some(self.node_id)) else {
             return false;
         };
         let Some(record) = self.record(id) else {
             return false;
         };
-        let given = matches!(self.store.give(&record, heir).await, Ok(true));
+        let given = matches!(self.store.change_owner(&record, new_owner).await, Ok(true));
         if given {
-            self.announce_move(id, record.epoch + 1, heir).await;
+            self.announce_move(id, record.epoch + 1, new_owner).await;
             // The legs stay until the process ends: the clients are on them until they have moved.
             let _ = self.registry().release(id);
         }

@@ -11,7 +11,7 @@ use super::{
     node::LocalNode,
     nodes::NodeId,
     record::Record,
-    wire::{BridgeId, Message, Numbers, WireClosing, WireIdentity},
+    wire::{BridgeId, NodeMessage, SequenceCounter, WireClosing, WireIdentity},
 };
 use crate::{
     outbox::{Closing, Outbox},
@@ -19,8 +19,8 @@ use crate::{
     registry::Identity,
 };
 
-/// How long the owner may take to seat a client.
-const OPENING: Duration = Duration::from_secs(2);
+/// How long the owner may take to attach a client.
+const BRIDGE_OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A client's hold on a session at another node; dropping it lets go.
 pub(crate) struct RemoteAttachment {
@@ -28,20 +28,20 @@ pub(crate) struct RemoteAttachment {
     bridge: BridgeId,
     session: SessionId,
     owner: NodeId,
-    said: tokio::sync::Mutex<Numbers>,
+    sent: tokio::sync::Mutex<SequenceCounter>,
 }
 
-/// Why a client could not be seated at another node.
+/// Why a client could not be attached at another node.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum BridgeError {
     /// The owner refused.
     Refused(SignalErrorCode),
     /// The owner is not there; the session may have moved.
-    Unheard,
+    OwnerUnreachable,
 }
 
 impl RemoteAttachment {
-    /// Asks the record's owner to seat a client whose word this node has checked.
+    /// Asks the record's owner to attach a client whose signature this node has checked.
     pub(crate) async fn open(
         node: &Arc<LocalNode>,
         record: &Record,
@@ -54,7 +54,7 @@ impl RemoteAttachment {
             outbox,
             session: record.id,
             epoch: record.epoch,
-            told: Mutex::default(),
+            received: Mutex::default(),
             opening: Mutex::new(Some(opening)),
         };
         let bridge = BridgeId {
@@ -67,9 +67,9 @@ impl RemoteAttachment {
             bridge,
             session: record.id,
             owner: record.owner,
-            said: tokio::sync::Mutex::default(),
+            sent: tokio::sync::Mutex::default(),
         };
-        let open = Message::Open {
+        let open = NodeMessage::Open {
             bridge,
             session: record.id,
             epoch: record.epoch,
@@ -78,34 +78,34 @@ impl RemoteAttachment {
         match node.publish(Some(record.owner), &open).await {
             None => return Err(BridgeError::Refused(SignalErrorCode::Internal)),
             Some(0) => {
-                node.suspect(record.owner);
-                return Err(BridgeError::Unheard);
+                node.mark_suspect(record.owner);
+                return Err(BridgeError::OwnerUnreachable);
             }
             Some(_) => {}
         }
-        match timeout(OPENING, opened).await {
+        match timeout(BRIDGE_OPEN_TIMEOUT, opened).await {
             Ok(Ok(Ok(()))) => Ok(attachment),
             Ok(Ok(Err(code))) => Err(BridgeError::Refused(code)),
-            Ok(Err(_)) | Err(_) => Err(BridgeError::Unheard),
+            Ok(Err(_)) | Err(_) => Err(BridgeError::OwnerUnreachable),
         }
     }
 
-    /// Passes on what the client said.
+    /// Passes on a text of the client's.
     ///
     /// # Errors
     /// [`Closing::Restart`] when the owner does not hear it.
-    pub(crate) async fn say(&self, text: &str) -> Result<(), Closing> {
+    pub(crate) async fn forward(&self, text: &str) -> Result<(), Closing> {
         // Held over the publication, so that numbers go out in order.
-        let mut said = self.said.lock().await;
-        let message = Message::Said {
+        let mut sent = self.sent.lock().await;
+        let message = NodeMessage::ClientText {
             bridge: self.bridge,
-            n: said.next(),
+            n: sent.next(),
             text: text.to_owned(),
         };
         match self.node.publish(Some(self.owner), &message).await {
             Some(heard) if heard > 0 => Ok(()),
             Some(_) => {
-                self.node.suspect(self.owner);
+                self.node.mark_suspect(self.owner);
                 Err(Closing::Restart)
             }
             None => Err(Closing::Restart),
@@ -119,7 +119,10 @@ impl Drop for RemoteAttachment {
             .bridges
             .remove_edge(self.bridge.number, self.session);
         let (node, owner, bridge) = (self.node.clone(), self.owner, self.bridge);
-        tokio::spawn(async move { node.publish(Some(owner), &Message::Gone { bridge }).await });
+        tokio::spawn(async move {
+            node.publish(Some(owner), &NodeMessage::Gone { bridge })
+                .await
+        });
     }
 }
 
@@ -135,16 +138,16 @@ impl LocalNode {
                     let _ = opening.send(result);
                 }
             }
-            // It gave up waiting: the owner must not hold a seat for nobody.
+            // It gave up waiting: the owner must not keep an attachment for nobody.
             None => self.forget_bridge(bridge),
         }
     }
 
-    pub(super) fn edge_tells(self: &Arc<Self>, bridge: BridgeId, n: u64, text: String) {
+    pub(super) fn edge_receives(self: &Arc<Self>, bridge: BridgeId, n: u64, text: String) {
         let Some(edge) = self.bridges.edge(bridge) else {
             return;
         };
-        if edge.told.lock().accept(n) {
+        if edge.received.lock().accept(n) {
             edge.outbox.send_text(text);
         } else {
             edge.outbox.close(Closing::Restart);
@@ -166,6 +169,6 @@ impl LocalNode {
 
     fn forget_bridge(self: &Arc<Self>, bridge: BridgeId) {
         let node = self.clone();
-        tokio::spawn(async move { node.publish(None, &Message::Gone { bridge }).await });
+        tokio::spawn(async move { node.publish(None, &NodeMessage::Gone { bridge }).await });
     }
 }

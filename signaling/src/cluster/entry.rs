@@ -7,11 +7,11 @@ use authloop_protocol::{device::DeviceKey, id::SessionId, signal::SignalErrorCod
 use super::{
     edge::{BridgeError, RemoteAttachment},
     node::LocalNode,
-    store::Claimed,
+    store::StoreClaimOutcome,
 };
 use crate::{
     outbox::{Closing, Outbox},
-    registry::{Attachment, Identity, obey},
+    registry::{Attachment, Identity, handle_message},
     relay::Side,
 };
 
@@ -26,12 +26,12 @@ pub(crate) enum SessionHandle {
 
 impl SessionHandle {
     /// Does what one message asks, or passes it on.
-    pub(crate) async fn obey(&self, side: Side, text: &str) -> Result<(), Closing> {
+    pub(crate) async fn handle_message(&self, side: Side, text: &str) -> Result<(), Closing> {
         match self {
-            Self::Local(attachment) => obey(side, attachment, text)
+            Self::Local(attachment) => handle_message(side, attachment, text)
                 .await
                 .map_err(|(code, message)| Closing::Error(code, message)),
-            Self::Remote(attachment) => attachment.say(text).await,
+            Self::Remote(attachment) => attachment.forward(text).await,
         }
     }
 }
@@ -49,7 +49,7 @@ impl LocalNode {
                 Ok(Some(record)) => record,
                 // Redis has forgotten it, or does not answer: who is here already is served all the same.
                 Ok(None) | Err(_) if self.registry().epoch(id).is_some() => {
-                    self.audit_one(id).await;
+                    self.reconcile_session(id).await;
                     let here = self.enter_here(id, identity, outbox).await?;
                     return Ok(SessionHandle::Local(here));
                 }
@@ -59,7 +59,7 @@ impl LocalNode {
             if record.outcome.is_some() {
                 return Err(SignalErrorCode::Ended);
             }
-            let record = self.owner_of(record).await;
+            let record = self.live_owner(record).await;
             let record = record.ok_or(SignalErrorCode::Internal)?;
             if record.owner == self.node_id {
                 self.adopt(&record);
@@ -69,7 +69,7 @@ impl LocalNode {
             match RemoteAttachment::open(self, &record, &identity, outbox.clone()).await {
                 Ok(remote) => return Ok(SessionHandle::Remote(remote)),
                 Err(BridgeError::Refused(code)) => return Err(code),
-                Err(BridgeError::Unheard) => {}
+                Err(BridgeError::OwnerUnreachable) => {}
             }
         }
         Err(SignalErrorCode::Internal)
@@ -101,15 +101,15 @@ impl LocalNode {
         let epoch = registry.epoch(id).ok_or(SignalErrorCode::NotFound)?;
         let claimed = self.store.claim(id, self.node_id, epoch, device).await;
         match claimed.map_err(|_| SignalErrorCode::Internal)? {
-            Claimed::Won => Ok(()),
-            Claimed::Other => {
+            StoreClaimOutcome::Won => Ok(()),
+            StoreClaimOutcome::Other => {
                 registry.second_claim(id);
                 Err(SignalErrorCode::AlreadyClaimed)
             }
-            Claimed::Ended => Err(SignalErrorCode::Ended),
-            Claimed::Unknown => Err(SignalErrorCode::Internal),
-            Claimed::Fenced => {
-                self.lost(id);
+            StoreClaimOutcome::Ended => Err(SignalErrorCode::Ended),
+            StoreClaimOutcome::Unknown => Err(SignalErrorCode::Internal),
+            StoreClaimOutcome::Fenced => {
+                self.on_owner_lost(id);
                 Err(SignalErrorCode::Internal)
             }
         }

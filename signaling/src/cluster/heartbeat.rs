@@ -7,15 +7,15 @@ use std::{
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{node::LocalNode, nodes::Load, store::LEASE};
+use super::{node::LocalNode, nodes::Load, store::LEASE_DURATION};
 
 /// How often a node renews its lease and looks who listens; six may be lost.
-pub(super) const BEAT: Duration = Duration::from_millis(300);
+pub(super) const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(300);
 
 impl LocalNode {
     /// Beats until the node stops.
-    pub(super) async fn beats(self: Arc<Self>) {
-        let mut ticks = interval(BEAT);
+    pub(super) async fn run_heartbeats(self: Arc<Self>) {
+        let mut ticks = interval(HEARTBEAT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = Instant::now();
         loop {
@@ -23,10 +23,10 @@ impl LocalNode {
                 () = self.stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            if self.beat().await {
+            if self.heartbeat().await {
                 // Others may have thought this node dead, or Redis may have forgotten everything.
-                if last.elapsed() > LEASE {
-                    self.audit().await;
+                if last.elapsed() > LEASE_DURATION {
+                    self.reconcile().await;
                 }
                 last = Instant::now();
             }
@@ -34,14 +34,14 @@ impl LocalNode {
     }
 
     /// Renews the lease once and takes in who else is there; `false` when Redis does not answer.
-    pub(super) async fn beat(&self) -> bool {
+    pub(super) async fn heartbeat(&self) -> bool {
         let registry = self.registry();
         let load = if self.closed.load(Ordering::Relaxed) || registry.is_full() {
             Load::Closed
         } else {
             Load::Sessions(u32::try_from(registry.live()).unwrap_or(u32::MAX))
         };
-        let beat = self.store.beat(self.node_id, load).await;
+        let beat = self.store.heartbeat(self.node_id, load).await;
         let connected = beat.is_ok();
         if self.connected.swap(connected, Ordering::Relaxed) != connected {
             if connected {
@@ -53,16 +53,16 @@ impl LocalNode {
         let Ok(beat) = beat else {
             return false;
         };
-        self.live.store(beat.loads.len(), Ordering::Relaxed);
+        self.live_nodes.store(beat.loads.len(), Ordering::Relaxed);
         let now = Instant::now().into_std();
         let mut gone = {
             let mut nodes = self.nodes.lock();
-            for deaf in &beat.deaf {
-                nodes.suspect(*deaf, now);
+            for unsubscribed in &beat.unsubscribed {
+                nodes.mark_suspect(*unsubscribed, now);
             }
             nodes.update(beat.loads, now)
         };
-        gone.extend(beat.deaf);
+        gone.extend(beat.unsubscribed);
         self.bridges.close_all_of(&gone);
         true
     }

@@ -18,11 +18,11 @@ use super::{
     nodes::{NodeId, Nodes},
     record::Record,
     store::Store,
-    wire::Message,
+    wire::NodeMessage,
 };
 use crate::{
     clock::unix_millis,
-    registry::{Change, Registry},
+    registry::{RecordChange, Registry},
     settings::SocketSettings,
 };
 
@@ -36,11 +36,12 @@ pub(super) struct LocalNode {
     pub(super) store: Store,
     registry: OnceLock<Registry>,
     pub(super) nodes: Mutex<Nodes>,
-    pub(super) live: AtomicUsize,
+    /// Nodes that beat, this one included.
+    pub(super) live_nodes: AtomicUsize,
     pub(super) bridges: Bridges,
     pub(super) max_bridges: usize,
     pub(super) queue: usize,
-    pub(super) remember: Duration,
+    pub(super) retention: Duration,
     /// It takes no sessions any more: it is going down.
     pub(super) closed: AtomicBool,
     pub(super) connected: AtomicBool,
@@ -54,18 +55,18 @@ impl LocalNode {
         node_id: NodeId,
         store: Store,
         sockets: &SocketSettings,
-        remember: Duration,
+        retention: Duration,
     ) -> Self {
         Self {
             node_id,
             store,
             registry: OnceLock::new(),
             nodes: Mutex::new(Nodes::new(node_id)),
-            live: AtomicUsize::new(0),
+            live_nodes: AtomicUsize::new(0),
             bridges: Bridges::default(),
             max_bridges: sockets.max_sockets,
             queue: sockets.queue,
-            remember,
+            retention,
             closed: AtomicBool::new(false),
             connected: AtomicBool::new(true),
             subscribed: AtomicBool::new(false),
@@ -103,9 +104,9 @@ impl LocalNode {
     }
 
     /// Nobody listens at that node's channel.
-    pub(super) fn suspect(&self, node: NodeId) {
+    pub(super) fn mark_suspect(&self, node: NodeId) {
         let now = Instant::now().into_std();
-        self.nodes.lock().suspect(node, now);
+        self.nodes.lock().mark_suspect(node, now);
         self.bridges.close_all_of(&[node]);
     }
 
@@ -129,28 +130,29 @@ impl LocalNode {
     }
 
     /// Tells a new session's owner, if it is not this node, so that its expiry is somebody's care.
-    pub(super) async fn settle(&self, record: &Record) {
+    pub(super) async fn adopt_or_notify(&self, record: &Record) {
         if record.owner == self.node_id {
             self.adopt(record);
         } else {
             let session = record.id;
-            self.publish(Some(record.owner), &Message::Adopt { session })
+            self.publish(Some(record.owner), &NodeMessage::Adopt { session })
                 .await;
         }
     }
 
     /// The live owner of a session: as recorded, or the least loaded node after the recorded one
     /// died. `None` when Redis does not answer or nobody takes it.
-    pub(super) async fn owner_of(&self, mut record: Record) -> Option<Record> {
+    pub(super) async fn live_owner(&self, mut record: Record) -> Option<Record> {
         // Somebody else may win the same move; then what they wrote counts.
         for _ in 0..3 {
             if self.is_live(record.owner) {
                 return Some(record);
             }
-            let heir = self.pick(Some(record.owner))?;
-            if self.store.give(&record, heir).await.ok()? {
-                tracing::info!(session = %record.id, from = %record.owner, to = %heir, "session moves");
-                self.announce_move(record.id, record.epoch + 1, heir).await;
+            let new_owner = self.pick(Some(record.owner))?;
+            if self.store.change_owner(&record, new_owner).await.ok()? {
+                tracing::info!(session = %record.id, from = %record.owner, to = %new_owner, "session moves");
+                self.announce_move(record.id, record.epoch + 1, new_owner)
+                    .await;
             }
             record = self.store.load(record.id).await.ok()??;
         }
@@ -161,21 +163,23 @@ impl LocalNode {
         if to == self.node_id {
             self.taken_over.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.publish(Some(to), &Message::Adopt { session }).await;
+            self.publish(Some(to), &NodeMessage::Adopt { session })
+                .await;
         }
-        self.publish(None, &Message::Moved { session, epoch }).await;
+        self.publish(None, &NodeMessage::Moved { session, epoch })
+            .await;
     }
 
     /// Ends a session that lives elsewhere.
     pub(super) async fn end(&self, record: &Record, outcome: Outcome) {
-        self.write(record.id, Change::Ended(outcome)).await;
+        self.write(record.id, RecordChange::Ended(outcome)).await;
         let session = record.id;
-        self.publish(Some(record.owner), &Message::Ended { session, outcome })
+        self.publish(Some(record.owner), &NodeMessage::Ended { session, outcome })
             .await;
     }
 
     /// Says something to one node or to all; how many heard it, `None` when Redis does not answer.
-    pub(super) async fn publish(&self, to: Option<NodeId>, message: &Message) -> Option<usize> {
+    pub(super) async fn publish(&self, to: Option<NodeId>, message: &NodeMessage) -> Option<usize> {
         let text = serde_json::to_string(message).ok()?;
         match self.store.publish(to, text).await {
             Ok(heard) => Some(heard),
@@ -186,11 +190,11 @@ impl LocalNode {
         }
     }
 
-    async fn write(&self, id: SessionId, change: Change) {
+    async fn write(&self, id: SessionId, change: RecordChange) {
         for _ in 0..MAX_WRITE_ATTEMPTS {
             let written = match change {
-                Change::Ended(outcome) => self.store.end(id, outcome, self.remember).await,
-                Change::Device => match self.record(id) {
+                RecordChange::Ended(outcome) => self.store.end(id, outcome, self.retention).await,
+                RecordChange::Device => match self.record(id) {
                     Some(record) => self.store.set_device(&record).await,
                     None => return,
                 },

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, de::Error as _};
 
 /// How long a node that nobody heard of a moment ago is left alone: long enough for its lease to end,
 /// short enough for one that only lost its connection to Redis to come back.
-const SUSPICION: Duration = Duration::from_secs(2);
+const SUSPICION_DURATION: Duration = Duration::from_secs(2);
 
 /// One process; a restarted one is another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,15 +78,15 @@ impl Load {
 
 /// The nodes as this one last saw them.
 pub(super) struct Nodes {
-    me: NodeId,
+    node_id: NodeId,
     live: HashMap<NodeId, Load>,
     suspects: HashMap<NodeId, Instant>,
 }
 
 impl Nodes {
-    pub(super) fn new(me: NodeId) -> Self {
+    pub(super) fn new(node_id: NodeId) -> Self {
         Self {
-            me,
+            node_id,
             live: HashMap::new(),
             suspects: HashMap::new(),
         }
@@ -98,21 +98,22 @@ impl Nodes {
         let gone = gone.copied().collect();
         self.live = live;
         self.suspects
-            .retain(|_, since| now.duration_since(*since) < SUSPICION);
+            .retain(|_, since| now.duration_since(*since) < SUSPICION_DURATION);
         gone
     }
 
     /// Nobody listens at this node's channel: it is dead, or has lost Redis.
-    pub(super) fn suspect(&mut self, node: NodeId, now: Instant) {
+    pub(super) fn mark_suspect(&mut self, node: NodeId, now: Instant) {
         self.suspects.insert(node, now);
     }
 
     pub(super) fn is_live(&self, node: NodeId, now: Instant) -> bool {
-        if node == self.me {
+        if node == self.node_id {
             return true;
         }
         let suspected = self.suspects.get(&node);
-        let suspected = suspected.is_some_and(|since| now.duration_since(*since) < SUSPICION);
+        let suspected =
+            suspected.is_some_and(|since| now.duration_since(*since) < SUSPICION_DURATION);
         self.live.contains_key(&node) && !suspected
     }
 
@@ -124,7 +125,7 @@ impl Nodes {
             .iter()
             .filter(|(node, _)| Some(**node) != except && self.is_live(**node, now))
             .filter_map(|(node, load)| match load {
-                Load::Sessions(count) => Some((*count, *node != self.me, *node)),
+                Load::Sessions(count) => Some((*count, *node != self.node_id, *node)),
                 Load::Closed => None,
             })
             .min()?;
@@ -168,10 +169,10 @@ mod tests {
             (TWO, Load::Sessions(9)),
         ]);
         assert_eq!(nodes.pick(now, None), Some(ONE));
-        nodes.suspect(ONE, now);
+        nodes.mark_suspect(ONE, now);
         assert_eq!(nodes.pick(now, None), Some(TWO));
         assert_eq!(nodes.pick(now, Some(TWO)), None);
-        assert_eq!(nodes.pick(now + SUSPICION, Some(TWO)), Some(ONE));
+        assert_eq!(nodes.pick(now + SUSPICION_DURATION, Some(TWO)), Some(ONE));
     }
 
     #[test]

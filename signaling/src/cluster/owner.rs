@@ -8,16 +8,16 @@ use tokio::sync::mpsc;
 use super::{
     bridges::OwnerBridge,
     node::LocalNode,
-    wire::{BridgeId, Message, Numbers, WireClosing, WireIdentity},
+    wire::{BridgeId, NodeMessage, SequenceCounter, WireClosing, WireIdentity},
 };
 use crate::{
     outbox::{self, Outgoing},
-    registry::{Identity, obey},
+    registry::{Identity, handle_message},
     relay::Side,
 };
 
 impl LocalNode {
-    pub(super) fn owner_opens(
+    pub(super) fn open_owner_bridge(
         self: &Arc<Self>,
         bridge: BridgeId,
         session: SessionId,
@@ -32,17 +32,19 @@ impl LocalNode {
             tokio::spawn(async move {
                 let code = SignalErrorCode::Internal;
                 let to = Some(bridge.edge);
-                node.publish(to, &Message::Refused { bridge, code }).await
+                node.publish(to, &NodeMessage::Refused { bridge, code })
+                    .await
             });
             return;
         };
-        let (said, hears) = mpsc::channel(self.queue);
-        self.bridges.add_owner(bridge, OwnerBridge::new(said));
+        let (texts_tx, texts_rx) = mpsc::channel(self.queue);
+        self.bridges.add_owner(bridge, OwnerBridge::new(texts_tx));
         tokio::spawn(async move {
             let to = Some(bridge.edge);
-            let seated = node.serve_bridge(session, epoch, identity, bridge, side, hears);
-            if let Err(code) = seated.await {
-                node.publish(to, &Message::Refused { bridge, code }).await;
+            let served = node.serve_bridge(session, epoch, identity, bridge, side, texts_rx);
+            if let Err(code) = served.await {
+                node.publish(to, &NodeMessage::Refused { bridge, code })
+                    .await;
             }
             node.bridges.remove_owner(bridge);
         });
@@ -56,7 +58,7 @@ impl LocalNode {
         identity: Identity,
         bridge: BridgeId,
         side: Side,
-        mut said: mpsc::Receiver<String>,
+        mut texts: mpsc::Receiver<String>,
     ) -> Result<(), SignalErrorCode> {
         let record = self.store.load(session).await;
         let record = record.map_err(|_| SignalErrorCode::Internal)?;
@@ -68,38 +70,38 @@ impl LocalNode {
         let (outbox, mut outgoings) = outbox::channel(self.queue);
         let attachment = self.enter_here(session, identity, outbox).await?;
         let to = Some(bridge.edge);
-        let mut told = Numbers::default();
-        let mut heard = self.publish(to, &Message::Opened { bridge }).await;
-        while heard.is_some_and(|heard| heard > 0) {
+        let mut sent = SequenceCounter::default();
+        let mut receivers = self.publish(to, &NodeMessage::Opened { bridge }).await;
+        while receivers.is_some_and(|receivers| receivers > 0) {
             let message = tokio::select! {
                 outgoing = outgoings.next() => match outgoing {
-                    Outgoing::Text(text) => Message::Tell {
+                    Outgoing::Text(text) => NodeMessage::ServerText {
                         bridge,
-                        n: told.next(),
+                        n: sent.next(),
                         text: text.to_string(),
                     },
-                    Outgoing::Close(closing) => Message::Close {
+                    Outgoing::Close(closing) => NodeMessage::Close {
                         bridge,
                         closing: closing.into(),
                     },
                 },
-                text = said.recv() => match text {
-                    Some(text) => match obey(side, &attachment, &text).await {
+                text = texts.recv() => match text {
+                    Some(text) => match handle_message(side, &attachment, &text).await {
                         Ok(()) => continue,
-                        Err((code, _)) => Message::Close {
+                        Err((code, _)) => NodeMessage::Close {
                             bridge,
                             closing: WireClosing::Error(code),
                         },
                     },
                     // The client has gone, or what it said got lost on the way.
-                    None => Message::Close {
+                    None => NodeMessage::Close {
                         bridge,
                         closing: WireClosing::Restart,
                     },
                 },
             };
-            heard = self.publish(to, &message).await;
-            if matches!(message, Message::Close { .. }) {
+            receivers = self.publish(to, &message).await;
+            if matches!(message, NodeMessage::Close { .. }) {
                 break;
             }
         }

@@ -14,10 +14,10 @@ use super::{
 };
 
 /// A Redis that takes longer is as good as gone: callers answer their clients.
-const ANSWER: Duration = Duration::from_secs(2);
+const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
 /// A node is dead to the others so long after its last beat. One that was killed is found out sooner,
 /// because nobody hears its channel any more; this is for machines and networks that vanish.
-pub(super) const LEASE: Duration = Duration::from_secs(2);
+pub(super) const LEASE_DURATION: Duration = Duration::from_secs(2);
 
 /// Keys and channels of one group of nodes.
 #[derive(Clone)]
@@ -28,16 +28,16 @@ pub(super) struct Store {
 }
 
 /// Who is there.
-pub(super) struct Beat {
+pub(super) struct Heartbeat {
     /// The nodes whose leases run.
     pub(super) loads: HashMap<NodeId, Load>,
     /// Those among them that nobody hears any more.
-    pub(super) deaf: Vec<NodeId>,
+    pub(super) unsubscribed: Vec<NodeId>,
 }
 
 /// What came of a claim.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Claimed {
+pub(super) enum StoreClaimOutcome {
     /// The device has it now, or had it already.
     Won,
     /// Another device has it.
@@ -62,8 +62,8 @@ impl Store {
     pub(super) async fn connect(url: &str, prefix: String) -> Result<Self, RedisError> {
         let client = Client::open(url)?;
         let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(ANSWER))
-            .set_response_timeout(Some(ANSWER))
+            .set_connection_timeout(Some(REDIS_TIMEOUT))
+            .set_response_timeout(Some(REDIS_TIMEOUT))
             .set_min_delay(Duration::from_millis(50))
             .set_max_delay(Duration::from_millis(500))
             .set_number_of_retries(2);
@@ -87,14 +87,14 @@ impl Store {
     }
 
     /// A connection of its own, subscribed to the node's channel and to everyone's.
-    pub(super) async fn subscribe(&self, me: NodeId) -> Result<PubSub, RedisError> {
+    pub(super) async fn subscribe(&self, node_id: NodeId) -> Result<PubSub, RedisError> {
         let connect = async {
             let mut subscription = self.client.get_async_pubsub().await?;
-            subscription.subscribe(self.channel(Some(me))).await?;
+            subscription.subscribe(self.channel(Some(node_id))).await?;
             subscription.subscribe(self.channel(None)).await?;
             Ok(subscription)
         };
-        match tokio::time::timeout(ANSWER * 2, connect).await {
+        match tokio::time::timeout(REDIS_TIMEOUT * 2, connect).await {
             Ok(subscription) => subscription,
             Err(_) => Err((redis::ErrorKind::Io, "Redis takes too long").into()),
         }
@@ -111,7 +111,11 @@ impl Store {
     }
 
     /// Renews this node's lease and learns who else is there.
-    pub(super) async fn beat(&self, me: NodeId, load: Load) -> Result<Beat, RedisError> {
+    pub(super) async fn heartbeat(
+        &self,
+        node_id: NodeId,
+        load: Load,
+    ) -> Result<Heartbeat, RedisError> {
         static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
             Script::new(
                 "local t = redis.call('TIME')
@@ -125,11 +129,11 @@ impl Store {
                  return redis.call('HGETALL', KEYS[2])",
             )
         });
-        let lease = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
+        let lease = u64::try_from(LEASE_DURATION.as_millis()).unwrap_or(u64::MAX);
         let mut connection = self.connection.clone();
         let mut call = SCRIPT.key(format!("{}:{{nodes}}:leases", self.prefix));
         call.key(format!("{}:{{nodes}}:loads", self.prefix))
-            .arg(me.to_string())
+            .arg(node_id.to_string())
             .arg(load.to_number())
             .arg(lease);
         let loads: Vec<(String, i64)> = call.invoke_async(&mut connection).await?;
@@ -138,8 +142,12 @@ impl Store {
             .filter_map(|(node, load)| Some((NodeId::parse(&node)?, Load::from_number(load))))
             .collect();
         // A killed process loses its subscription at once, and its lease only after a while.
-        let others: Vec<NodeId> = loads.keys().copied().filter(|node| *node != me).collect();
-        let mut deaf = Vec::new();
+        let others: Vec<NodeId> = loads
+            .keys()
+            .copied()
+            .filter(|node| *node != node_id)
+            .collect();
+        let mut unsubscribed = Vec::new();
         if !others.is_empty() {
             let mut ask = redis::cmd("PUBSUB");
             ask.arg("NUMSUB");
@@ -148,26 +156,30 @@ impl Store {
             }
             let listeners: Vec<(String, usize)> = ask.query_async(&mut connection).await?;
             let listeners = others.iter().zip(listeners);
-            deaf.extend(listeners.filter_map(|(node, (_, count))| (count == 0).then_some(*node)));
+            unsubscribed
+                .extend(listeners.filter_map(|(node, (_, count))| (count == 0).then_some(*node)));
         }
-        Ok(Beat { loads, deaf })
+        Ok(Heartbeat {
+            loads,
+            unsubscribed,
+        })
     }
 
     /// Gives the lease back, so that nobody waits for it to end.
-    pub(super) async fn leave(&self, me: NodeId) -> Result<(), RedisError> {
-        let me = me.to_string();
+    pub(super) async fn leave(&self, node_id: NodeId) -> Result<(), RedisError> {
+        let node_id = node_id.to_string();
         redis::pipe()
-            .zrem(format!("{}:{{nodes}}:leases", self.prefix), &me)
-            .hdel(format!("{}:{{nodes}}:loads", self.prefix), &me)
+            .zrem(format!("{}:{{nodes}}:leases", self.prefix), &node_id)
+            .hdel(format!("{}:{{nodes}}:loads", self.prefix), &node_id)
             .query_async(&mut self.connection.clone())
             .await
     }
 
-    /// Writes a session that is not there yet; `false` if it is. It outlives its end by `remember`.
+    /// Writes a session that is not there yet; `false` if it is. It outlives its end by `retention`.
     pub(super) async fn create(
         &self,
         record: &Record,
-        remember: Duration,
+        retention: Duration,
     ) -> Result<bool, RedisError> {
         static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
             Script::new(
@@ -178,7 +190,7 @@ impl Store {
             )
         });
         let mut call = SCRIPT.key(self.key(record.id));
-        call.arg(record.expires_at.saturating_add(remember.as_secs()));
+        call.arg(record.expires_at.saturating_add(retention.as_secs()));
         for (name, value) in record.fields() {
             call.arg(name).arg(value);
         }
@@ -193,7 +205,11 @@ impl Store {
     }
 
     /// Gives the session to another node, if it still is at this owner and epoch.
-    pub(super) async fn give(&self, record: &Record, to: NodeId) -> Result<bool, RedisError> {
+    pub(super) async fn change_owner(
+        &self,
+        record: &Record,
+        to: NodeId,
+    ) -> Result<bool, RedisError> {
         static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
             Script::new(&format!(
                 "local owner, epoch, outcome = unpack(redis.call('HMGET', KEYS[1], '{}', '{}', '{}'))
@@ -217,7 +233,7 @@ impl Store {
         owner: NodeId,
         epoch: u64,
         device: &DeviceKey,
-    ) -> Result<Claimed, RedisError> {
+    ) -> Result<StoreClaimOutcome, RedisError> {
         static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
             Script::new(&format!(
                 "local owner, epoch, outcome, device =
@@ -241,11 +257,11 @@ impl Store {
             .arg(device.as_bytes().as_slice());
         let answer: String = call.invoke_async(&mut self.connection.clone()).await?;
         Ok(match answer.as_str() {
-            "won" => Claimed::Won,
-            "other" => Claimed::Other,
-            "ended" => Claimed::Ended,
-            "unknown" => Claimed::Unknown,
-            _ => Claimed::Fenced,
+            "won" => StoreClaimOutcome::Won,
+            "other" => StoreClaimOutcome::Other,
+            "ended" => StoreClaimOutcome::Ended,
+            "unknown" => StoreClaimOutcome::Unknown,
+            _ => StoreClaimOutcome::Fenced,
         })
     }
 
@@ -274,12 +290,12 @@ impl Store {
             .map(drop)
     }
 
-    /// Writes how a session ended, once; it is forgotten after `remember`.
+    /// Writes how a session ended, once; it is forgotten after `retention`.
     pub(super) async fn end(
         &self,
         id: SessionId,
         outcome: Outcome,
-        remember: Duration,
+        retention: Duration,
     ) -> Result<(), RedisError> {
         static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
             Script::new(&format!(
@@ -292,7 +308,7 @@ impl Store {
             ))
         });
         let mut call = SCRIPT.key(self.key(id));
-        call.arg(outcome.as_str()).arg(remember.as_secs().max(1));
+        call.arg(outcome.as_str()).arg(retention.as_secs().max(1));
         call.invoke_async::<i64>(&mut self.connection.clone())
             .await
             .map(drop)

@@ -9,7 +9,7 @@ use authloop_protocol::id::SessionId;
 use futures_util::StreamExt as _;
 use tokio::time::{interval, timeout};
 
-use super::{node::LocalNode, wire::Message};
+use super::{node::LocalNode, wire::NodeMessage};
 
 /// How often the subscription is tried, because a silent connection may be a dead one.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
@@ -20,13 +20,13 @@ const RESUBSCRIBE_INTERVAL: Duration = Duration::from_millis(100);
 
 impl LocalNode {
     /// Subscribes, again and again, until the node stops.
-    pub(super) async fn listen(self: Arc<Self>) {
+    pub(super) async fn run_subscription(self: Arc<Self>) {
         let mut first = true;
         while !self.stop.is_cancelled() {
             if let Ok(subscription) = self.store.subscribe(self.node_id).await {
                 self.subscribed.store(true, Ordering::Relaxed);
                 if !first {
-                    self.audit().await;
+                    self.reconcile().await;
                 }
                 first = false;
                 let (mut sink, mut heard) = subscription.split();
@@ -35,7 +35,7 @@ impl LocalNode {
                     tokio::select! {
                         () = self.stop.cancelled() => return,
                         publication = heard.next() => match publication {
-                            Some(publication) => self.take(publication.get_payload_bytes()),
+                            Some(publication) => self.handle_publication(publication.get_payload_bytes()),
                             None => break,
                         },
                         _ = pings.tick() => {
@@ -54,36 +54,38 @@ impl LocalNode {
     }
 
     /// Never waits: whatever takes time becomes a task.
-    fn take(self: &Arc<Self>, payload: &[u8]) {
-        let Ok(message) = serde_json::from_slice::<Message>(payload) else {
+    fn handle_publication(self: &Arc<Self>, payload: &[u8]) {
+        let Ok(message) = serde_json::from_slice::<NodeMessage>(payload) else {
             tracing::debug!("another version's publication");
             return;
         };
         match message {
-            Message::Open {
+            NodeMessage::Open {
                 bridge,
                 session,
                 epoch,
                 identity,
             } => {
-                self.owner_opens(bridge, session, epoch, &identity);
+                self.open_owner_bridge(bridge, session, epoch, &identity);
             }
-            Message::Said { bridge, n, text } => self.bridges.owner_hears(bridge, n, text),
-            Message::Gone { bridge } => self.bridges.remove_owner(bridge),
-            Message::Opened { bridge } => self.edge_opened(bridge, Ok(())),
-            Message::Refused { bridge, code } => self.edge_opened(bridge, Err(code)),
-            Message::Tell { bridge, n, text } => self.edge_tells(bridge, n, text),
-            Message::Close { bridge, closing } => self.edge_closes(bridge, closing),
-            Message::Adopt { session } => {
+            NodeMessage::ClientText { bridge, n, text } => {
+                self.bridges.accept_client_text(bridge, n, text)
+            }
+            NodeMessage::Gone { bridge } => self.bridges.remove_owner(bridge),
+            NodeMessage::Opened { bridge } => self.edge_opened(bridge, Ok(())),
+            NodeMessage::Refused { bridge, code } => self.edge_opened(bridge, Err(code)),
+            NodeMessage::ServerText { bridge, n, text } => self.edge_receives(bridge, n, text),
+            NodeMessage::Close { bridge, closing } => self.edge_closes(bridge, closing),
+            NodeMessage::Adopt { session } => {
                 let node = self.clone();
                 tokio::spawn(async move { node.adopt_from_redis(session).await });
             }
-            Message::Ended { session, outcome } => self.registry().end(session, outcome),
-            Message::Moved { session, epoch } => {
+            NodeMessage::Ended { session, outcome } => self.registry().end(session, outcome),
+            NodeMessage::Moved { session, epoch } => {
                 self.bridges.close_edges_of(session, epoch);
                 let mine = self.registry().epoch(session);
                 if mine.is_some_and(|mine| mine < epoch) {
-                    self.lost(session);
+                    self.on_owner_lost(session);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What nodes say to each other over Redis: JSON, one [`Message`] a publication.
+//! What nodes say to each other over Redis: JSON, one [`NodeMessage`] a publication.
 //!
 //! A socket that landed on another node than its session's owner is bridged: the *edge* has the
 //! WebSocket and has checked who it is, the *owner* has the session. Redis may lose publications, so
@@ -25,7 +25,7 @@ pub(super) struct BridgeId {
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "t", rename_all = "snake_case")]
-pub(super) enum Message {
+pub(super) enum NodeMessage {
     /// Edge to owner: a client is here for a session of yours.
     Open {
         bridge: BridgeId,
@@ -34,21 +34,23 @@ pub(super) enum Message {
         epoch: u64,
         identity: WireIdentity,
     },
-    /// Owner to edge: it has its seat.
+    /// Owner to edge: the client is attached.
     Opened { bridge: BridgeId },
-    /// Owner to edge: it has not.
+    /// Owner to edge: it is not, and why.
     Refused {
         bridge: BridgeId,
         code: SignalErrorCode,
     },
-    /// Edge to owner: the client said this.
-    Said {
+    /// Edge to owner: what the client sent.
+    #[serde(rename = "said")]
+    ClientText {
         bridge: BridgeId,
         n: u64,
         text: String,
     },
-    /// Owner to edge: tell the client this.
-    Tell {
+    /// Owner to edge: what the client is to be sent.
+    #[serde(rename = "tell")]
+    ServerText {
         bridge: BridgeId,
         n: u64,
         text: String,
@@ -163,9 +165,9 @@ impl From<Closing> for WireClosing {
 
 /// Counts texts one way and notices when one is missing.
 #[derive(Default)]
-pub(super) struct Numbers(u64);
+pub(super) struct SequenceCounter(u64);
 
-impl Numbers {
+impl SequenceCounter {
     pub(super) fn next(&mut self) -> u64 {
         self.0 += 1;
         self.0
@@ -187,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_gap_or_an_echo_is_noticed() {
-        let (mut writer, mut reader) = (Numbers::default(), Numbers::default());
+        let (mut writer, mut reader) = (SequenceCounter::default(), SequenceCounter::default());
         assert!(reader.accept(writer.next()));
         let lost = writer.next();
         assert!(!reader.accept(writer.next()));

@@ -9,7 +9,7 @@ use authloop_protocol::{
 };
 use tokio::time::Instant;
 
-use super::shared::{Change, Shared, SharedSession};
+use super::shared::{RecordChange, Shared, SharedSession};
 use crate::{
     audit::AuditEvent, observer::Event, relay::Side, session::TakeoverEffect, side::Delivery,
 };
@@ -46,7 +46,7 @@ impl Attachment {
     /// The host says that the viewer gave the session to `device`.
     pub(crate) fn take_over(&self, device: DeviceKey) {
         let taken = self.session.lock().take_over(device);
-        self.shared.changed(self.id, Change::Device);
+        self.shared.changed(self.id, RecordChange::Device);
         if taken.is_some() {
             let taken_over = AuditEvent::SessionTakenOver { session: self.id };
             self.shared.observer.audit(taken_over);

@@ -16,7 +16,11 @@ use crate::{
 };
 
 /// Does what one message asks.
-pub(crate) async fn obey(side: Side, attachment: &Attachment, text: &str) -> Result<(), Refusal> {
+pub(crate) async fn handle_message(
+    side: Side,
+    attachment: &Attachment,
+    text: &str,
+) -> Result<(), Refusal> {
     // A device that asks for the session, and one that gave it away, have no say in it.
     if !attachment.is_attached() {
         return Ok(());

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     ClientCredentials, Registry,
-    shared::{Change, SharedSession},
+    shared::{RecordChange, SharedSession},
 };
 use crate::{
     audit::AuditEvent,
@@ -28,8 +28,8 @@ use crate::{
 const MAX_GENERATIONS_PER_EPOCH: u64 = 64;
 
 impl Registry {
-    /// Hears of every [`Change`] of a session here; the first caller only.
-    pub(crate) fn on_change(&self, hear: impl Fn(SessionId, Change) + Send + Sync + 'static) {
+    /// Hears of every [`RecordChange`] of a session here; the first caller only.
+    pub(crate) fn on_change(&self, hear: impl Fn(SessionId, RecordChange) + Send + Sync + 'static) {
         let _ = self.shared.on_change.set(Box::new(hear));
     }
 

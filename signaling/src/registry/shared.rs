@@ -28,11 +28,11 @@ use crate::{
 /// A panic while its lock is held leaves at worst this session half changed: the lock is not poisoned,
 /// and the others go on.
 pub(super) type SharedSession = Arc<Mutex<Session>>;
-pub(super) type OnChange = Box<dyn Fn(SessionId, Change) + Send + Sync>;
+pub(super) type OnChange = Box<dyn Fn(SessionId, RecordChange) + Send + Sync>;
 
 /// What other nodes must know of a session here.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Change {
+pub(crate) enum RecordChange {
     /// It is over.
     Ended(Outcome),
     /// Another device has it.
@@ -169,7 +169,7 @@ impl Shared {
         };
         self.observer.audit(session_ended);
         tracing::info!(session = %id, outcome = outcome.as_str(), "session ended");
-        self.changed(id, Change::Ended(outcome));
+        self.changed(id, RecordChange::Ended(outcome));
         if relay_held {
             let relay = self.relay.clone();
             tokio::spawn(async move { relay.close(id).await });
@@ -194,7 +194,7 @@ impl Shared {
         self.observer.audit(AuditEvent::ClaimRefused { session });
     }
 
-    pub(super) fn changed(&self, id: SessionId, change: Change) {
+    pub(super) fn changed(&self, id: SessionId, change: RecordChange) {
         if let Some(on_change) = self.on_change.get() {
             on_change(id, change);
         }
