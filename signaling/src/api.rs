@@ -28,7 +28,7 @@ use tower_http::{limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
 use crate::{
     api_keys::{Scope, bearer},
     audit::AuditEvent,
-    error::{ApiError, Kind, RefusalCode},
+    error::{ApiError, ApiErrorKind, RefusalCode},
     observer::Event,
     registry::{CancelError, CancelRight},
     secret::take_hash,
@@ -53,7 +53,10 @@ pub(crate) fn router(signaling: Signaling) -> Router {
         .route("/v1/sessions/{id}/viewer", get(viewer_socket));
     rest.merge(sockets)
         .method_not_allowed_fallback(async || {
-            ApiError::new(Kind::Method, "this address does not take that method")
+            ApiError::new(
+                ApiErrorKind::MethodNotAllowed,
+                "this address does not take that method",
+            )
         })
         .layer(middleware::from_fn_with_state(signaling.clone(), finish))
         .with_state(signaling)

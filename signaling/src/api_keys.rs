@@ -31,18 +31,18 @@ pub struct ApiKeys {
 }
 
 struct KeySet {
-    entries: Vec<Entry>,
+    entries: Vec<KeyEntry>,
     /// What the set was read from.
     source: SecretHash,
 }
 
-struct Entry {
+struct KeyEntry {
     key: Key,
-    limit: Arc<Limit>,
+    limit: Arc<KeyRateLimit>,
 }
 
 /// A rate that the keys of one name share.
-struct Limit {
+struct KeyRateLimit {
     rate: NonZeroU32,
     limiter: DefaultDirectRateLimiter,
 }
@@ -56,7 +56,7 @@ pub struct Caller {
 
 /// Why a request's key does not let it in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Denied {
+pub(crate) enum KeyRefusal {
     /// There is none.
     Missing,
     /// Nobody knows it.
@@ -67,7 +67,7 @@ pub(crate) enum Denied {
     Rate(Caller, Duration),
 }
 
-impl Denied {
+impl KeyRefusal {
     /// The outcome's name, for metrics.
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
@@ -138,7 +138,7 @@ impl ApiKeys {
     /// What is odd but usable about the keys, one sentence each, by name: what `authloop check` says.
     #[must_use]
     pub fn oddities(&self, now: u64) -> Vec<String> {
-        const SOON: u64 = 14 * 24 * 60 * 60;
+        const EXPIRY_WARNING_SECONDS: u64 = 14 * 24 * 60 * 60;
         let set = self.current();
         let ending = set.entries.iter().filter_map(|entry| {
             let name = entry.key.name.as_deref().unwrap_or("without a name");
@@ -146,7 +146,7 @@ impl ApiKeys {
             let moment = rfc3339(expires);
             if expires <= now {
                 Some(format!("the API key {name} expired at {moment}"))
-            } else if expires - now < SOON {
+            } else if expires - now < EXPIRY_WARNING_SECONDS {
                 Some(format!("the API key {name} expires at {moment}"))
             } else {
                 None
@@ -175,22 +175,22 @@ impl ApiKeys {
         headers: &HeaderMap,
         scope: Scope,
         now: u64,
-    ) -> Result<Caller, Denied> {
-        let token = bearer(headers).ok_or(Denied::Missing)?;
+    ) -> Result<Caller, KeyRefusal> {
+        let token = bearer(headers).ok_or(KeyRefusal::Missing)?;
         let set = self.current();
-        let entry = set.find(token).ok_or(Denied::Unknown)?;
+        let entry = set.find(token).ok_or(KeyRefusal::Unknown)?;
         let caller = Caller {
             name: entry.key.name.clone(),
         };
         if entry.key.is_expired(now) {
-            return Err(Denied::Expired(caller));
+            return Err(KeyRefusal::Expired(caller));
         }
         if !entry.key.scopes.contains(&scope) {
-            return Err(Denied::Scope(caller, scope));
+            return Err(KeyRefusal::Scope(caller, scope));
         }
         match entry.limit.check() {
             Ok(()) => Ok(caller),
-            Err(wait) => Err(Denied::Rate(caller, wait)),
+            Err(wait) => Err(KeyRefusal::Rate(caller, wait)),
         }
     }
 
@@ -246,13 +246,13 @@ impl KeySet {
             None => old
                 .and_then(|old| old.limit_of(&key))
                 .filter(|limit| limit.rate == rate)
-                .unwrap_or_else(|| Arc::new(Limit::new(rate))),
+                .unwrap_or_else(|| Arc::new(KeyRateLimit::new(rate))),
         };
-        self.entries.push(Entry { key, limit });
+        self.entries.push(KeyEntry { key, limit });
         Ok(())
     }
 
-    fn limit_of(&self, key: &Key) -> Option<Arc<Limit>> {
+    fn limit_of(&self, key: &Key) -> Option<Arc<KeyRateLimit>> {
         let found = self.entries.iter().find(|entry| match &key.name {
             Some(_) => entry.key.name == key.name,
             None => entry.key.name.is_none() && entry.key.hash.matches(&key.hash),
@@ -261,7 +261,7 @@ impl KeySet {
     }
 
     /// Compares with all keys, each in constant time.
-    fn find(&self, token: &str) -> Option<&Entry> {
+    fn find(&self, token: &str) -> Option<&KeyEntry> {
         let given = SecretHash::of(token.as_bytes());
         self.entries.iter().fold(None, |found, entry| {
             if entry.key.hash.matches(&given) {
@@ -279,7 +279,7 @@ impl Key {
     }
 }
 
-impl Limit {
+impl KeyRateLimit {
     fn new(rate: NonZeroU32) -> Self {
         Self {
             rate,

@@ -13,18 +13,18 @@ use axum::{
 };
 use serde_json::{Map, Value};
 
-use crate::api_keys::{Denied, Scope};
+use crate::api_keys::{KeyRefusal, Scope};
 
 /// A refusal, with a sentence for the client's developer.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
-    kind: Kind,
+    kind: ApiErrorKind,
     message: String,
     details: Map<String, Value>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ApiErrorKind {
     BadRequest,
     Unauthorized,
     /// The token was good, but is none any more.
@@ -38,14 +38,14 @@ pub(crate) enum Kind {
         retry_after: Duration,
     },
     Unavailable,
-    Method,
+    MethodNotAllowed,
 }
 
 /// The code of a refusal, left in the response for whoever counts it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RefusalCode(pub(crate) &'static str);
 
-impl Kind {
+impl ApiErrorKind {
     fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
@@ -57,13 +57,13 @@ impl Kind {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
 
     fn code(self) -> &'static str {
         match self {
-            Self::BadRequest | Self::Method => "bad_request",
+            Self::BadRequest | Self::MethodNotAllowed => "bad_request",
             Self::Unauthorized | Self::InvalidToken => "unauthorized",
             Self::InsufficientScope(_) => "insufficient_scope",
             Self::NotFound => "not_found",
@@ -90,7 +90,7 @@ impl Kind {
 }
 
 impl ApiError {
-    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ApiErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -108,24 +108,27 @@ impl ApiError {
     }
 }
 
-impl From<&Denied> for ApiError {
-    fn from(denied: &Denied) -> Self {
+impl From<&KeyRefusal> for ApiError {
+    fn from(denied: &KeyRefusal) -> Self {
         match denied {
-            Denied::Missing => Self::new(
-                Kind::Unauthorized,
+            KeyRefusal::Missing => Self::new(
+                ApiErrorKind::Unauthorized,
                 "this needs `Authorization: Bearer <API key>` with a key this server knows",
             ),
-            Denied::Unknown => {
-                Self::new(Kind::InvalidToken, "this server does not know this API key")
+            KeyRefusal::Unknown => Self::new(
+                ApiErrorKind::InvalidToken,
+                "this server does not know this API key",
+            ),
+            KeyRefusal::Expired(_) => {
+                Self::new(ApiErrorKind::InvalidToken, "this API key has expired")
             }
-            Denied::Expired(_) => Self::new(Kind::InvalidToken, "this API key has expired"),
-            Denied::Scope(_, scope) => Self::new(
-                Kind::InsufficientScope(*scope),
+            KeyRefusal::Scope(_, scope) => Self::new(
+                ApiErrorKind::InsufficientScope(*scope),
                 format!("this API key lacks the scope `{scope}`"),
             )
             .with("scope", scope.as_str()),
-            Denied::Rate(_, retry_after) => Self::new(
-                Kind::RateLimited {
+            KeyRefusal::Rate(_, retry_after) => Self::new(
+                ApiErrorKind::RateLimited {
                     retry_after: *retry_after,
                 },
                 "this API key was used too often; try again later",
@@ -150,7 +153,7 @@ impl IntoResponse for ApiError {
         if let Some(value) = challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
             response.headers_mut().insert(WWW_AUTHENTICATE, value);
         }
-        if let Kind::RateLimited { retry_after } = self.kind {
+        if let ApiErrorKind::RateLimited { retry_after } = self.kind {
             let seconds = retry_after.as_secs_f64().ceil().max(1.0);
             if let Ok(value) = HeaderValue::from_str(&format!("{seconds}")) {
                 response.headers_mut().insert(RETRY_AFTER, value);

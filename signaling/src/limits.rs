@@ -15,19 +15,19 @@ use ipnet::IpNet;
 use crate::rates::Rates;
 
 /// How many checks lie between two sweeps of addresses that are at rest.
-const SWEEP_AT: usize = 4096;
+const SWEEP_THRESHOLD: usize = 4096;
 
 /// A client's address as far as rates care: IPv4 whole, IPv6 by its /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientAddr(IpAddr);
 
-pub(crate) struct Limits {
+pub(crate) struct ClientRateLimits {
     create: DefaultKeyedRateLimiter<ClientAddr>,
     claim: DefaultKeyedRateLimiter<ClientAddr>,
     manage: DefaultKeyedRateLimiter<ClientAddr>,
 }
 
-impl Limits {
+impl ClientRateLimits {
     pub(crate) fn new(rates: &Rates) -> Self {
         let limiter = |per_second, burst| {
             RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst))
@@ -103,7 +103,7 @@ fn check(
     limiter: &DefaultKeyedRateLimiter<ClientAddr>,
     client: ClientAddr,
 ) -> Result<(), Duration> {
-    if limiter.len() >= SWEEP_AT {
+    if limiter.len() >= SWEEP_THRESHOLD {
         limiter.retain_recent();
     }
     limiter
@@ -171,7 +171,7 @@ mod tests {
             claim_burst: 2.try_into().unwrap(),
             ..Rates::default()
         };
-        let limits = Limits::new(&rates);
+        let limits = ClientRateLimits::new(&rates);
         let (one, other) = (ClientAddr(ip("192.0.2.1")), ClientAddr(ip("192.0.2.2")));
         assert!(limits.claim(one).is_ok());
         assert!(limits.claim(one).is_ok());

@@ -23,7 +23,7 @@ pub(crate) enum Closing {
 
 /// What the socket's task takes from its queue.
 #[derive(Debug)]
-pub(crate) enum Outgoing {
+pub(crate) enum OutgoingFrame {
     Text(Utf8Bytes),
     Close(Closing),
 }
@@ -32,41 +32,41 @@ pub(crate) enum Outgoing {
 #[derive(Clone)]
 pub(crate) struct Outbox {
     id: u64,
-    queue: mpsc::Sender<Outgoing>,
-    cut: Arc<Cut>,
+    queue: mpsc::Sender<OutgoingFrame>,
+    cut: Arc<CutSignal>,
 }
 
 /// The socket's end.
-pub(crate) struct Outgoings {
-    queue: mpsc::Receiver<Outgoing>,
-    cut: Arc<Cut>,
+pub(crate) struct OutboxReceiver {
+    queue: mpsc::Receiver<OutgoingFrame>,
+    cut: Arc<CutSignal>,
 }
 
 /// Ends a socket at once, over the head of its queue.
 #[derive(Default)]
-struct Cut {
+struct CutSignal {
     closing: OnceLock<Closing>,
     notify: Notify,
 }
 
 /// The queue was full: the client reads too slowly, and its socket is being cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slow;
+pub(crate) struct QueueFull;
 
-pub(crate) fn channel(capacity: usize) -> (Outbox, Outgoings) {
+pub(crate) fn channel(capacity: usize) -> (Outbox, OutboxReceiver) {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let (sender, receiver) = mpsc::channel(capacity);
-    let cut = Arc::new(Cut::default());
+    let cut = Arc::new(CutSignal::default());
     let outbox = Outbox {
         id: NEXT.fetch_add(1, Ordering::Relaxed),
         queue: sender,
         cut: cut.clone(),
     };
-    let outgoings = Outgoings {
+    let outbox_rx = OutboxReceiver {
         queue: receiver,
         cut,
     };
-    (outbox, outgoings)
+    (outbox, outbox_rx)
 }
 
 impl Outbox {
@@ -76,9 +76,9 @@ impl Outbox {
     }
 
     /// Queues a message; never waits. A socket that has gone takes it silently.
-    pub(crate) fn send(&self, message: &ServerMessage) -> Result<(), Slow> {
+    pub(crate) fn send(&self, message: &ServerMessage) -> Result<(), QueueFull> {
         match serde_json::to_string(message) {
-            Ok(text) => self.push(Outgoing::Text(text.into())),
+            Ok(text) => self.push(OutgoingFrame::Text(text.into())),
             Err(_) => {
                 self.cut(Closing::Error(
                     SignalErrorCode::Internal,
@@ -91,17 +91,17 @@ impl Outbox {
 
     /// Queues a message that another node wrote; a reader too slow for it is cut.
     pub(crate) fn send_text(&self, text: String) {
-        let _ = self.push(Outgoing::Text(text.into()));
+        let _ = self.push(OutgoingFrame::Text(text.into()));
     }
 
     /// Ends the socket after what is queued, or at once if the queue is full.
     pub(crate) fn close(&self, closing: Closing) {
-        if self.queue.try_send(Outgoing::Close(closing)).is_err() {
+        if self.queue.try_send(OutgoingFrame::Close(closing)).is_err() {
             self.cut(closing);
         }
     }
 
-    fn push(&self, outgoing: Outgoing) -> Result<(), Slow> {
+    fn push(&self, outgoing: OutgoingFrame) -> Result<(), QueueFull> {
         match self.queue.try_send(outgoing) {
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -109,7 +109,7 @@ impl Outbox {
                     SignalErrorCode::Timeout,
                     "the client reads too slowly",
                 ));
-                Err(Slow)
+                Err(QueueFull)
             }
         }
     }
@@ -120,14 +120,14 @@ impl Outbox {
     }
 }
 
-impl Outgoings {
+impl OutboxReceiver {
     /// The next thing to write. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Outgoing {
+    pub(crate) async fn next(&mut self) -> OutgoingFrame {
         tokio::select! {
             biased;
-            closing = self.cut.wait() => Outgoing::Close(closing),
+            closing = self.cut.wait() => OutgoingFrame::Close(closing),
             outgoing = self.queue.recv() => {
-                outgoing.unwrap_or(Outgoing::Close(Closing::Normal))
+                outgoing.unwrap_or(OutgoingFrame::Close(Closing::Normal))
             }
         }
     }
@@ -138,7 +138,7 @@ impl Outgoings {
     }
 }
 
-impl Cut {
+impl CutSignal {
     async fn wait(&self) -> Closing {
         loop {
             if let Some(closing) = self.closing.get() {
@@ -155,31 +155,31 @@ mod tests {
 
     #[tokio::test]
     async fn keeps_order_and_closes_after_the_queue() {
-        let (outbox, mut outgoings) = channel(4);
+        let (outbox, mut outbox_rx) = channel(4);
         outbox.send(&ServerMessage::Peer { present: true }).unwrap();
         outbox.close(Closing::Normal);
-        assert!(matches!(outgoings.next().await, Outgoing::Text(_)));
+        assert!(matches!(outbox_rx.next().await, OutgoingFrame::Text(_)));
         assert!(matches!(
-            outgoings.next().await,
-            Outgoing::Close(Closing::Normal)
+            outbox_rx.next().await,
+            OutgoingFrame::Close(Closing::Normal)
         ));
     }
 
     #[tokio::test]
     async fn a_full_queue_cuts_the_reader_and_returns_at_once() {
-        let (outbox, mut outgoings) = channel(1);
+        let (outbox, mut outbox_rx) = channel(1);
         outbox.send(&ServerMessage::SecondClaim {}).unwrap();
-        assert_eq!(outbox.send(&ServerMessage::SecondClaim {}), Err(Slow));
+        assert_eq!(outbox.send(&ServerMessage::SecondClaim {}), Err(QueueFull));
         assert!(matches!(
-            outgoings.next().await,
-            Outgoing::Close(Closing::Error(SignalErrorCode::Timeout, _))
+            outbox_rx.next().await,
+            OutgoingFrame::Close(Closing::Error(SignalErrorCode::Timeout, _))
         ));
     }
 
     #[tokio::test]
     async fn a_closed_socket_takes_messages_silently() {
-        let (outbox, outgoings) = channel(1);
-        drop(outgoings);
+        let (outbox, outbox_rx) = channel(1);
+        drop(outbox_rx);
         assert_eq!(outbox.send(&ServerMessage::SecondClaim {}), Ok(()));
     }
 }

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::{
-    error::{ApiError, Kind},
+    error::{ApiError, ApiErrorKind},
     origin::Origin,
     settings::Settings,
 };
@@ -31,7 +31,7 @@ pub use files::{Viewer, content_type};
 pub use manifest::{Manifest, ManifestError};
 
 /// Clipboard access is for paste; the rest of what a browser may grant, the page does without.
-const PERMISSIONS: &str = "clipboard-read=(self), clipboard-write=(self), accelerometer=(), \
+const PERMISSIONS_POLICY: &str = "clipboard-read=(self), clipboard-write=(self), accelerometer=(), \
     camera=(), display-capture=(), encrypted-media=(), geolocation=(), gyroscope=(), hid=(), \
     idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=(), payment=(), \
     picture-in-picture=(), publickey-credentials-create=(), publickey-credentials-get=(), \
@@ -74,13 +74,13 @@ pub(crate) fn router(settings: &Settings, viewer: &Viewer) -> Router {
 /// answer says so, since any may be a browser's first.
 pub fn strict_transport(router: Router, origin: &Origin) -> Router {
     /// Two years.
-    const POLICY: HeaderValue = HeaderValue::from_static("max-age=63072000");
+    const HSTS_POLICY: HeaderValue = HeaderValue::from_static("max-age=63072000");
     if !origin.is_secure() {
         // RFC 6797 §7.2: not over plain HTTP.
         return router;
     }
     let header = STRICT_TRANSPORT_SECURITY;
-    router.layer(SetResponseHeaderLayer::overriding(header, POLICY))
+    router.layer(SetResponseHeaderLayer::overriding(header, HSTS_POLICY))
 }
 
 async fn serve(State(page): State<Arc<Page>>, request: Request) -> Response {
@@ -88,7 +88,8 @@ async fn serve(State(page): State<Arc<Page>>, request: Request) -> Response {
         "/" => "index.html",
         path => path.trim_start_matches('/'),
     };
-    let not_found = || ApiError::new(Kind::NotFound, "there is no such page").into_response();
+    let not_found =
+        || ApiError::new(ApiErrorKind::NotFound, "there is no such page").into_response();
     let mut response = match content_type(path) {
         None => not_found(),
         Some(content_type) => match page.file(path).await {
@@ -138,7 +139,10 @@ fn page_headers(settings: &Settings) -> HeaderMap {
             HeaderName::from_static("cross-origin-resource-policy"),
             "same-origin",
         ),
-        (HeaderName::from_static("permissions-policy"), PERMISSIONS),
+        (
+            HeaderName::from_static("permissions-policy"),
+            PERMISSIONS_POLICY,
+        ),
     ];
     let mut headers: HeaderMap = fixed
         .into_iter()

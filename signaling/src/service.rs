@@ -13,13 +13,13 @@ use tokio_util::{
 };
 
 use crate::{
-    api_keys::{Caller, Denied, Scope},
+    api_keys::{Caller, KeyRefusal, Scope},
     audit::AuditEvent,
     clock::unix_millis,
     cluster::{Cluster, ClusterStats},
     directory::Directory,
-    error::{ApiError, Kind},
-    limits::{ClientAddr, Limits},
+    error::{ApiError, ApiErrorKind},
+    limits::{ClientAddr, ClientRateLimits},
     observer::{Event, Observer},
     page::Viewer,
     registry::Registry,
@@ -36,7 +36,7 @@ pub struct Signaling {
 struct Inner {
     settings: Settings,
     directory: Directory,
-    limits: Limits,
+    limits: ClientRateLimits,
     viewer: Viewer,
     observer: Arc<dyn Observer>,
     draining: CancellationToken,
@@ -79,7 +79,7 @@ impl Signaling {
         let registry = Registry::start(settings.registry.clone(), relay, observer.clone());
         Self {
             inner: Arc::new(Inner {
-                limits: Limits::new(&settings.rates),
+                limits: ClientRateLimits::new(&settings.rates),
                 socket_permits: Arc::new(Semaphore::new(settings.sockets.max_sockets)),
                 settings,
                 directory: Directory { registry, cluster },
@@ -137,7 +137,7 @@ impl Signaling {
         let client = self.client(extensions, headers);
         self.inner.limits.manage(client).map_err(|retry_after| {
             ApiError::new(
-                Kind::RateLimited { retry_after },
+                ApiErrorKind::RateLimited { retry_after },
                 "too many requests with credentials came from this address; try again later",
             )
         })
@@ -149,10 +149,14 @@ impl Signaling {
     }
 
     /// As [`Self::admit`]; without keys nobody has one.
-    pub(crate) fn authorize(&self, headers: &HeaderMap, scope: Scope) -> Result<Caller, Denied> {
+    pub(crate) fn authorize(
+        &self,
+        headers: &HeaderMap,
+        scope: Scope,
+    ) -> Result<Caller, KeyRefusal> {
         let admitted = match &self.inner.settings.api_keys {
             Some(keys) => keys.authorize(headers, scope, unix_millis() / 1000),
-            None => Err(Denied::Missing),
+            None => Err(KeyRefusal::Missing),
         };
         let outcome = match &admitted {
             Ok(_) => "ok",
@@ -170,7 +174,7 @@ impl Signaling {
         &self.inner.viewer
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &ClientRateLimits {
         &self.inner.limits
     }
 

@@ -183,11 +183,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::outbox::{self, Outgoing};
+    use crate::outbox::{self, OutgoingFrame};
 
-    async fn sealed(outgoings: &mut outbox::Outgoings) -> Vec<u8> {
+    async fn sealed(outbox_rx: &mut outbox::OutboxReceiver) -> Vec<u8> {
         loop {
-            let Outgoing::Text(text) = outgoings.next().await else {
+            let OutgoingFrame::Text(text) = outbox_rx.next().await else {
                 panic!("closed");
             };
             if let ServerMessage::Sealed { data } = serde_json::from_str(&text).unwrap() {
@@ -209,10 +209,10 @@ mod tests {
             }
             let kept = count.min(u32::try_from(MAX_MAILBOX_BLOBS).unwrap());
             prop_assert_eq!(dropped, count - kept);
-            let (outbox, mut outgoings) = outbox::channel(MAILBOX + 1);
+            let (outbox, mut outbox_rx) = outbox::channel(MAILBOX + 1);
             side.attach(outbox, &ServerMessage::Peer { present: false });
             for number in dropped..count {
-                let blob = runtime.block_on(sealed(&mut outgoings));
+                let blob = runtime.block_on(sealed(&mut outbox_rx));
                 prop_assert_eq!(blob, number.to_be_bytes().to_vec());
             }
         }
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_slow_reader_is_detached_and_the_blob_is_kept() {
         let mut side = SideMailbox::default();
-        let (outbox, _outgoings) = outbox::channel(1);
+        let (outbox, _outbox_rx) = outbox::channel(1);
         side.attach(outbox, &ServerMessage::Peer { present: false });
         assert_eq!(side.deliver_sealed(Blob::from([1])), Delivery::Accepted);
         assert!(!side.is_attached());

@@ -1,6 +1,6 @@
 //! One WebSocket, from the challenge to the close (`docs/PROTOCOL.md` section 5).
 
-mod ending;
+mod close;
 
 use authloop_protocol::{
     device::DeviceKey,
@@ -18,7 +18,7 @@ use crate::{
     cluster::SessionHandle,
     limits::ClientAddr,
     observer::Event,
-    outbox::{self, Closing, Outgoing, Outgoings},
+    outbox::{self, Closing, OutboxReceiver, OutgoingFrame},
     refusal::{Refusal, explain},
     registry::{Identity, parse},
     relay::Side,
@@ -28,19 +28,19 @@ use crate::{
     settings::SocketSettings,
 };
 
-use ending::{End, close_frame, library_error, refusal, refuse, text};
+use close::{SocketEnd, close_frame, library_error, refuse, refuse_with, text};
 
 /// Past this the library refuses a message; up to it the message is read and refused politely.
-const MAX_READ: usize = 4 * MAX_MESSAGE_BYTES;
+const MAX_READ_BYTES: usize = 4 * MAX_MESSAGE;
 /// The library's default of 128 KiB for each socket would be most of its memory.
-const BUFFER: usize = 4 * 1024;
+const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 pub(crate) fn configure(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade
-        .read_buffer_size(BUFFER)
+        .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
-        .max_message_size(MAX_READ)
-        .max_frame_size(MAX_READ)
+        .max_message_size(MAX_READ_BYTES)
+        .max_frame_size(MAX_READ_BYTES)
 }
 
 /// Serves one socket until it has closed.
@@ -51,7 +51,7 @@ pub(crate) async fn serve(
     client: ClientAddr,
     web_socket: WebSocket,
 ) {
-    let _open = OpenSocket::new(signaling, side);
+    let _open = OpenSocketGuard::new(signaling, side);
     let mut socket = Socket {
         signaling,
         settings: &signaling.settings().sockets,
@@ -60,7 +60,7 @@ pub(crate) async fn serve(
         broken: false,
     };
     let end = match socket.identify(id, client).await {
-        Ok(identified) => socket.converse(identified).await,
+        Ok(client) => socket.converse(client).await,
         Err(end) => end,
     };
     socket.finish(end).await;
@@ -75,9 +75,9 @@ struct Socket<'a> {
     broken: bool,
 }
 
-struct Identified {
+struct AttachedClient {
     handle: SessionHandle,
-    outgoings: Outgoings,
+    outbox_rx: OutboxReceiver,
 }
 
 impl Socket<'_> {
@@ -86,7 +86,7 @@ impl Socket<'_> {
         &mut self,
         id: Option<SessionId>,
         client: ClientAddr,
-    ) -> Result<Identified, End> {
+    ) -> Result<AttachedClient, SocketEnd> {
         let id = id.ok_or_else(|| refuse(SignalErrorCode::NotFound))?;
         let credentials = self.signaling.directory().credentials(id).await;
         if credentials.map_err(refuse)?.outcome.is_some() {
@@ -103,31 +103,31 @@ impl Socket<'_> {
             self.read().await
         };
         let first = tokio::select! {
-            () = signaling.draining() => return Err(End::Close(Closing::Restart)),
+            () = signaling.draining() => return Err(SocketEnd::Close(Closing::Restart)),
             first = timeout(first_frame, first) => first.unwrap_or_else(|_| {
-                Err(refusal((SignalErrorCode::Timeout, "the first message did not come in time")))
+                Err(refuse_with((SignalErrorCode::Timeout, "the first message did not come in time")))
             })?,
         };
         let identity = match self.side {
-            Side::Host => host(parse(&first).map_err(refusal)?),
+            Side::Host => host(parse(&first).map_err(refuse_with)?),
             Side::Viewer => {
-                let first = parse(&first).map_err(refusal)?;
+                let first = parse(&first).map_err(refuse_with)?;
                 viewer(self.signaling, id, client, &challenge, first).await
             }
         }
-        .map_err(refusal)?;
-        let (outbox, outgoings) = outbox::channel(self.settings.queue);
+        .map_err(refuse_with)?;
+        let (outbox, outbox_rx) = outbox::channel(self.settings.queue);
         let handle = self.signaling.directory().enter(id, identity, outbox);
         let handle = handle.await.map_err(refuse)?;
-        Ok(Identified { handle, outgoings })
+        Ok(AttachedClient { handle, outbox_rx })
     }
 
     /// Passes messages both ways until one end closes.
-    async fn converse(&mut self, identified: Identified) -> End {
-        let Identified {
+    async fn converse(&mut self, client: AttachedClient) -> SocketEnd {
+        let AttachedClient {
             handle,
-            mut outgoings,
-        } = identified;
+            mut outbox_rx,
+        } = client;
         let signaling = self.signaling;
         let every = self.settings.ping_every;
         let mut ping = interval_at(Instant::now() + every, every);
@@ -137,10 +137,10 @@ impl Socket<'_> {
         let rate: DefaultDirectRateLimiter = RateLimiter::direct(rate);
         loop {
             let step = tokio::select! {
-                () = signaling.draining() => Err(End::Close(Closing::Restart)),
-                outgoing = outgoings.next() => match outgoing {
-                    Outgoing::Text(text) => self.write_unless_cut(Message::Text(text), &outgoings).await,
-                    Outgoing::Close(closing) => Err(End::Close(closing)),
+                () = signaling.draining() => Err(SocketEnd::Close(Closing::Restart)),
+                outgoing = outbox_rx.next() => match outgoing {
+                    OutgoingFrame::Text(text) => self.write_unless_cut(Message::Text(text), &outbox_rx).await,
+                    OutgoingFrame::Close(closing) => Err(SocketEnd::Close(closing)),
                 },
                 frame = self.web_socket.recv() => {
                     heard = Instant::now();
@@ -149,15 +149,15 @@ impl Socket<'_> {
                         Ok(Some(_)) if rate.check().is_err() => {
                             Err(refuse(SignalErrorCode::RateLimited))
                         }
-                        Ok(Some(text)) => handle.handle_message(self.side, &text).await.map_err(End::Close),
+                        Ok(Some(text)) => handle.handle_message(self.side, &text).await.map_err(SocketEnd::Close),
                         Err(end) => Err(end),
                     }
                 },
                 _ = ping.tick() => {
                     if heard.elapsed() > every * 2 {
-                        Err(End::Gone)
+                        Err(SocketEnd::Gone)
                     } else {
-                        self.write_unless_cut(Message::Ping(Default::default()), &outgoings).await
+                        self.write_unless_cut(Message::Ping(Default::default()), &outbox_rx).await
                     }
                 }
             };
@@ -168,7 +168,7 @@ impl Socket<'_> {
     }
 
     /// The next text, passing over pings.
-    async fn read(&mut self) -> Result<Utf8Bytes, End> {
+    async fn read(&mut self) -> Result<Utf8Bytes, SocketEnd> {
         loop {
             let frame = self.web_socket.recv().await;
             if let Some(text) = self.accept(frame)? {
@@ -180,15 +180,15 @@ impl Socket<'_> {
     fn accept(
         &mut self,
         frame: Option<Result<Message, axum::Error>>,
-    ) -> Result<Option<Utf8Bytes>, End> {
+    ) -> Result<Option<Utf8Bytes>, SocketEnd> {
         match frame {
-            None | Some(Ok(Message::Close(_))) => Err(End::Gone),
+            None | Some(Ok(Message::Close(_))) => Err(SocketEnd::Gone),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
             Some(Ok(Message::Text(text))) if text.len() > MAX_MESSAGE_BYTES => {
                 Err(refuse(SignalErrorCode::TooLarge))
             }
             Some(Ok(Message::Text(text))) => Ok(Some(text)),
-            Some(Ok(Message::Binary(_))) => Err(refusal((
+            Some(Ok(Message::Binary(_))) => Err(refuse_with((
                 SignalErrorCode::Malformed,
                 "messages are text, not binary",
             ))),
@@ -199,11 +199,11 @@ impl Socket<'_> {
         }
     }
 
-    async fn write(&mut self, message: Message) -> Result<(), End> {
+    async fn write(&mut self, message: Message) -> Result<(), SocketEnd> {
         match timeout(self.settings.write, self.web_socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(refusal((
+            Ok(Err(_)) => Err(SocketEnd::Gone),
+            Err(_) => Err(refuse_with((
                 SignalErrorCode::Timeout,
                 "the client reads too slowly",
             ))),
@@ -213,26 +213,26 @@ impl Socket<'_> {
     async fn write_unless_cut(
         &mut self,
         message: Message,
-        outgoings: &Outgoings,
-    ) -> Result<(), End> {
+        outbox_rx: &OutboxReceiver,
+    ) -> Result<(), SocketEnd> {
         tokio::select! {
             biased;
-            closing = outgoings.cut() => Err(End::Close(closing)),
+            closing = outbox_rx.cut() => Err(SocketEnd::Close(closing)),
             written = self.write(message) => written,
         }
     }
 
     /// Says why, closes, and waits a little for the client's half of the handshake: closing a TCP
     /// connection over unread bytes resets it, and the client would never hear why.
-    async fn finish(mut self, end: End) {
+    async fn finish(mut self, end: SocketEnd) {
         let (frame, error) = match end {
-            End::Gone => (None, None),
-            End::Close(Closing::Normal) => (Some(close_frame(1000, "ended")), None),
-            End::Close(Closing::Restart) => (
+            SocketEnd::Gone => (None, None),
+            SocketEnd::Close(Closing::Normal) => (Some(close_frame(1000, "ended")), None),
+            SocketEnd::Close(Closing::Restart) => (
                 Some(close_frame(1012, "the server is going down; connect again")),
                 None,
             ),
-            End::Close(Closing::Error(code, message)) => {
+            SocketEnd::Close(Closing::Error(code, message)) => {
                 self.signaling.observe(Event::SocketRejected {
                     side: self.side,
                     code,
@@ -343,19 +343,19 @@ async fn viewer(
 }
 
 /// Reports a socket as open for as long as it lives.
-struct OpenSocket<'a> {
+struct OpenSocketGuard<'a> {
     signaling: &'a Signaling,
     side: Side,
 }
 
-impl<'a> OpenSocket<'a> {
+impl<'a> OpenSocketGuard<'a> {
     fn new(signaling: &'a Signaling, side: Side) -> Self {
         signaling.observe(Event::SocketOpened(side));
         Self { signaling, side }
     }
 }
 
-impl Drop for OpenSocket<'_> {
+impl Drop for OpenSocketGuard<'_> {
     fn drop(&mut self) {
         self.signaling.observe(Event::SocketClosed(self.side));
     }

@@ -4,7 +4,7 @@ use authloop_protocol::invitation::MAX_INVITATION;
 
 use crate::{
     cluster::ClusterUnavailable,
-    error::{ApiError, Kind},
+    error::{ApiError, ApiErrorKind},
     registry::{CancelError, RegisterError},
 };
 
@@ -14,8 +14,8 @@ pub(super) const MAX_BODY_BYTES: usize = MAX_INVITATION * 4 / 3 + 1024;
 impl From<RegisterError> for ApiError {
     fn from(error: RegisterError) -> Self {
         let kind = match error {
-            RegisterError::Known => Kind::Conflict,
-            RegisterError::Full | RegisterError::ClusterUnavailable => Kind::Unavailable,
+            RegisterError::Known => ApiErrorKind::Conflict,
+            RegisterError::Full | RegisterError::ClusterUnavailable => ApiErrorKind::Unavailable,
         };
         Self::new(kind, error.to_string())
     }
@@ -25,35 +25,41 @@ impl From<CancelError> for ApiError {
     fn from(error: CancelError) -> Self {
         let message = error.to_string();
         match error {
-            CancelError::Unknown => Self::new(Kind::NotFound, message),
-            CancelError::Unauthorized => Self::new(Kind::Unauthorized, message),
+            CancelError::Unknown => Self::new(ApiErrorKind::NotFound, message),
+            CancelError::Unauthorized => Self::new(ApiErrorKind::Unauthorized, message),
             CancelError::Ended(outcome) => {
-                Self::new(Kind::Gone, message).with("outcome", outcome.as_str())
+                Self::new(ApiErrorKind::Gone, message).with("outcome", outcome.as_str())
             }
-            CancelError::ClusterUnavailable => Self::new(Kind::Unavailable, message),
+            CancelError::ClusterUnavailable => Self::new(ApiErrorKind::Unavailable, message),
         }
     }
 }
 
 impl From<ClusterUnavailable> for ApiError {
     fn from(error: ClusterUnavailable) -> Self {
-        Self::new(Kind::Unavailable, error.to_string())
+        Self::new(ApiErrorKind::Unavailable, error.to_string())
     }
 }
 
 pub(super) fn bad_request(message: impl Into<String>) -> ApiError {
-    ApiError::new(Kind::BadRequest, message)
+    ApiError::new(ApiErrorKind::BadRequest, message)
 }
 
 pub(super) fn too_large() -> ApiError {
-    ApiError::new(Kind::TooLarge, "the body is larger than a session may be")
-        .with("limit", MAX_BODY_BYTES)
+    ApiError::new(
+        ApiErrorKind::TooLarge,
+        "the body is larger than a session may be",
+    )
+    .with("limit", MAX_BODY_BYTES)
 }
 
 pub(super) fn unknown() -> ApiError {
-    ApiError::new(Kind::NotFound, "there is no such session")
+    ApiError::new(ApiErrorKind::NotFound, "there is no such session")
 }
 
 pub(super) fn draining() -> ApiError {
-    ApiError::new(Kind::Unavailable, "this server is going down; try again")
+    ApiError::new(
+        ApiErrorKind::Unavailable,
+        "this server is going down; try again",
+    )
 }

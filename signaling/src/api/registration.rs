@@ -19,7 +19,7 @@ use super::errors::{bad_request, draining, too_large};
 use crate::{
     api_keys::{Caller, Scope},
     clock::unix_millis,
-    error::{ApiError, Kind},
+    error::{ApiError, ApiErrorKind},
     secret::{SecretHash, random},
     service::Signaling,
     session::Registration,
@@ -77,7 +77,7 @@ fn pace(signaling: &Signaling, parts: &Parts) -> Result<(), ApiError> {
     let client = signaling.client(&parts.extensions, &parts.headers);
     signaling.limits().create(client).map_err(|retry_after| {
         ApiError::new(
-            Kind::RateLimited { retry_after },
+            ApiErrorKind::RateLimited { retry_after },
             "too many sessions were registered from this address; try again later",
         )
     })?;
@@ -106,7 +106,7 @@ pub(super) async fn register(
     let unix_now = unix_millis() / 1000;
     let host_token: [u8; 32] = random().map_err(|_| {
         ApiError::new(
-            Kind::Unavailable,
+            ApiErrorKind::Unavailable,
             "the operating system gave no random bytes",
         )
     })?;

@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 
 use super::errors::draining;
 use crate::{
-    error::{ApiError, Kind},
+    error::{ApiError, ApiErrorKind},
     relay::Side,
     service::Signaling,
     settings::Settings,
@@ -29,7 +29,7 @@ pub(super) async fn host_socket(
 ) -> Result<Response, ApiError> {
     if headers.contains_key(ORIGIN) {
         return Err(ApiError::new(
-            Kind::Unauthorized,
+            ApiErrorKind::Unauthorized,
             "a host is not a web page: it must send no Origin",
         ));
     }
@@ -47,7 +47,7 @@ pub(super) async fn viewer_socket(
         && !is_viewer_origin(state.settings(), origin, headers.get(HOST))
     {
         return Err(ApiError::new(
-            Kind::Unauthorized,
+            ApiErrorKind::Unauthorized,
             "pages of this origin may not act as viewers of this server",
         ));
     }
@@ -64,14 +64,18 @@ fn upgrade_socket(
     headers: &HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    let upgrade = upgrade
-        .map_err(|_| ApiError::new(Kind::BadRequest, "this address speaks WebSocket (RFC 6455)"))?;
+    let upgrade = upgrade.map_err(|_| {
+        ApiError::new(
+            ApiErrorKind::BadRequest,
+            "this address speaks WebSocket (RFC 6455)",
+        )
+    })?;
     if signaling.is_draining() {
         return Err(draining());
     }
     let permit = signaling.reserve_socket().ok_or_else(|| {
         ApiError::new(
-            Kind::Unavailable,
+            ApiErrorKind::Unavailable,
             "this server holds as many WebSockets as it may; try again later",
         )
     })?;

@@ -11,10 +11,10 @@ use crate::secret::{SecretHash, random};
 
 /// The shortest key, in bytes; a shorter one could be guessed.
 pub const MIN_KEY: usize = 16;
-const MAX_NAME: usize = 64;
+const MAX_KEY_NAME_BYTES: usize = 64;
 /// What every key that [`NewKey::make`] makes begins with, so that scanners for leaked secrets can
 /// tell.
-const PREFIX: &str = "al_";
+const KEY_PREFIX: &str = "al_";
 
 /// One key, as its line describes it.
 #[derive(Clone)]
@@ -76,7 +76,7 @@ impl Key {
 
 fn name(word: &str) -> Result<Arc<str>, &'static str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if word.len() > MAX_NAME || !word.chars().all(plain) {
+    if word.len() > MAX_KEY_NAME_BYTES || !word.chars().all(plain) {
         return Err("a name must be at most 64 letters, digits, or any of ._-");
     }
     Ok(Arc::from(word))
@@ -96,9 +96,9 @@ fn key(word: &str) -> Result<SecretHash, &'static str> {
 }
 
 fn unix_seconds(moment: &str) -> Result<u64, &'static str> {
-    const WHAT: &str = "`expires=` must be a time as in 2027-01-31T00:00:00Z (RFC 3339)";
-    let moment = OffsetDateTime::parse(moment, &Rfc3339).map_err(|_| WHAT)?;
-    u64::try_from(moment.unix_timestamp()).map_err(|_| WHAT)
+    const BAD_EXPIRY: &str = "`expires=` must be a time as in 2027-01-31T00:00:00Z (RFC 3339)";
+    let moment = OffsetDateTime::parse(moment, &Rfc3339).map_err(|_| BAD_EXPIRY)?;
+    u64::try_from(moment.unix_timestamp()).map_err(|_| BAD_EXPIRY)
 }
 
 /// What a fresh key is to be.
@@ -123,7 +123,7 @@ impl NewKey {
     pub fn make(&self) -> Result<(Zeroizing<String>, String), &'static str> {
         let bytes: Zeroizing<[u8; 32]> =
             Zeroizing::new(random().map_err(|_| "the operating system gave no random bytes")?);
-        let key = Zeroizing::new(format!("{PREFIX}{}", to_b64u(bytes.as_slice())));
+        let key = Zeroizing::new(format!("{KEY_PREFIX}{}", to_b64u(bytes.as_slice())));
         let mut scopes = self.scopes.clone();
         if scopes.is_empty() {
             scopes.push(Scope::CreateSessions);

@@ -40,11 +40,11 @@ fn plain_and_hashed_keys_alone_on_a_line_register_sessions() {
     let lower = request(&format!("bearer {KEY}"));
     assert!(keys.authorize(&lower, Scope::CreateSessions, NOW).is_ok());
     for (wrong, denied) in [
-        (request("Bearer a-key-of-16-charz"), Denied::Unknown),
-        (request(&format!("Basic {KEY}")), Denied::Missing),
-        (request("Bearer"), Denied::Missing),
-        (request(""), Denied::Missing),
-        (HeaderMap::new(), Denied::Missing),
+        (request("Bearer a-key-of-16-charz"), KeyRefusal::Unknown),
+        (request(&format!("Basic {KEY}")), KeyRefusal::Missing),
+        (request("Bearer"), KeyRefusal::Missing),
+        (request(""), KeyRefusal::Missing),
+        (HeaderMap::new(), KeyRefusal::Missing),
     ] {
         assert_eq!(
             keys.authorize(&wrong, Scope::CreateSessions, NOW),
@@ -62,7 +62,7 @@ fn a_name_and_scopes_say_who_may_do_what() {
     assert!(may(&keys, KEY, Scope::ReadMetrics));
     assert_eq!(
         keys.authorize(&with(KEY), Scope::CreateSessions, NOW),
-        Err(Denied::Scope(caller("ops"), Scope::CreateSessions))
+        Err(KeyRefusal::Scope(caller("ops"), Scope::CreateSessions))
     );
     assert!(may(&keys, "the-key-of-the-ci", Scope::CreateSessions));
     assert!(keys.mentions(Scope::ReadMetrics) && !keys.mentions(Scope::ReadAudit));
@@ -75,7 +75,7 @@ fn a_key_ends_at_its_time_and_keeps_guarding() {
     let expires = 1_800_000_000;
     let at = |now| keys.authorize(&with(KEY), Scope::ReadMetrics, now);
     assert!(at(expires - 1).is_ok());
-    assert_eq!(at(expires), Err(Denied::Expired(caller("old"))));
+    assert_eq!(at(expires), Err(KeyRefusal::Expired(caller("old"))));
     assert!(keys.mentions(Scope::ReadMetrics));
     assert_eq!((keys.expired(expires - 1), keys.expired(expires)), (0, 1));
     assert!(keys.oddities(expires)[0].contains("old expired at 2027-01-15T08:00:00Z"));
@@ -118,7 +118,7 @@ fn the_keys_of_one_name_share_a_rate_that_a_reload_does_not_refill() {
     let text = format!("{}{}{other}", line(KEY), line(second));
     let keys = ApiKeys::parse(&text).unwrap();
     assert!(may(&keys, KEY, Scope::CreateSessions) && may(&keys, second, Scope::CreateSessions));
-    let Err(Denied::Rate(who, wait)) = keys.authorize(&with(KEY), Scope::CreateSessions, NOW)
+    let Err(KeyRefusal::Rate(who, wait)) = keys.authorize(&with(KEY), Scope::CreateSessions, NOW)
     else {
         panic!("no limit");
     };

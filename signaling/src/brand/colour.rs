@@ -3,16 +3,16 @@
 use std::{fmt, str::FromStr};
 
 /// The least contrast of text (WCAG 2.2, success criterion 1.4.3).
-const READABLE: f64 = 4.5;
+const MIN_CONTRAST_RATIO: f64 = 4.5;
 /// What the accent lies on in each theme: `--bg` and `--card` of `viewer/css/base.css`.
-const LIGHT: [Rgb; 2] = [Rgb(0xf6, 0xf5, 0xf2), Rgb(0xff, 0xff, 0xff)];
-const DARK: [Rgb; 2] = [Rgb(0x15, 0x17, 0x1a), Rgb(0x1e, 0x21, 0x25)];
+const LIGHT_GROUNDS: [Rgb; 2] = [Rgb(0xf6, 0xf5, 0xf2), Rgb(0xff, 0xff, 0xff)];
+const DARK_GROUNDS: [Rgb; 2] = [Rgb(0x15, 0x17, 0x1a), Rgb(0x1e, 0x21, 0x25)];
 const WHITE: Rgb = Rgb(0xff, 0xff, 0xff);
 const BLACK: Rgb = Rgb(0, 0, 0);
 /// Text on the dark theme's accent.
 const DARK_INK: Rgb = Rgb(0x0b, 0x0f, 0x14);
 /// How much of the accent its soft form has, which lies under the accent's own text.
-const SOFT: f64 = 0.12;
+const SOFT_ACCENT_RATIO: f64 = 0.12;
 
 /// An accent that is readable on the light theme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +44,11 @@ impl FromStr for Accent {
 
     fn from_str(text: &str) -> Result<Self, AccentError> {
         let colour = Rgb::parse(text.trim()).ok_or(AccentError::Malformed)?;
-        let contrast = least_contrast(colour, LIGHT);
-        if contrast >= READABLE {
+        let contrast = least_contrast(colour, LIGHT_GROUNDS);
+        if contrast >= MIN_CONTRAST_RATIO {
             return Ok(Self(colour));
         }
-        let nearest = towards(colour, BLACK, LIGHT).to_string();
+        let nearest = towards(colour, BLACK, LIGHT_GROUNDS).to_string();
         Err(AccentError::Pale { contrast, nearest })
     }
 }
@@ -62,20 +62,20 @@ impl fmt::Display for Accent {
 impl Accent {
     /// The dark theme's: the same colour, as much lighter as it must be.
     fn dark(self) -> Rgb {
-        towards(self.0, WHITE, DARK)
+        towards(self.0, WHITE, DARK_GROUNDS)
     }
 
     pub(super) fn style_sheet(self) -> String {
         let light = self.0;
         let dark = self.dark();
-        let [_, white] = LIGHT;
-        let [_, card] = DARK;
+        let [_, white] = LIGHT_GROUNDS;
+        let [_, card] = DARK_GROUNDS;
         format!(
             ":root {{ --accent: {light}; --accent-ink: {white}; --accent-soft: {}; }}\n\
              @media (prefers-color-scheme: dark) {{ :root {{ --accent: {dark}; \
              --accent-ink: {DARK_INK}; --accent-soft: {}; }} }}\n",
-            light.mixed(white, 1.0 - SOFT),
-            dark.mixed(card, 1.0 - SOFT),
+            light.mixed(white, 1.0 - SOFT_ACCENT_RATIO),
+            dark.mixed(card, 1.0 - SOFT_ACCENT_RATIO),
         )
     }
 }
@@ -84,13 +84,13 @@ impl Accent {
 fn towards(colour: Rgb, end: Rgb, grounds: [Rgb; 2]) -> Rgb {
     (0..=100)
         .map(|percent| colour.mixed(end, f64::from(percent) / 100.0))
-        .find(|mixed| least_contrast(*mixed, grounds) >= READABLE)
+        .find(|mixed| least_contrast(*mixed, grounds) >= MIN_CONTRAST_RATIO)
         .unwrap_or(end)
 }
 
 /// On the theme's grounds, and on the accent's soft form.
 fn least_contrast(colour: Rgb, grounds: [Rgb; 2]) -> f64 {
-    let soft = colour.mixed(grounds[1], 1.0 - SOFT);
+    let soft = colour.mixed(grounds[1], 1.0 - SOFT_ACCENT_RATIO);
     grounds
         .into_iter()
         .chain([soft])
@@ -154,8 +154,8 @@ mod tests {
     fn contrast_is_what_wcag_says() {
         assert!((WHITE.contrast(BLACK) - 21.0).abs() < 1e-9);
         // The well-known grey that just fails and the one that just passes on white.
-        assert!(Rgb(0x77, 0x77, 0x77).contrast(WHITE) < READABLE);
-        assert!(Rgb(0x76, 0x76, 0x76).contrast(WHITE) >= READABLE);
+        assert!(Rgb(0x77, 0x77, 0x77).contrast(WHITE) < MIN_CONTRAST_RATIO);
+        assert!(Rgb(0x76, 0x76, 0x76).contrast(WHITE) >= MIN_CONTRAST_RATIO);
     }
 
     #[test]
@@ -178,13 +178,13 @@ mod tests {
     proptest! {
         #[test]
         fn both_themes_are_readable(r: u8, g: u8, b: u8) {
-            let light = towards(Rgb(r, g, b), BLACK, LIGHT);
+            let light = towards(Rgb(r, g, b), BLACK, LIGHT_GROUNDS);
             let accent: Accent = light.to_string().parse().unwrap();
             let dark = accent.dark();
 
-            prop_assert!(least_contrast(dark, DARK) >= READABLE, "{dark}");
-            prop_assert!(DARK_INK.contrast(dark) >= READABLE, "{dark}");
-            prop_assert!(WHITE.contrast(light) >= READABLE, "{light}");
+            prop_assert!(least_contrast(dark, DARK_GROUNDS) >= MIN_CONTRAST_RATIO, "{dark}");
+            prop_assert!(DARK_INK.contrast(dark) >= MIN_CONTRAST_RATIO, "{dark}");
+            prop_assert!(WHITE.contrast(light) >= MIN_CONTRAST_RATIO, "{light}");
         }
     }
 }

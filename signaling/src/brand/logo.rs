@@ -3,10 +3,10 @@
 /// The largest file: it is fetched by phones before anything else is seen.
 pub const MAX_LOGO: usize = 64 * 1024;
 /// The first bytes of a PNG (ISO/IEC 15948, 5.2).
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// What an SVG could do more than be a picture. The page shows it as an image, where none of this
 /// works; who opens the file itself has the page's policy. This is for a clear word at the start.
-const ACTIVE: [&str; 7] = [
+const ACTIVE_SVG_CONTENT: [&str; 7] = [
     "<script",
     "<foreignobject",
     "<!doctype",
@@ -46,7 +46,7 @@ impl Logo {
         if bytes.len() > MAX_LOGO {
             return Err(LogoError::Large);
         }
-        if bytes.starts_with(PNG) {
+        if bytes.starts_with(PNG_SIGNATURE) {
             let path = "brand/logo.png";
             return Ok(Self { bytes, path });
         }
@@ -56,7 +56,10 @@ impl Logo {
             return Err(LogoError::Format);
         }
         let small = text.to_ascii_lowercase();
-        if let Some(found) = ACTIVE.iter().find(|active| small.contains(**active)) {
+        if let Some(found) = ACTIVE_SVG_CONTENT
+            .iter()
+            .find(|active| small.contains(**active))
+        {
             return Err(LogoError::Active(found));
         }
         let path = "brand/logo.svg";
@@ -81,7 +84,7 @@ mod tests {
     #[test]
     fn a_logo_is_known_by_what_it_is() {
         let svg = br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8z"/></svg>"#;
-        let png = [PNG, b"\0\0\0\rIHDR"].concat();
+        let png = [PNG_SIGNATURE, b"\0\0\0\rIHDR"].concat();
 
         assert_eq!(Logo::parse(svg.to_vec()).unwrap().path(), "brand/logo.svg");
         assert_eq!(Logo::parse(png).unwrap().path(), "brand/logo.png");

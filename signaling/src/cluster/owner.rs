@@ -11,7 +11,7 @@ use super::{
     wire::{BridgeId, NodeMessage, SequenceCounter, WireClosing, WireIdentity},
 };
 use crate::{
-    outbox::{self, Outgoing},
+    outbox::{self, OutgoingFrame},
     registry::{Identity, handle_message},
     relay::Side,
 };
@@ -67,20 +67,20 @@ impl LocalNode {
             return Err(SignalErrorCode::Internal);
         }
         self.adopt(&record);
-        let (outbox, mut outgoings) = outbox::channel(self.queue);
+        let (outbox, mut outbox_rx) = outbox::channel(self.queue);
         let attachment = self.enter_here(session, identity, outbox).await?;
         let to = Some(bridge.edge);
         let mut sent = SequenceCounter::default();
         let mut receivers = self.publish(to, &NodeMessage::Opened { bridge }).await;
         while receivers.is_some_and(|receivers| receivers > 0) {
             let message = tokio::select! {
-                outgoing = outgoings.next() => match outgoing {
-                    Outgoing::Text(text) => NodeMessage::ServerText {
+                outgoing = outbox_rx.next() => match outgoing {
+                    OutgoingFrame::Text(text) => NodeMessage::ServerText {
                         bridge,
                         n: sent.next(),
                         text: text.to_string(),
                     },
-                    Outgoing::Close(closing) => NodeMessage::Close {
+                    OutgoingFrame::Close(closing) => NodeMessage::Close {
                         bridge,
                         closing: closing.into(),
                     },

@@ -5,7 +5,7 @@ use std::{borrow::Cow, path::PathBuf};
 use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256};
 
-const FOLDERS: [&str; 6] = ["js", "css", "vendor", "locales", "img", "brand"];
+const PAGE_FOLDERS: [&str; 6] = ["js", "css", "vendor", "locales", "img", "brand"];
 
 #[derive(RustEmbed)]
 #[folder = "../viewer"]
@@ -17,7 +17,7 @@ const FOLDERS: [&str; 6] = ["js", "css", "vendor", "locales", "img", "brand"];
 #[include = "img/*"]
 #[include = "brand/*"]
 #[allow_missing = true]
-pub(super) struct Embedded;
+pub(super) struct EmbeddedFiles;
 
 /// Where the page's files come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,14 +32,14 @@ pub enum Viewer {
 impl Viewer {
     /// The paths of the files in the binary, for example `js/main.js`.
     pub fn embedded_paths() -> impl Iterator<Item = Cow<'static, str>> {
-        Embedded::iter().filter(|path| content_type(path).is_some())
+        EmbeddedFiles::iter().filter(|path| content_type(path).is_some())
     }
 
     /// One file and its SHA-256; `None` for a path that is not the page's.
     pub(super) async fn file(&self, path: &str) -> Option<(Cow<'static, [u8]>, [u8; 32])> {
         match self {
             Self::Embedded => {
-                let file = Embedded::get(path)?;
+                let file = EmbeddedFiles::get(path)?;
                 Some((file.data, file.metadata.sha256_hash()))
             }
             Self::Directory(root) => {
@@ -64,7 +64,7 @@ pub fn content_type(path: &str) -> Option<&'static str> {
     });
     let public = match path.split_once('/') {
         None => path == "index.html",
-        Some((folder, _)) => FOLDERS.contains(&folder),
+        Some((folder, _)) => PAGE_FOLDERS.contains(&folder),
     };
     if !plain || !public || path.contains(".test.") {
         return None;

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use sha2::{Digest as _, Sha256};
 
-use super::files::{Embedded, Viewer, content_type};
+use super::files::{EmbeddedFiles, Viewer, content_type};
 
 /// What a brand may put in the place of the page's own files.
-const BRAND: &str = "brand/";
+const BRAND_FOLDER: &str = "brand/";
 
 /// The page's files and their SHA-256, without those that a brand replaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +17,9 @@ impl Manifest {
     /// Of the page in this binary.
     #[must_use]
     pub fn embedded() -> Self {
-        let own = Viewer::embedded_paths().filter(|path| !path.starts_with(BRAND));
+        let own = Viewer::embedded_paths().filter(|path| !path.starts_with(BRAND_FOLDER));
         let hashed = own.filter_map(|path| {
-            let file = Embedded::get(&path)?;
+            let file = EmbeddedFiles::get(&path)?;
             Some((path.into_owned(), file.metadata.sha256_hash()))
         });
         Self(hashed.collect())
@@ -56,7 +56,7 @@ impl FromStr for Manifest {
             let (digits, path) = line.split_once("  ").ok_or_else(bad)?;
             let mut hash = [0; 32];
             hex::decode_to_slice(digits, &mut hash).map_err(|_| bad())?;
-            let own = content_type(path).is_some() && !path.starts_with(BRAND);
+            let own = content_type(path).is_some() && !path.starts_with(BRAND_FOLDER);
             if !own || files.insert(path.to_owned(), hash).is_some() {
                 return Err(bad());
             }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::*;
 use crate::{
     observer::Unobserved,
-    outbox::{self, Closing, Outgoing, Outgoings},
+    outbox::{self, Closing, OutboxReceiver, OutgoingFrame},
     relay::{LegParameters, Legs, RelayError},
     settings::RegistrySettings,
 };
@@ -70,16 +70,16 @@ fn claim(
     registry: &Registry,
     id: SessionId,
     device: DeviceKey,
-) -> Result<(Attachment, Outgoings), SignalErrorCode> {
-    let (outbox, outgoings) = outbox::channel(32);
+) -> Result<(Attachment, OutboxReceiver), SignalErrorCode> {
+    let (outbox, outbox_rx) = outbox::channel(32);
     let token = SecretHash::of(TOKEN);
     let attachment = registry.claim(id, &token, device, ClaimRequest::Claim, |_| true, outbox)?;
-    Ok((attachment, outgoings))
+    Ok((attachment, outbox_rx))
 }
 
-async fn closing(outgoings: &mut Outgoings) -> Closing {
+async fn closing(outbox_rx: &mut OutboxReceiver) -> Closing {
     loop {
-        if let Outgoing::Close(closing) = outgoings.next().await {
+        if let OutgoingFrame::Close(closing) = outbox_rx.next().await {
             return closing;
         }
     }
@@ -99,7 +99,7 @@ async fn of_a_thousand_contenders_exactly_one_wins() {
         let handle = tokio::runtime::Handle::current();
         let (registry, barrier, handle) = (&registry, &barrier, &handle);
 
-        let wins: Vec<(Attachment, Outgoings)> = std::thread::scope(|scope| {
+        let wins: Vec<(Attachment, OutboxReceiver)> = std::thread::scope(|scope| {
             let threads: Vec<_> = devices
                 .into_iter()
                 .map(|devices| {
@@ -133,14 +133,14 @@ async fn of_a_thousand_contenders_exactly_one_wins() {
 async fn a_session_expires_on_time_is_remembered_and_then_forgotten() {
     let registry = registry(|_| {});
     let id = register(&registry, 1).unwrap();
-    let (outbox, mut outgoings) = outbox::channel(8);
+    let (outbox, mut outbox_rx) = outbox::channel(8);
     let host = registry
         .attach_host(id, &SecretHash::of(HOST_TOKEN), outbox)
         .unwrap();
 
     sleep(LIFE - Duration::from_millis(2)).await;
     assert_eq!(registry.check_open(id), Ok(()));
-    assert_eq!(closing(&mut outgoings).await, Closing::Normal);
+    assert_eq!(closing(&mut outbox_rx).await, Closing::Normal);
     assert_eq!(registry.check_open(id), Err(SignalErrorCode::Ended));
     assert_eq!(registry.status(id).unwrap().outcome, Some(Outcome::Expired));
     assert_eq!(register(&registry, 1), Err(RegisterError::Known));
@@ -231,7 +231,7 @@ async fn room_is_bounded_and_comes_back_with_each_end() {
 async fn the_dear_check_is_made_only_with_the_right_token() {
     let registry = registry(|_| {});
     let id = register(&registry, 1).unwrap();
-    let (outbox, _outgoings) = outbox::channel(8);
+    let (outbox, _outbox_rx) = outbox::channel(8);
     let never = |_: &DeviceKey| panic!("checked a signature for a wrong token");
     let refused = registry.claim(
         id,

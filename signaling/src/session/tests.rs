@@ -93,9 +93,9 @@ proptest! {
         let mut ends = Vec::new();
         let mut outbox_ids = [0, 0];
         for step in steps {
-            let (outbox, outgoings) = outbox::channel(64);
+            let (outbox, outbox_rx) = outbox::channel(64);
             let outbox_id = outbox.id();
-            ends.push(outgoings);
+            ends.push(outbox_rx);
             match step {
                 Step::Claim { device: number, right_token } => {
                     let token = token(right_token, TOKEN);
@@ -176,7 +176,7 @@ proptest! {
 fn legs_that_open_after_the_end_are_not_wanted() {
     let now = Instant::now();
     let mut session = session(now);
-    let (outbox, _outgoings) = outbox::channel(8);
+    let (outbox, _outbox_rx) = outbox::channel(8);
     session
         .claim(
             &SecretHash::of(TOKEN),
