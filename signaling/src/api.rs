@@ -46,7 +46,7 @@ pub(crate) fn router(signaling: Signaling) -> Router {
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
-            signaling.settings().request,
+            signaling.settings().request_timeout,
         ));
     let sockets = Router::new()
         .route("/v1/sessions/{id}/host", get(host_socket))

@@ -33,7 +33,7 @@ pub struct Settings {
     /// Rates per client address.
     pub rates: Rates,
     /// How long a request to the sessions API may take, its body included.
-    pub request: Duration,
+    pub request_timeout: Duration,
 }
 
 impl Settings {
@@ -50,7 +50,7 @@ impl Settings {
             registry: RegistrySettings::default(),
             sockets: SocketSettings::default(),
             rates: Rates::default(),
-            request: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -63,9 +63,9 @@ pub struct RegistrySettings {
     /// Ended sessions that are remembered at once; the oldest is forgotten first.
     pub max_ended: usize,
     /// How long an ended session is remembered, so that late comers hear how it ended.
-    pub remember: Duration,
+    pub retention: Duration,
     /// The longest life of a session.
-    pub max_life: Duration,
+    pub max_lifetime: Duration,
 }
 
 impl Default for RegistrySettings {
@@ -73,8 +73,8 @@ impl Default for RegistrySettings {
         Self {
             max_sessions: 20_000,
             max_ended: 20_000,
-            remember: Duration::from_secs(15 * 60),
-            max_life: Duration::from_secs(24 * 60 * 60),
+            retention: Duration::from_secs(15 * 60),
+            max_lifetime: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
@@ -85,16 +85,16 @@ pub struct SocketSettings {
     /// Sockets that may be open at once.
     pub max_sockets: usize,
     /// How soon a client must say who it is.
-    pub first_frame: Duration,
+    pub first_message_timeout: Duration,
     /// How often the server pings; a client silent for twice as long is dropped.
-    pub ping_every: Duration,
+    pub ping_interval: Duration,
     /// How long one message may take to be written before the client counts as slow.
-    pub write: Duration,
+    pub write_timeout: Duration,
     /// How long the server waits for the client's half of the closing handshake.
-    pub close: Duration,
+    pub close_timeout: Duration,
     /// Messages that may wait for one client: at least a full mailbox and the other side's burst,
     /// so that only one that does not read can ever be called slow.
-    pub queue: usize,
+    pub max_queued_messages: usize,
     /// Messages a second from one client, in the long run.
     pub messages_per_second: NonZeroU32,
     /// Messages at once from one client.
@@ -105,11 +105,11 @@ impl Default for SocketSettings {
     fn default() -> Self {
         Self {
             max_sockets: 60_000,
-            first_frame: Duration::from_secs(5),
-            ping_every: Duration::from_secs(20),
-            write: Duration::from_secs(10),
-            close: Duration::from_secs(2),
-            queue: 64,
+            first_message_timeout: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(20),
+            write_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(2),
+            max_queued_messages: 64,
             messages_per_second: per(20),
             message_burst: per(32),
         }

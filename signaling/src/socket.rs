@@ -96,7 +96,7 @@ impl Socket<'_> {
         let nonce = ServerMessage::Challenge {
             nonce: Blob::from(challenge),
         };
-        let first_frame = self.settings.first_frame;
+        let first_message_timeout = self.settings.first_message_timeout;
         let signaling = self.signaling;
         let first = async {
             self.write(text(&nonce)?).await?;
@@ -104,7 +104,7 @@ impl Socket<'_> {
         };
         let first = tokio::select! {
             () = signaling.draining() => return Err(SocketEnd::Close(Closing::Restart)),
-            first = timeout(first_frame, first) => first.unwrap_or_else(|_| {
+            first = timeout(first_message_timeout, first) => first.unwrap_or_else(|_| {
                 Err(refuse_with((SignalErrorCode::Timeout, "the first message did not come in time")))
             })?,
         };
@@ -116,7 +116,7 @@ impl Socket<'_> {
             }
         }
         .map_err(refuse_with)?;
-        let (outbox, outbox_rx) = outbox::channel(self.settings.queue);
+        let (outbox, outbox_rx) = outbox::channel(self.settings.max_queued_messages);
         let handle = self.signaling.directory().enter(id, identity, outbox);
         let handle = handle.await.map_err(refuse)?;
         Ok(AttachedClient { handle, outbox_rx })
@@ -129,7 +129,7 @@ impl Socket<'_> {
             mut outbox_rx,
         } = client;
         let signaling = self.signaling;
-        let every = self.settings.ping_every;
+        let every = self.settings.ping_interval;
         let mut ping = interval_at(Instant::now() + every, every);
         let mut heard = Instant::now();
         let rate = Quota::per_second(self.settings.messages_per_second)
@@ -200,7 +200,7 @@ impl Socket<'_> {
     }
 
     async fn write(&mut self, message: Message) -> Result<(), SocketEnd> {
-        match timeout(self.settings.write, self.web_socket.send(message)).await {
+        match timeout(self.settings.write_timeout, self.web_socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(SocketEnd::Gone),
             Err(_) => Err(refuse_with((
@@ -248,7 +248,7 @@ impl Socket<'_> {
             }
         };
         let lingers = self.broken && frame.is_some();
-        let wait = self.settings.close;
+        let wait = self.settings.close_timeout;
         let handshake = async {
             for message in error
                 .into_iter()

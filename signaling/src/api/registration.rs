@@ -113,7 +113,7 @@ pub(super) async fn register(
     let registration = validate(
         request,
         unix_now,
-        signaling.settings().registry.max_life,
+        signaling.settings().registry.max_lifetime,
         SecretHash::of(&host_token),
     )?;
     let registered = RegisteredSession {
@@ -161,7 +161,7 @@ fn parse_create(
 fn validate(
     request: CreateSession,
     unix_now: u64,
-    max_life: Duration,
+    max_lifetime: Duration,
     host_token: SecretHash,
 ) -> Result<Registration, ApiError> {
     let invitation =
@@ -169,7 +169,7 @@ fn validate(
     if invitation.id != request.id {
         return Err(bad_request("`id` is not the invitation's id"));
     }
-    let life = Duration::from_secs(invitation.expires.saturating_sub(unix_now)).min(max_life);
+    let life = Duration::from_secs(invitation.expires.saturating_sub(unix_now)).min(max_lifetime);
     if life.is_zero() {
         return Err(bad_request("the invitation has already expired"));
     }

@@ -40,7 +40,7 @@ pub(super) struct LocalNode {
     pub(super) live_nodes: AtomicUsize,
     pub(super) bridges: Bridges,
     pub(super) max_bridges: usize,
-    pub(super) queue: usize,
+    pub(super) max_queued_messages: usize,
     pub(super) retention: Duration,
     /// It takes no sessions any more: it is going down.
     pub(super) closed: AtomicBool,
@@ -65,7 +65,7 @@ impl LocalNode {
             live_nodes: AtomicUsize::new(0),
             bridges: Bridges::default(),
             max_bridges: sockets.max_sockets,
-            queue: sockets.queue,
+            max_queued_messages: sockets.max_queued_messages,
             retention,
             closed: AtomicBool::new(false),
             connected: AtomicBool::new(true),

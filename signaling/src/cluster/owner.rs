@@ -37,7 +37,7 @@ impl LocalNode {
             });
             return;
         };
-        let (texts_tx, texts_rx) = mpsc::channel(self.queue);
+        let (texts_tx, texts_rx) = mpsc::channel(self.max_queued_messages);
         self.bridges.add_owner(bridge, OwnerBridge::new(texts_tx));
         tokio::spawn(async move {
             let to = Some(bridge.edge);
@@ -67,7 +67,7 @@ impl LocalNode {
             return Err(SignalErrorCode::Internal);
         }
         self.adopt(&record);
-        let (outbox, mut outbox_rx) = outbox::channel(self.queue);
+        let (outbox, mut outbox_rx) = outbox::channel(self.max_queued_messages);
         let attachment = self.enter_here(session, identity, outbox).await?;
         let to = Some(bridge.edge);
         let mut sent = SequenceCounter::default();

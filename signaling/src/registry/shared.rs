@@ -140,7 +140,7 @@ impl Shared {
 
     pub(super) fn end(self: &Arc<Self>, session: &SharedSession, outcome: Outcome) {
         let now = Instant::now();
-        let forget_at = now + self.settings.remember;
+        let forget_at = now + self.settings.retention;
         let (id, event, relay_held) = {
             let mut session = session.lock();
             let counter = match session.state() {

@@ -145,7 +145,7 @@ async fn a_session_expires_on_time_is_remembered_and_then_forgotten() {
     assert_eq!(registry.status(id).unwrap().outcome, Some(Outcome::Expired));
     assert_eq!(register(&registry, 1), Err(RegisterError::Known));
 
-    sleep(RegistrySettings::default().remember + Duration::from_millis(2)).await;
+    sleep(RegistrySettings::default().retention + Duration::from_millis(2)).await;
     assert_eq!(registry.check_open(id), Err(SignalErrorCode::NotFound));
     assert_eq!(
         registry.counts(),
@@ -161,7 +161,7 @@ async fn a_session_expires_on_time_is_remembered_and_then_forgotten() {
 
 #[tokio::test(start_paused = true)]
 async fn a_forgotten_ids_old_timers_do_not_touch_its_new_session() {
-    let registry = registry(|settings| settings.remember = Duration::from_secs(1));
+    let registry = registry(|settings| settings.retention = Duration::from_secs(1));
     let id = register(&registry, 1).unwrap();
     registry
         .cancel(id, &CancelRight::Host(SecretHash::of(HOST_TOKEN)))

@@ -155,7 +155,7 @@ async fn a_second_claim_changes_nothing_and_is_told_to_both() {
 
 #[tokio::test]
 async fn many_second_claims_do_not_flood_the_winner() {
-    let server = TestServer::with(|settings| settings.sockets.queue = 20).await;
+    let server = TestServer::with(|settings| settings.sockets.max_queued_messages = 20).await;
     let (session, _, mut host, mut viewer) = server.handoff().await;
 
     for _ in 0..40 {

@@ -126,9 +126,10 @@ async fn too_large_a_message_is_told_so_whatever_its_size() {
 
 #[tokio::test]
 async fn a_silent_first_frame_times_out_even_with_pings() {
-    let server =
-        TestServer::with(|settings| settings.sockets.first_frame = Duration::from_millis(100))
-            .await;
+    let server = TestServer::with(|settings| {
+        settings.sockets.first_message_timeout = Duration::from_millis(100)
+    })
+    .await;
     let session = server.session().await;
     let mut silent = server.viewer_socket(session.id).await;
     silent.challenge().await;
@@ -139,9 +140,9 @@ async fn a_silent_first_frame_times_out_even_with_pings() {
 #[tokio::test]
 async fn a_slow_reader_is_cut_and_its_sender_is_not_held_up() {
     let server = TestServer::with(|settings| {
-        settings.sockets.queue = 20;
+        settings.sockets.max_queued_messages = 20;
         settings.sockets.message_burst = 100_000.try_into().unwrap();
-        settings.sockets.write = Duration::from_secs(60);
+        settings.sockets.write_timeout = Duration::from_secs(60);
     })
     .await;
     let (_, _, mut host, mut viewer) = server.handoff().await;
@@ -198,7 +199,8 @@ async fn a_client_that_floods_is_cut() {
 #[tokio::test]
 async fn a_dead_peer_is_dropped_and_a_quiet_one_is_not() {
     let server =
-        TestServer::with(|settings| settings.sockets.ping_every = Duration::from_millis(50)).await;
+        TestServer::with(|settings| settings.sockets.ping_interval = Duration::from_millis(50))
+            .await;
     let (_, _, mut host, viewer) = server.handoff().await;
     // Reading answers the pings, so the host lives; the viewer, whom nobody polls, is dead.
     assert!(matches!(

@@ -151,7 +151,7 @@ impl TestServer {
             // All clients come from one address.
             settings.rates.claim_burst = 5000.try_into().unwrap();
             // A thousand of them say their first word together.
-            settings.sockets.first_frame = TEST_TIMEOUT;
+            settings.sockets.first_message_timeout = TEST_TIMEOUT;
             change(&mut settings);
             Self::over(listener, settings, Viewer::Embedded, Some(redis)).await
         });
@@ -177,7 +177,7 @@ impl TestServer {
         let signaling = match redis {
             None => Signaling::new(settings, viewer, relay.clone(), notes.clone()),
             Some(redis) => {
-                let remember = settings.registry.remember;
+                let remember = settings.registry.retention;
                 let cluster = Cluster::connect(&redis, &settings.sockets, remember)
                     .await
                     .unwrap();
