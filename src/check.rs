@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use authloop_signaling::{Cluster, ClusterSettings, Scope, Viewer, origin::Origin};
+use authloop_signaling::{Cluster, ClusterSettings, PageSource, Scope, origin::Origin};
 
 use crate::{
     audit::{self, AuditSettings},
@@ -234,11 +234,11 @@ fn names(pair: &Pair, config: &Config) -> Option<Finding> {
     })
 }
 
-fn page(viewer: &Viewer) -> Finding {
+fn page(viewer: &PageSource) -> Finding {
     match viewer {
-        Viewer::Directory(folder) => good(format!("the page comes from {}", folder.display())),
-        Viewer::Embedded => {
-            let files: Vec<_> = Viewer::embedded_paths().collect();
+        PageSource::Directory(folder) => good(format!("the page comes from {}", folder.display())),
+        PageSource::Embedded => {
+            let files: Vec<_> = PageSource::embedded_paths().collect();
             if files.iter().any(|path| path == "index.html") {
                 good(format!("the page is in the binary ({} files)", files.len()))
             } else {
@@ -273,13 +273,13 @@ fn odd_keys(config: &Config) -> Vec<Finding> {
         return Vec::new();
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let oddities = keys.oddities(now.map_or(0, |since| since.as_secs()));
+    let warnings = keys.warnings(now.map_or(0, |since| since.as_secs()));
     let fix = |oddity| {
         doubtful(format!(
             "{oddity}; fix: a second line of that name by authloop keys new, and then without the old"
         ))
     };
-    oddities.into_iter().map(fix).collect()
+    warnings.into_iter().map(fix).collect()
 }
 
 fn audit_log(settings: &AuditSettings) -> Finding {

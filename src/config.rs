@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use authloop_signaling::{ApiKeys, Brand, ClusterSettings, Viewer, origin::Origin};
+use authloop_signaling::{ApiKeys, Brand, ClusterSettings, PageSource, origin::Origin};
 use ipnet::IpNet;
 
 use crate::{audit::AuditSettings, cli::ServeArgs};
@@ -69,7 +69,7 @@ pub struct Config {
     /// Where several servers meet; `None` for a server alone.
     pub cluster: Option<ClusterSettings>,
     /// Where the page's files come from.
-    pub viewer: Viewer,
+    pub viewer: PageSource,
     /// A `tracing` filter.
     pub log: String,
     /// How log lines look.

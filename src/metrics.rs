@@ -8,7 +8,7 @@ use std::{
 
 use authloop_protocol::signal::{Outcome, WallType};
 use authloop_relay::{DropReason, StunOutcome};
-use authloop_signaling::{ClusterStats, Counts, Event, Observer, Side};
+use authloop_signaling::{ClusterStats, Observer, SessionCounts, Side, SignalingEvent};
 use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
     TextEncoder,
@@ -203,7 +203,7 @@ impl Metrics {
     /// When the encoder fails.
     pub fn render(
         &self,
-        counts: Counts,
+        counts: SessionCounts,
         relay: Option<&RelayStats>,
         cluster: Option<ClusterStats>,
         audit: Option<AuditStats>,
@@ -237,15 +237,15 @@ impl Metrics {
 }
 
 impl Observer for Metrics {
-    fn observe(&self, event: Event) {
+    fn observe(&self, event: SignalingEvent) {
         match event {
-            Event::Registered => self.registered.inc(),
-            Event::Claimed { after } => {
+            SignalingEvent::Registered => self.registered.inc(),
+            SignalingEvent::Claimed { after } => {
                 self.claims.inc();
                 self.time_to_claim.observe(after.as_secs_f64());
             }
-            Event::SecondClaim => self.second_claims.inc(),
-            Event::Ended {
+            SignalingEvent::SecondClaim => self.second_claims.inc(),
+            SignalingEvent::Ended {
                 outcome,
                 after,
                 since_claim,
@@ -263,21 +263,31 @@ impl Observer for Metrics {
                         .observe(after.as_secs_f64());
                 }
             }
-            Event::FirstFrame { after } => self.first_frame.observe(after.as_secs_f64()),
-            Event::SocketOpened(side) => self.sockets.with_label_values(&[side.as_str()]).inc(),
-            Event::SocketClosed(side) => self.sockets.with_label_values(&[side.as_str()]).dec(),
-            Event::SocketRejected { side, code } => {
+            SignalingEvent::FirstFrame { after } => self.first_frame.observe(after.as_secs_f64()),
+            SignalingEvent::SocketOpened(side) => {
+                self.sockets.with_label_values(&[side.as_str()]).inc()
+            }
+            SignalingEvent::SocketClosed(side) => {
+                self.sockets.with_label_values(&[side.as_str()]).dec()
+            }
+            SignalingEvent::SocketRejected { side, code } => {
                 let code = code.close_code().to_string();
                 self.socket_rejects
                     .with_label_values(&[side.as_str(), &code])
                     .inc();
             }
-            Event::HttpRejected(code) => self.http_rejects.with_label_values(&[code]).inc(),
-            Event::ApiKey(result) => self.keys.request(result),
-            Event::Forwarded(to) => self.forwarded.with_label_values(&[to.as_str()]).inc(),
-            Event::MailboxDropped(to) => self.mailbox_drops.with_label_values(&[to.as_str()]).inc(),
-            Event::Restarted(side) => self.restarts.with_label_values(&[side.as_str()]).inc(),
-            Event::RelayFailed => self.relay_failures.inc(),
+            SignalingEvent::HttpRejected(code) => {
+                self.http_rejects.with_label_values(&[code]).inc()
+            }
+            SignalingEvent::ApiKey(result) => self.keys.request(result),
+            SignalingEvent::Forwarded(to) => self.forwarded.with_label_values(&[to.as_str()]).inc(),
+            SignalingEvent::MailboxDropped(to) => {
+                self.mailbox_drops.with_label_values(&[to.as_str()]).inc()
+            }
+            SignalingEvent::Restarted(side) => {
+                self.restarts.with_label_values(&[side.as_str()]).inc()
+            }
+            SignalingEvent::RelayFailed => self.relay_failures.inc(),
         }
     }
 }

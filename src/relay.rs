@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use authloop_protocol::id::SessionId;
 use authloop_relay::Leg;
-use authloop_signaling::{LegEvent, LegParameters, Legs, Registry, Relay, RelayError, Side};
+use authloop_signaling::{LegEvent, LegParameters, Registry, Relay, RelayError, SessionLegs, Side};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -20,7 +20,7 @@ pub(crate) struct ShardRelay {
 
 #[async_trait]
 impl Relay for ShardRelay {
-    async fn open(&self, id: SessionId) -> Result<Legs, RelayError> {
+    async fn open(&self, id: SessionId) -> Result<SessionLegs, RelayError> {
         let legs = match self.shards.open(id.0).await {
             Err(ShardError::Relay(authloop_relay::RelayError::SessionExists)) => {
                 // A leftover of a session that ended while it was being opened.
@@ -30,7 +30,7 @@ impl Relay for ShardRelay {
             legs => legs,
         };
         let [host, viewer] = legs.map_err(|error| relay_error(&error))?;
-        Ok(Legs {
+        Ok(SessionLegs {
             host: self.parameters(host),
             viewer: self.parameters(viewer),
         })

@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use authloop_signaling::{
-    brand::{ToldBrand, is_brand_style},
+    brand::{BrandDocument, is_brand_style},
     origin::Origin,
     page::{Manifest, content_type, policy},
 };
@@ -146,7 +146,7 @@ fn file(path: &str, wanted: &[u8; 32], served: &Served) -> Option<Finding> {
 }
 
 /// The files that a brand replaces: anyone may have their own, but only such as change nothing else.
-async fn brand(server: &Server, findings: &mut Vec<Finding>) -> anyhow::Result<ToldBrand> {
+async fn brand(server: &Server, findings: &mut Vec<Finding>) -> anyhow::Result<BrandDocument> {
     let style = server.get("brand/brand.css").await?;
     if !std::str::from_utf8(&style.bytes).is_ok_and(is_brand_style) {
         let text = "brand/brand.css is not what a server makes of --brand-accent: it may hide what \
@@ -154,10 +154,10 @@ async fn brand(server: &Server, findings: &mut Vec<Finding>) -> anyhow::Result<T
         findings.push(finding(Verdict::Bad, text.to_owned()));
     }
     let told = server.get("brand/brand.json").await?;
-    let Ok(told) = serde_json::from_slice::<ToldBrand>(&told.bytes) else {
+    let Ok(told) = serde_json::from_slice::<BrandDocument>(&told.bytes) else {
         let text = "brand/brand.json is not what a server makes".to_owned();
         findings.push(finding(Verdict::Bad, text));
-        return Ok(ToldBrand {
+        return Ok(BrandDocument {
             name: String::new(),
             logo: None,
             embed: Vec::new(),
@@ -172,7 +172,7 @@ async fn brand(server: &Server, findings: &mut Vec<Finding>) -> anyhow::Result<T
     Ok(told)
 }
 
-fn headers(origin: &Origin, index: &HeaderMap, told: &ToldBrand) -> Finding {
+fn headers(origin: &Origin, index: &HeaderMap, told: &BrandDocument) -> Finding {
     let parents: Result<Vec<Origin>, _> = told.embed.iter().map(|origin| origin.parse()).collect();
     let wanted = parents.map(|parents| policy(origin, &parents));
     let found = index.get(CONTENT_SECURITY_POLICY);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authloop_signaling::{AuditEvent, Event, Observer};
+use authloop_signaling::{AuditEvent, Observer, SignalingEvent};
 
 use crate::{
     audit::{AuditLog, ServerEvent},
@@ -25,7 +25,7 @@ impl Witness {
 }
 
 impl Observer for Witness {
-    fn observe(&self, event: Event) {
+    fn observe(&self, event: SignalingEvent) {
         self.metrics.observe(event);
     }
 

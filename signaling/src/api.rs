@@ -29,7 +29,7 @@ use crate::{
     api_keys::{Scope, bearer},
     audit::AuditEvent,
     error::{ApiError, ApiErrorKind, RefusalCode},
-    observer::Event,
+    observer::SignalingEvent,
     registry::{CancelError, CancelRight},
     secret::take_hash,
     service::Signaling,
@@ -128,7 +128,7 @@ async fn cancel(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Counts refusals and adds what every answer of the API carries. Pages on the list may read it.
+/// SessionCounts refusals and adds what every answer of the API carries. Pages on the list may read it.
 async fn finish(State(signaling): State<Signaling>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
     let mut response = next.run(request).await;
@@ -138,7 +138,7 @@ async fn finish(State(signaling): State<Signaling>, request: Request, next: Next
         response = too_large().into_response();
     }
     if let Some(RefusalCode(code)) = response.extensions().get() {
-        signaling.observe(Event::HttpRejected(code));
+        signaling.observe(SignalingEvent::HttpRejected(code));
     }
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

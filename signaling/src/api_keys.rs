@@ -18,11 +18,11 @@ use crate::{rates::per, secret::SecretHash};
 
 use line::{Key, rfc3339};
 
-pub use line::{MIN_KEY, NewKey};
+pub use line::{MIN_KEY_BYTES, NewKey};
 pub use scope::Scope;
 
 /// Requests a minute with the keys of one name, at once or spread, unless their lines say `rate=`.
-pub const DEFAULT_RATE: NonZeroU32 = per(3000);
+pub const DEFAULT_REQUESTS_PER_MINUTE: NonZeroU32 = per(3000);
 
 /// A set of API keys; clones share it.
 #[derive(Clone)]
@@ -137,7 +137,7 @@ impl ApiKeys {
 
     /// What is odd but usable about the keys, one sentence each, by name: what `authloop check` says.
     #[must_use]
-    pub fn oddities(&self, now: u64) -> Vec<String> {
+    pub fn warnings(&self, now: u64) -> Vec<String> {
         const EXPIRY_WARNING_SECONDS: u64 = 14 * 24 * 60 * 60;
         let set = self.current();
         let ending = set.entries.iter().filter_map(|entry| {
@@ -237,7 +237,7 @@ impl KeySet {
             Some(_) => return Err("this key is on an earlier line already"),
             None => {}
         }
-        let rate = key.rate.unwrap_or(DEFAULT_RATE);
+        let rate = key.rate.unwrap_or(DEFAULT_REQUESTS_PER_MINUTE);
         let limit = match self.limit_of(&key) {
             Some(limit) if limit.rate != rate => {
                 return Err("keys of one name share one `rate=`; an earlier line has another");

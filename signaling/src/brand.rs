@@ -9,12 +9,12 @@ mod logo;
 use std::{fmt, str::FromStr};
 
 pub use colour::{Accent, AccentError};
-pub use logo::{Logo, LogoError, MAX_LOGO};
+pub use logo::{Logo, LogoError, MAX_LOGO_BYTES};
 
 use crate::origin::Origin;
 
 /// The longest name, in characters: more does not fit beside the logo on a phone.
-pub const MAX_NAME: usize = 40;
+pub const MAX_NAME_CHARS: usize = 40;
 
 /// What the page shows of whoever runs it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Brand {
 /// What a server's `brand/brand.json` says.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ToldBrand {
+pub struct BrandDocument {
     /// The name on the page.
     pub name: String,
     /// The logo's path.
@@ -94,7 +94,7 @@ impl Brand {
     }
 }
 
-/// A name of 1 to [`MAX_NAME`] characters in one line.
+/// A name of 1 to [`MAX_NAME_CHARS`] characters in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrandName(String);
 
@@ -113,7 +113,7 @@ impl FromStr for BrandName {
 
     fn from_str(text: &str) -> Result<Self, BrandNameError> {
         let text = text.trim();
-        if text.is_empty() || text.chars().count() > MAX_NAME {
+        if text.is_empty() || text.chars().count() > MAX_NAME_CHARS {
             return Err(BrandNameError::Length);
         }
         // Characters that turn the direction would reach into the words around the name.
@@ -135,7 +135,7 @@ impl fmt::Display for BrandName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BrandNameError {
     /// Empty, or too long.
-    #[error("must have 1 to {MAX_NAME} characters")]
+    #[error("must have 1 to {MAX_NAME_CHARS} characters")]
     Length,
     /// A line break, or a character that turns the direction of writing.
     #[error("must not have control characters")]

@@ -8,7 +8,7 @@ use crate::{audit::AuditEvent, relay::Side};
 
 /// Something worth counting. It never carries an id, an address or an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum SignalingEvent {
     /// A host registered a session.
     Registered,
     /// A device won a session, so long after its registration.
@@ -59,10 +59,10 @@ pub enum Event {
     RelayFailed,
 }
 
-/// Receives [`Event`]s; called under locks, so it must return at once.
+/// Receives [`SignalingEvent`]s; called under locks, so it must return at once.
 pub trait Observer: Send + Sync + 'static {
     /// Takes one event.
-    fn observe(&self, event: Event);
+    fn observe(&self, event: SignalingEvent);
 
     /// Takes one event for the audit log.
     fn audit(&self, _: AuditEvent) {}
@@ -70,8 +70,8 @@ pub trait Observer: Send + Sync + 'static {
 
 /// Discards everything.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Unobserved;
+pub struct NoopObserver;
 
-impl Observer for Unobserved {
-    fn observe(&self, _: Event) {}
+impl Observer for NoopObserver {
+    fn observe(&self, _: SignalingEvent) {}
 }

@@ -27,7 +27,7 @@ use crate::{
     settings::Settings,
 };
 
-pub use files::{Viewer, content_type};
+pub use files::{PageSource, content_type};
 pub use manifest::{Manifest, ManifestError};
 
 /// Clipboard access is for paste; the rest of what a browser may grant, the page does without.
@@ -38,7 +38,7 @@ const PERMISSIONS_POLICY: &str = "clipboard-read=(self), clipboard-write=(self),
     serial=(), storage-access=(), usb=(), xr-spatial-tracking=()";
 
 struct Page {
-    viewer: Viewer,
+    source: PageSource,
     /// Files that the configuration puts in the place of the page's own, with their SHA-256.
     brand: HashMap<&'static str, (Vec<u8>, [u8; 32])>,
     headers: HeaderMap,
@@ -48,19 +48,19 @@ impl Page {
     async fn file(&self, path: &str) -> Option<(Cow<'_, [u8]>, [u8; 32])> {
         match self.brand.get(path) {
             Some((bytes, hash)) => Some((bytes.as_slice().into(), *hash)),
-            None => self.viewer.file(path).await,
+            None => self.source.file(path).await,
         }
     }
 }
 
-pub(crate) fn router(settings: &Settings, viewer: &Viewer) -> Router {
+pub(crate) fn router(settings: &Settings, source: &PageSource) -> Router {
     let branded = settings.brand.files(&settings.embed_origins);
     let hashed = |bytes: Vec<u8>| {
         let hash = Sha256::digest(&bytes).into();
         (bytes, hash)
     };
     let page = Page {
-        viewer: viewer.clone(),
+        source: source.clone(),
         brand: branded
             .into_iter()
             .map(|file| (file.path, hashed(file.bytes)))

@@ -24,7 +24,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     api_keys::Caller,
     audit::AuditEvent,
-    observer::{Event, Observer},
+    observer::{Observer, SignalingEvent},
     outbox::Outbox,
     relay::{LegEvent, Relay, Side},
     secret::SecretHash,
@@ -46,7 +46,7 @@ pub struct Registry {
 
 /// How many sessions are in each state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counts {
+pub struct SessionCounts {
     /// Registered and not claimed.
     pub created: usize,
     /// Claimed and not over.
@@ -142,8 +142,8 @@ impl Registry {
 
     /// How many sessions are in each state.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts {
+    pub fn counts(&self) -> SessionCounts {
+        SessionCounts {
             created: self.shared.created.load(Ordering::Relaxed),
             claimed: self.shared.claimed.load(Ordering::Relaxed),
             ended: self.shared.ended.load(Ordering::Relaxed),
@@ -187,7 +187,7 @@ impl Registry {
         };
         state.fetch_add(1, Ordering::Relaxed);
         shared.wake_at(deadline, id);
-        shared.observer.observe(Event::Registered);
+        shared.observer.observe(SignalingEvent::Registered);
         Ok(())
     }
 
@@ -275,13 +275,15 @@ impl Registry {
         };
         match claim {
             Ok(ClaimOutcome::Won(after)) => {
-                self.shared.observer.observe(Event::Claimed { after });
+                self.shared
+                    .observer
+                    .observe(SignalingEvent::Claimed { after });
                 let claimed = AuditEvent::SessionClaimed { session: id };
                 self.shared.observer.audit(claimed);
             }
             Ok(ClaimOutcome::AlreadyWon) => {}
             Ok(ClaimOutcome::TakeoverRequested) => {
-                self.shared.observer.observe(Event::SecondClaim);
+                self.shared.observer.observe(SignalingEvent::SecondClaim);
                 let asked = AuditEvent::TakeoverAsked { session: id };
                 self.shared.observer.audit(asked);
             }

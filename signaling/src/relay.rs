@@ -58,7 +58,7 @@ impl std::fmt::Debug for LegParameters {
 
 /// A session's two legs at the relay.
 #[derive(Clone, Debug)]
-pub struct Legs {
+pub struct SessionLegs {
     /// The host's.
     pub host: LegParameters,
     /// The viewer's.
@@ -92,7 +92,7 @@ pub enum RelayError {
 #[async_trait]
 pub trait Relay: Send + Sync + 'static {
     /// Makes both legs of a session.
-    async fn open(&self, id: SessionId) -> Result<Legs, RelayError>;
+    async fn open(&self, id: SessionId) -> Result<SessionLegs, RelayError>;
 
     /// Gives one leg new credentials; the old ones live on until the new ones are used.
     async fn restart(&self, id: SessionId, side: Side) -> Result<LegParameters, RelayError>;

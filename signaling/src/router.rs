@@ -9,7 +9,7 @@ impl Signaling {
     /// (`into_make_service_with_connect_info::<SocketAddr>`) for its rate limits.
     pub fn router(&self) -> Router {
         let settings = self.settings();
-        let router = api::router(self.clone()).merge(page::router(settings, self.viewer()));
+        let router = api::router(self.clone()).merge(page::router(settings, self.page_source()));
         page::strict_transport(router, &settings.public_origin)
     }
 }

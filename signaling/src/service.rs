@@ -20,8 +20,8 @@ use crate::{
     directory::Directory,
     error::{ApiError, ApiErrorKind},
     limits::{ClientAddr, ClientRateLimits},
-    observer::{Event, Observer},
-    page::Viewer,
+    observer::{Observer, SignalingEvent},
+    page::PageSource,
     registry::Registry,
     relay::Relay,
     settings::Settings,
@@ -37,7 +37,7 @@ struct Inner {
     settings: Settings,
     directory: Directory,
     limits: ClientRateLimits,
-    viewer: Viewer,
+    page: PageSource,
     observer: Arc<dyn Observer>,
     draining: CancellationToken,
     sockets: TaskTracker,
@@ -49,29 +49,29 @@ impl Signaling {
     #[must_use]
     pub fn new(
         settings: Settings,
-        viewer: Viewer,
+        page: PageSource,
         relay: Arc<dyn Relay>,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        Self::over(settings, viewer, relay, observer, None)
+        Self::over(settings, page, relay, observer, None)
     }
 
     /// As [`Self::new`], as one of several nodes.
     pub async fn join(
         settings: Settings,
-        viewer: Viewer,
+        page: PageSource,
         relay: Arc<dyn Relay>,
         observer: Arc<dyn Observer>,
         cluster: Cluster,
     ) -> Self {
-        let signaling = Self::over(settings, viewer, relay, observer, Some(cluster.clone()));
+        let signaling = Self::over(settings, page, relay, observer, Some(cluster.clone()));
         cluster.join(signaling.registry().clone()).await;
         signaling
     }
 
     fn over(
         settings: Settings,
-        viewer: Viewer,
+        page: PageSource,
         relay: Arc<dyn Relay>,
         observer: Arc<dyn Observer>,
         cluster: Option<Cluster>,
@@ -83,7 +83,7 @@ impl Signaling {
                 socket_permits: Arc::new(Semaphore::new(settings.sockets.max_sockets)),
                 settings,
                 directory: Directory { registry, cluster },
-                viewer,
+                page,
                 observer,
                 draining: CancellationToken::new(),
                 sockets: TaskTracker::new(),
@@ -162,7 +162,7 @@ impl Signaling {
             Ok(_) => "ok",
             Err(denied) => denied.as_str(),
         };
-        self.observe(Event::ApiKey(outcome));
+        self.observe(SignalingEvent::ApiKey(outcome));
         admitted
     }
 
@@ -170,8 +170,8 @@ impl Signaling {
         &self.inner.settings
     }
 
-    pub(crate) fn viewer(&self) -> &Viewer {
-        &self.inner.viewer
+    pub(crate) fn page_source(&self) -> &PageSource {
+        &self.inner.page
     }
 
     pub(crate) fn limits(&self) -> &ClientRateLimits {
@@ -183,7 +183,7 @@ impl Signaling {
     }
 
     /// Reports something to count.
-    pub(crate) fn observe(&self, event: Event) {
+    pub(crate) fn observe(&self, event: SignalingEvent) {
         self.inner.observer.observe(event);
     }
 

@@ -17,7 +17,7 @@ use tokio::time::{Instant, interval_at, timeout};
 use crate::{
     cluster::SessionHandle,
     limits::ClientAddr,
-    observer::Event,
+    observer::SignalingEvent,
     outbox::{self, Closing, OutboxReceiver, OutgoingFrame},
     refusal::{Refusal, explain},
     registry::{Identity, parse},
@@ -233,7 +233,7 @@ impl Socket<'_> {
                 None,
             ),
             SocketEnd::Close(Closing::Error(code, message)) => {
-                self.signaling.observe(Event::SocketRejected {
+                self.signaling.observe(SignalingEvent::SocketRejected {
                     side: self.side,
                     code,
                 });
@@ -350,13 +350,14 @@ struct OpenSocketGuard<'a> {
 
 impl<'a> OpenSocketGuard<'a> {
     fn new(signaling: &'a Signaling, side: Side) -> Self {
-        signaling.observe(Event::SocketOpened(side));
+        signaling.observe(SignalingEvent::SocketOpened(side));
         Self { signaling, side }
     }
 }
 
 impl Drop for OpenSocketGuard<'_> {
     fn drop(&mut self) {
-        self.signaling.observe(Event::SocketClosed(self.side));
+        self.signaling
+            .observe(SignalingEvent::SocketClosed(self.side));
     }
 }

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use authloop_signaling::{
     Brand,
-    brand::{Logo, MAX_LOGO},
+    brand::{Logo, MAX_LOGO_BYTES},
     origin::Origin,
 };
 
@@ -55,7 +55,7 @@ fn read(path: &str) -> Result<Logo, ConfigError> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         // One byte more than allowed tells a file that is too large, whatever it is.
-        .and_then(|file| file.take(MAX_LOGO as u64 + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(MAX_LOGO_BYTES as u64 + 1).read_to_end(&mut bytes))
         .map_err(|error| invalid(KEY, format!("{path}: {error}")))?;
     Logo::parse(bytes).map_err(|error| invalid(KEY, format!("{error}: {path}")))
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use authloop_signaling::{ApiKeys, ClusterSettings, Viewer, origin::Origin};
+use authloop_signaling::{ApiKeys, ClusterSettings, PageSource, origin::Origin};
 use axum::http::Uri;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
@@ -379,9 +379,9 @@ fn audit(
     }))
 }
 
-fn viewer(folder: Option<String>) -> Result<Viewer, ConfigError> {
+fn viewer(folder: Option<String>) -> Result<PageSource, ConfigError> {
     let Some(folder) = folder else {
-        return Ok(Viewer::Embedded);
+        return Ok(PageSource::Embedded);
     };
     if !Path::new(&folder).join("index.html").is_file() {
         return Err(invalid(
@@ -389,7 +389,7 @@ fn viewer(folder: Option<String>) -> Result<Viewer, ConfigError> {
             format!("has no index.html: {folder}"),
         ));
     }
-    Ok(Viewer::Directory(folder.into()))
+    Ok(PageSource::Directory(folder.into()))
 }
 
 pub(super) fn invalid(key: &'static str, reason: impl Display) -> ConfigError {

@@ -10,7 +10,7 @@ use super::scope::Scope;
 use crate::secret::{SecretHash, random};
 
 /// The shortest key, in bytes; a shorter one could be guessed.
-pub const MIN_KEY: usize = 16;
+pub const MIN_KEY_BYTES: usize = 16;
 const MAX_KEY_NAME_BYTES: usize = 64;
 /// What every key that [`NewKey::make`] makes begins with, so that scanners for leaked secrets can
 /// tell.
@@ -89,7 +89,7 @@ fn key(word: &str) -> Result<SecretHash, &'static str> {
             .map_err(|_| "`sha256:` must be followed by 64 hexadecimal digits")?;
         return Ok(SecretHash::from_bytes(hash));
     }
-    if word.len() < MIN_KEY {
+    if word.len() < MIN_KEY_BYTES {
         return Err("a key must be at least 16 characters long");
     }
     Ok(SecretHash::of(word.as_bytes()))

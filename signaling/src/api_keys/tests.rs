@@ -78,8 +78,8 @@ fn a_key_ends_at_its_time_and_keeps_guarding() {
     assert_eq!(at(expires), Err(KeyRefusal::Expired(caller("old"))));
     assert!(keys.mentions(Scope::ReadMetrics));
     assert_eq!((keys.expired(expires - 1), keys.expired(expires)), (0, 1));
-    assert!(keys.oddities(expires)[0].contains("old expired at 2027-01-15T08:00:00Z"));
-    assert!(keys.oddities(0).is_empty());
+    assert!(keys.warnings(expires)[0].contains("old expired at 2027-01-15T08:00:00Z"));
+    assert!(keys.warnings(0).is_empty());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A picture beside the name.
 
 /// The largest file: it is fetched by phones before anything else is seen.
-pub const MAX_LOGO: usize = 64 * 1024;
+pub const MAX_LOGO_BYTES: usize = 64 * 1024;
 /// The first bytes of a PNG (ISO/IEC 15948, 5.2).
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// What an SVG could do more than be a picture. The page shows it as an image, where none of this
@@ -26,7 +26,7 @@ pub struct Logo {
 /// What is wrong with a logo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogoError {
-    /// Larger than [`MAX_LOGO`].
+    /// Larger than [`MAX_LOGO_BYTES`].
     #[error("must not be larger than 64 KiB")]
     Large,
     /// Neither format.
@@ -43,7 +43,7 @@ impl Logo {
     /// # Errors
     /// [`LogoError`] says what is wrong.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, LogoError> {
-        if bytes.len() > MAX_LOGO {
+        if bytes.len() > MAX_LOGO_BYTES {
             return Err(LogoError::Large);
         }
         if bytes.starts_with(PNG_SIGNATURE) {
@@ -102,6 +102,9 @@ mod tests {
         ] {
             assert_eq!(Logo::parse(bad.to_vec()), Err(error));
         }
-        assert_eq!(Logo::parse(vec![b' '; MAX_LOGO + 1]), Err(LogoError::Large));
+        assert_eq!(
+            Logo::parse(vec![b' '; MAX_LOGO_BYTES + 1]),
+            Err(LogoError::Large)
+        );
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct EmbeddedFiles;
 
 /// Where the page's files come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Viewer {
+pub enum PageSource {
     /// From the binary.
     #[default]
     Embedded,
@@ -29,7 +29,7 @@ pub enum Viewer {
     Directory(PathBuf),
 }
 
-impl Viewer {
+impl PageSource {
     /// The paths of the files in the binary, for example `js/main.js`.
     pub fn embedded_paths() -> impl Iterator<Item = Cow<'static, str>> {
         EmbeddedFiles::iter().filter(|path| content_type(path).is_some())

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use sha2::{Digest as _, Sha256};
 
-use super::files::{EmbeddedFiles, Viewer, content_type};
+use super::files::{EmbeddedFiles, PageSource, content_type};
 
 /// What a brand may put in the place of the page's own files.
 const BRAND_FOLDER: &str = "brand/";
@@ -17,7 +17,7 @@ impl Manifest {
     /// Of the page in this binary.
     #[must_use]
     pub fn embedded() -> Self {
-        let own = Viewer::embedded_paths().filter(|path| !path.starts_with(BRAND_FOLDER));
+        let own = PageSource::embedded_paths().filter(|path| !path.starts_with(BRAND_FOLDER));
         let hashed = own.filter_map(|path| {
             let file = EmbeddedFiles::get(&path)?;
             Some((path.into_owned(), file.metadata.sha256_hash()))

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::shared::{RecordChange, Shared, SharedSession};
 use crate::{
-    audit::AuditEvent, observer::Event, relay::Side, session::TakeoverEffect, side::Delivery,
+    audit::AuditEvent, observer::SignalingEvent, relay::Side, session::TakeoverEffect,
+    side::Delivery,
 };
 
 /// A side's hold on its session; dropping it lets go.
@@ -28,12 +29,17 @@ impl Attachment {
         let receiver = self.side.other();
         match self.session.lock().forward(self.side, data) {
             None => {}
-            Some(Delivery::Accepted) => self.shared.observer.observe(Event::Forwarded(receiver)),
+            Some(Delivery::Accepted) => self
+                .shared
+                .observer
+                .observe(SignalingEvent::Forwarded(receiver)),
             Some(Delivery::OldestDropped) => {
-                self.shared.observer.observe(Event::Forwarded(receiver));
                 self.shared
                     .observer
-                    .observe(Event::MailboxDropped(receiver));
+                    .observe(SignalingEvent::Forwarded(receiver));
+                self.shared
+                    .observer
+                    .observe(SignalingEvent::MailboxDropped(receiver));
             }
         }
     }
@@ -71,7 +77,9 @@ impl Attachment {
     pub(crate) fn first_frame(&self) {
         let after = self.session.lock().first_frame(Instant::now());
         if let Some(after) = after {
-            self.shared.observer.observe(Event::FirstFrame { after });
+            self.shared
+                .observer
+                .observe(SignalingEvent::FirstFrame { after });
         }
     }
 
@@ -85,7 +93,9 @@ impl Attachment {
     pub(crate) fn restart(&self) {
         let begins = self.session.lock().begin_restart(self.side);
         if begins {
-            self.shared.observer.observe(Event::Restarted(self.side));
+            self.shared
+                .observer
+                .observe(SignalingEvent::Restarted(self.side));
             let (session, id, side) = (self.session.clone(), self.id, self.side);
             tokio::spawn(self.shared.clone().restart_leg(session, id, side));
         }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     audit::AuditEvent,
-    observer::Event,
+    observer::SignalingEvent,
     relay::Relay,
     session::{Registration, Session},
 };
@@ -44,7 +44,7 @@ impl Registry {
 
     /// A session was registered through this node, wherever it lives.
     pub(crate) fn registered(&self) {
-        self.shared.observer.observe(Event::Registered);
+        self.shared.observer.observe(SignalingEvent::Registered);
     }
 
     pub(crate) fn credentials(&self, id: SessionId) -> Option<ClientCredentials> {

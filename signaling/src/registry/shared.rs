@@ -19,7 +19,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     audit::AuditEvent,
-    observer::{Event, Observer},
+    observer::{Observer, SignalingEvent},
     relay::{Relay, RelayError, Side},
     session::{Session, TimerAction},
     settings::RegistrySettings,
@@ -134,7 +134,7 @@ impl Shared {
 
     fn relay_failed(&self, session: &SharedSession, id: SessionId, error: &RelayError) {
         tracing::warn!(session = %id, %error, "the relay failed");
-        self.observer.observe(Event::RelayFailed);
+        self.observer.observe(SignalingEvent::RelayFailed);
         session.lock().legs_failed();
     }
 
@@ -148,7 +148,7 @@ impl Shared {
                 SessionState::Claimed => &self.claimed,
                 SessionState::Ended => return,
             };
-            let event = Event::Ended {
+            let event = SignalingEvent::Ended {
                 outcome,
                 after: session.age(now),
                 since_claim: session.since_claim(now),
@@ -190,7 +190,7 @@ impl Shared {
     }
 
     pub(super) fn claim_refused(&self, session: SessionId) {
-        self.observer.observe(Event::SecondClaim);
+        self.observer.observe(SignalingEvent::SecondClaim);
         self.observer.audit(AuditEvent::ClaimRefused { session });
     }
 

@@ -8,9 +8,9 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::{
-    observer::Unobserved,
+    observer::NoopObserver,
     outbox::{self, Closing, OutboxReceiver, OutgoingFrame},
-    relay::{LegParameters, Legs, RelayError},
+    relay::{LegParameters, RelayError, SessionLegs},
     settings::RegistrySettings,
 };
 
@@ -22,7 +22,7 @@ struct NoRelay;
 
 #[async_trait]
 impl Relay for NoRelay {
-    async fn open(&self, _: SessionId) -> Result<Legs, RelayError> {
+    async fn open(&self, _: SessionId) -> Result<SessionLegs, RelayError> {
         Err(RelayError::Stopped)
     }
 
@@ -38,7 +38,7 @@ impl Relay for NoRelay {
 fn registry(change: impl FnOnce(&mut RegistrySettings)) -> Registry {
     let mut settings = RegistrySettings::default();
     change(&mut settings);
-    Registry::start(settings, Arc::new(NoRelay), Arc::new(Unobserved))
+    Registry::start(settings, Arc::new(NoRelay), Arc::new(NoopObserver))
 }
 
 fn register(registry: &Registry, number: u16) -> Result<SessionId, RegisterError> {
@@ -149,7 +149,7 @@ async fn a_session_expires_on_time_is_remembered_and_then_forgotten() {
     assert_eq!(registry.check_open(id), Err(SignalErrorCode::NotFound));
     assert_eq!(
         registry.counts(),
-        Counts {
+        SessionCounts {
             created: 0,
             claimed: 0,
             ended: 0
@@ -174,7 +174,7 @@ async fn a_forgotten_ids_old_timers_do_not_touch_its_new_session() {
     assert_eq!(registry.check_open(id), Ok(()));
     assert_eq!(
         registry.counts(),
-        Counts {
+        SessionCounts {
             created: 1,
             claimed: 0,
             ended: 0

@@ -5,7 +5,7 @@ use authloop_protocol::signal::SignalErrorCode;
 use super::{Phase, RelayState, Session};
 use crate::{
     outbox::Closing,
-    relay::{LegEvent, LegParameters, Legs, Side},
+    relay::{LegEvent, LegParameters, SessionLegs, Side},
 };
 
 impl Session {
@@ -22,7 +22,7 @@ impl Session {
     }
 
     /// Takes the relay's legs; `false` when the session ended meanwhile and they must be closed.
-    pub(crate) fn legs_opened(&mut self, legs: Legs) -> bool {
+    pub(crate) fn legs_opened(&mut self, legs: SessionLegs) -> bool {
         match &mut self.phase {
             Phase::Claimed { relay, .. } => {
                 *relay = RelayState::Open;

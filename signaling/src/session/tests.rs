@@ -4,7 +4,7 @@ use p256::ecdsa::SigningKey;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{outbox, relay::Legs};
+use crate::{outbox, relay::SessionLegs};
 
 const TOKEN: &[u8] = b"claim token";
 const HOST_TOKEN: &[u8] = b"host token";
@@ -63,7 +63,7 @@ fn session(now: Instant) -> Session {
     Session::new(registration, 0, now)
 }
 
-fn legs() -> Legs {
+fn legs() -> SessionLegs {
     let leg = || crate::relay::LegParameters {
         ufrag: "ufrag".to_owned(),
         pwd: "p".repeat(22),
@@ -71,7 +71,7 @@ fn legs() -> Legs {
         tcp: Vec::new(),
         turn: Vec::new(),
     };
-    Legs {
+    SessionLegs {
         host: leg(),
         viewer: leg(),
     }

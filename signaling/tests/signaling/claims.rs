@@ -5,7 +5,7 @@ use authloop_protocol::{
     id::Blob,
     signal::{HostMessage, ServerMessage, SessionState, SignalErrorCode, ViewerMessage},
 };
-use authloop_signaling::Event;
+use authloop_signaling::SignalingEvent;
 use futures_util::future::join_all;
 
 use crate::support::{TestDevice, TestServer, TestSession};
@@ -62,7 +62,7 @@ async fn a_host_and_a_viewer_meet() {
     assert_ne!(host_ice.ufrag, viewer_ice.ufrag);
     assert_ne!(host_ice.pwd, viewer_ice.pwd);
     assert_eq!(
-        server.count(|event| matches!(event, Event::Claimed { .. })),
+        server.count(|event| matches!(event, SignalingEvent::Claimed { .. })),
         1
     );
 }
@@ -147,7 +147,10 @@ async fn a_second_claim_changes_nothing_and_is_told_to_both() {
     assert!(matches!(viewer.next().await, ServerMessage::SecondClaim {}));
     host.send(&crate::support::sealed(b"still here")).await;
     assert_eq!(viewer.sealed().await, b"still here");
-    assert_eq!(server.count(|event| *event == Event::SecondClaim), 1);
+    assert_eq!(
+        server.count(|event| *event == SignalingEvent::SecondClaim),
+        1
+    );
     let mut back = server.viewer_socket(session.id).await;
     back.resume(&device).await;
     assert!(matches!(back.next().await, ServerMessage::Welcome { .. }));
@@ -181,7 +184,10 @@ async fn the_winner_may_claim_again_as_when_its_welcome_was_lost() {
 
     again.ice().await;
     assert_eq!(first.refused().await, (SignalErrorCode::Replaced, 4499));
-    assert_eq!(server.count(|event| *event == Event::SecondClaim), 0);
+    assert_eq!(
+        server.count(|event| *event == SignalingEvent::SecondClaim),
+        0
+    );
 }
 
 #[tokio::test]
@@ -305,7 +311,7 @@ async fn pages_of_other_origins_open_no_socket() {
         viewer.challenge().await;
     }
     assert_eq!(
-        server.count(|event| *event == Event::HttpRejected("unauthorized")),
+        server.count(|event| *event == SignalingEvent::HttpRejected("unauthorized")),
         3
     );
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use authloop_protocol::signal::{MAX_MESSAGE_BYTES, Outcome, ServerMessage, SignalErrorCode};
-use authloop_signaling::{Event, Side};
+use authloop_protocol::signal::{MAX_MESSAGE, Outcome, ServerMessage, SignalErrorCode};
+use authloop_signaling::{Side, SignalingEvent};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::support::{TEST_TIMEOUT, TestDevice, TestServer, TestSession, random, sealed};
@@ -150,10 +150,10 @@ async fn a_slow_reader_is_cut_and_its_sender_is_not_held_up() {
 
     // Fills the viewer's receive buffer, the server's send buffer and the queue.
     let started = Instant::now();
-    let cut = |event: &Event| {
+    let cut = |event: &SignalingEvent| {
         let code = SignalErrorCode::Timeout;
         *event
-            == Event::SocketRejected {
+            == SignalingEvent::SocketRejected {
                 side: Side::Viewer,
                 code,
             }
@@ -275,8 +275,8 @@ async fn the_servers_end_closes_all_sockets_and_waits_for_them() {
         .await
         .expect("never drained")
         .unwrap();
-    let opened = server.count(|event| matches!(event, Event::SocketOpened(_)));
-    let closed = server.count(|event| matches!(event, Event::SocketClosed(_)));
+    let opened = server.count(|event| matches!(event, SignalingEvent::SocketOpened(_)));
+    let closed = server.count(|event| matches!(event, SignalingEvent::SocketClosed(_)));
     assert_eq!(opened, closed);
     assert!(
         server

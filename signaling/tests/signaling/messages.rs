@@ -6,7 +6,7 @@ use authloop_protocol::{
         MAX_MAILBOX_BLOBS, MAX_SEALED_BYTES, Outcome, ServerMessage, SessionState, ViewerMessage,
     },
 };
-use authloop_signaling::{Event, Side};
+use authloop_signaling::{Side, SignalingEvent};
 
 use crate::support::{TestDevice, TestServer, Told, sealed};
 
@@ -53,7 +53,7 @@ async fn an_absent_side_finds_the_newest_blobs_in_order() {
     for number in 3..total {
         assert_eq!(host.sealed().await, [number]);
     }
-    let dropped = |event: &Event| *event == Event::MailboxDropped(Side::Host);
+    let dropped = |event: &SignalingEvent| *event == SignalingEvent::MailboxDropped(Side::Host);
     assert_eq!(server.count(dropped), 3);
 }
 
@@ -174,7 +174,7 @@ async fn the_first_picture_counts_once_and_is_asked_for_until_it_came() {
     viewer.send(&ViewerMessage::Restart {}).await;
 
     assert_eq!(server.told().await, Told::Restart(session.id, Side::Viewer));
-    let counted = server.count(|event| matches!(event, Event::FirstFrame { .. }));
+    let counted = server.count(|event| matches!(event, SignalingEvent::FirstFrame { .. }));
     assert_eq!(counted, 1);
     assert!(!welcome().await.1);
 }

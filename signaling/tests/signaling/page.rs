@@ -1,6 +1,6 @@
 //! The viewer page and its policy.
 
-use authloop_signaling::{Brand, Viewer, brand::Logo};
+use authloop_signaling::{Brand, PageSource, brand::Logo};
 use reqwest::Response;
 
 use crate::support::{TestServer, http};
@@ -20,7 +20,7 @@ async fn with_folder() -> (TestServer, tempfile::TempDir) {
     std::fs::write(folder.path().join("js/main.js"), "export {};").unwrap();
     std::fs::write(folder.path().join("js/main.test.js"), "test").unwrap();
     std::fs::write(folder.path().join("package.json"), "{}").unwrap();
-    let viewer = Viewer::Directory(folder.path().to_owned());
+    let viewer = PageSource::Directory(folder.path().to_owned());
     (TestServer::with_viewer(|_| {}, viewer).await, folder)
 }
 
@@ -126,7 +126,7 @@ async fn an_unchanged_file_is_not_sent_again() {
 #[tokio::test]
 async fn the_binary_holds_the_page_and_only_the_page() {
     let server = TestServer::start().await;
-    let mut paths: Vec<_> = Viewer::embedded_paths().collect();
+    let mut paths: Vec<_> = PageSource::embedded_paths().collect();
     paths.sort();
     assert!(paths.iter().any(|path| path == "index.html"));
     for path in &paths {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use authloop_protocol::signal::{ServerMessage, SignalErrorCode};
-use authloop_signaling::{Event, LegEvent, Side};
+use authloop_signaling::{LegEvent, Side, SignalingEvent};
 
 use crate::support::{TestDevice, TestServer, Told};
 
@@ -33,7 +33,7 @@ async fn a_restart_gives_one_side_new_credentials() {
     assert!(after.generation > before.generation);
     assert_ne!(after.ufrag, before.ufrag);
     assert_eq!(
-        server.count(|event| *event == Event::Restarted(Side::Viewer)),
+        server.count(|event| *event == SignalingEvent::Restarted(Side::Viewer)),
         1
     );
 }
@@ -122,7 +122,10 @@ async fn without_a_relay_the_claim_stands_and_the_viewer_may_come_back() {
     server.relay.fails.store(true, Ordering::Relaxed);
     let mut viewer = server.viewer(&session, &device).await;
     assert_eq!(viewer.refused().await, (SignalErrorCode::Internal, 4500));
-    assert_eq!(server.count(|event| *event == Event::RelayFailed), 1);
+    assert_eq!(
+        server.count(|event| *event == SignalingEvent::RelayFailed),
+        1
+    );
 
     server.relay.fails.store(false, Ordering::Relaxed);
     let mut viewer = server.viewer_socket(session.id).await;

@@ -6,7 +6,7 @@ use authloop_protocol::{
         ErrorBody, Outcome, ServerMessage, SessionCreated, SessionState, SessionStatus, WallType,
     },
 };
-use authloop_signaling::{ApiKeys, Event};
+use authloop_signaling::{ApiKeys, SignalingEvent};
 use serde_json::{Value, json};
 
 use crate::support::{TestDevice, TestServer, TestSession, http, unix_now};
@@ -45,7 +45,10 @@ async fn a_registered_session_shows_its_invitation_and_nothing_else() {
     );
     assert_eq!(status.invitation.0, session.invitation());
     assert_eq!(status.expires_at, session.expires);
-    assert_eq!(server.count(|event| *event == Event::Registered), 1);
+    assert_eq!(
+        server.count(|event| *event == SignalingEvent::Registered),
+        1
+    );
 }
 
 #[tokio::test]
@@ -100,7 +103,7 @@ async fn every_bad_registration_is_refused_with_a_reason() {
             "{body}"
         );
     }
-    let counted = server.count(|event| *event == Event::HttpRejected("bad_request"));
+    let counted = server.count(|event| *event == SignalingEvent::HttpRejected("bad_request"));
     assert_eq!(counted, bodies.len());
     assert_eq!(server.signaling.registry().counts().created, 0);
 }
@@ -249,7 +252,7 @@ async fn a_wall_type_is_counted_by_its_kind_and_shown_to_nobody() {
         assert!(!shown.contains("wall"), "{shown}");
         delete(&server, &session, &session.host_token).await;
         let ended = server.count(
-            |event| matches!(event, Event::Ended { wall_type, .. } if *wall_type == counted),
+            |event| matches!(event, SignalingEvent::Ended { wall_type, .. } if *wall_type == counted),
         );
         assert_eq!(ended, 1, "{given:?}");
     }
@@ -278,7 +281,7 @@ async fn a_key_without_the_scope_is_told_which_and_one_unknown_is_not_let_in() {
     }
     assert_eq!(register_with(&server, Some(CI)).await.1.status(), 200);
     for result in ["missing", "unknown", "insufficient_scope", "ok"] {
-        let counted = server.count(|event| *event == Event::ApiKey(result));
+        let counted = server.count(|event| *event == SignalingEvent::ApiKey(result));
         assert_eq!(counted, 1, "{result}");
     }
 }

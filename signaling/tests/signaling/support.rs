@@ -14,8 +14,8 @@ use authloop_protocol::{
     signal::{HostMessage, ServerMessage, SessionCreated},
 };
 use authloop_signaling::{
-    AuditEvent, Cluster, ClusterSettings, Event, LegParameters, Legs, Observer, Relay, RelayError,
-    Settings, Side, Signaling, Viewer,
+    AuditEvent, Cluster, ClusterSettings, LegParameters, Observer, PageSource, Relay, RelayError,
+    SessionLegs, Settings, Side, Signaling, SignalingEvent,
 };
 use serde::Serialize;
 use tokio::{sync::mpsc, time::timeout};
@@ -57,12 +57,12 @@ impl FakeRelay {
 
 #[async_trait]
 impl Relay for FakeRelay {
-    async fn open(&self, id: SessionId) -> Result<Legs, RelayError> {
+    async fn open(&self, id: SessionId) -> Result<SessionLegs, RelayError> {
         let _ = self.told.send(Told::Open(id));
         if self.fails.load(Ordering::Relaxed) {
             return Err(RelayError::Stopped);
         }
-        Ok(Legs {
+        Ok(SessionLegs {
             host: self.leg(),
             viewer: self.leg(),
         })
@@ -86,10 +86,10 @@ impl Relay for FakeRelay {
 }
 
 #[derive(Default)]
-struct Notes(Mutex<Vec<Event>>, Mutex<Vec<AuditEvent>>);
+struct Notes(Mutex<Vec<SignalingEvent>>, Mutex<Vec<AuditEvent>>);
 
 impl Observer for Notes {
-    fn observe(&self, event: Event) {
+    fn observe(&self, event: SignalingEvent) {
         self.0.lock().unwrap().push(event);
     }
 
@@ -120,10 +120,10 @@ impl TestServer {
     }
 
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        Self::with_viewer(change, Viewer::Embedded).await
+        Self::with_viewer(change, PageSource::Embedded).await
     }
 
-    pub async fn with_viewer(change: impl FnOnce(&mut Settings), viewer: Viewer) -> Self {
+    pub async fn with_viewer(change: impl FnOnce(&mut Settings), viewer: PageSource) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut settings = Settings::new(origin(&listener));
         change(&mut settings);
@@ -153,7 +153,7 @@ impl TestServer {
             // A thousand of them say their first word together.
             settings.sockets.first_message_timeout = TEST_TIMEOUT;
             change(&mut settings);
-            Self::over(listener, settings, Viewer::Embedded, Some(redis)).await
+            Self::over(listener, settings, PageSource::Embedded, Some(redis)).await
         });
         let mut server = started.await.unwrap();
         server.runtime = Some(runtime);
@@ -163,7 +163,7 @@ impl TestServer {
     async fn over(
         listener: tokio::net::TcpListener,
         settings: Settings,
-        viewer: Viewer,
+        viewer: PageSource,
         redis: Option<ClusterSettings>,
     ) -> Self {
         let address = listener.local_addr().unwrap();
@@ -218,7 +218,7 @@ impl TestServer {
             .unwrap()
     }
 
-    pub fn count(&self, matches: impl Fn(&Event) -> bool) -> usize {
+    pub fn count(&self, matches: impl Fn(&SignalingEvent) -> bool) -> usize {
         self.notes
             .0
             .lock()

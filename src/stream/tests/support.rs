@@ -11,7 +11,7 @@ use authloop_relay_testkit::{
     TurnClient, TurnReply,
     turn_client::{self as client, attr, method},
 };
-use authloop_signaling::Counts;
+use authloop_signaling::SessionCounts;
 use axum::{Router, routing::get};
 use axum_server::{
     accept::DefaultAcceptor,
@@ -97,7 +97,7 @@ impl Server {
     }
 
     pub(super) fn metric(&self, name: &str) -> u64 {
-        let counts = Counts {
+        let counts = SessionCounts {
             created: 0,
             claimed: 0,
             ended: 0,
