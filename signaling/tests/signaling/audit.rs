@@ -11,14 +11,14 @@ use crate::support::{TestDevice, TestServer, TestSession, http};
 /// Waits until so many events have come.
 async fn audited(server: &TestServer, count: usize) -> Vec<AuditEvent> {
     let came = async {
-        while server.audited().len() < count {
+        while server.audit_events().len() < count {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(crate::support::TEST_TIMEOUT, came)
         .await
         .expect("too few events");
-    server.audited()
+    server.audit_events()
 }
 
 #[tokio::test]

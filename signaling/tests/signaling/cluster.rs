@@ -15,10 +15,10 @@ use crate::support::{
 };
 
 /// A killed node is found out at the next beat; clients come back in less than a second more.
-const FAILOVER: Duration = Duration::from_secs(2);
+const MAX_FAILOVER: Duration = Duration::from_secs(2);
 
 /// One test at a time: a beat that comes late for lack of a processor looks like a death.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn nodes<const N: usize>(redis: &ClusterSettings) -> [TestServer; N] {
     let mut nodes = Vec::new();
@@ -143,7 +143,7 @@ async fn hears(client: &mut TestClient, data: &[u8]) {
 
 #[tokio::test]
 async fn any_node_takes_any_socket() {
-    let _alone = ALONE.lock().await;
+    let _only = ONE_AT_A_TIME.lock().await;
     let redis = RedisServer::start().await;
     let [one, two, three] = nodes(&redis.settings()).await;
     // One of these three lives at each node, so each path is walked.
@@ -181,7 +181,7 @@ async fn any_node_takes_any_socket() {
 
 #[tokio::test]
 async fn sessions_spread_over_the_nodes_and_are_known_to_all() {
-    let _alone = ALONE.lock().await;
+    let _only = ONE_AT_A_TIME.lock().await;
     let redis = RedisServer::start().await;
     let [one, two, three] = nodes(&redis.settings()).await;
     let counts = || [&one, &two, &three].map(|node| node.signaling.registry().counts().created);
@@ -209,7 +209,7 @@ async fn sessions_spread_over_the_nodes_and_are_known_to_all() {
 
 #[tokio::test]
 async fn a_session_can_be_withdrawn_through_any_node() {
-    let _alone = ALONE.lock().await;
+    let _only = ONE_AT_A_TIME.lock().await;
     let redis = RedisServer::start().await;
     let [one, two] = nodes(&redis.settings()).await;
     for node in [&one, &two] {
@@ -236,7 +236,7 @@ async fn a_session_can_be_withdrawn_through_any_node() {
 #[tokio::test]
 async fn a_key_that_may_end_sessions_ends_one_at_any_node() {
     const KEY: &str = "the-key-of-the-operators";
-    let _alone = ALONE.lock().await;
+    let _only = ONE_AT_A_TIME.lock().await;
     let redis = RedisServer::start().await;
     let redis = redis.settings();
     let node = || {
@@ -276,7 +276,7 @@ async fn a_key_that_may_end_sessions_ends_one_at_any_node() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_thousand_claims_at_three_nodes_one_wins() {
-    let _alone = ALONE.lock().await;
+    let _only = ONE_AT_A_TIME.lock().await;
     let redis = RedisServer::start().await;
     let nodes: [TestServer; 3] = nodes(&redis.settings()).await;
     let session = nodes[0].session().await;
@@ -317,7 +317,7 @@ async fn of_a_thousand_claims_at_three_nodes_one_wins() {
 
 #[tokio::test]
 async fn when_its_node_dies_a_session_goes_on_at_another() {
-    let _alone = ALONE.lock().await;
+    let _only = ONE_AT_A_TIME.lock().await;
     let redis = RedisServer::start().await;
     let [mut one, two, three] = nodes(&redis.settings()).await;
     // Registered until one lives at the node that will die.
@@ -351,13 +351,13 @@ async fn when_its_node_dies_a_session_goes_on_at_another() {
     assert!(host_ice.generation > before.0.generation);
     assert!(viewer_ice.generation > before.1.generation);
     assert_ne!(host_ice.ufrag, before.0.ufrag);
-    assert!(gap < FAILOVER, "{gap:?}");
+    assert!(gap < MAX_FAILOVER, "{gap:?}");
     assert_eq!(status(&two, &session).await.unwrap()["state"], "claimed");
 }
 
 #[tokio::test]
 async fn a_device_that_took_over_keeps_the_session_when_its_node_dies() {
-    let _alone = ALONE.lock().await;
+    let _only = ONE_AT_A_TIME.lock().await;
     let redis = RedisServer::start().await;
     let mut one = TestServer::node(&redis.settings()).await;
     let (session, first) = (one.session().await, TestDevice::new());
@@ -391,7 +391,7 @@ async fn a_device_that_took_over_keeps_the_session_when_its_node_dies() {
 
 #[tokio::test]
 async fn a_node_cut_off_from_redis_lets_nobody_claim_what_others_took_over() {
-    let _alone = ALONE.lock().await;
+    let _only = ONE_AT_A_TIME.lock().await;
     let redis = RedisServer::start().await;
     let proxy = redis.proxy().await;
     let cut_off = TestServer::node(&proxy.settings).await;
@@ -440,7 +440,7 @@ async fn a_node_cut_off_from_redis_lets_nobody_claim_what_others_took_over() {
 
 #[tokio::test]
 async fn a_redis_that_restarts_empty_learns_of_the_sessions_again() {
-    let _alone = ALONE.lock().await;
+    let _only = ONE_AT_A_TIME.lock().await;
     let mut redis = RedisServer::start().await;
     let both: [TestServer; 2] = nodes(&redis.settings()).await;
     let [one, two] = &both;
@@ -469,7 +469,7 @@ async fn a_redis_that_restarts_empty_learns_of_the_sessions_again() {
 
 #[tokio::test]
 async fn without_redis_new_sessions_are_refused_and_old_ones_go_on() {
-    let _alone = ALONE.lock().await;
+    let _only = ONE_AT_A_TIME.lock().await;
     let redis = RedisServer::start().await;
     let proxy = redis.proxy().await;
     let alone = TestServer::node(&proxy.settings).await;
@@ -491,7 +491,7 @@ async fn without_redis_new_sessions_are_refused_and_old_ones_go_on() {
 
 #[tokio::test]
 async fn a_node_that_leaves_gives_its_sessions_away() {
-    let _alone = ALONE.lock().await;
+    let _only = ONE_AT_A_TIME.lock().await;
     let redis = RedisServer::start().await;
     let [leaving, staying] = nodes(&redis.settings()).await;
     let mut handoffs = Vec::new();

@@ -8,7 +8,7 @@ use authloop_protocol::{
 };
 use authloop_signaling::{Side, SignalingEvent};
 
-use crate::support::{TestDevice, TestServer, Told, sealed};
+use crate::support::{RelayCall, TestDevice, TestServer, sealed};
 
 #[tokio::test]
 async fn blobs_pass_in_order_both_ways() {
@@ -173,7 +173,10 @@ async fn the_first_picture_counts_once_and_is_asked_for_until_it_came() {
     }
     viewer.send(&ViewerMessage::Restart {}).await;
 
-    assert_eq!(server.told().await, Told::Restart(session.id, Side::Viewer));
+    assert_eq!(
+        server.relay_call().await,
+        RelayCall::Restart(session.id, Side::Viewer)
+    );
     let counted = server.count(|event| matches!(event, SignalingEvent::FirstFrame { .. }));
     assert_eq!(counted, 1);
     assert!(!welcome().await.1);

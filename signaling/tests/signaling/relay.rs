@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use authloop_protocol::signal::{ServerMessage, SignalErrorCode};
 use authloop_signaling::{LegEvent, Side, SignalingEvent};
 
-use crate::support::{TestDevice, TestServer, Told};
+use crate::support::{RelayCall, TestDevice, TestServer};
 
 #[tokio::test]
 async fn legs_open_with_the_claim_and_close_with_the_end() {
@@ -15,7 +15,7 @@ async fn legs_open_with_the_claim_and_close_with_the_end() {
     host.send_text(r#"{"type":"end","outcome":"resolved"}"#)
         .await;
 
-    assert_eq!(server.told().await, Told::Close(session.id));
+    assert_eq!(server.relay_call().await, RelayCall::Close(session.id));
 }
 
 #[tokio::test]
@@ -24,11 +24,14 @@ async fn a_restart_gives_one_side_new_credentials() {
     let (session, device) = (server.session().await, TestDevice::new());
     let mut viewer = server.viewer(&session, &device).await;
     let before = viewer.ice().await;
-    assert_eq!(server.told().await, Told::Open(session.id));
+    assert_eq!(server.relay_call().await, RelayCall::Open(session.id));
 
     viewer.send_text(r#"{"type":"restart"}"#).await;
 
-    assert_eq!(server.told().await, Told::Restart(session.id, Side::Viewer));
+    assert_eq!(
+        server.relay_call().await,
+        RelayCall::Restart(session.id, Side::Viewer)
+    );
     let after = viewer.ice().await;
     assert!(after.generation > before.generation);
     assert_ne!(after.ufrag, before.ufrag);
@@ -78,8 +81,8 @@ async fn an_endpoints_credentials_reach_the_relay_if_they_are_ice_chars() {
         r#"{{"type":"ice_local","ufrag":"ab+/","pwd":"{pwd}"}}"#
     ))
     .await;
-    let told = Told::SetRemote(session.id, Side::Host, "ab+/".to_owned(), pwd.clone());
-    assert_eq!(server.told().await, told);
+    let told = RelayCall::SetRemote(session.id, Side::Host, "ab+/".to_owned(), pwd.clone());
+    assert_eq!(server.relay_call().await, told);
 
     let injected = format!(r#"{{"type":"ice_local","ufrag":"abcd\r\na=x","pwd":"{pwd}"}}"#);
     viewer.send_text(injected).await;
@@ -95,7 +98,10 @@ async fn a_lost_leg_gets_new_credentials_at_once() {
     registry.leg_event(session.id, Side::Viewer, LegEvent::Connected);
     registry.leg_event(session.id, Side::Viewer, LegEvent::Lost);
 
-    assert_eq!(server.told().await, Told::Restart(session.id, Side::Viewer));
+    assert_eq!(
+        server.relay_call().await,
+        RelayCall::Restart(session.id, Side::Viewer)
+    );
     viewer.ice().await;
     host.send(&crate::support::sealed(b"undisturbed")).await;
     assert_eq!(viewer.sealed().await, b"undisturbed");
@@ -111,8 +117,11 @@ async fn a_relay_that_forgot_a_session_opens_it_again() {
 
     viewer.ice().await;
     host.ice().await;
-    assert_eq!(server.told().await, Told::Restart(session.id, Side::Viewer));
-    assert_eq!(server.told().await, Told::Open(session.id));
+    assert_eq!(
+        server.relay_call().await,
+        RelayCall::Restart(session.id, Side::Viewer)
+    );
+    assert_eq!(server.relay_call().await, RelayCall::Open(session.id));
 }
 
 #[tokio::test]

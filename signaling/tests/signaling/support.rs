@@ -25,9 +25,9 @@ pub use authloop_signaling_testkit::{
     RedisServer, TEST_TIMEOUT, TestClient, TestDevice, TestSession, random, unix_now,
 };
 
-/// What the fake relay was told.
+/// A call that the fake relay got.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum RelayCall {
     Open(SessionId),
     Restart(SessionId, Side),
     SetRemote(SessionId, Side, String, String),
@@ -35,7 +35,7 @@ pub enum Told {
 }
 
 pub struct FakeRelay {
-    told: mpsc::UnboundedSender<Told>,
+    calls: mpsc::UnboundedSender<RelayCall>,
     pub fails: AtomicBool,
     pub forgets: AtomicBool,
 }
@@ -58,7 +58,7 @@ impl FakeRelay {
 #[async_trait]
 impl Relay for FakeRelay {
     async fn open(&self, id: SessionId) -> Result<SessionLegs, RelayError> {
-        let _ = self.told.send(Told::Open(id));
+        let _ = self.calls.send(RelayCall::Open(id));
         if self.fails.load(Ordering::Relaxed) {
             return Err(RelayError::Stopped);
         }
@@ -69,7 +69,7 @@ impl Relay for FakeRelay {
     }
 
     async fn restart(&self, id: SessionId, side: Side) -> Result<LegParameters, RelayError> {
-        let _ = self.told.send(Told::Restart(id, side));
+        let _ = self.calls.send(RelayCall::Restart(id, side));
         if self.forgets.load(Ordering::Relaxed) {
             return Err(RelayError::Unknown);
         }
@@ -77,24 +77,27 @@ impl Relay for FakeRelay {
     }
 
     async fn set_remote(&self, id: SessionId, side: Side, ufrag: String, pwd: String) {
-        let _ = self.told.send(Told::SetRemote(id, side, ufrag, pwd));
+        let _ = self.calls.send(RelayCall::SetRemote(id, side, ufrag, pwd));
     }
 
     async fn close(&self, id: SessionId) {
-        let _ = self.told.send(Told::Close(id));
+        let _ = self.calls.send(RelayCall::Close(id));
     }
 }
 
 #[derive(Default)]
-struct Notes(Mutex<Vec<SignalingEvent>>, Mutex<Vec<AuditEvent>>);
+struct RecordingObserver {
+    events: Mutex<Vec<SignalingEvent>>,
+    audit_events: Mutex<Vec<AuditEvent>>,
+}
 
-impl Observer for Notes {
+impl Observer for RecordingObserver {
     fn observe(&self, event: SignalingEvent) {
-        self.0.lock().unwrap().push(event);
+        self.events.lock().unwrap().push(event);
     }
 
     fn audit(&self, event: AuditEvent) {
-        self.1.lock().unwrap().push(event);
+        self.audit_events.lock().unwrap().push(event);
     }
 }
 
@@ -102,8 +105,8 @@ pub struct TestServer {
     pub address: SocketAddr,
     pub signaling: Signaling,
     pub relay: Arc<FakeRelay>,
-    told: tokio::sync::Mutex<mpsc::UnboundedReceiver<Told>>,
-    notes: Arc<Notes>,
+    relay_calls: tokio::sync::Mutex<mpsc::UnboundedReceiver<RelayCall>>,
+    observer: Arc<RecordingObserver>,
     /// A node's own, so that it can die like a process.
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -167,21 +170,21 @@ impl TestServer {
         redis: Option<ClusterSettings>,
     ) -> Self {
         let address = listener.local_addr().unwrap();
-        let (sender, told) = mpsc::unbounded_channel();
+        let (sender, relay_calls) = mpsc::unbounded_channel();
         let relay = Arc::new(FakeRelay {
-            told: sender,
+            calls: sender,
             fails: AtomicBool::new(false),
             forgets: AtomicBool::new(false),
         });
-        let notes = Arc::new(Notes::default());
+        let observer = Arc::new(RecordingObserver::default());
         let signaling = match redis {
-            None => Signaling::new(settings, viewer, relay.clone(), notes.clone()),
+            None => Signaling::new(settings, viewer, relay.clone(), observer.clone()),
             Some(redis) => {
-                let remember = settings.registry.retention;
-                let cluster = Cluster::connect(&redis, &settings.sockets, remember)
+                let retention = settings.registry.retention;
+                let cluster = Cluster::connect(&redis, &settings.sockets, retention)
                     .await
                     .unwrap();
-                Signaling::join(settings, viewer, relay.clone(), notes.clone(), cluster).await
+                Signaling::join(settings, viewer, relay.clone(), observer.clone(), cluster).await
             }
         };
         let service = signaling
@@ -192,8 +195,8 @@ impl TestServer {
             address,
             signaling,
             relay,
-            told: tokio::sync::Mutex::new(told),
-            notes,
+            relay_calls: tokio::sync::Mutex::new(relay_calls),
+            observer,
             runtime: None,
         }
     }
@@ -209,18 +212,18 @@ impl TestServer {
         format!("http://{}{path}", self.address)
     }
 
-    /// The next thing the relay is told.
-    pub async fn told(&self) -> Told {
-        let mut told = self.told.lock().await;
-        timeout(TEST_TIMEOUT, told.recv())
+    /// The next call that the relay gets.
+    pub async fn relay_call(&self) -> RelayCall {
+        let mut calls = self.relay_calls.lock().await;
+        timeout(TEST_TIMEOUT, calls.recv())
             .await
-            .expect("the relay was told nothing")
+            .expect("the relay was not called")
             .unwrap()
     }
 
     pub fn count(&self, matches: impl Fn(&SignalingEvent) -> bool) -> usize {
-        self.notes
-            .0
+        self.observer
+            .events
             .lock()
             .unwrap()
             .iter()
@@ -229,8 +232,8 @@ impl TestServer {
     }
 
     /// What an audit log would have.
-    pub fn audited(&self) -> Vec<AuditEvent> {
-        self.notes.1.lock().unwrap().clone()
+    pub fn audit_events(&self) -> Vec<AuditEvent> {
+        self.observer.audit_events.lock().unwrap().clone()
     }
 
     pub async fn create(&self, body: &impl Serialize) -> reqwest::Response {
@@ -315,7 +318,7 @@ impl TestServer {
             ServerMessage::Peer { present: true }
         ));
         host.ice().await;
-        assert_eq!(self.told().await, Told::Open(session.id));
+        assert_eq!(self.relay_call().await, RelayCall::Open(session.id));
         (session, device, host, viewer)
     }
 }

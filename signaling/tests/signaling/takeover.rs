@@ -7,9 +7,9 @@ use authloop_protocol::{
 
 use authloop_signaling::Side;
 
-use crate::support::{TestDevice, TestServer, Told, sealed};
+use crate::support::{RelayCall, TestDevice, TestServer, sealed};
 
-const HELD: (SignalErrorCode, u16) = (SignalErrorCode::AlreadyClaimed, 4409);
+const KEPT_BY_OTHER_DEVICE: (SignalErrorCode, u16) = (SignalErrorCode::AlreadyClaimed, 4409);
 
 /// Who the viewer is told asks for its session.
 async fn asked(viewer: &mut crate::support::TestClient) -> Option<Vec<u8>> {
@@ -39,7 +39,10 @@ async fn a_session_moves_by_the_hosts_word_with_a_new_leg_and_without_the_old_de
         panic!("no welcome");
     };
     assert_eq!(device.unwrap().0, second_device.public());
-    assert_eq!(server.told().await, Told::Restart(session.id, Side::Viewer));
+    assert_eq!(
+        server.relay_call().await,
+        RelayCall::Restart(session.id, Side::Viewer)
+    );
     second.ice().await;
     for present in [false, true] {
         let ServerMessage::Peer { present: told } = host.next().await else {
@@ -68,16 +71,16 @@ async fn a_refusal_keeps_the_session_and_buys_some_peace() {
     // One question at a time.
     let mut third = server.viewer_socket(session.id).await;
     third.take_over(&session, &TestDevice::new()).await;
-    assert_eq!(third.refused().await, HELD);
+    assert_eq!(third.refused().await, KEPT_BY_OTHER_DEVICE);
     assert!(matches!(first.next().await, ServerMessage::SecondClaim {}));
 
     let device = Blob::from(device.public());
     first.send(&ViewerMessage::TakeoverRefuse { device }).await;
-    assert_eq!(second.refused().await, HELD);
+    assert_eq!(second.refused().await, KEPT_BY_OTHER_DEVICE);
 
     let mut again = server.viewer_socket(session.id).await;
     again.take_over(&session, &TestDevice::new()).await;
-    assert_eq!(again.refused().await, HELD);
+    assert_eq!(again.refused().await, KEPT_BY_OTHER_DEVICE);
     first.send(&ViewerMessage::Restart {}).await;
     first.ice().await;
 }
