@@ -1,7 +1,10 @@
-//! Whose page it looks like: a name, a logo and a colour, the same for everyone. Pure.
+//! Whose page it looks like: a name, a logo and a colour, the same for everyone. Pure: files come in
+//! as bytes.
 //!
 //! The accent carries text, so it is measured (WCAG 2.2, success criterion 1.4.3): one that people
 //! could not read on the light theme is refused, and the dark theme's is made of it.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod colour;
 mod logo;

@@ -54,7 +54,7 @@ impl LocalNode {
             return false;
         };
         self.live_nodes.store(beat.loads.len(), Ordering::Relaxed);
-        let now = Instant::now().into_std();
+        let now = self.uptime();
         let mut gone = {
             let mut nodes = self.nodes.lock();
             for unsubscribed in &beat.unsubscribed {

@@ -35,6 +35,7 @@ pub(super) struct LocalNode {
     pub(super) node_id: NodeId,
     pub(super) store: Store,
     registry: OnceLock<Registry>,
+    started: Instant,
     pub(super) nodes: Mutex<Nodes>,
     /// Nodes that beat, this one included.
     pub(super) live_nodes: AtomicUsize,
@@ -61,6 +62,7 @@ impl LocalNode {
             node_id,
             store,
             registry: OnceLock::new(),
+            started: Instant::now(),
             nodes: Mutex::new(Nodes::new(node_id)),
             live_nodes: AtomicUsize::new(0),
             bridges: Bridges::default(),
@@ -92,21 +94,23 @@ impl LocalNode {
         self.registry.get().expect("joined")
     }
 
+    /// The time, as [`Nodes`] takes it.
+    pub(super) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// The least loaded node that takes sessions; `None` when all are full.
     pub(super) fn pick(&self, except: Option<NodeId>) -> Option<NodeId> {
-        let now = Instant::now().into_std();
-        self.nodes.lock().pick(now, except)
+        self.nodes.lock().pick(self.uptime(), except)
     }
 
     pub(super) fn is_live(&self, node: NodeId) -> bool {
-        let now = Instant::now().into_std();
-        self.nodes.lock().is_live(node, now)
+        self.nodes.lock().is_live(node, self.uptime())
     }
 
     /// Nobody listens at that node's channel.
     pub(super) fn mark_suspect(&self, node: NodeId) {
-        let now = Instant::now().into_std();
-        self.nodes.lock().mark_suspect(node, now);
+        self.nodes.lock().mark_suspect(node, self.uptime());
         self.bridges.close_all_of(&[node]);
     }
 

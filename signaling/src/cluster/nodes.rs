@@ -1,11 +1,9 @@
-//! Who is there: the nodes that beat, how loaded they are, and who is believed dead before its lease
-//! is over. Pure: the caller brings the time.
+//! The nodes that beat, how loaded they are, and which are believed dead before their lease is over.
+//! Pure: the caller brings the time, as what has passed since a moment of its choice.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    time::{Duration, Instant},
-};
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::{collections::HashMap, fmt, time::Duration};
 
 use authloop_protocol::id::{from_b64u, to_b64u};
 use serde::{Deserialize, Serialize, de::Error as _};
@@ -80,7 +78,7 @@ impl Load {
 pub(super) struct Nodes {
     node_id: NodeId,
     live: HashMap<NodeId, Load>,
-    suspects: HashMap<NodeId, Instant>,
+    suspects: HashMap<NodeId, Duration>,
 }
 
 impl Nodes {
@@ -93,33 +91,33 @@ impl Nodes {
     }
 
     /// Takes the list that came with a beat; returns who is on it no more.
-    pub(super) fn update(&mut self, live: HashMap<NodeId, Load>, now: Instant) -> Vec<NodeId> {
+    pub(super) fn update(&mut self, live: HashMap<NodeId, Load>, now: Duration) -> Vec<NodeId> {
         let gone = self.live.keys().filter(|node| !live.contains_key(node));
         let gone = gone.copied().collect();
         self.live = live;
         self.suspects
-            .retain(|_, since| now.duration_since(*since) < SUSPICION_DURATION);
+            .retain(|_, since| now.saturating_sub(*since) < SUSPICION_DURATION);
         gone
     }
 
     /// Nobody listens at this node's channel: it is dead, or has lost Redis.
-    pub(super) fn mark_suspect(&mut self, node: NodeId, now: Instant) {
+    pub(super) fn mark_suspect(&mut self, node: NodeId, now: Duration) {
         self.suspects.insert(node, now);
     }
 
-    pub(super) fn is_live(&self, node: NodeId, now: Instant) -> bool {
+    pub(super) fn is_live(&self, node: NodeId, now: Duration) -> bool {
         if node == self.node_id {
             return true;
         }
         let suspected = self.suspects.get(&node);
         let suspected =
-            suspected.is_some_and(|since| now.duration_since(*since) < SUSPICION_DURATION);
+            suspected.is_some_and(|since| now.saturating_sub(*since) < SUSPICION_DURATION);
         self.live.contains_key(&node) && !suspected
     }
 
     /// The least loaded node that takes sessions, and counts one more for it, because the next beat
     /// is a while away; among equals this one, which saves the way over Redis.
-    pub(super) fn pick(&mut self, now: Instant, except: Option<NodeId>) -> Option<NodeId> {
+    pub(super) fn pick(&mut self, now: Duration, except: Option<NodeId>) -> Option<NodeId> {
         let best = self
             .live
             .iter()
@@ -139,13 +137,14 @@ impl Nodes {
 mod tests {
     use super::*;
 
+    const NOW: Duration = Duration::from_secs(100);
     const ME: NodeId = NodeId([0; 8]);
     const ONE: NodeId = NodeId([1; 8]);
     const TWO: NodeId = NodeId([2; 8]);
 
     fn nodes(loads: [(NodeId, Load); 3]) -> Nodes {
         let mut nodes = Nodes::new(ME);
-        assert!(nodes.update(loads.into(), Instant::now()).is_empty());
+        assert!(nodes.update(loads.into(), NOW).is_empty());
         nodes
     }
 
@@ -154,7 +153,7 @@ mod tests {
         let mut nodes = nodes([ME, ONE, TWO].map(|node| (node, Load::Sessions(0))));
         let mut counts = HashMap::new();
         for _ in 0..30 {
-            let node = nodes.pick(Instant::now(), None).unwrap();
+            let node = nodes.pick(NOW, None).unwrap();
             *counts.entry(node).or_insert(0) += 1;
         }
         assert_eq!(counts, HashMap::from([(ME, 10), (ONE, 10), (TWO, 10)]));
@@ -162,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_full_the_suspected_and_the_excepted_are_passed_over() {
-        let now = Instant::now();
+        let now = NOW;
         let mut nodes = nodes([
             (ME, Load::Closed),
             (ONE, Load::Sessions(1)),
@@ -179,10 +178,10 @@ mod tests {
     fn who_stops_beating_is_named_once() {
         let mut nodes = nodes([ME, ONE, TWO].map(|node| (node, Load::Sessions(0))));
         let left = || [ME, TWO].map(|node| (node, Load::Sessions(0)));
-        assert_eq!(nodes.update(left().into(), Instant::now()), [ONE]);
-        assert_eq!(nodes.update(left().into(), Instant::now()), []);
-        assert!(!nodes.is_live(ONE, Instant::now()));
-        assert!(nodes.is_live(ME, Instant::now()));
+        assert_eq!(nodes.update(left().into(), NOW), [ONE]);
+        assert_eq!(nodes.update(left().into(), NOW), []);
+        assert!(!nodes.is_live(ONE, NOW));
+        assert!(nodes.is_live(ME, NOW));
     }
 
     #[test]

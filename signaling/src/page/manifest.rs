@@ -1,4 +1,6 @@
-//! Which bytes the page is to have. Pure.
+//! The manifest of the page: which bytes its files are to have. Pure: the files are in the binary.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
