@@ -57,7 +57,7 @@ pub struct Caller {
 /// Why a request's key does not let it in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeyRefusal {
-    /// There is none.
+    /// The request has no key.
     Missing,
     /// Nobody knows it.
     Unknown,

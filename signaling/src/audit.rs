@@ -6,7 +6,7 @@ use authloop_protocol::{
 };
 use serde::Serialize;
 
-/// Something that whoever answers for a server may have to show later. It holds no address, token,
+/// Something that the operator of a server may have to show later. It holds no address, token,
 /// key, reason or origin; a session's id is no secret (`GET /v1/sessions/{id}` takes it from anyone)
 /// and opens nothing, and is what the logs of server, host and agent have in common. `key` is the
 /// name of an API key, for one that has a name.

@@ -57,9 +57,9 @@ pub struct ClusterSettings {
 }
 
 impl ClusterSettings {
-    /// For `url`, `redis://` or `rediss://` with user name and password if it wants them, and
-    /// `prefix`, which every key and channel begins with: nodes with the same one are one group.
-    /// `None` if the URL is none.
+    /// `url` is `redis://` or `rediss://`, with user name and password if Redis wants them; `prefix`
+    /// is what every key and channel begins with: nodes with the same prefix are one group. Returns
+    /// `None` if `url` is not a valid Redis URL.
     #[must_use]
     pub fn new(url: &str, prefix: &str) -> Option<Self> {
         Store::is_url(url).then(|| Self {

@@ -27,7 +27,7 @@ pub(crate) struct ApiError {
 pub(crate) enum ApiErrorKind {
     BadRequest,
     Unauthorized,
-    /// The token was good, but is none any more.
+    /// The token is not valid, or no longer.
     InvalidToken,
     InsufficientScope(Scope),
     NotFound,
@@ -41,7 +41,7 @@ pub(crate) enum ApiErrorKind {
     MethodNotAllowed,
 }
 
-/// The code of a refusal, left in the response for whoever counts it.
+/// The code of a refusal, left in the response to be counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RefusalCode(pub(crate) &'static str);
 

@@ -11,14 +11,14 @@ use crate::{audit::AuditEvent, relay::Side};
 pub enum SignalingEvent {
     /// A host registered a session.
     Registered,
-    /// A device won a session, so long after its registration.
+    /// A device won a session.
     Claimed {
         /// From registration to claim.
         after: Duration,
     },
     /// Another device tried a claimed session's link.
     SecondClaim,
-    /// A session ended, so long after its registration.
+    /// A session ended.
     Ended {
         /// How.
         outcome: Outcome,
@@ -29,7 +29,7 @@ pub enum SignalingEvent {
         /// What its host said it is about.
         wall_type: Option<WallType>,
     },
-    /// A viewer showed its first picture, so long after its claim.
+    /// A viewer showed its first picture.
     FirstFrame {
         /// From claim to picture.
         after: Duration,

@@ -119,7 +119,7 @@ impl NewKey {
     /// has its hash only.
     ///
     /// # Errors
-    /// A sentence, when the name or the time is none or the system gives no random bytes.
+    /// A sentence, when the name or the time is not valid or the system gives no random bytes.
     pub fn make(&self) -> Result<(Zeroizing<String>, String), &'static str> {
         let bytes: Zeroizing<[u8; 32]> =
             Zeroizing::new(random().map_err(|_| "the operating system gave no random bytes")?);

@@ -33,7 +33,7 @@ pub(crate) struct RemoteAttachment {
 
 /// Why a client could not be attached at another node.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum BridgeError {
+pub(super) enum BridgeError {
     /// The owner refused.
     Refused(SignalErrorCode),
     /// The owner is not there; the session may have moved.
@@ -42,7 +42,7 @@ pub(crate) enum BridgeError {
 
 impl RemoteAttachment {
     /// Asks the record's owner to attach a client whose signature this node has checked.
-    pub(crate) async fn open(
+    pub(super) async fn open(
         node: &Arc<LocalNode>,
         record: &Record,
         identity: &Identity,
@@ -94,7 +94,7 @@ impl RemoteAttachment {
     ///
     /// # Errors
     /// [`Closing::Restart`] when the owner does not hear it.
-    pub(crate) async fn forward(&self, text: &str) -> Result<(), Closing> {
+    pub(super) async fn forward(&self, text: &str) -> Result<(), Closing> {
         // Held over the publication, so that numbers go out in order.
         let mut sent = self.sent.lock().await;
         let message = NodeMessage::ClientText {

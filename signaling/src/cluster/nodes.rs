@@ -8,7 +8,7 @@ use std::{collections::HashMap, fmt, time::Duration};
 use authloop_protocol::id::{from_b64u, to_b64u};
 use serde::{Deserialize, Serialize, de::Error as _};
 
-/// How long a node that nobody heard of a moment ago is left alone: long enough for its lease to end,
+/// How long a node that does not hear its channel is passed over: long enough for its lease to end,
 /// short enough for one that only lost its connection to Redis to come back.
 const SUSPICION_DURATION: Duration = Duration::from_secs(2);
 
@@ -54,7 +54,7 @@ impl<'de> Deserialize<'de> for NodeId {
 /// What a node says of itself with each beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Load {
-    /// It holds so many sessions, and takes more.
+    /// It holds this many sessions, and takes more.
     Sessions(u32),
     /// It is full, or going down.
     Closed,

@@ -15,7 +15,7 @@ use super::{
 
 /// A Redis that takes longer is as good as gone: callers answer their clients.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
-/// A node is dead to the others so long after its last beat. One that was killed is found out sooner,
+/// How long after its last beat a node is dead to the others. One that was killed is found out sooner,
 /// because nobody hears its channel any more; this is for machines and networks that vanish.
 pub(super) const LEASE_DURATION: Duration = Duration::from_secs(2);
 

@@ -25,7 +25,7 @@ pub enum PageSource {
     /// From the binary.
     #[default]
     Embedded,
-    /// From a folder, read anew for every request: for development.
+    /// From a folder, read again for every request: for development.
     Directory(PathBuf),
 }
 

@@ -116,7 +116,7 @@ impl RedisProxy {
     }
 }
 
-/// Below the ports that Linux gives to whoever asks for any: while Redis is away, a node that connects
+/// Below the ports that Linux gives to a socket that asks for any: while Redis is away, a node that connects
 /// to its port must find nobody there, not itself.
 fn free_port() -> u16 {
     loop {

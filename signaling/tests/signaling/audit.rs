@@ -8,7 +8,7 @@ use authloop_signaling::{ApiKeys, AuditEvent};
 
 use crate::support::{TestDevice, TestServer, TestSession, http};
 
-/// Waits until so many events have come.
+/// Waits until `count` events have come.
 async fn audited(server: &TestServer, count: usize) -> Vec<AuditEvent> {
     let came = async {
         while server.audit_events().len() < count {
