@@ -17,7 +17,7 @@ pub mod verify;
 
 mod ingress;
 mod logging;
-mod relay;
+mod shard_relay;
 mod slots;
 mod stream;
 mod telemetry;

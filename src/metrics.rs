@@ -16,7 +16,7 @@ use prometheus::{
 
 use crate::{
     audit::AuditStats,
-    shard::{Batches, RelayStats},
+    shard::{BatchSizeHistogram, RelayStats},
 };
 use audit::AuditMetrics;
 use cluster::ClusterMetrics;
@@ -429,7 +429,7 @@ fn write_batches(text: &mut String, stats: &RelayStats) {
         ("sent", &socket.send_batches, socket.sent_packets),
     ] {
         let mut calls = 0;
-        for (bound, count) in Batches::BOUNDS.iter().zip(batches.0) {
+        for (bound, count) in BatchSizeHistogram::BOUNDS.iter().zip(batches.0) {
             calls += count;
             let _ = writeln!(
                 text,

@@ -1,6 +1,6 @@
 //! `authloop relay-only`: the relay as `serve` runs it, without signaling, for benchmarks.
 //!
-//! It prints the relay's address, then obeys one command a line until its input ends:
+//! It prints the relay's address, then runs one command a line until its input ends:
 //! - `open ID UFRAG PWD` opens a session (ID in 32 hexadecimal digits) whose two endpoints have
 //!   these credentials, and prints the host leg's ufrag and pwd, then the viewer leg's;
 //! - `stats` prints what was counted since the start.
@@ -20,7 +20,7 @@ use crate::shard::{self, RelayConfig, RelayHandle};
 #[derive(Debug, clap::Args)]
 pub struct RelayOnlyArgs {
     /// How long packets may gather under load, in microseconds; zero: never.
-    #[arg(long, default_value_t = RelayConfig::GATHER.as_micros() as u64)]
+    #[arg(long, default_value_t = RelayConfig::DEFAULT_COALESCE_DELAY.as_micros() as u64)]
     gather_micros: u64,
 }
 
@@ -35,14 +35,14 @@ pub fn run(args: &RelayOnlyArgs) -> anyhow::Result<()> {
         listen: SocketAddr::new(loopback, 0),
         advertise: vec![loopback],
         shards: 1,
-        gather: Duration::from_micros(args.gather_micros),
+        coalesce_delay: Duration::from_micros(args.gather_micros),
     })?;
     drop(events);
-    // The port is known from a first session only.
+    // Only a session tells the port.
     let probe = [0xff; 16];
     let [host, _] = runtime.block_on(relay.open(probe))?;
     runtime.block_on(relay.close(probe))?;
-    say(&host.candidates[0].to_string())?;
+    print_line(&host.candidates[0].to_string())?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -51,7 +51,7 @@ pub fn run(args: &RelayOnlyArgs) -> anyhow::Result<()> {
             ["stats"] => format!("{:?}", runtime.block_on(relay.stats())?),
             _ => bail!("`{line}` is neither `open ID UFRAG PWD` nor `stats`"),
         };
-        say(&answer)?;
+        print_line(&answer)?;
     }
     Ok(())
 }
@@ -70,7 +70,7 @@ async fn open(relay: &RelayHandle, id: &str, ufrag: &str, pwd: &str) -> anyhow::
     ))
 }
 
-fn say(line: &str) -> std::io::Result<()> {
+fn print_line(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()

@@ -21,8 +21,8 @@ use crate::{
     keys::KeysFile,
     logging,
     metrics::Metrics,
-    relay::{ShardRelay, pump_events},
     shard::{self, RelayConfig, RelayHandle},
+    shard_relay::{ShardRelay, forward_leg_events},
     shutdown,
     stream::Streams,
     telemetry, tls,
@@ -78,7 +78,7 @@ pub async fn serve_until(
         listen: config.relay_listen,
         advertise: config.relay_advertise.clone(),
         shards: config.relay_shards,
-        gather: RelayConfig::GATHER,
+        coalesce_delay: RelayConfig::DEFAULT_COALESCE_DELAY,
     })?;
     let candidates = try_relay(&relay).await?;
     let ways = config.stream_ways(bound);
@@ -94,7 +94,7 @@ pub async fn serve_until(
     let watched = keys_file(&config, &witness)?;
     let reports = Arc::new(witness.clone());
     let signaling = signaling(&config, origin.clone(), shards, reports).await?;
-    let events = tokio::spawn(pump_events(events, signaling.registry().clone()));
+    let events = tokio::spawn(forward_leg_events(events, signaling.registry().clone()));
     let streams = Streams::new(relay.clone(), metrics.streams().clone());
     let let_in = (config.streams != config::Streams::Off).then(|| streams.clone());
     let admin = admin::router(Admin {

@@ -5,38 +5,37 @@
 //! two legs of a session to different sockets and need a lock, or a second hop, for each packet.
 //! One shard, the default, is one UDP port.
 
-mod cadence;
-mod command;
+mod batch_policy;
+mod client;
+mod error;
 #[expect(unsafe_code, reason = "recvmmsg and sendmmsg have no safe form")]
 mod socket;
 mod stats;
 mod worker;
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use authloop_relay::{
-    CredentialsError, Leg, Legs, LocalUfrag, RelayError, RelaySessionId, RemoteCredentials,
-};
+use authloop_relay::{Leg, Legs, LocalUfrag, RemoteCredentials, SessionId};
 use tokio::sync::mpsc;
 
-pub use authloop_relay::RelayEvent;
-pub(crate) use command::LegDoor;
-pub use command::LegIce;
-pub use stats::{Batches, RelayStats, SocketStats};
+pub use authloop_relay::Event;
+pub(crate) use client::LegEndpoint;
+pub use client::LegIceParameters;
+pub use error::ShardError;
+pub use stats::{BatchSizeHistogram, RelayStats, SocketStats};
 
-use command::{Command, Link};
+use client::{ShardClient, ShardCommand};
 use socket::{Socket, Waker};
 use worker::Worker;
 
-/// Commands that may wait for a shard; more wait in their callers.
-const COMMANDS: usize = 256;
+/// Commands that may wait for one shard; more wait in their callers.
+const MAX_QUEUED_COMMANDS: usize = 256;
 /// Events that may wait for their reader; more wait in the core.
-const EVENTS: usize = 1024;
+const MAX_QUEUED_EVENTS: usize = 1024;
 
 /// Where the relay listens and what it tells endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,48 +46,18 @@ pub struct RelayConfig {
     pub advertise: Vec<IpAddr>,
     /// Threads, each with a port of its own.
     pub shards: usize,
-    /// How long packets may gather where more come than a wake-up each is worth; zero: never.
-    pub gather: Duration,
+    /// Delay for which packets may gather when they come too fast to be worth a wake-up each; zero
+    /// turns it off.
+    pub coalesce_delay: Duration,
 }
 
-/// Why the relay did not start, or did not do as told.
-#[derive(Debug, thiserror::Error)]
-pub enum ShardError {
-    /// The configuration cannot work.
-    #[error("relay configuration: {0}")]
-    Config(&'static str),
-    /// The port cannot be had.
-    #[error("cannot listen on UDP {addr}")]
-    Bind {
-        /// The address asked for.
-        addr: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// No thread or waker could be made.
-    #[error("cannot start a shard")]
-    Start(#[source] io::Error),
-    /// The system gave no randomness.
-    #[error("the system's random generator failed")]
-    Entropy,
-    /// The shard has ended.
-    #[error("the relay has stopped")]
-    Stopped,
-    /// The core refused.
-    #[error(transparent)]
-    Relay(#[from] RelayError),
-    /// The endpoint's credentials are none.
-    #[error(transparent)]
-    Credentials(#[from] CredentialsError),
-}
-
-/// Async code's door to the relay; the relay ends with its last clone.
+/// Drives the relay from async code; the relay ends with its last clone.
 #[derive(Debug, Clone)]
 pub struct RelayHandle(Arc<Shards>);
 
 #[derive(Debug)]
 struct Shards {
-    links: Vec<Link>,
+    clients: Vec<ShardClient>,
     threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
@@ -101,9 +70,9 @@ pub fn start(
     config: &RelayConfig,
 ) -> Result<(RelayHandle, mpsc::Receiver<RelayEvent>), ShardError> {
     config.validate()?;
-    let (events, receiver) = mpsc::channel(EVENTS);
+    let (events, receiver) = mpsc::channel(MAX_QUEUED_EVENTS);
     let mut shards = Shards {
-        links: Vec::with_capacity(config.shards),
+        clients: Vec::with_capacity(config.shards),
         threads: Vec::with_capacity(config.shards),
         stop: Arc::default(),
     };
@@ -113,10 +82,10 @@ pub fn start(
         let socket = Socket::bind(addr).map_err(bind)?;
         let local = socket.local_addr().map_err(bind)?;
         let waker = Arc::new(Waker::new().map_err(ShardError::Start)?);
-        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let (commands, inbox) = mpsc::channel(MAX_QUEUED_COMMANDS);
         let (stop, events) = (Arc::clone(&shards.stop), events.clone());
         let worker = Worker::new(
-            config.gather,
+            config.coalesce_delay,
             socket,
             Arc::clone(&waker),
             inbox,
@@ -128,11 +97,11 @@ pub fn start(
             .spawn(move || worker.run())
             .map_err(ShardError::Start)?;
         shards.threads.push(thread);
-        shards.links.push(Link {
+        shards.clients.push(ShardClient {
             commands,
             waker,
             candidates: config.candidates(local.port()),
-            local: reachable(local),
+            local: loopback_if_unspecified(local),
         });
     }
     Ok((RelayHandle(Arc::new(shards)), receiver))
@@ -140,7 +109,7 @@ pub fn start(
 
 impl RelayConfig {
     /// A quarter of a millisecond: what a user cannot notice, and moves several packets a call.
-    pub const GATHER: Duration = Duration::from_micros(250);
+    pub const DEFAULT_COALESCE_DELAY: Duration = Duration::from_micros(250);
 
     fn validate(&self) -> Result<(), ShardError> {
         if self.shards == 0 {
@@ -183,26 +152,32 @@ impl RelayHandle {
     ///
     /// # Errors
     /// When the id is in use or the relay has stopped.
-    pub async fn open(&self, session: [u8; 16]) -> Result<[LegIce; 2], ShardError> {
-        let (session, link) = self.session(session);
-        let Legs { host, viewer } = link.ask(|reply| Command::Open { session, reply }).await??;
-        Ok([link.ice(&host), link.ice(&viewer)])
+    pub async fn open(&self, session: [u8; 16]) -> Result<[LegIceParameters; 2], ShardError> {
+        let (session, client) = self.session(session);
+        let Legs { host, viewer } = client
+            .request(|reply| ShardCommand::Open { session, reply })
+            .await??;
+        Ok([client.leg_ice(&host), client.leg_ice(&viewer)])
     }
 
     /// Gives one leg new credentials, for its endpoint's ICE restart.
     ///
     /// # Errors
     /// When there is no such session or the relay has stopped.
-    pub async fn restart(&self, session: [u8; 16], leg: Leg) -> Result<LegIce, ShardError> {
-        let (session, link) = self.session(session);
-        let credentials = link
-            .ask(|reply| Command::Restart {
+    pub async fn restart(
+        &self,
+        session: [u8; 16],
+        leg: Leg,
+    ) -> Result<LegIceParameters, ShardError> {
+        let (session, client) = self.session(session);
+        let credentials = client
+            .request(|reply| ShardCommand::Restart {
                 session,
                 leg,
                 reply,
             })
             .await??;
-        Ok(link.ice(&credentials))
+        Ok(client.leg_ice(&credentials))
     }
 
     /// Tells the relay an endpoint's own ufrag and pwd, as soon as its description is known.
@@ -219,14 +194,15 @@ impl RelayHandle {
         pwd: &str,
     ) -> Result<(), ShardError> {
         let remote = RemoteCredentials::parse(ufrag, pwd)?;
-        let (session, link) = self.session(session);
-        link.ask(|reply| Command::SetRemote {
-            session,
-            leg,
-            remote,
-            reply,
-        })
-        .await??;
+        let (session, client) = self.session(session);
+        client
+            .request(|reply| ShardCommand::SetRemote {
+                session,
+                leg,
+                remote,
+                reply,
+            })
+            .await??;
         Ok(())
     }
 
@@ -235,8 +211,9 @@ impl RelayHandle {
     /// # Errors
     /// When there is no such session or the relay has stopped.
     pub async fn close(&self, session: [u8; 16]) -> Result<(), ShardError> {
-        let (session, link) = self.session(session);
-        link.ask(|reply| Command::Close { session, reply })
+        let (session, client) = self.session(session);
+        client
+            .request(|reply| ShardCommand::Close { session, reply })
             .await??;
         Ok(())
     }
@@ -245,11 +222,17 @@ impl RelayHandle {
     ///
     /// # Errors
     /// When the relay has stopped.
-    pub(crate) async fn find_leg(&self, ufrag: LocalUfrag) -> Result<Option<LegDoor>, ShardError> {
-        for link in &self.0.links {
-            if let Some(pwd) = link.ask(|reply| Command::FindLeg { ufrag, reply }).await? {
-                let (local, candidates) = (link.local, link.candidates.clone());
-                return Ok(Some(LegDoor {
+    pub(crate) async fn find_leg(
+        &self,
+        ufrag: LocalUfrag,
+    ) -> Result<Option<LegEndpoint>, ShardError> {
+        for client in &self.0.clients {
+            if let Some(pwd) = client
+                .request(|reply| ShardCommand::FindLeg { ufrag, reply })
+                .await?
+            {
+                let (local, candidates) = (client.local, client.candidates.clone());
+                return Ok(Some(LegEndpoint {
                     pwd,
                     local,
                     candidates,
@@ -265,34 +248,39 @@ impl RelayHandle {
     /// When the relay has stopped.
     pub async fn stats(&self) -> Result<RelayStats, ShardError> {
         let mut sum = RelayStats::default();
-        for link in &self.0.links {
-            sum = sum.plus(&link.ask(|reply| Command::Stats { reply }).await?);
+        for client in &self.0.clients {
+            sum = sum.plus(
+                &client
+                    .request(|reply| ShardCommand::Stats { reply })
+                    .await?,
+            );
         }
         Ok(sum)
     }
 
     /// The session's shard: ids are random, so their first bytes spread evenly.
-    fn session(&self, id: [u8; 16]) -> (RelaySessionId, &Link) {
+    fn session(&self, id: [u8; 16]) -> (SessionId, &ShardClient) {
         let [b0, b1, b2, b3, ..] = id;
-        let shard = u32::from_be_bytes([b0, b1, b2, b3]) as usize % self.0.links.len();
-        (RelaySessionId(id), &self.0.links[shard])
+        let shard = u32::from_be_bytes([b0, b1, b2, b3]) as usize % self.0.clients.len();
+        (SessionId(id), &self.0.clients[shard])
     }
 }
 
-/// Where this machine reaches a socket that is bound to `local`.
-fn reachable(local: SocketAddr) -> SocketAddr {
-    match local.ip().is_unspecified() {
+/// The address at which this machine reaches a socket that is bound to `local`.
+fn loopback_if_unspecified(local: SocketAddr) -> SocketAddr {
+    if local.ip().is_unspecified() {
         // A socket for all of IPv6 takes IPv4, too.
-        true => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), local.port()),
-        false => local,
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), local.port())
+    } else {
+        local
     }
 }
 
 impl Drop for Shards {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        for link in &self.links {
-            link.waker.wake();
+        for client in &self.clients {
+            client.waker.wake();
         }
         for thread in self.threads.drain(..) {
             // A shard that panicked has nothing left to clean up.

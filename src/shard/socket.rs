@@ -1,7 +1,7 @@
-//! The one place that talks to the kernel directly: everything unsafe is here.
+//! Talks to the kernel directly: everything unsafe is here.
 
-mod batch;
-mod name;
+pub(super) mod batch;
+mod sockaddr;
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,13 +10,11 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Type};
 
-pub(super) use batch::{BATCH, Patience, Received, RxBatch, TxBatch};
+/// How long a receive with [`batch::RecvMode::BoundedWait`] waits; commands wait no longer.
+const RECV_TIMEOUT: Duration = Duration::from_millis(5);
 
-/// How long a patient receive waits: commands wait no longer than this.
-const LINGER: Duration = Duration::from_millis(5);
-
-/// Room for some tens of milliseconds at full rate; the system's limit may allow less.
-const SOCKET_BUFFER: usize = 8 << 20;
+/// Room for tens of milliseconds at full rate; the system's limit may allow less.
+const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
 /// One unconnected UDP socket.
 #[derive(Debug)]
@@ -36,11 +34,11 @@ impl Socket {
         if addr.is_ipv6() {
             socket.set_only_v6(false)?;
         }
-        socket.set_read_timeout(Some(LINGER))?;
+        socket.set_read_timeout(Some(RECV_TIMEOUT))?;
         never_fragment(&socket, addr.is_ipv6())?;
         // The kernel takes as much as it allows and says nothing.
-        socket.set_recv_buffer_size(SOCKET_BUFFER)?;
-        socket.set_send_buffer_size(SOCKET_BUFFER)?;
+        socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
+        socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
         socket.bind(&addr.into())?;
         Ok(Self {
             socket,
@@ -102,13 +100,13 @@ impl Waker {
     }
 }
 
-/// Lets this thread's naps end on time: by default the kernel may add 50 us to each.
+/// Lets this thread's sleeps end on time: by default the kernel may add 50 us to each.
 pub(super) fn sleep_exactly() {
-    // SAFETY: the call takes no pointers. Without it naps are longer, no more.
+    // SAFETY: the call takes no pointers. If it fails, sleeps are longer and nothing else.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
 }
 
-/// Sends whole datagrams whatever a router, or whoever claims to be one, says of the path's MTU.
+/// Sends whole datagrams whatever a router, or a sender that claims to be one, says of the path's MTU.
 ///
 /// Endpoints find the MTU themselves (RFC 8899); fragments are lost in many networks, and their
 /// identification costs the kernel a look-up per packet.
@@ -119,15 +117,15 @@ fn never_fragment(socket: &socket2::Socket, v6: bool) -> io::Result<()> {
         libc::IP_MTU_DISCOVER,
         libc::IP_PMTUDISC_PROBE,
     )?;
-    match v6 {
-        true => set_option(
-            socket,
-            libc::IPPROTO_IPV6,
-            libc::IPV6_MTU_DISCOVER,
-            libc::IPV6_PMTUDISC_PROBE,
-        ),
-        false => Ok(()),
+    if !v6 {
+        return Ok(());
     }
+    set_option(
+        socket,
+        libc::IPPROTO_IPV6,
+        libc::IPV6_MTU_DISCOVER,
+        libc::IPV6_PMTUDISC_PROBE,
+    )
 }
 
 fn set_option(
@@ -158,17 +156,6 @@ fn ignore_interruption(error: io::Error) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_patient_receive_gives_up_soon() {
-        let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let start = std::time::Instant::now();
-
-        let received = socket.receive(&mut RxBatch::new(), Patience::Some).unwrap();
-
-        assert_eq!(received, 0);
-        assert!(start.elapsed() >= LINGER, "{:?}", start.elapsed());
-    }
 
     #[test]
     fn a_wake_up_sent_ahead_ends_the_next_wait_only() {

@@ -35,16 +35,16 @@ pub struct SocketStats {
     /// Times that receiving failed.
     pub receive_errors: u64,
     /// Datagrams per receive call.
-    pub receive_batches: Batches,
+    pub receive_batches: BatchSizeHistogram,
     /// Datagrams per send call.
-    pub send_batches: Batches,
+    pub send_batches: BatchSizeHistogram,
 }
 
 /// How many calls moved up to 1, 2, 4, 8, 16, 32 and 64 datagrams, not cumulative.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Batches(pub [u64; Batches::BOUNDS.len()]);
+pub struct BatchSizeHistogram(pub [u64; BatchSizeHistogram::BOUNDS.len()]);
 
-impl Batches {
+impl BatchSizeHistogram {
     /// The upper bound of each bucket, inclusive; the last takes all that is larger, too.
     pub const BOUNDS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_counted_under_the_smallest_bound_that_holds_it() {
-        let mut batches = Batches::default();
+        let mut batches = BatchSizeHistogram::default();
 
         for size in [1, 2, 3, 4, 5, 33, 64, 200] {
             batches.count(size);

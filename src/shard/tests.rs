@@ -12,12 +12,12 @@ const PWD: &str = "0123456789012345678901";
 
 struct Endpoint {
     socket: UdpSocket,
-    ice: LegIce,
+    ice: LegIceParameters,
     checks: u8,
 }
 
 impl Endpoint {
-    fn new(ice: LegIce) -> Self {
+    fn new(ice: LegIceParameters) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(ice.candidates[0]).unwrap();
         socket
@@ -79,7 +79,7 @@ fn relay(listen: &str, shards: usize) -> (RelayHandle, mpsc::Receiver<RelayEvent
         listen,
         advertise: vec![loopback],
         shards,
-        gather: RelayConfig::GATHER,
+        coalesce_delay: RelayConfig::DEFAULT_COALESCE_DELAY,
     })
     .unwrap()
 }
@@ -194,7 +194,7 @@ fn a_configuration_that_cannot_work_is_refused_before_a_port_opens() {
         listen: listen.parse().unwrap(),
         advertise: advertise.iter().map(|ip| ip.parse().unwrap()).collect(),
         shards,
-        gather: RelayConfig::GATHER,
+        coalesce_delay: RelayConfig::DEFAULT_COALESCE_DELAY,
     };
 
     for refused in [

@@ -7,34 +7,36 @@ use std::time::{Duration, Instant};
 use authloop_relay::{LegCredentials, Legs, Relay, RelayEvent, RelaySessionId};
 use tokio::sync::mpsc;
 
-use super::cadence::{Cadence, Next};
-use super::command::Command;
-use super::socket::{self, BATCH, Patience, Received, RxBatch, Socket, TxBatch, Waker};
-use super::{RelayStats, ShardError, SocketStats};
+use super::batch_policy::{BatchPolicy, NextRead};
+use super::client::ShardCommand;
+use super::error::ShardError;
+use super::socket::batch::{BATCH_SIZE, Datagram, RecvMode, RxBatch, TxBatch};
+use super::socket::{self, Socket, Waker};
+use super::stats::{RelayStats, SocketStats};
 
-/// Commands taken between two batches, so that they never hold up media for long.
-const COMMANDS_PER_TURN: usize = 32;
+/// Commands handled between two batches, so that they never hold up media for long.
+const MAX_COMMANDS_PER_BATCH: usize = 32;
 
 pub(super) struct Worker {
     relay: Relay,
     socket: Socket,
     waker: Arc<Waker>,
-    commands: mpsc::Receiver<Command>,
-    events: mpsc::Sender<RelayEvent>,
+    commands: mpsc::Receiver<ShardCommand>,
+    events: mpsc::Sender<Event>,
     stop: Arc<AtomicBool>,
     rx: RxBatch,
     tx: TxBatch,
     stats: SocketStats,
-    cadence: Cadence,
+    batching: BatchPolicy,
 }
 
 impl Worker {
     pub(super) fn new(
-        gather: Duration,
+        coalesce_delay: Duration,
         socket: Socket,
         waker: Arc<Waker>,
-        commands: mpsc::Receiver<Command>,
-        events: mpsc::Sender<RelayEvent>,
+        commands: mpsc::Receiver<ShardCommand>,
+        events: mpsc::Sender<Event>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, ShardError> {
         let now = Instant::now();
@@ -48,35 +50,35 @@ impl Worker {
             rx: RxBatch::new(),
             tx: TxBatch::new(),
             stats: SocketStats::default(),
-            cadence: Cadence::new(now, gather),
+            batching: BatchPolicy::new(now, coalesce_delay),
         })
     }
 
     pub(super) fn run(mut self) {
         socket::sleep_exactly();
-        let mut patience = Patience::None;
+        let mut recv_mode = RecvMode::NonBlocking;
         while !self.stop.load(Ordering::Acquire) {
-            let received = self.receive(std::mem::take(&mut patience));
+            let received = self.receive(std::mem::take(&mut recv_mode));
             let now = Instant::now();
-            self.pass_on(now, received);
+            self.forward_batch(now, received);
             if self.relay.poll_timeout().is_some_and(|due| due <= now) {
                 self.relay.handle_timeout(now);
             }
-            self.obey(now);
+            self.handle_commands(now);
             if self.relay.has_event() {
-                self.report();
+                self.emit_events();
             }
-            match self.cadence.after(now, received, BATCH) {
-                Next::Again => {}
-                Next::Nap(time) => std::thread::sleep(time),
-                Next::Linger => patience = Patience::Some,
-                Next::Wait => self.wait(),
+            match self.batching.after_batch(now, received, BATCH_SIZE) {
+                NextRead::Immediately => {}
+                NextRead::AfterDelay(delay) => std::thread::sleep(delay),
+                NextRead::BoundedWait => recv_mode = RecvMode::BoundedWait,
+                NextRead::Block => self.block_until_ready(),
             }
         }
     }
 
-    fn receive(&mut self, patience: Patience) -> usize {
-        match self.socket.receive(&mut self.rx, patience) {
+    fn receive(&mut self, recv_mode: RecvMode) -> usize {
+        match self.socket.receive(&mut self.rx, recv_mode) {
             Ok(0) => 0,
             Ok(received) => {
                 self.stats.receive_batches.count(received);
@@ -89,10 +91,10 @@ impl Worker {
         }
     }
 
-    /// The packet's whole way through the relay.
-    fn pass_on(&mut self, now: Instant, received: usize) {
+    /// Carries each packet of a batch the whole way through the relay.
+    fn forward_batch(&mut self, now: Instant, received: usize) {
         for index in 0..received {
-            let Received {
+            let Datagram {
                 from,
                 payload,
                 truncated,
@@ -115,7 +117,7 @@ impl Worker {
         self.tx.send(&self.socket, &self.rx, &mut self.stats);
     }
 
-    /// Takes over what the relay itself has to say, in order with what is passed on.
+    /// Queues what the relay itself sends, in order with what it forwards.
     fn drain_output(&mut self) {
         while let Some(transmit) = self.relay.poll_output() {
             if !self.tx.push_copy(transmit.to, transmit.payload) {
@@ -125,15 +127,15 @@ impl Worker {
         }
     }
 
-    fn obey(&mut self, now: Instant) {
-        for _ in 0..COMMANDS_PER_TURN {
+    fn handle_commands(&mut self, now: Instant) {
+        for _ in 0..MAX_COMMANDS_PER_BATCH {
             let Ok(command) = self.commands.try_recv() else {
                 return;
             };
-            // A caller that no longer waits for its answer is no concern of the shard's.
+            // A caller that no longer waits for its answer does not concern the shard.
             match command {
-                Command::Open { session, reply } => _ = reply.send(self.open(session)),
-                Command::Restart {
+                ShardCommand::Open { session, reply } => _ = reply.send(self.open(session)),
+                ShardCommand::Restart {
                     session,
                     leg,
                     reply,
@@ -144,7 +146,7 @@ impl Worker {
                     });
                     _ = reply.send(restarted);
                 }
-                Command::SetRemote {
+                ShardCommand::SetRemote {
                     session,
                     leg,
                     remote,
@@ -153,18 +155,18 @@ impl Worker {
                     let set = self.relay.set_remote_credentials(now, session, leg, remote);
                     _ = reply.send(set);
                 }
-                Command::Close { session, reply } => {
+                ShardCommand::Close { session, reply } => {
                     _ = reply.send(self.relay.close_session(session));
                 }
-                Command::FindLeg { ufrag, reply } => {
+                ShardCommand::FindLeg { ufrag, reply } => {
                     _ = reply.send(self.relay.leg_pwd(ufrag).cloned());
                 }
-                Command::Stats { reply } => _ = reply.send(self.stats()),
+                ShardCommand::Stats { reply } => _ = reply.send(self.stats()),
             }
             self.drain_output();
             self.tx.send(&self.socket, &self.rx, &mut self.stats);
         }
-        // More may be waiting, and nobody will call again for them.
+        // More may be waiting, and nobody will wake the thread for them again.
         self.waker.wake();
     }
 
@@ -177,8 +179,8 @@ impl Worker {
         Ok(credentials)
     }
 
-    /// Hands events over as far as their reader has room; the rest wait in the core.
-    fn report(&mut self) {
+    /// Sends events while their reader has room; the rest wait in the core.
+    fn emit_events(&mut self) {
         if self.events.is_closed() {
             while self.relay.poll_event().is_some() {}
             return;
@@ -200,7 +202,7 @@ impl Worker {
         }
     }
 
-    fn wait(&mut self) {
+    fn block_until_ready(&mut self) {
         let due = self.relay.poll_timeout();
         let time = due.map(|due| due.saturating_duration_since(Instant::now()));
         if self.socket.wait(&self.waker, time).is_err() {

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Proto, meter::Meter};
-use crate::shard::{LegDoor, RelayHandle, ShardError};
+use crate::shard::{LegEndpoint, RelayHandle, ShardError};
 
 /// Bytes that the kernel may hold unsent.
 pub(super) const MAX_UNSENT: u32 = 16 * 1024;
@@ -285,7 +285,7 @@ impl<'a> Bridge<'a> {
     }
 
     /// A stream looks one leg up, once.
-    async fn find(&mut self, ufrag: LocalUfrag) -> Result<LegDoor, End> {
+    async fn find(&mut self, ufrag: LocalUfrag) -> Result<LegEndpoint, End> {
         let relay = self.relay.take().ok_or(End::Unproven)?;
         relay.find_leg(ufrag).await?.ok_or(End::Unproven)
     }
@@ -332,7 +332,7 @@ impl<'a> Bridge<'a> {
 }
 
 /// A socket that the shard sees as one more endpoint.
-async fn open(leg: &LegDoor) -> Result<UdpSocket, End> {
+async fn open(leg: &LegEndpoint) -> Result<UdpSocket, End> {
     let any: IpAddr = match leg.local {
         SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),

@@ -5,7 +5,7 @@ mod support;
 use authloop_relay::{Leg, PathAddr, stun::BindingMessage};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::shard::LegIce;
+use crate::shard::LegIceParameters;
 use support::{Agent, PWD, Server};
 
 async fn assert_session_over_streams(tls: bool) {
@@ -108,7 +108,7 @@ async fn a_stream_without_the_leg_s_password_is_closed() {
     agent.send(&forged).await;
     assert_eq!(agent.receive().await, None);
 
-    let stranger = LegIce {
+    let stranger = LegIceParameters {
         ufrag: "AAAABBBBCCCCDDDD".to_owned(),
         ..host
     };

@@ -1,4 +1,4 @@
-//! Batches of datagrams: `recvmmsg` in, `sendmmsg` out, and no copy between.
+//! BatchSizeHistogram of datagrams: `recvmmsg` in, `sendmmsg` out, and no copy between.
 
 use std::io;
 use std::mem;
@@ -7,18 +7,18 @@ use std::os::fd::AsRawFd;
 use authloop_relay::{MAX_DATAGRAM_BYTES, PathAddr};
 
 use super::Socket;
-use super::name::{Control, Name};
-use crate::shard::SocketStats;
+use super::sockaddr::{RawSockAddr, SegmentControl};
+use crate::shard::stats::SocketStats;
 
 /// Datagrams per system call.
-pub(in crate::shard) const BATCH: usize = 64;
-/// Room for what the relay itself says during one batch.
-const OWN_BYTES: usize = 64 * 1024;
+pub(in crate::shard) const BATCH_SIZE: usize = 64;
+/// Most bytes that the relay itself sends during one batch.
+const MAX_OWN_BYTES: usize = 64 * 1024;
 /// The longest UDP payload over IPv4; the kernel's GSO takes no more at once.
-const GSO_BYTES: usize = 65_507;
+const MAX_GSO_BYTES: usize = 65_507;
 
-/// One received datagram.
-pub(in crate::shard) struct Received<'a> {
+/// A received datagram.
+pub(in crate::shard) struct Datagram<'a> {
     pub(in crate::shard) from: PathAddr,
     pub(in crate::shard) payload: &'a [u8],
     pub(in crate::shard) truncated: bool,
@@ -26,8 +26,8 @@ pub(in crate::shard) struct Received<'a> {
 
 /// Buffers that the kernel fills.
 pub(in crate::shard) struct RxBatch {
-    buffers: Box<[[u8; MAX_DATAGRAM_BYTES]]>,
-    names: Box<[Name]>,
+    buffers: Box<[[u8; MAX_DATAGRAM]]>,
+    addresses: Box<[RawSockAddr]>,
     received: Box<[libc::mmsghdr]>,
     /// How many headers the last receive wrote to.
     written: usize,
@@ -37,36 +37,36 @@ pub(in crate::shard) struct RxBatch {
 
 /// Whether a receive waits for its first datagram.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::shard) enum Patience {
-    /// Not at all.
+pub(in crate::shard) enum RecvMode {
+    /// Returns at once.
     #[default]
-    None,
-    /// As long as the socket's timeout allows.
-    Some,
+    NonBlocking,
+    /// Waits as long as the socket's timeout allows.
+    BoundedWait,
 }
 
-/// What waits to be sent.
+/// Datagrams that wait to be sent.
 pub(in crate::shard) struct TxBatch {
-    queue: Vec<Outgoing>,
+    queue: Vec<QueuedDatagram>,
     own: Vec<u8>,
-    names: Box<[Name]>,
+    addresses: Box<[RawSockAddr]>,
     vectors: Box<[libc::iovec]>,
     messages: Box<[libc::mmsghdr]>,
-    controls: Box<[Control]>,
+    controls: Box<[SegmentControl]>,
 }
 
 #[derive(Clone, Copy)]
-struct Outgoing {
+struct QueuedDatagram {
     to: PathAddr,
-    payload: Payload,
+    payload: PayloadLocation,
     length: u32,
 }
 
-/// Where a payload lies: still in the buffer it was received into, or among the relay's own.
+/// Where a payload lies: still in the buffer that received it, or among the relay's own bytes.
 #[derive(Clone, Copy)]
-enum Payload {
-    Received(u32),
-    Own(u32),
+enum PayloadLocation {
+    RxBuffer(u32),
+    OwnBytes(u32),
 }
 
 // SAFETY: every pointer inside leads to the same value's own heap memory, which moves along with it.
@@ -76,8 +76,8 @@ unsafe impl Send for TxBatch {}
 
 impl RxBatch {
     pub(in crate::shard) fn new() -> Self {
-        let mut buffers = vec![[0; MAX_DATAGRAM_BYTES]; BATCH].into_boxed_slice();
-        let mut names = vec![Name::EMPTY; BATCH].into_boxed_slice();
+        let mut buffers = vec![[0; MAX_DATAGRAM]; BATCH_SIZE].into_boxed_slice();
+        let mut addresses = vec![RawSockAddr::EMPTY; BATCH_SIZE].into_boxed_slice();
         let mut vectors: Box<[libc::iovec]> = buffers
             .iter_mut()
             .map(|buffer| libc::iovec {
@@ -85,12 +85,12 @@ impl RxBatch {
                 iov_len: MAX_DATAGRAM_BYTES,
             })
             .collect();
-        let received = std::iter::zip(&mut names, &mut vectors)
-            .map(|(name, vector)| message(name, std::slice::from_mut(vector)))
+        let received = std::iter::zip(&mut addresses, &mut vectors)
+            .map(|(address, vector)| message(address, std::slice::from_mut(vector)))
             .collect();
         Self {
             buffers,
-            names,
+            addresses,
             received,
             written: 0,
             _vectors: vectors,
@@ -99,11 +99,11 @@ impl RxBatch {
 
     /// One datagram of the last batch.
     #[inline]
-    pub(in crate::shard) fn get(&self, index: usize) -> Received<'_> {
+    pub(in crate::shard) fn get(&self, index: usize) -> Datagram<'_> {
         let header = &self.received[index];
-        let length = (header.msg_len as usize).min(MAX_DATAGRAM_BYTES);
-        Received {
-            from: self.names[index].addr(),
+        let length = (header.msg_len as usize).min(MAX_DATAGRAM);
+        Datagram {
+            from: self.addresses[index].addr(),
             payload: &self.buffers[index][..length],
             truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
         }
@@ -112,19 +112,19 @@ impl RxBatch {
 
 impl TxBatch {
     pub(in crate::shard) fn new() -> Self {
-        let mut placeholder = Name::EMPTY;
+        let mut placeholder = RawSockAddr::EMPTY;
         Self {
-            queue: Vec::with_capacity(BATCH),
-            own: Vec::with_capacity(OWN_BYTES),
-            names: vec![Name::EMPTY; BATCH].into(),
-            vectors: vec![EMPTY_VECTOR; BATCH].into(),
-            messages: vec![message(&mut placeholder, &mut []); BATCH].into(),
-            controls: vec![Control::EMPTY; BATCH].into(),
+            queue: Vec::with_capacity(BATCH_SIZE),
+            own: Vec::with_capacity(MAX_OWN_BYTES),
+            addresses: vec![RawSockAddr::EMPTY; BATCH_SIZE].into(),
+            vectors: vec![EMPTY_VECTOR; BATCH_SIZE].into(),
+            messages: vec![message(&mut placeholder, &mut []); BATCH_SIZE].into(),
+            controls: vec![SegmentControl::EMPTY; BATCH_SIZE].into(),
         }
     }
 
     pub(in crate::shard) fn is_full(&self) -> bool {
-        self.queue.len() == BATCH
+        self.queue.len() == BATCH_SIZE
     }
 
     /// Queues the first `length` bytes of received datagram `index`, where they lie.
@@ -132,9 +132,9 @@ impl TxBatch {
     /// They must be sent before the next batch is received.
     #[inline]
     pub(in crate::shard) fn push_received(&mut self, to: PathAddr, index: usize, length: usize) {
-        self.queue.push(Outgoing {
+        self.queue.push(QueuedDatagram {
             to,
-            payload: Payload::Received(index as u32),
+            payload: PayloadLocation::RxBuffer(index as u32),
             length: length as u32,
         });
     }
@@ -142,13 +142,13 @@ impl TxBatch {
     /// Queues a copy, or says that there is no room before a send.
     pub(in crate::shard) fn push_copy(&mut self, to: PathAddr, payload: &[u8]) -> bool {
         let start = self.own.len();
-        if self.is_full() || start + payload.len() > OWN_BYTES {
+        if self.is_full() || start + payload.len() > MAX_OWN_BYTES {
             return false;
         }
         self.own.extend_from_slice(payload);
-        self.queue.push(Outgoing {
+        self.queue.push(QueuedDatagram {
             to,
-            payload: Payload::Own(start as u32),
+            payload: PayloadLocation::OwnBytes(start as u32),
             length: payload.len() as u32,
         });
         true
@@ -168,7 +168,7 @@ impl TxBatch {
         let mut next = 0;
         while next < messages {
             let batch = &mut self.messages[next..messages];
-            // SAFETY: `prepare` pointed each header at a name, vectors and control bytes of `self`,
+            // SAFETY: `prepare` pointed each header at an address, vectors and control bytes of `self`,
             // and the vectors at bytes of `self` and `rx`; all of them are borrowed here.
             let sent = unsafe {
                 let fd = socket.socket.as_raw_fd();
@@ -191,7 +191,7 @@ impl TxBatch {
                             break;
                         }
                         // No segmentation on this route, or a smaller MTU: one by one, then.
-                        _ if segmented => send_apart(socket, &batch[0], stats),
+                        _ if segmented => send_individually(socket, &batch[0], stats),
                         _ => stats.send_errors += 1,
                     }
                     next += 1;
@@ -224,15 +224,15 @@ impl TxBatch {
                 self.vectors[offset] = self.queue[offset].vector(&self.own, rx);
             }
             let first = self.queue[at];
-            let name = &mut self.names[count];
-            let length = name.set(first.to, v6);
-            let mut header = message(name, &mut self.vectors[at..at + run]);
+            let address = &mut self.addresses[count];
+            let length = address.set(first.to, v6);
+            let mut header = message(address, &mut self.vectors[at..at + run]);
             header.msg_hdr.msg_namelen = length;
             if run > 1 {
                 let control = &mut self.controls[count];
-                *control = Control::segment(first.length as u16);
+                *control = SegmentControl::segment(first.length as u16);
                 header.msg_hdr.msg_control = std::ptr::from_mut(control).cast();
-                header.msg_hdr.msg_controllen = size_of::<Control>() as _;
+                header.msg_hdr.msg_controllen = size_of::<SegmentControl>() as _;
             }
             self.messages[count] = header;
             count += 1;
@@ -247,24 +247,24 @@ impl Socket {
     pub(in crate::shard) fn receive(
         &self,
         rx: &mut RxBatch,
-        patience: Patience,
+        recv_mode: RecvMode,
     ) -> io::Result<usize> {
-        let flags = match patience {
-            Patience::None => libc::MSG_DONTWAIT,
-            Patience::Some => libc::MSG_WAITFORONE,
+        let flags = match recv_mode {
+            RecvMode::NonBlocking => libc::MSG_DONTWAIT,
+            RecvMode::BoundedWait => libc::MSG_WAITFORONE,
         };
         // The others still say so. Each is a cache line, and cold after a pause: for one packet,
         // all of them would cost more than the rest of its way through the relay.
         for header in &mut rx.received[..rx.written] {
-            header.msg_hdr.msg_namelen = size_of::<Name>() as _;
+            header.msg_hdr.msg_namelen = size_of::<RawSockAddr>() as _;
         }
-        // SAFETY: each header points at a name and a vector, and through it at a buffer, all owned
+        // SAFETY: each header points at an address and a vector, and through it at a buffer, all owned
         // by `rx`, which is borrowed mutably.
         let received = unsafe {
             libc::recvmmsg(
                 self.socket.as_raw_fd(),
                 rx.received.as_mut_ptr(),
-                BATCH as u32,
+                BATCH_SIZE as u32,
                 flags as _,
                 std::ptr::null_mut(),
             )
@@ -280,11 +280,13 @@ impl Socket {
     }
 }
 
-impl Outgoing {
+impl QueuedDatagram {
     fn vector(&self, own: &[u8], rx: &RxBatch) -> libc::iovec {
         let bytes = match self.payload {
-            Payload::Received(index) => &rx.buffers[index as usize][..self.length as usize],
-            Payload::Own(start) => &own[start as usize..(start + self.length) as usize],
+            PayloadLocation::RxBuffer(index) => &rx.buffers[index as usize][..self.length as usize],
+            PayloadLocation::OwnBytes(start) => {
+                &own[start as usize..(start + self.length) as usize]
+            }
         };
         libc::iovec {
             iov_base: bytes.as_ptr().cast_mut().cast(),
@@ -299,14 +301,14 @@ const EMPTY_VECTOR: libc::iovec = libc::iovec {
 };
 
 /// How many at the head of the queue can leave as one segmented message.
-fn run_length(queue: &[Outgoing]) -> usize {
+fn run_length(queue: &[QueuedDatagram]) -> usize {
     let Some((first, rest)) = queue.split_first() else {
         return 0;
     };
     let (mut run, mut bytes) = (1, first.length as usize);
     for next in rest {
         bytes += next.length as usize;
-        if next.to != first.to || next.length > first.length || bytes > GSO_BYTES {
+        if next.to != first.to || next.length > first.length || bytes > MAX_GSO_BYTES {
             break;
         }
         run += 1;
@@ -317,13 +319,13 @@ fn run_length(queue: &[Outgoing]) -> usize {
     run
 }
 
-fn send_apart(socket: &Socket, run: &libc::mmsghdr, stats: &mut SocketStats) {
+fn send_individually(socket: &Socket, run: &libc::mmsghdr, stats: &mut SocketStats) {
     let mut header = run.msg_hdr;
     header.msg_control = std::ptr::null_mut();
     header.msg_controllen = 0;
     header.msg_iovlen = 1;
     for _ in 0..run.msg_hdr.msg_iovlen {
-        // SAFETY: the header's name and vectors are borrowed by the caller, `run` counts the
+        // SAFETY: the header's address and vectors are borrowed by the caller, `run` counts the
         // vectors, and each of them is passed over once.
         unsafe {
             let sent = libc::sendmsg(socket.socket.as_raw_fd(), &header, libc::MSG_DONTWAIT);
@@ -339,12 +341,31 @@ fn send_apart(socket: &Socket, run: &libc::mmsghdr, stats: &mut SocketStats) {
     }
 }
 
-fn message(name: &mut Name, vectors: &mut [libc::iovec]) -> libc::mmsghdr {
-    // SAFETY: all zeroes is a valid header without name, vectors or control bytes.
+fn message(address: &mut RawSockAddr, vectors: &mut [libc::iovec]) -> libc::mmsghdr {
+    // SAFETY: all zeroes is a valid header without address, vectors or control bytes.
     let mut message: libc::mmsghdr = unsafe { mem::zeroed() };
-    message.msg_hdr.msg_name = std::ptr::from_mut(name).cast();
-    message.msg_hdr.msg_namelen = size_of::<Name>() as _;
+    message.msg_hdr.msg_name = std::ptr::from_mut(address).cast();
+    message.msg_hdr.msg_namelen = size_of::<RawSockAddr>() as _;
     message.msg_hdr.msg_iov = vectors.as_mut_ptr();
     message.msg_hdr.msg_iovlen = vectors.len() as _;
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::socket::RECV_TIMEOUT;
+
+    #[test]
+    fn a_patient_receive_gives_up_soon() {
+        let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let start = std::time::Instant::now();
+
+        let received = socket
+            .receive(&mut RxBatch::new(), RecvMode::BoundedWait)
+            .unwrap();
+
+        assert_eq!(received, 0);
+        assert!(start.elapsed() >= RECV_TIMEOUT, "{:?}", start.elapsed());
+    }
 }

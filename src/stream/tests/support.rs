@@ -30,7 +30,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::{
     metrics::Metrics,
-    shard::{self, LegIce, RelayConfig, RelayHandle},
+    shard::{self, LegIceParameters, RelayConfig, RelayHandle},
     stream::{Sniff, Streams},
 };
 
@@ -53,7 +53,7 @@ impl Server {
             listen: "0.0.0.0:0".parse().unwrap(),
             advertise: vec!["192.0.2.1".parse().unwrap()],
             shards: 2,
-            gather: RelayConfig::GATHER,
+            coalesce_delay: RelayConfig::DEFAULT_COALESCE_DELAY,
         })
         .unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -133,8 +133,8 @@ impl Server {
 pub(super) struct Agent {
     pub(super) stream: Box<dyn Stream>,
     pub(super) inbound: Vec<u8>,
-    pub(super) ice: LegIce,
-    pub(super) turn: Option<TurnClient>,
+    pub(super) ice: LegIceParameters,
+    pub(super) turn: Option<Client>,
     pub(super) checks: u8,
 }
 
@@ -143,11 +143,11 @@ pub(super) const PWD: &str = "0123456789012345678901";
 pub(super) const CHANNEL: u16 = 0x4abc;
 
 impl Agent {
-    pub(super) async fn ice_tcp(server: &Server, ice: LegIce) -> Self {
+    pub(super) async fn ice_tcp(server: &Server, ice: LegIceParameters) -> Self {
         Self::over(server.connect().await, ice)
     }
 
-    pub(super) fn over(stream: Box<dyn Stream>, ice: LegIce) -> Self {
+    pub(super) fn over(stream: Box<dyn Stream>, ice: LegIceParameters) -> Self {
         Self {
             stream,
             inbound: Vec::new(),
@@ -158,8 +158,8 @@ impl Agent {
     }
 
     /// Over TURN: challenge, allocation, channel to the leg's candidate.
-    pub(super) async fn turn(server: &Server, ice: LegIce) -> Self {
-        let client = TurnClient::new(&ice.ufrag, &ice.pwd);
+    pub(super) async fn turn(server: &Server, ice: LegIceParameters) -> Self {
+        let client = Client::new(&ice.ufrag, &ice.pwd);
         let peer = PathAddr::from(ice.candidates[0]);
         let mut agent = Self::ice_tcp(server, ice).await;
         agent.turn = Some(client);

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     config::StreamWays,
-    shard::{LegIce, RelayEvent, RelayHandle, ShardError},
+    shard::{Event, LegIceParameters, RelayHandle, ShardError},
 };
 
 /// Lets signaling drive the shards.
@@ -56,7 +56,7 @@ impl Relay for ShardRelay {
 }
 
 impl ShardRelay {
-    fn parameters(&self, ice: LegIce) -> LegParameters {
+    fn parameters(&self, ice: LegIceParameters) -> LegParameters {
         LegParameters {
             ufrag: ice.ufrag,
             pwd: ice.pwd,
@@ -68,7 +68,7 @@ impl ShardRelay {
 }
 
 /// Tells the registry what happens to legs, until the relay stops.
-pub(crate) async fn pump_events(mut events: mpsc::Receiver<RelayEvent>, registry: Registry) {
+pub(crate) async fn forward_leg_events(mut events: mpsc::Receiver<Event>, registry: Registry) {
     while let Some(event) = events.recv().await {
         let (session, leg, event) = match event {
             RelayEvent::LegConnected { session, leg } => (session, leg, LegEvent::Connected),

@@ -8,15 +8,16 @@ use authloop_relay::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use super::error::ShardError;
 use super::socket::Waker;
-use super::{RelayStats, ShardError};
+use super::stats::RelayStats;
 
 /// Where an answer goes; a caller that left does not mind.
-pub(super) type Reply<T> = oneshot::Sender<T>;
+pub(super) type ReplySender<T> = oneshot::Sender<T>;
 
 /// What one endpoint needs to reach its leg: ice-chars and addresses, ready for SDP.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LegIce {
+pub struct LegIceParameters {
     /// The leg's username fragment.
     pub ufrag: String,
     /// The leg's password.
@@ -27,8 +28,8 @@ pub struct LegIce {
 
 /// What a stream needs to carry a leg's datagrams to its shard.
 #[derive(Debug)]
-pub(crate) struct LegDoor {
-    /// With which the client proves itself.
+pub(crate) struct LegEndpoint {
+    /// Password that the client must prove to know.
     pub(crate) pwd: LocalPwd,
     /// The shard's UDP address as this machine reaches it.
     pub(crate) local: SocketAddr,
@@ -37,49 +38,49 @@ pub(crate) struct LegDoor {
 }
 
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum ShardCommand {
     Open {
-        session: RelaySessionId,
-        reply: Reply<Result<Legs<LegCredentials>, ShardError>>,
+        session: SessionId,
+        reply: ReplySender<Result<Legs<LegCredentials>, ShardError>>,
     },
     Restart {
         session: RelaySessionId,
         leg: Leg,
-        reply: Reply<Result<LegCredentials, ShardError>>,
+        reply: ReplySender<Result<LegCredentials, ShardError>>,
     },
     SetRemote {
         session: RelaySessionId,
         leg: Leg,
         remote: RemoteCredentials,
-        reply: Reply<Result<(), RelayError>>,
+        reply: ReplySender<Result<(), RelayError>>,
     },
     Close {
-        session: RelaySessionId,
-        reply: Reply<Result<(), RelayError>>,
+        session: SessionId,
+        reply: ReplySender<Result<(), RelayError>>,
     },
     FindLeg {
         ufrag: LocalUfrag,
-        reply: Reply<Option<LocalPwd>>,
+        reply: ReplySender<Option<LocalPwd>>,
     },
     Stats {
-        reply: Reply<RelayStats>,
+        reply: ReplySender<RelayStats>,
     },
 }
 
 /// One shard as its callers see it.
 #[derive(Debug)]
-pub(super) struct Link {
-    pub(super) commands: mpsc::Sender<Command>,
+pub(super) struct ShardClient {
+    pub(super) commands: mpsc::Sender<ShardCommand>,
     pub(super) waker: Arc<Waker>,
     pub(super) candidates: Vec<SocketAddr>,
     /// The shard's own address, loopback where it listens on all.
     pub(super) local: SocketAddr,
 }
 
-impl Link {
-    pub(super) async fn ask<T>(
+impl ShardClient {
+    pub(super) async fn request<T>(
         &self,
-        command: impl FnOnce(Reply<T>) -> Command,
+        command: impl FnOnce(ReplySender<T>) -> ShardCommand,
     ) -> Result<T, ShardError> {
         let (reply, answer) = oneshot::channel();
         let sent = self.commands.send(command(reply)).await;
@@ -88,8 +89,8 @@ impl Link {
         answer.await.map_err(|_| ShardError::Stopped)
     }
 
-    pub(super) fn ice(&self, credentials: &LegCredentials) -> LegIce {
-        LegIce {
+    pub(super) fn leg_ice(&self, credentials: &LegCredentials) -> LegIceParameters {
+        LegIceParameters {
             ufrag: credentials.ufrag.as_str().to_owned(),
             pwd: credentials.pwd.as_str().to_owned(),
             candidates: self.candidates.clone(),

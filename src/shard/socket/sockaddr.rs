@@ -4,22 +4,23 @@ use std::mem;
 
 use authloop_relay::PathAddr;
 
-/// One `UDP_SEGMENT` control message, with its header and padding.
-const CONTROL: usize = 24;
+/// Size of one `UDP_SEGMENT` control message, with its header and padding.
+const CONTROL_BYTES: usize = 24;
 
-/// Room for either family's address; the kernel reads as much as the length says.
+/// An address of either family; the kernel reads as much as the length says.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(super) union Name {
+pub(super) union RawSockAddr {
     v4: libc::sockaddr_in,
     v6: libc::sockaddr_in6,
 }
 
+/// A control message for the kernel's segmentation.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-pub(super) struct Control([u8; CONTROL]);
+pub(super) struct SegmentControl([u8; CONTROL_BYTES]);
 
-impl Name {
+impl RawSockAddr {
     // SAFETY: all zeroes is a valid value of every field.
     pub(super) const EMPTY: Self = unsafe { mem::zeroed() };
 
@@ -69,12 +70,12 @@ impl Name {
     }
 }
 
-impl Control {
-    pub(super) const EMPTY: Self = Self([0; CONTROL]);
+impl SegmentControl {
+    pub(super) const EMPTY: Self = Self([0; CONTROL_BYTES]);
 
     /// `UDP_SEGMENT` with the size of each segment.
     pub(super) fn segment(size: u16) -> Self {
-        let mut bytes = [0; CONTROL];
+        let mut bytes = [0; CONTROL_BYTES];
         // SAFETY: the length is a constant's; nothing is dereferenced.
         let length = unsafe { libc::CMSG_LEN(size_of::<u16>() as u32) } as usize;
         bytes[..8].copy_from_slice(&length.to_ne_bytes());
