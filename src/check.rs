@@ -9,7 +9,7 @@ use authloop_signaling::{Cluster, ClusterSettings, PageSource, Scope, origin::Or
 
 use crate::{
     audit::{self, AuditSettings},
-    config::{Acme, Config, Streams, Tls},
+    config::{Acme, Config, StreamSettings, Tls},
     tls::{self, Pair},
 };
 
@@ -117,18 +117,18 @@ fn advertised(addresses: &[IpAddr]) -> Finding {
 }
 
 fn streams(config: &Config) -> Finding {
-    let ways = config.stream_ways(config.listen);
+    let endpoints = config.stream_endpoints(config.listen);
     match config.streams {
-        Streams::Off => doubtful(
+        StreamSettings::Off => doubtful(
             "ICE-TCP and TURN are off, so networks that let no UDP out cannot use this server; \
              fix: leave --streams out",
         ),
-        _ if ways.is_empty() => doubtful(
+        _ if endpoints.is_empty() => doubtful(
             "there seems to be an HTTP proxy in front, so nobody is told of ICE-TCP and TURN at \
              the HTTP port, and networks that let no UDP out cannot use this server; fix: \
              --streams-advertise with ways that reach it directly, as in turns:relay.example:8443",
         ),
-        _ => good(format!("without UDP, clients try {ways}")),
+        _ => good(format!("without UDP, clients try {endpoints}")),
     }
 }
 

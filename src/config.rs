@@ -20,7 +20,7 @@ use ipnet::IpNet;
 use crate::{audit::AuditSettings, cli::ServeArgs};
 
 pub use bounds::Bounds;
-pub use streams::{StreamWays, Streams};
+pub use streams::{StreamEndpoints, StreamSettings};
 pub use tls::{Acme, Tls};
 
 /// Everything the server needs to know, checked.
@@ -39,7 +39,7 @@ pub struct Config {
     /// The relay's threads.
     pub relay_shards: usize,
     /// ICE-TCP and TURN at the HTTP port.
-    pub streams: Streams,
+    pub streams: StreamSettings,
     /// The origin that the world sees, if it was given.
     pub public_origin: Option<Origin>,
     /// Other origins whose pages may act as viewers.

@@ -21,7 +21,7 @@ use crate::{
     config::{Bounds, Config},
     metrics::ConnectionMetrics,
     slots::Slots,
-    stream::{Sniff, Streams},
+    tcp_fallback::{TcpFallback, detector::ProtocolDetector},
     tls,
 };
 use door::Door;
@@ -42,7 +42,7 @@ const MAX_UNREAD: usize = 64 * 1024;
 /// How a port lets in.
 pub(crate) struct Ingress {
     tls: Option<RustlsConfig>,
-    streams: Option<Streams>,
+    fallback: Option<TcpFallback>,
     door: Door<()>,
     bounds: Bounds,
 }
@@ -52,12 +52,12 @@ impl Ingress {
     pub(crate) fn public(
         config: &Config,
         tls: Option<RustlsConfig>,
-        streams: Option<Streams>,
+        fallback: Option<TcpFallback>,
         metrics: ConnectionMetrics,
     ) -> Self {
         Self {
             tls,
-            streams,
+            fallback,
             door: Door {
                 inner: (),
                 slots: Slots::new(config.max_connections, config.max_connections_per_address),
@@ -92,19 +92,20 @@ impl Ingress {
         limit(server.http_builder(), &self.bounds);
         match self.tls {
             None => {
-                let acceptor = Sniff::new(DefaultAcceptor::new(), self.streams);
+                let acceptor = ProtocolDetector::new(DefaultAcceptor::new(), self.fallback);
                 server
                     .acceptor(self.door.before(acceptor))
                     .serve(service)
                     .await
             }
             Some(rustls) => {
-                let plain = Sniff::before_tls(DefaultAcceptor::new(), self.streams.clone());
+                let plain =
+                    ProtocolDetector::before_tls(DefaultAcceptor::new(), self.fallback.clone());
                 let acceptor = RustlsAcceptor::new(rustls)
                     .handshake_timeout(self.bounds.greeting.saturating_mul(2))
                     .acceptor(plain);
                 // The door's patience ends first, and counts.
-                let acceptor = Sniff::new(tls::EndChallenges(acceptor), self.streams);
+                let acceptor = ProtocolDetector::new(tls::EndChallenges(acceptor), self.fallback);
                 server
                     .acceptor(self.door.before(acceptor))
                     .serve(service)

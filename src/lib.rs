@@ -19,7 +19,7 @@ mod ingress;
 mod logging;
 mod shard_relay;
 mod slots;
-mod stream;
+mod tcp_fallback;
 mod telemetry;
 mod tls;
 mod witness;

@@ -16,7 +16,7 @@ use tokio::{sync::Notify, task::JoinSet};
 use crate::{
     admin::{self, Admin},
     audit::{AuditLog, ServerEvent},
-    config::{self, Config, StreamWays, Tls},
+    config::{self, Config, StreamEndpoints, Tls},
     ingress::Ingress,
     keys::KeysFile,
     logging,
@@ -24,7 +24,7 @@ use crate::{
     shard::{self, RelayConfig, RelayHandle},
     shard_relay::{ShardRelay, forward_leg_events},
     shutdown,
-    stream::Streams,
+    tcp_fallback::TcpFallback,
     telemetry, tls,
     witness::Witness,
 };
@@ -81,10 +81,10 @@ pub async fn serve_until(
         coalesce_delay: RelayConfig::DEFAULT_COALESCE_DELAY,
     })?;
     let candidates = try_relay(&relay).await?;
-    let ways = config.stream_ways(bound);
+    let endpoints = config.stream_endpoints(bound);
     let shards = Arc::new(ShardRelay {
         shards: relay.clone(),
-        streams: ways.clone(),
+        streams: endpoints.clone(),
     });
     let log = config.audit.as_ref().map(AuditLog::open).transpose()?;
     let witness = Witness {
@@ -95,8 +95,8 @@ pub async fn serve_until(
     let reports = Arc::new(witness.clone());
     let signaling = signaling(&config, origin.clone(), shards, reports).await?;
     let events = tokio::spawn(forward_leg_events(events, signaling.registry().clone()));
-    let streams = Streams::new(relay.clone(), metrics.streams().clone());
-    let let_in = (config.streams != config::Streams::Off).then(|| streams.clone());
+    let streams = TcpFallback::new(relay.clone(), metrics.streams().clone());
+    let fallback = (config.streams != config::StreamSettings::Off).then(|| streams.clone());
     let admin = admin::router(Admin {
         signaling: signaling.clone(),
         relay: relay.clone(),
@@ -119,7 +119,7 @@ pub async fn serve_until(
         None => router,
     };
     let handle = Handle::new();
-    let ingress = Ingress::public(&config, rustls, let_in, metrics.connections().clone());
+    let ingress = Ingress::public(&config, rustls, fallback, metrics.connections().clone());
     let mut http = tokio::spawn(ingress.serve(listener, router, handle.clone()));
     let renewal = tls.map(|tls| tls.renew(config.bounds.certificate_looks, hangup));
     let renewal = tokio::spawn(OptionFuture::from(renewal));
@@ -131,7 +131,7 @@ pub async fn serve_until(
         listen: bound,
         admin: admin_bound,
         relay: candidates,
-        streams: ways,
+        streams: endpoints,
     })?;
 
     tokio::select! {
@@ -246,7 +246,7 @@ pub struct Ready {
     /// Where the relay is advertised, best first.
     pub relay: Vec<SocketAddr>,
     /// Where the HTTP port takes the legs' streams.
-    pub streams: StreamWays,
+    pub streams: StreamEndpoints,
 }
 
 impl Ready {

@@ -7,7 +7,7 @@ use authloop_signaling::{LegEvent, LegParameters, Registry, Relay, RelayError, S
 use tokio::sync::mpsc;
 
 use crate::{
-    config::StreamWays,
+    config::StreamEndpoints,
     shard::{Event, LegIceParameters, RelayHandle, ShardError},
 };
 
@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct ShardRelay {
     pub(crate) shards: RelayHandle,
     /// Where the HTTP port takes the legs' streams.
-    pub(crate) streams: StreamWays,
+    pub(crate) streams: StreamEndpoints,
 }
 
 #[async_trait]

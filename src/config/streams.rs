@@ -1,4 +1,4 @@
-//! Where clients are told to go with ICE-TCP and TURN when no UDP is let out.
+//! Where clients are told to go with ICE-TCP and TURN when their network blocks UDP.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,33 +11,33 @@ const KEY: &str = "streams_advertise";
 
 /// ICE-TCP and TURN at the HTTP port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Streams {
-    /// Not let in.
+pub enum StreamSettings {
+    /// Not accepted.
     Off,
-    /// Let in, and advertised where the other options make them likely to arrive.
-    Likely,
-    /// Let in, and advertised here.
-    At(StreamWays),
+    /// Accepted, and advertised where the other options suggest that they arrive.
+    Inferred,
+    /// Accepted, and advertised at these endpoints.
+    Advertised(StreamEndpoints),
 }
 
-/// What clients are told of the HTTP port.
+/// Where clients are told to reach the HTTP port with ICE-TCP and TURN.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StreamWays {
+pub struct StreamEndpoints {
     /// Passive ICE-TCP candidates.
     pub tcp: Vec<SocketAddr>,
     /// TURN URLs.
     pub turn: Vec<String>,
 }
 
-impl StreamWays {
-    /// Whether there is no way.
+impl StreamEndpoints {
+    /// Whether there is no endpoint.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tcp.is_empty() && self.turn.is_empty()
     }
 }
 
-impl std::fmt::Display for StreamWays {
+impl std::fmt::Display for StreamEndpoints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let tcp = self.tcp.iter().map(|address| format!("tcp:{address}"));
         let all: Vec<String> = tcp.chain(self.turn.iter().cloned()).collect();
@@ -45,73 +45,81 @@ impl std::fmt::Display for StreamWays {
     }
 }
 
-pub(super) fn parse(let_in: bool, given: Option<Vec<String>>) -> Result<Streams, ConfigError> {
+pub(super) fn parse(
+    enabled: bool,
+    given: Option<Vec<String>>,
+) -> Result<StreamSettings, ConfigError> {
     let Some(texts) = given else {
-        return Ok(if let_in {
-            Streams::Likely
+        return Ok(if enabled {
+            StreamSettings::Inferred
         } else {
-            Streams::Off
+            StreamSettings::Off
         });
     };
-    if !let_in {
+    if !enabled {
         return Err(invalid(KEY, "makes no sense with `streams` off"));
     }
-    let mut ways = StreamWays::default();
+    let mut endpoints = StreamEndpoints::default();
     for text in &texts {
-        if !push(&mut ways, text) {
+        if !push(&mut endpoints, text) {
             return Err(invalid(
                 KEY,
                 format!(
-                    "must be ways like tcp:203.0.113.7:443, turn:relay.example:80 or \
-                     turns:relay.example:443; `{text}` is none"
+                    "must be a list of ways like tcp:203.0.113.7:443, turn:relay.example:80 or \
+                     turns:relay.example:443, but `{text}` is not one"
                 ),
             ));
         }
     }
-    if ways.is_empty() || ways.tcp.len() > MAX_CANDIDATES || ways.turn.len() > MAX_TURN_URLS {
+    if endpoints.is_empty()
+        || endpoints.tcp.len() > MAX_CANDIDATES
+        || endpoints.turn.len() > MAX_URLS
+    {
         let reason = format!(
-            "must name a way, at most {MAX_CANDIDATES} of `tcp:`, and at most {MAX_TURN_URLS} of \
+            "must name at least one way, at most {MAX_CANDIDATES} of `tcp:`, and at most {MAX_URLS} of \
              `turn:` and `turns:` together"
         );
         return Err(invalid(KEY, reason));
     }
-    Ok(Streams::At(ways))
+    Ok(StreamSettings::Advertised(endpoints))
 }
 
-/// `false` when the text is no way.
-fn push(ways: &mut StreamWays, text: &str) -> bool {
+/// Adds the endpoint that `text` names; returns `false` if it does not name one.
+fn push(endpoints: &mut StreamEndpoints, text: &str) -> bool {
     let Some(address) = text.strip_prefix("tcp:") else {
         let url = format!("{text}?transport=tcp");
         let good = is_turn_url(&url);
-        ways.turn.extend(Some(url).filter(|_| good));
+        endpoints.turn.extend(Some(url).filter(|_| good));
         return good;
     };
     let address = address.parse().ok();
     let address = address.filter(|at: &SocketAddr| !at.ip().is_unspecified() && at.port() != 0);
-    ways.tcp.extend(address);
+    endpoints.tcp.extend(address);
     address.is_some()
 }
 
 impl Config {
-    /// What clients are told of the HTTP port, once it listens at `bound`.
+    /// Where clients are told to reach the HTTP port, once it listens at `bound`.
     #[must_use]
-    pub fn stream_ways(&self, bound: SocketAddr) -> StreamWays {
+    pub fn stream_endpoints(&self, bound: SocketAddr) -> StreamEndpoints {
         match &self.streams {
-            Streams::At(ways) => ways.clone(),
-            Streams::Likely if !self.is_behind_http_proxy() => self.likely_ways(bound),
-            Streams::Off | Streams::Likely => StreamWays::default(),
+            StreamSettings::Advertised(endpoints) => endpoints.clone(),
+            StreamSettings::Inferred if !self.is_behind_http_proxy() => {
+                self.inferred_endpoints(bound)
+            }
+            StreamSettings::Off | StreamSettings::Inferred => StreamEndpoints::default(),
         }
     }
 
-    /// Such a proxy lets nothing but HTTP through.
+    /// Whether a proxy in front lets nothing but HTTP through.
     fn is_behind_http_proxy(&self) -> bool {
         let ends_tls = |origin: &Origin| origin.is_secure() != (self.tls != Tls::Off);
         !self.trusted_proxies.is_empty() || self.public_origin.as_ref().is_some_and(ends_tls)
     }
 
-    fn likely_ways(&self, bound: SocketAddr) -> StreamWays {
+    fn inferred_endpoints(&self, bound: SocketAddr) -> StreamEndpoints {
         let Ok(origin) = self.origin_at(bound).parse::<Origin>() else {
-            return StreamWays::default();
+            return StreamEndpoints::default();
         };
         let (host, port) = (origin.host(), origin.port());
         let named = self.public_origin.as_ref().and_then(|_| literal(host));
@@ -124,7 +132,7 @@ impl Config {
         let ips = ips.into_iter().filter(reachable).take(MAX_CANDIDATES);
         let scheme = if origin.is_secure() { "turns" } else { "turn" };
         let url = format!("{scheme}:{host}:{port}?transport=tcp");
-        StreamWays {
+        StreamEndpoints {
             tcp: ips.map(|ip| SocketAddr::new(ip, port)).collect(),
             turn: vec![url],
         }
@@ -159,7 +167,7 @@ mod tests {
 
     fn ways(options: RawConfig, bound: &str) -> String {
         let config = config(options).unwrap();
-        config.stream_ways(bound.parse().unwrap()).to_string()
+        config.stream_endpoints(bound.parse().unwrap()).to_string()
     }
 
     #[test]

@@ -88,7 +88,7 @@ async fn the_end_of_the_server_closes_every_stream() {
         host.connect().await;
         viewer.connect().await;
 
-        server.streams.close().await;
+        server.fallback.close().await;
 
         for (agent, kind) in [(&mut host, "ice_tcp"), (&mut viewer, "turn")] {
             // Under TLS a missing farewell is an error here.
@@ -116,7 +116,7 @@ async fn a_stream_without_the_leg_s_password_is_closed() {
     let check = agent.check(PWD);
     agent.send(&check).await;
     assert_eq!(agent.receive().await, None);
-    server.streams.close().await;
+    server.fallback.close().await;
     assert_eq!(server.metric(&ended("ice_tcp", "unproven")), 2);
 }
 

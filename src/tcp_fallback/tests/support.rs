@@ -31,7 +31,7 @@ use tokio_rustls::TlsConnector;
 use crate::{
     metrics::Metrics,
     shard::{self, LegIceParameters, RelayConfig, RelayHandle},
-    stream::{Sniff, Streams},
+    tcp_fallback::{TcpFallback, detector::ProtocolDetector},
 };
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -44,7 +44,7 @@ pub(super) struct Server {
     pub(super) at: SocketAddr,
     pub(super) tls: Option<CertificateDer<'static>>,
     pub(super) metrics: Metrics,
-    pub(super) streams: Streams,
+    pub(super) fallback: TcpFallback,
 }
 
 impl Server {
@@ -59,8 +59,8 @@ impl Server {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let metrics = Metrics::new().unwrap();
-        let streams = Streams::new(relay.clone(), metrics.streams().clone());
-        let let_in = Some(streams.clone());
+        let fallback = TcpFallback::new(relay.clone(), metrics.streams().clone());
+        let accepting = Some(fallback.clone());
         let router = Router::new().route("/", get(|| async { "a page" }));
         let server = axum_server::from_tcp(listener).unwrap();
         let made =
@@ -68,7 +68,8 @@ impl Server {
         let cert = made.as_ref().map(|made| made.cert.der().clone());
         match made {
             None => {
-                let server = server.acceptor(Sniff::new(DefaultAcceptor::new(), let_in));
+                let server =
+                    server.acceptor(ProtocolDetector::new(DefaultAcceptor::new(), accepting));
                 tokio::spawn(server.serve(router.into_make_service()));
             }
             Some(made) => {
@@ -81,8 +82,9 @@ impl Server {
                     .with_single_cert(vec![made.cert.der().clone()], key)
                     .unwrap();
                 let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(config)));
-                let plain = Sniff::before_tls(DefaultAcceptor::new(), let_in.clone());
-                let server = server.acceptor(Sniff::new(acceptor.acceptor(plain), let_in));
+                let plain = ProtocolDetector::before_tls(DefaultAcceptor::new(), accepting.clone());
+                let server =
+                    server.acceptor(ProtocolDetector::new(acceptor.acceptor(plain), accepting));
                 tokio::spawn(server.serve(router.into_make_service()));
             }
         }
@@ -92,7 +94,7 @@ impl Server {
             at,
             tls: cert,
             metrics,
-            streams,
+            fallback,
         }
     }
 

@@ -1,12 +1,12 @@
-//! What one stream counts, with its labels resolved once.
+//! Counts one stream, with its labels resolved once.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
-use super::Proto;
+use super::protocol::StreamProtocol;
 use crate::metrics::StreamMetrics;
 
 /// Counts a stream as open for as long as it lives.
-pub(super) struct Meter {
+pub(super) struct StreamMeter {
     pub(super) received: IntCounter,
     pub(super) sent: IntCounter,
     /// Datagrams for a client that does not read in time.
@@ -20,9 +20,9 @@ pub(super) struct Meter {
     kind: &'static str,
 }
 
-impl Meter {
-    pub(super) fn start(metrics: &StreamMetrics, proto: Proto) -> Self {
-        let kind = proto.label();
+impl StreamMeter {
+    pub(super) fn start(metrics: &StreamMetrics, protocol: StreamProtocol) -> Self {
+        let kind = protocol.label();
         metrics.accepted.with_label_values(&[kind]).inc();
         let open = metrics.open.with_label_values(&[kind]);
         open.inc();
@@ -45,7 +45,7 @@ impl Meter {
     }
 }
 
-impl Drop for Meter {
+impl Drop for StreamMeter {
     fn drop(&mut self) {
         self.open.dec();
     }

@@ -4,8 +4,10 @@
 //! sees an ordinary path, checks it as any other, and its own loop knows nothing of streams.
 
 mod bridge;
+pub(crate) mod detector;
 mod meter;
-mod sniff;
+mod protocol;
+pub(crate) mod underlying_tcp;
 
 use std::net::SocketAddr;
 
@@ -13,7 +15,6 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
-use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -21,37 +22,18 @@ use crate::{
     shard::RelayHandle,
     slots::{Slot, Slots},
 };
-use meter::Meter;
+use meter::StreamMeter;
+use protocol::StreamProtocol;
+use underlying_tcp::UnderlyingTcp;
 
-pub(crate) use sniff::Sniff;
-
-/// Streams at once; each costs a task and a UDP socket.
-const TOTAL: usize = 2048;
-/// Streams at once from one address: people behind one NAT share it.
-const PER_ADDRESS: usize = 64;
-
-/// What a stream speaks that is not HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Proto {
-    /// RFC 8656 over TCP or TLS.
-    Turn,
-    /// RFC 6544 with RFC 4571's framing.
-    IceTcp,
-}
-
-impl Proto {
-    /// Its name in metrics.
-    fn label(self) -> &'static str {
-        match self {
-            Self::Turn => "turn",
-            Self::IceTcp => "ice_tcp",
-        }
-    }
-}
+/// Streams that may be open at once; each costs a task and a UDP socket.
+const MAX_STREAMS: usize = 2048;
+/// Streams that one address may have open: people behind one NAT share it.
+const MAX_STREAMS_PER_ADDRESS: usize = 64;
 
 /// Carries streams to the relay.
 #[derive(Clone, Debug)]
-pub(crate) struct Streams {
+pub(crate) struct TcpFallback {
     relay: RelayHandle,
     slots: Slots,
     metrics: StreamMetrics,
@@ -59,17 +41,11 @@ pub(crate) struct Streams {
     closing: CancellationToken,
 }
 
-/// A stream that rests on TCP.
-pub(crate) trait TcpPart {
-    /// The TCP connection below.
-    fn tcp(&self) -> &TcpStream;
-}
-
-impl Streams {
+impl TcpFallback {
     pub(crate) fn new(relay: RelayHandle, metrics: StreamMetrics) -> Self {
         Self {
             relay,
-            slots: Slots::new(TOTAL, PER_ADDRESS),
+            slots: Slots::new(MAX_STREAMS, MAX_STREAMS_PER_ADDRESS),
             metrics,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -84,11 +60,11 @@ impl Streams {
     }
 
     /// Carries the stream to its end in a task of its own, or drops it when there are too many.
-    fn take<S>(&self, proto: Proto, stream: S)
+    fn accept<S>(&self, protocol: StreamProtocol, stream: S)
     where
-        S: AsyncRead + AsyncWrite + TcpPart + Send + 'static,
+        S: AsyncRead + AsyncWrite + UnderlyingTcp + Send + 'static,
     {
-        let meter = Meter::start(&self.metrics, proto);
+        let meter = StreamMeter::start(&self.metrics, protocol);
         let Some((client, slot)) = self.admit(stream.tcp()) else {
             meter.end("refused");
             return;
@@ -96,8 +72,8 @@ impl Streams {
         let relay = self.relay.clone();
         let closing = self.closing.clone();
         self.tasks.spawn(async move {
-            let end = bridge::run(proto, stream, client, relay, &meter, &closing).await;
-            tracing::trace!(?proto, %end, "a stream ended");
+            let end = bridge::run(protocol, stream, client, relay, &meter, &closing).await;
+            tracing::trace!(proto = ?protocol, %end, "a stream ended");
             meter.end(end.label());
             drop(slot);
         });
@@ -113,20 +89,10 @@ impl Streams {
         tcp.set_nodelay(true).ok()?;
         // What waits in the kernel cannot be dropped any more.
         let socket = socket2::SockRef::from(tcp);
-        socket.set_tcp_notsent_lowat(bridge::MAX_UNSENT).ok()?;
+        socket
+            .set_tcp_notsent_lowat(bridge::MAX_UNSENT_BYTES)
+            .ok()?;
         Some((client, slot))
-    }
-}
-
-impl TcpPart for TcpStream {
-    fn tcp(&self) -> &TcpStream {
-        self
-    }
-}
-
-impl<S: TcpPart> TcpPart for TlsStream<S> {
-    fn tcp(&self) -> &TcpStream {
-        self.get_ref().0.tcp()
     }
 }
 

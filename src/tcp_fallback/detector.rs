@@ -1,4 +1,4 @@
-//! Tells TURN and ICE-TCP from HTTP by a stream's first bytes, in front of the HTTP server.
+//! Tells TURN and ICE-TCP from HTTP by a stream's first bytes, before the HTTP server sees it.
 
 use std::{
     io,
@@ -9,87 +9,87 @@ use std::{
 use axum_server::accept::Accept;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use super::{Proto, Streams, TcpPart};
+use super::{TcpFallback, protocol::StreamProtocol, underlying_tcp::UnderlyingTcp};
 
-/// RFC 4571's length, and STUN's header up to the cookie's end.
-const ENOUGH: usize = 10;
+/// Bytes that suffice: RFC 4571's length, and STUN's header up to the cookie's end.
+const DETECTION_BYTES: usize = 10;
 /// RFC 8489 §5.
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 
-/// Accepts as `A` does, then keeps the streams that are not HTTP's. It waits for ever for what a
-/// client speaks: whoever accepts by it has to know when to stop.
+/// Accepts as `A` does, then takes the streams that do not speak HTTP. It waits without end for a
+/// client's first bytes: its caller has to set a limit.
 #[derive(Clone, Debug)]
-pub(crate) struct Sniff<A> {
+pub(crate) struct ProtocolDetector<A> {
     inner: A,
     /// `None` passes everything on.
-    streams: Option<Streams>,
+    fallback: Option<TcpFallback>,
     last: bool,
 }
 
 /// A stream whose first bytes were read already.
 #[derive(Debug)]
-pub(crate) struct Prefixed<S> {
-    head: [u8; ENOUGH],
+pub(crate) struct PrefixedStream<S> {
+    head: [u8; DETECTION_BYTES],
     at: usize,
     len: usize,
     inner: S,
 }
 
-impl<A> Sniff<A> {
+impl<A> ProtocolDetector<A> {
     /// In front of HTTP.
-    pub(crate) fn new(inner: A, streams: Option<Streams>) -> Self {
+    pub(crate) fn new(inner: A, fallback: Option<TcpFallback>) -> Self {
         Self {
             inner,
-            streams,
+            fallback,
             last: true,
         }
     }
 
     /// In front of TLS: browsers speak ICE-TCP plain only, and what is inside is end to end
     /// encrypted anyhow.
-    pub(crate) fn before_tls(inner: A, streams: Option<Streams>) -> Self {
+    pub(crate) fn before_tls(inner: A, fallback: Option<TcpFallback>) -> Self {
         Self {
             inner,
-            streams,
+            fallback,
             last: false,
         }
     }
 }
 
-impl<A, I, S> Accept<I, S> for Sniff<A>
+impl<A, I, S> Accept<I, S> for ProtocolDetector<A>
 where
     A: Accept<I, S>,
     A::Future: Send + 'static,
-    A::Stream: AsyncRead + AsyncWrite + TcpPart + Unpin + Send + 'static,
+    A::Stream: AsyncRead + AsyncWrite + UnderlyingTcp + Unpin + Send + 'static,
     A::Service: Send,
 {
-    type Stream = Prefixed<A::Stream>;
+    type Stream = PrefixedStream<A::Stream>;
     type Service = A::Service;
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, A::Service)>> + Send>>;
 
     fn accept(&self, stream: I, service: S) -> Self::Future {
         let accepted = self.inner.accept(stream, service);
-        let (streams, last) = (self.streams.clone(), self.last);
+        let (fallback, last) = (self.fallback.clone(), self.last);
         Box::pin(async move {
             let (stream, service) = accepted.await?;
-            let mut stream = Prefixed {
-                head: [0; ENOUGH],
+            let mut stream = PrefixedStream {
+                head: [0; DETECTION_BYTES],
                 at: 0,
                 len: 0,
                 inner: stream,
             };
-            let Some(streams) = streams else {
+            let Some(fallback) = fallback else {
                 return Ok((stream, service));
             };
-            match stream.sniff().await? {
+            match stream.detect().await? {
                 None => {
                     if last {
-                        streams.count_http();
+                        fallback.count_http();
                     }
                     Ok((stream, service))
                 }
-                Some(proto) => {
-                    streams.take(proto, stream);
+                Some(protocol) => {
+                    fallback.accept(protocol, stream);
                     // To the HTTP server this connection has ended.
                     Err(io::ErrorKind::ConnectionAborted.into())
                 }
@@ -98,9 +98,9 @@ where
     }
 }
 
-impl<S: AsyncRead + Unpin> Prefixed<S> {
-    /// Reads until it is clear what is spoken; `None` is HTTP.
-    async fn sniff(&mut self) -> io::Result<Option<Proto>> {
+impl<S: AsyncRead + Unpin> PrefixedStream<S> {
+    /// Reads until the protocol is clear; `None` is HTTP.
+    async fn detect(&mut self) -> io::Result<Option<StreamProtocol>> {
         loop {
             let head = &self.head[..self.len];
             match classify(head) {
@@ -115,27 +115,27 @@ impl<S: AsyncRead + Unpin> Prefixed<S> {
     }
 }
 
-impl<S: TcpPart> TcpPart for Prefixed<S> {
+impl<S: UnderlyingTcp> UnderlyingTcp for PrefixedStream<S> {
     fn tcp(&self) -> &tokio::net::TcpStream {
         self.inner.tcp()
     }
 }
 
-/// What the first bytes tell: `None` until there are enough of them.
-fn classify(head: &[u8]) -> Option<Option<Proto>> {
+/// The protocol by its first bytes: `None` until there are enough of them.
+fn classify(head: &[u8]) -> Option<Option<StreamProtocol>> {
     match head {
         [] => None,
         // RFC 8489 §5: TURN's methods leave the first bits zero, and no frame is as long as HTTP's
         // letters or TLS' handshake (RFC 8446 §5.1) would say.
         [first, ..] if *first >= 0x10 => Some(None),
-        _ if head.get(4..8) == Some(&MAGIC_COOKIE) => Some(Some(Proto::Turn)),
-        _ if head.len() < ENOUGH => None,
-        _ if head[6..ENOUGH] == MAGIC_COOKIE => Some(Some(Proto::IceTcp)),
+        _ if head.get(4..8) == Some(&MAGIC_COOKIE) => Some(Some(StreamProtocol::Turn)),
+        _ if head.len() < DETECTION_BYTES => None,
+        _ if head[6..DETECTION_BYTES] == MAGIC_COOKIE => Some(Some(StreamProtocol::IceTcp)),
         _ => Some(None),
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for PrefixedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -151,7 +151,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PrefixedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -190,8 +190,8 @@ mod tests {
         let stun = [0, 3, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4];
         let framed = [0, 28, 0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42];
 
-        assert_eq!(classify(&stun[..8]), Some(Some(Proto::Turn)));
-        assert_eq!(classify(&framed), Some(Some(Proto::IceTcp)));
+        assert_eq!(classify(&stun[..8]), Some(Some(StreamProtocol::Turn)));
+        assert_eq!(classify(&framed), Some(Some(StreamProtocol::IceTcp)));
         assert_eq!(classify(b"G"), Some(None));
         assert_eq!(classify(b"PRI * HTTP/2.0"), Some(None));
         assert_eq!(classify(&[0x16]), Some(None), "TLS");

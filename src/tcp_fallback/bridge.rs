@@ -1,0 +1,400 @@
+//! Carries one stream's datagrams to its shard and back.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use authloop_relay::{
+    LocalUfrag, MAX_DATAGRAM_BYTES, PathAddr, rfc4571,
+    stun::{BindingMessage, StunClass},
+    turn::{self, TurnConnection, TurnGrant, TurnVerdict},
+};
+use bytes::{Buf as _, BytesMut};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::UdpSocket,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{meter::StreamMeter, protocol::StreamProtocol};
+use crate::shard::{LegEndpoint, RelayHandle, ShardError};
+
+/// Bytes that the kernel may hold unsent.
+pub(super) const MAX_UNSENT_BYTES: u32 = 16 * 1024;
+/// Bytes that wait for the kernel; media beyond it is dropped.
+const MAX_QUEUED_BYTES: usize = 128 * 1024;
+/// Most bytes read from the client at once.
+const READ_BYTES: usize = 16 * 1024;
+/// Datagrams taken from the shard in a row, before the client has its turn again.
+const MAX_DATAGRAMS_PER_TURN: usize = 32;
+/// Time a client has to name its leg and prove that it knows the password.
+const PROOF_TIMEOUT: Duration = Duration::from_secs(10);
+/// Silence after which a client is gone: checks come every few seconds.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// Time that closing a stream may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a stream ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StreamEnd {
+    #[error("the client closed")]
+    Closed,
+    #[error("the client fell silent")]
+    Idle,
+    #[error("the client does not read")]
+    Stuck,
+    #[error("the client broke the protocol")]
+    Protocol,
+    #[error("the client does not know its leg's credentials")]
+    Unproven,
+    #[error("the server goes down")]
+    Shutdown,
+    #[error(transparent)]
+    Relay(#[from] ShardError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl StreamEnd {
+    /// Its name in metrics.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Idle => "idle",
+            Self::Stuck => "stuck",
+            Self::Protocol => "protocol",
+            Self::Unproven => "unproven",
+            Self::Shutdown => "shutdown",
+            Self::Relay(_) => "relay",
+            Self::Io(_) => "io",
+        }
+    }
+}
+
+/// Carries a stream until it ends, and closes it.
+pub(super) async fn run<S>(
+    protocol: StreamProtocol,
+    stream: S,
+    client: SocketAddr,
+    relay: RelayHandle,
+    meter: &StreamMeter,
+    closing: &CancellationToken,
+) -> StreamEnd
+where
+    S: AsyncRead + AsyncWrite,
+{
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let carried = async {
+        let bridge = StreamBridge::new(protocol, client, relay, meter)?;
+        carry(bridge, &mut reader, &mut writer).await
+    };
+    let end = tokio::select! {
+        end = carried => match end {
+            Err(end) => end,
+            Ok(never) => match never {},
+        },
+        () = closing.cancelled() => StreamEnd::Shutdown,
+    };
+    // TLS says good-bye; a client that does not listen goes without.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, writer.shutdown()).await;
+    end
+}
+
+async fn carry<R, W>(
+    mut bridge: StreamBridge<'_>,
+    reader: &mut R,
+    writer: &mut W,
+) -> Result<Infallible, StreamEnd>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut inbound = BytesMut::new();
+    let mut datagram = [0; MAX_DATAGRAM_BYTES];
+    let mut unflushed = false;
+    let mut deadline = Instant::now() + PROOF_TIMEOUT;
+    loop {
+        inbound.reserve(READ_BYTES);
+        tokio::select! {
+            read = reader.read_buf(&mut inbound) => {
+                let read = read?;
+                if read == 0 {
+                    return Err(StreamEnd::Closed);
+                }
+                bridge.meter.received.inc_by(read as u64);
+                bridge.handle_inbound(&mut inbound).await?;
+                if bridge.shard_socket.is_some() {
+                    deadline = Instant::now() + IDLE_TIMEOUT;
+                }
+            }
+            written = write_or_flush(writer, &bridge.queue), if unflushed || !bridge.queue.is_empty() => {
+                unflushed = !bridge.queue.is_empty();
+                let written = written?;
+                bridge.meter.sent.inc_by(written as u64);
+                bridge.queue.advance(written);
+            }
+            received = receive(bridge.shard_socket.as_ref(), &mut datagram) => {
+                bridge.queue_for_client(&datagram[..received?]);
+                bridge.drain_shard_socket(&mut datagram);
+            }
+            () = tokio::time::sleep_until(deadline.into()) => return Err(StreamEnd::Idle),
+        }
+    }
+}
+
+/// Writes, or flushes when there is nothing left to write: TLS may hold the end of what it took.
+async fn write_or_flush(writer: &mut (impl AsyncWrite + Unpin), queue: &[u8]) -> io::Result<usize> {
+    match queue {
+        [] => writer.flush().await.map(|()| 0),
+        _ => writer.write(queue).await,
+    }
+}
+
+async fn receive(shard_socket: Option<&UdpSocket>, datagram: &mut [u8]) -> io::Result<usize> {
+    match shard_socket {
+        Some(shard_socket) => shard_socket.recv(datagram).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct StreamBridge<'a> {
+    meter: &'a StreamMeter,
+    framing: Framing,
+    /// Dropped once it is not needed, so that no stream keeps the relay alive.
+    relay: Option<RelayHandle>,
+    shard_socket: Option<UdpSocket>,
+    queue: BytesMut,
+    frame: Vec<u8>,
+}
+
+enum Framing {
+    Turn(Box<Connection>),
+    IceTcp,
+}
+
+impl<'a> StreamBridge<'a> {
+    fn new(
+        protocol: StreamProtocol,
+        client: SocketAddr,
+        relay: RelayHandle,
+        meter: &'a StreamMeter,
+    ) -> Result<Self, StreamEnd> {
+        let framing = match protocol {
+            StreamProtocol::IceTcp => Framing::IceTcp,
+            StreamProtocol::Turn => {
+                let mut nonce = [0; 16];
+                getrandom::fill(&mut nonce).map_err(|_| ShardError::Entropy)?;
+                Framing::Turn(Box::new(Connection::new(client.into(), nonce)))
+            }
+        };
+        Ok(Self {
+            meter,
+            framing,
+            relay: Some(relay),
+            shard_socket: None,
+            queue: BytesMut::new(),
+            frame: Vec::new(),
+        })
+    }
+
+    /// Handles every whole frame of the client's bytes.
+    async fn handle_inbound(&mut self, inbound: &mut BytesMut) -> Result<(), StreamEnd> {
+        let mut at = 0;
+        while let Some(used) = match self.framing {
+            Framing::IceTcp => self.handle_datagram(&inbound[at..]).await?,
+            Framing::Turn(_) => self.handle_turn_frame(&inbound[at..]).await?,
+        } {
+            at += used;
+        }
+        inbound.advance(at);
+        Ok(())
+    }
+
+    async fn handle_datagram(&mut self, stream: &[u8]) -> Result<Option<usize>, StreamEnd> {
+        let Some((datagram, used)) = rfc4571::split(stream).map_err(|_| StreamEnd::Protocol)?
+        else {
+            return Ok(None);
+        };
+        if self.shard_socket.is_none() {
+            self.shard_socket = Some(self.authenticate(datagram).await?);
+        }
+        self.send(datagram)?;
+        Ok(Some(used))
+    }
+
+    /// The first datagram has to be a check with the leg's password.
+    async fn authenticate(&mut self, datagram: &[u8]) -> Result<UdpSocket, StreamEnd> {
+        let check = Message::parse(datagram).map_err(|_| StreamEnd::Protocol)?;
+        let username = check.username().ok_or(StreamEnd::Protocol)?;
+        let ufrag = username.split(|byte| *byte == b':').next();
+        let ufrag = ufrag.and_then(LocalUfrag::from_bytes);
+        let leg = self.find(ufrag.ok_or(StreamEnd::Unproven)?).await?;
+        let proven = check.class() == Class::Request
+            && check.fingerprint_holds()
+            && check.integrity_holds(leg.pwd.as_str().as_bytes());
+        match proven {
+            true => connect_to_shard(&leg).await,
+            false => Err(StreamEnd::Unproven),
+        }
+    }
+
+    async fn handle_turn_frame(&mut self, stream: &[u8]) -> Result<Option<usize>, StreamEnd> {
+        let Some((frame, used)) = turn::split(stream).map_err(|_| StreamEnd::Protocol)? else {
+            return Ok(None);
+        };
+        loop {
+            let Framing::Turn(connection) = &mut self.framing else {
+                return Err(StreamEnd::Protocol);
+            };
+            self.frame.clear();
+            let verdict = connection.handle_frame(Instant::now(), frame, &mut self.frame);
+            if self.queue.len() + self.frame.len() > MAX_QUEUED_BYTES {
+                return Err(StreamEnd::Stuck);
+            }
+            self.queue.extend_from_slice(&self.frame);
+            match verdict {
+                Verdict::Done => {}
+                Verdict::ToRelay(datagram) => self.send(datagram)?,
+                Verdict::Close => return Err(StreamEnd::Protocol),
+                Verdict::NeedLeg(ufrag) => {
+                    self.grant(ufrag).await?;
+                    continue;
+                }
+            }
+            return Ok(Some(used));
+        }
+    }
+
+    async fn grant(&mut self, ufrag: LocalUfrag) -> Result<(), StreamEnd> {
+        let leg = self.find(ufrag).await?;
+        let shard_socket = connect_to_shard(&leg).await?;
+        let Framing::Turn(connection) = &mut self.framing else {
+            return Err(StreamEnd::Protocol);
+        };
+        connection.grant(TurnGrant {
+            ufrag,
+            relayed: shard_socket.local_addr()?.into(),
+            candidates: leg.candidates.into_iter().map(PathAddr::from).collect(),
+            pwd: leg.pwd,
+        });
+        self.shard_socket = Some(shard_socket);
+        Ok(())
+    }
+
+    /// Finds the leg; a stream may do so once.
+    async fn find(&mut self, ufrag: LocalUfrag) -> Result<LegEndpoint, StreamEnd> {
+        let relay = self.relay.take().ok_or(StreamEnd::Unproven)?;
+        relay.find_leg(ufrag).await?.ok_or(StreamEnd::Unproven)
+    }
+
+    /// Sends to the shard as UDP does: what does not fit is lost.
+    fn send(&self, datagram: &[u8]) -> Result<(), StreamEnd> {
+        let Some(shard_socket) = &self.shard_socket else {
+            return Ok(());
+        };
+        match shard_socket.try_send(datagram) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error.into()),
+            Err(_) => self.meter.relay_full.inc(),
+            Ok(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Queues a datagram for the client; what its connection does not take in time is lost.
+    fn queue_for_client(&mut self, datagram: &[u8]) {
+        self.frame.clear();
+        let framed = match &mut self.framing {
+            Framing::IceTcp => rfc4571::write(&mut self.frame, datagram),
+            Framing::Turn(turn) => turn.wrap(Instant::now(), datagram, &mut self.frame),
+        };
+        if !framed {
+            self.meter.not_permitted.inc();
+        } else if self.queue.len() + self.frame.len() > MAX_QUEUED_BYTES {
+            self.meter.queue_full.inc();
+        } else {
+            self.queue.extend_from_slice(&self.frame);
+        }
+    }
+
+    fn drain_shard_socket(&mut self, datagram: &mut [u8]) {
+        for _ in 1..MAX_DATAGRAMS_PER_TURN {
+            let received = self
+                .shard_socket
+                .as_ref()
+                .map(|shard_socket| shard_socket.try_recv(datagram));
+            // An error comes again when the stream next waits for a datagram.
+            let Some(Ok(length)) = received else {
+                return;
+            };
+            self.queue_for_client(&datagram[..length]);
+        }
+    }
+}
+
+/// Opens a socket that the shard sees as one more endpoint.
+async fn connect_to_shard(leg: &LegEndpoint) -> Result<UdpSocket, StreamEnd> {
+    let any: IpAddr = match leg.local {
+        SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let shard_socket = UdpSocket::bind((any, 0)).await?;
+    shard_socket.connect(leg.local).await?;
+    // Until the runtime has heard of it, a new socket would refuse the first datagram.
+    shard_socket.writable().await?;
+    Ok(shard_socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn bridge(framing: Framing, meter: &StreamMeter) -> StreamBridge<'_> {
+        StreamBridge {
+            meter,
+            framing,
+            relay: None,
+            shard_socket: None,
+            queue: BytesMut::new(),
+            frame: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn media_beyond_the_queue_is_dropped_and_counted() {
+        let metrics = Metrics::new().unwrap();
+        let meter = StreamMeter::start(metrics.streams(), StreamProtocol::IceTcp);
+        let mut bridge = bridge(Framing::IceTcp, &meter);
+        let datagram = [128; 1_200];
+        let fit = MAX_QUEUED_BYTES / (datagram.len() + 2);
+
+        for _ in 0..fit + 50 {
+            bridge.queue_for_client(&datagram);
+        }
+
+        assert_eq!(bridge.queue.len(), fit * (datagram.len() + 2));
+        assert!(bridge.queue.len() <= 128 * 1024);
+        assert_eq!(meter.queue_full.get(), 50);
+    }
+
+    #[tokio::test]
+    async fn a_turn_client_that_asks_and_never_reads_is_let_go() {
+        let metrics = Metrics::new().unwrap();
+        let meter = StreamMeter::start(metrics.streams(), StreamProtocol::Turn);
+        let client: SocketAddr = "192.0.2.1:9".parse().unwrap();
+        let connection = Connection::new(client.into(), [1; 16]);
+        let mut bridge = bridge(Framing::Turn(Box::new(connection)), &meter);
+        bridge.queue.resize(MAX_QUEUED_BYTES, 0);
+        // An Allocate without credentials: its challenge has no room any more.
+        let allocate = [&[0, 3, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+
+        let end = bridge.handle_turn_frame(&allocate).await;
+
+        assert!(matches!(end, Err(StreamEnd::Stuck)), "{end:?}");
+        assert_eq!(bridge.queue.len(), MAX_QUEUED_BYTES);
+    }
+}
