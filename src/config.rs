@@ -1,10 +1,10 @@
 //! Configuration in two stages: flags, environment and file are merged as text, then become one
 //! validated [`Config`]. Nothing opens a port before that.
 
-mod bounds;
 mod face;
 mod sources;
 mod streams;
+mod timeouts;
 mod tls;
 mod validate;
 
@@ -19,8 +19,8 @@ use ipnet::IpNet;
 
 use crate::{audit::AuditSettings, cli::ServeArgs};
 
-pub use bounds::Bounds;
 pub use streams::{StreamEndpoints, StreamSettings};
+pub use timeouts::Timeouts;
 pub use tls::{Acme, Tls};
 
 /// Everything the server needs to know, checked.
@@ -78,8 +78,8 @@ pub struct Config {
     pub otlp_endpoint: Option<String>,
     /// Whether the ready line is JSON.
     pub json: bool,
-    /// How patient the server is.
-    pub bounds: Bounds,
+    /// How long the server waits.
+    pub timeouts: Timeouts,
 }
 
 /// How log lines look.

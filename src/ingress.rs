@@ -1,8 +1,9 @@
-//! The HTTP port as the internet meets it: who gets in, how long they may take, and how much they
-//! may ask for at once.
+//! The HTTP port as the internet meets it: who is admitted, how long clients may take, and how much
+//! they may ask for at once.
 
-mod door;
-mod held;
+mod guard;
+mod guarded_stream;
+mod permit;
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -18,37 +19,37 @@ use hyper_util::{
 };
 
 use crate::{
-    config::{Bounds, Config},
+    config::{Config, Timeouts},
+    connection_limiter::ConnectionLimiter,
     metrics::ConnectionMetrics,
-    slots::Slots,
     tcp_fallback::{TcpFallback, detector::ProtocolDetector},
     tls,
 };
-use door::Door;
+use guard::ConnectionGuard;
 
-/// The most memory one connection's headers may take, in bytes.
-const MAX_HEADERS: u32 = 32 * 1024;
+/// Memory that one connection's headers may take.
+const MAX_HEADER_BYTES: u32 = 32 * 1024;
 /// Requests at once on one connection by HTTP/2 (RFC 9113 §5.1.2): the page is about 60 files.
-const MAX_STREAMS: u32 = 100;
+const MAX_HTTP2_STREAMS: u32 = 100;
 /// Streams that a client may have reset before they were answered, and that its own mistakes had
 /// reset (CVE-2023-44487): past them the connection ends.
-const MAX_RESETS: usize = 50;
+const MAX_HTTP2_RESETS: usize = 50;
 /// Bytes of bodies that one stream, and one connection, may send ahead: no body is longer.
-const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 256 * 1024;
-/// Bytes that wait for one stream's client to read them.
-const MAX_UNREAD: usize = 64 * 1024;
+const HTTP2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// Bytes that may wait for one stream's client to read them.
+const MAX_HTTP2_UNREAD_BYTES: usize = 64 * 1024;
 
-/// How a port lets in.
+/// How a port admits and serves connections.
 pub(crate) struct Ingress {
     tls: Option<RustlsConfig>,
     fallback: Option<TcpFallback>,
-    door: Door<()>,
-    bounds: Bounds,
+    guard: ConnectionGuard<()>,
+    timeouts: Timeouts,
 }
 
 impl Ingress {
-    /// The public port: TLS if there is any, and ICE-TCP and TURN if they are let in.
+    /// The public port: with TLS, ICE-TCP and TURN where they are given.
     pub(crate) fn public(
         config: &Config,
         tls: Option<RustlsConfig>,
@@ -58,19 +59,22 @@ impl Ingress {
         Self {
             tls,
             fallback,
-            door: Door {
+            guard: ConnectionGuard {
                 inner: (),
-                slots: Slots::new(config.max_connections, config.max_connections_per_address),
-                proxies: config.trusted_proxies.clone().into(),
-                patience: config.bounds.greeting,
-                unread: config.bounds.unread,
+                limiter: ConnectionLimiter::new(
+                    config.max_connections,
+                    config.max_connections_per_address,
+                ),
+                trusted_proxies: config.trusted_proxies.clone().into(),
+                greeting_timeout: config.timeouts.greeting,
+                write_stall_timeout: config.timeouts.write_stall,
                 metrics,
             },
-            bounds: config.bounds.clone(),
+            timeouts: config.timeouts.clone(),
         }
     }
 
-    /// The operators' port: plain HTTP, with places of its own.
+    /// The operators' port: plain HTTP, with limits of its own.
     pub(crate) fn admin(config: &Config, metrics: ConnectionMetrics) -> Self {
         Self::public(config, None, None, metrics)
     }
@@ -88,13 +92,13 @@ impl Ingress {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let mut server = axum_server::from_tcp(listener)?
             .handle(handle)
-            .first_request_timeout(self.bounds.first_request);
-        limit(server.http_builder(), &self.bounds);
+            .first_request_timeout(self.timeouts.first_request);
+        limit(server.http_builder(), &self.timeouts);
         match self.tls {
             None => {
                 let acceptor = ProtocolDetector::new(DefaultAcceptor::new(), self.fallback);
                 server
-                    .acceptor(self.door.before(acceptor))
+                    .acceptor(self.guard.before(acceptor))
                     .serve(service)
                     .await
             }
@@ -102,12 +106,12 @@ impl Ingress {
                 let plain =
                     ProtocolDetector::before_tls(DefaultAcceptor::new(), self.fallback.clone());
                 let acceptor = RustlsAcceptor::new(rustls)
-                    .handshake_timeout(self.bounds.greeting.saturating_mul(2))
+                    .handshake_timeout(self.timeouts.greeting.saturating_mul(2))
                     .acceptor(plain);
-                // The door's patience ends first, and counts.
+                // The guard's own timeout ends first, and is counted.
                 let acceptor = ProtocolDetector::new(tls::EndChallenges(acceptor), self.fallback);
                 server
-                    .acceptor(self.door.before(acceptor))
+                    .acceptor(self.guard.before(acceptor))
                     .serve(service)
                     .await
             }
@@ -115,22 +119,22 @@ impl Ingress {
     }
 }
 
-fn limit(builder: &mut Builder<TokioExecutor>, bounds: &Bounds) {
+fn limit(builder: &mut Builder<TokioExecutor>, timeouts: &Timeouts) {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(bounds.headers)
-        .max_buf_size(MAX_HEADERS as usize);
+        .header_read_timeout(timeouts.headers)
+        .max_buf_size(MAX_HEADER_BYTES as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_pending_accept_reset_streams(MAX_RESETS)
-        .max_local_error_reset_streams(MAX_RESETS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(MAX_UNREAD)
-        .keep_alive_interval(bounds.ping)
-        .keep_alive_timeout(bounds.pong)
-        .max_header_list_size(MAX_HEADERS);
+        .max_concurrent_streams(MAX_HTTP2_STREAMS)
+        .max_pending_accept_reset_streams(MAX_HTTP2_RESETS)
+        .max_local_error_reset_streams(MAX_HTTP2_RESETS)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(MAX_HTTP2_UNREAD_BYTES)
+        .keep_alive_interval(timeouts.http2_ping_interval)
+        .keep_alive_timeout(timeouts.http2_pong)
+        .max_header_list_size(MAX_HEADER_BYTES);
 }

@@ -15,10 +15,10 @@ pub mod shard;
 pub mod shutdown;
 pub mod verify;
 
+mod connection_limiter;
 mod ingress;
 mod logging;
 mod shard_relay;
-mod slots;
 mod tcp_fallback;
 mod telemetry;
 mod tls;

@@ -121,7 +121,7 @@ pub async fn serve_until(
     let handle = Handle::new();
     let ingress = Ingress::public(&config, rustls, fallback, metrics.connections().clone());
     let mut http = tokio::spawn(ingress.serve(listener, router, handle.clone()));
-    let renewal = tls.map(|tls| tls.renew(config.bounds.certificate_looks, hangup));
+    let renewal = tls.map(|tls| tls.renew(config.timeouts.certificate_poll_interval, hangup));
     let renewal = tokio::spawn(OptionFuture::from(renewal));
     // Before anyone learns where to come, or a first session may be in the log before the start.
     let version = env!("CARGO_PKG_VERSION");
@@ -221,8 +221,8 @@ fn settings(config: &Config, origin: Origin) -> Settings {
     settings.trusted_proxies.clone_from(&config.trusted_proxies);
     settings.registry.max_sessions = config.max_sessions;
     settings.sockets.max_sockets = config.max_sockets;
-    settings.request_timeout = config.bounds.request;
-    settings.registry.retention = config.remember_ended;
+    settings.request = config.timeouts.request;
+    settings.registry.remember = config.remember_ended;
     settings
 }
 

@@ -18,9 +18,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    connection_limiter::{ConnectionLimiter, Permit},
     metrics::StreamMetrics,
     shard::RelayHandle,
-    slots::{Slot, Slots},
 };
 use meter::StreamMeter;
 use protocol::StreamProtocol;
@@ -35,7 +35,7 @@ const MAX_STREAMS_PER_ADDRESS: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct TcpFallback {
     relay: RelayHandle,
-    slots: Slots,
+    limiter: ConnectionLimiter,
     metrics: StreamMetrics,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -45,7 +45,7 @@ impl TcpFallback {
     pub(crate) fn new(relay: RelayHandle, metrics: StreamMetrics) -> Self {
         Self {
             relay,
-            slots: Slots::new(MAX_STREAMS, MAX_STREAMS_PER_ADDRESS),
+            limiter: ConnectionLimiter::new(MAX_STREAMS, MAX_STREAMS_PER_ADDRESS),
             metrics,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -65,7 +65,7 @@ impl TcpFallback {
         S: AsyncRead + AsyncWrite + UnderlyingTcp + Send + 'static,
     {
         let meter = StreamMeter::start(&self.metrics, protocol);
-        let Some((client, slot)) = self.admit(stream.tcp()) else {
+        let Some((client, permit)) = self.admit(stream.tcp()) else {
             meter.end("refused");
             return;
         };
@@ -75,7 +75,7 @@ impl TcpFallback {
             let end = bridge::run(protocol, stream, client, relay, &meter, &closing).await;
             tracing::trace!(proto = ?protocol, %end, "a stream ended");
             meter.end(end.label());
-            drop(slot);
+            drop(permit);
         });
     }
 
@@ -83,16 +83,16 @@ impl TcpFallback {
         self.metrics.accepted.with_label_values(&["http"]).inc();
     }
 
-    fn admit(&self, tcp: &TcpStream) -> Option<(SocketAddr, Slot)> {
+    fn admit(&self, tcp: &TcpStream) -> Option<(SocketAddr, Permit)> {
         let client = tcp.peer_addr().ok()?;
-        let slot = self.slots.take(client.ip()).ok()?;
+        let permit = self.limiter.acquire(client.ip()).ok()?;
         tcp.set_nodelay(true).ok()?;
         // What waits in the kernel cannot be dropped any more.
         let socket = socket2::SockRef::from(tcp);
         socket
             .set_tcp_notsent_lowat(bridge::MAX_UNSENT_BYTES)
             .ok()?;
-        Some((client, slot))
+        Some((client, permit))
     }
 }
 

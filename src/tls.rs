@@ -65,7 +65,7 @@ impl Port {
                 (certificates, Renewal::Files(files))
             }
             Tls::Acme(acme) => {
-                let keeper = Keeper::new(acme, config.bounds.acme_backoff);
+                let keeper = Keeper::new(acme, config.timeouts.acme_backoff);
                 let certificates = match keeper.current() {
                     Some(pair) => Certificates::new(pair, Source::Acme, metrics),
                     None => Certificates::placeholder(&self_signed(config, bound)?, metrics),

@@ -181,7 +181,7 @@ fn config(folder: &Path, ports: Ports, port: u16) -> Config {
         acme_agree_tos: text("true"),
         ..RawConfig::default()
     });
-    config.bounds.acme_backoff = Duration::from_millis(100);
+    config.timeouts.acme_backoff = Duration::from_millis(100);
     config
 }
 

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
-use super::{Bounds, Config, ConfigError, LogFormat, face, streams, tls};
+use super::{Config, ConfigError, LogFormat, Timeouts, face, streams, tls};
 use crate::{
     audit::{self, AuditSettings},
     cli::RawConfig,
@@ -113,7 +113,7 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         },
         otlp_endpoint: raw.otlp_endpoint.map(otlp).transpose()?,
         json,
-        bounds: Bounds::default(),
+        timeouts: Timeouts::default(),
     })
 }
 

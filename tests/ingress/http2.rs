@@ -158,8 +158,8 @@ async fn a_flood_of_resets_ends_the_connection() {
 #[tokio::test]
 async fn whoever_answers_no_ping_is_cut() {
     let (server, stream) = connect(|config| {
-        config.bounds.ping = Duration::from_millis(100);
-        config.bounds.pong = Duration::from_millis(100);
+        config.timeouts.http2_ping_interval = Duration::from_millis(100);
+        config.timeouts.http2_pong = Duration::from_millis(100);
     })
     .await;
     let (reader, mut writer) = tokio::io::split(stream);
@@ -181,7 +181,7 @@ async fn whoever_answers_no_ping_is_cut() {
 #[tokio::test]
 async fn whoever_asks_nothing_is_cut() {
     let (server, stream) = connect(|config| {
-        config.bounds.first_request = Duration::from_millis(200);
+        config.timeouts.first_request = Duration::from_millis(200);
     })
     .await;
     let (reader, mut writer) = tokio::io::split(stream);

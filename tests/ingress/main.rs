@@ -1,4 +1,4 @@
-//! The HTTP port as the internet meets it: its certificate, its patience, its bounds.
+//! The HTTP port as the internet meets it: its certificate, its timeouts, its limits.
 
 #![expect(
     clippy::unwrap_used,

@@ -10,7 +10,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 
 async fn serve(files: &Files, looks: Duration) -> Server {
     let mut config = files.config();
-    config.bounds.certificate_looks = looks;
+    config.timeouts.certificate_poll_interval = looks;
     Server::start(config).await
 }
 

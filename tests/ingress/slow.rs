@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authloop::config::{Bounds, Config};
+use authloop::config::{Config, Timeouts};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
@@ -15,13 +15,13 @@ const HASTE: Duration = Duration::from_millis(500);
 
 fn hasty(config: Config) -> Config {
     Config {
-        bounds: Bounds {
+        timeouts: Timeouts {
             greeting: HASTE,
             first_request: HASTE,
             headers: HASTE,
             request: HASTE,
-            unread: HASTE,
-            ..Bounds::default()
+            write_stall: HASTE,
+            ..Timeouts::default()
         },
         ..config
     }

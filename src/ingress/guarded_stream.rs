@@ -1,5 +1,5 @@
-//! A connection that was let in: it holds its place as long as it lives, and ends when its client
-//! stops to read.
+//! A connection that was admitted: it holds its permit as long as it lives, and ends when its
+//! client stops reading.
 
 use std::{
     io,
@@ -13,51 +13,59 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::door::Place;
-
-/// A connection in its place, also as a WebSocket.
-#[derive(Debug)]
-pub(super) struct Held<S> {
-    inner: S,
-    place: Place,
-    /// How long nothing of what waits may be taken.
-    patience: Duration,
-    /// Runs while something waits.
-    waiting: Option<Pin<Box<Sleep>>>,
+/// Hears that a connection ended because its client did not read.
+pub(super) trait WriteStallObserver {
+    /// The client read nothing for as long as it may.
+    fn write_stalled(&self);
 }
 
-impl<S> Held<S> {
-    pub(super) fn new(inner: S, place: Place, patience: Duration) -> Self {
+/// A connection with its permit, also once it is a WebSocket.
+#[derive(Debug)]
+pub(super) struct GuardedStream<S, P> {
+    inner: S,
+    permit: P,
+    /// How long a client may read nothing of what waits for it.
+    write_stall_timeout: Duration,
+    /// Runs while something waits.
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S, P> GuardedStream<S, P> {
+    pub(super) fn new(inner: S, permit: P, write_stall_timeout: Duration) -> Self {
         Self {
             inner,
-            place,
-            patience,
-            waiting: None,
+            permit,
+            write_stall_timeout,
+            stall: None,
         }
     }
+}
 
-    /// Passes on what came of writing, unless it waits for too long.
+impl<S, P: WriteStallObserver> GuardedStream<S, P> {
+    /// Passes on the outcome of a write, unless it has been pending for too long.
     fn watch<T>(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.waiting = None;
+            self.stall = None;
             return written;
         }
-        let patience = self.patience;
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Box::pin(sleep(patience)));
-        ready!(waiting.as_mut().poll(cx));
-        self.waiting = None;
-        self.place.metrics.refuse("unread");
+        let timeout = self.write_stall_timeout;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        ready!(stall.as_mut().poll(cx));
+        self.stall = None;
+        self.permit.write_stalled();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Held<S> {
+impl<S, P> AsyncRead for GuardedStream<S, P>
+where
+    S: AsyncRead + Unpin,
+    P: Unpin,
+{
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -67,7 +75,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Held<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Held<S> {
+impl<S, P> AsyncWrite for GuardedStream<S, P>
+where
+    S: AsyncWrite + Unpin,
+    P: WriteStallObserver + Unpin,
+{
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

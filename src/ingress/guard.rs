@@ -1,0 +1,90 @@
+//! Limits connections at the HTTP port, and drops clients that do not complete a handshake in time.
+
+use std::{io, pin::Pin, sync::Arc, time::Duration};
+
+use axum_server::accept::Accept;
+use ipnet::IpNet;
+use tokio::net::TcpStream;
+
+use super::{guarded_stream::GuardedStream, permit::ConnectionPermit};
+use crate::{
+    connection_limiter::{ConnectionLimiter, LimitReached},
+    metrics::ConnectionMetrics,
+};
+
+/// Accepts as `A` does, if the limits allow it and it does not take too long.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionGuard<A> {
+    pub(super) inner: A,
+    pub(super) limiter: ConnectionLimiter,
+    /// Their addresses stand for many clients.
+    pub(super) trusted_proxies: Arc<[IpNet]>,
+    /// Time for TLS, and for a client's first bytes.
+    pub(super) greeting_timeout: Duration,
+    /// Time for a client to read some of what waits for it.
+    pub(super) write_stall_timeout: Duration,
+    pub(super) metrics: ConnectionMetrics,
+}
+
+impl ConnectionGuard<()> {
+    pub(super) fn before<A>(self, inner: A) -> ConnectionGuard<A> {
+        ConnectionGuard {
+            inner,
+            limiter: self.limiter,
+            trusted_proxies: self.trusted_proxies,
+            greeting_timeout: self.greeting_timeout,
+            write_stall_timeout: self.write_stall_timeout,
+            metrics: self.metrics,
+        }
+    }
+}
+
+impl<A> ConnectionGuard<A> {
+    fn admit(&self, tcp: &TcpStream) -> io::Result<ConnectionPermit> {
+        // Signaling sends several small messages in a row; each would wait for the client's delayed
+        // acknowledgement (RFC 9293 section 3.7.4).
+        tcp.set_nodelay(true)?;
+        let peer = tcp.peer_addr()?.ip().to_canonical();
+        let permit = if self.trusted_proxies.iter().any(|net| net.contains(&peer)) {
+            self.limiter.acquire_for_proxy()
+        } else {
+            self.limiter.acquire(peer)
+        };
+        let permit = permit.map_err(|limit| {
+            self.metrics.refuse(match limit {
+                LimitReached::Total => "total",
+                LimitReached::Address => "address",
+            });
+            io::Error::from(io::ErrorKind::ConnectionRefused)
+        })?;
+        Ok(ConnectionPermit::new(permit, &self.metrics))
+    }
+}
+
+impl<A, S> Accept<TcpStream, S> for ConnectionGuard<A>
+where
+    A: Accept<TcpStream, S>,
+    A::Future: Send + 'static,
+    A::Stream: Send,
+    A::Service: Send,
+{
+    type Stream = GuardedStream<A::Stream, ConnectionPermit>;
+    type Service = A::Service;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, A::Service)>> + Send>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let permit = self.admit(&stream);
+        let accepted = permit.map(|permit| (permit, self.inner.accept(stream, service)));
+        let (greeting, write_stall) = (self.greeting_timeout, self.write_stall_timeout);
+        let metrics = self.metrics.clone();
+        Box::pin(async move {
+            let (permit, accepted) = accepted?;
+            let Ok(accepted) = tokio::time::timeout(greeting, accepted).await else {
+                metrics.refuse("slow");
+                return Err(io::ErrorKind::TimedOut.into());
+            };
+            let (stream, service) = accepted?;
+            Ok((GuardedStream::new(stream, permit, write_stall), service))
+        })
+    }
+}
