@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
-use super::{advance, make::Make};
+use super::registrar::{MetricRegistrar, advance};
 use crate::audit::AuditStats;
 
 pub(super) struct AuditMetrics {
@@ -13,22 +13,22 @@ pub(super) struct AuditMetrics {
 }
 
 impl AuditMetrics {
-    pub(super) fn new(make: &Make<'_>) -> prometheus::Result<Self> {
+    pub(super) fn new(registrar: &MetricRegistrar<'_>) -> prometheus::Result<Self> {
         let metrics = Self {
-            lines: make.counter(
+            lines: registrar.counter(
                 "authloop_audit_lines_total",
                 "Lines of the audit log written.",
             )?,
-            unwritten: make.counters(
+            unwritten: registrar.counters(
                 "authloop_audit_unwritten_total",
                 "Events that the audit log has as a number only.",
                 &["reason"],
             )?,
-            failures: make.counter(
+            failures: registrar.counter(
                 "authloop_audit_write_failures_total",
                 "Failed tries to write the audit log.",
             )?,
-            failing: make.gauge(
+            failing: registrar.gauge(
                 "authloop_audit_failing",
                 "1 while the audit log cannot be written.",
             )?,
@@ -39,7 +39,7 @@ impl AuditMetrics {
         Ok(metrics)
     }
 
-    pub(super) fn follow(&self, stats: &AuditStats) {
+    pub(super) fn update(&self, stats: &AuditStats) {
         advance(&self.lines, stats.lines);
         advance(&self.failures, stats.write_failures);
         self.failing.set(i64::from(stats.failing));

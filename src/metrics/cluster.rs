@@ -3,7 +3,7 @@
 use authloop_signaling::ClusterStats;
 use prometheus::{IntCounter, IntGauge};
 
-use super::{advance, gauge, make::Make};
+use super::registrar::{MetricRegistrar, advance, gauge};
 
 pub(super) struct ClusterMetrics {
     nodes: IntGauge,
@@ -13,28 +13,28 @@ pub(super) struct ClusterMetrics {
 }
 
 impl ClusterMetrics {
-    pub(super) fn new(make: &Make<'_>) -> prometheus::Result<Self> {
+    pub(super) fn new(registrar: &MetricRegistrar<'_>) -> prometheus::Result<Self> {
         Ok(Self {
-            nodes: make.gauge(
+            nodes: registrar.gauge(
                 "authloop_cluster_nodes",
                 "Servers that act as one, this one included; 0 for a server alone.",
             )?,
-            connected: make.gauge(
+            connected: registrar.gauge(
                 "authloop_cluster_redis_connected",
                 "Whether Redis answered last; 0 for a server alone.",
             )?,
-            bridges: make.gauge(
+            bridges: registrar.gauge(
                 "authloop_cluster_bridges",
                 "WebSockets here whose session is at another server.",
             )?,
-            taken_over: make.counter(
+            taken_over: registrar.counter(
                 "authloop_cluster_sessions_taken_over_total",
                 "Sessions that this server took over from another.",
             )?,
         })
     }
 
-    pub(super) fn follow(&self, stats: &ClusterStats) {
+    pub(super) fn update(&self, stats: &ClusterStats) {
         self.nodes.set(gauge(stats.nodes));
         self.connected.set(i64::from(stats.connected));
         self.bridges.set(gauge(stats.bridges));

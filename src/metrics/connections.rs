@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGauge};
 
-use super::make::Make;
+use super::registrar::MetricRegistrar;
 
 /// Connections at the HTTP port.
 #[derive(Clone, Debug)]
@@ -14,13 +14,13 @@ pub struct ConnectionMetrics {
 }
 
 impl ConnectionMetrics {
-    pub(super) fn new(make: &Make<'_>) -> prometheus::Result<Self> {
+    pub(super) fn new(registrar: &MetricRegistrar<'_>) -> prometheus::Result<Self> {
         let metrics = Self {
-            open: make.gauge(
+            open: registrar.gauge(
                 "authloop_connections_open",
                 "Connections at the HTTP port and the operators', without streams that carry a leg's datagrams.",
             )?,
-            refused: make.counters(
+            refused: registrar.counters(
                 "authloop_connections_refused_total",
                 "Connections refused for lack of a place, cut before they had said what they speak, or for not reading.",
                 &["reason"],

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGauge};
 
-use super::make::Make;
+use super::registrar::MetricRegistrar;
 
 /// Every fate of a request that needs an API key.
 const RESULTS: [&str; 6] = [
@@ -21,19 +21,19 @@ pub(super) struct KeyMetrics {
 }
 
 impl KeyMetrics {
-    pub(super) fn new(make: &Make<'_>) -> prometheus::Result<Self> {
+    pub(super) fn new(registrar: &MetricRegistrar<'_>) -> prometheus::Result<Self> {
         let metrics = Self {
-            requests: make.counters(
+            requests: registrar.counters(
                 "authloop_api_key_requests_total",
                 "Requests that need an API key, by what came of it.",
                 &["result"],
             )?,
-            reloads: make.counters(
+            reloads: registrar.counters(
                 "authloop_api_keys_reloads_total",
                 "Times that the API keys' file was read again.",
                 &["result"],
             )?,
-            stale: make.gauge(
+            stale: registrar.gauge(
                 "authloop_api_keys_stale",
                 "1 while the API keys' file cannot be used and older keys go on.",
             )?,

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGauge};
 
-use super::make::Make;
+use super::registrar::MetricRegistrar;
 
 /// The certificate that the port shows, and those that were to take its place.
 #[derive(Clone, Debug)]
@@ -14,13 +14,13 @@ pub struct TlsMetrics {
 }
 
 impl TlsMetrics {
-    pub(super) fn new(make: &Make<'_>) -> prometheus::Result<Self> {
+    pub(super) fn new(registrar: &MetricRegistrar<'_>) -> prometheus::Result<Self> {
         let metrics = Self {
-            not_after: make.gauge(
+            not_after: registrar.gauge(
                 "authloop_tls_certificate_not_after_seconds",
                 "When the certificate that is shown ends to be valid, in seconds since 1970; 0 where there is none yet.",
             )?,
-            updates: make.counters(
+            updates: registrar.counters(
                 "authloop_tls_certificate_updates_total",
                 "Certificates shown, or kept out because they do not work.",
                 &["source", "result"],

@@ -1,4 +1,4 @@
-//! One call for each shape of metric.
+//! Makes metrics and registers them: one call for each kind.
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -6,17 +6,17 @@ use prometheus::{
 };
 
 /// Seconds that a person takes to find the link, to sign in, to give up.
-const HUMAN_SECONDS: [f64; 11] = [
+const HUMAN_BUCKETS_SECONDS: [f64; 11] = [
     1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0,
 ];
 
 /// Seconds that machines take while a person looks on.
-const MACHINE_SECONDS: [f64; 10] = [0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0, 10.0, 30.0];
+const MACHINE_BUCKETS_SECONDS: [f64; 10] = [0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 5.0, 10.0, 30.0];
 
-/// Makes and registers at once.
-pub(super) struct Make<'a>(pub(super) &'a Registry);
+/// Makes metrics and registers them at once.
+pub(super) struct MetricRegistrar<'a>(pub(super) &'a Registry);
 
-impl Make<'_> {
+impl MetricRegistrar<'_> {
     fn register<M: prometheus::core::Collector + Clone + 'static>(
         &self,
         metric: M,
@@ -56,7 +56,7 @@ impl Make<'_> {
     }
 
     pub(super) fn quick_histogram(&self, name: &str, help: &str) -> prometheus::Result<Histogram> {
-        let options = HistogramOpts::new(name, help).buckets(MACHINE_SECONDS.to_vec());
+        let options = HistogramOpts::new(name, help).buckets(MACHINE_BUCKETS_SECONDS.to_vec());
         self.register(Histogram::with_opts(options)?)
     }
 
@@ -71,5 +71,15 @@ impl Make<'_> {
 }
 
 fn human(name: &str, help: &str) -> HistogramOpts {
-    HistogramOpts::new(name, help).buckets(HUMAN_SECONDS.to_vec())
+    HistogramOpts::new(name, help).buckets(HUMAN_BUCKETS_SECONDS.to_vec())
+}
+
+/// Brings a counter up to a total that is counted elsewhere.
+pub(super) fn advance(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}
+
+/// A count as a gauge's value.
+pub(super) fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
