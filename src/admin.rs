@@ -1,4 +1,4 @@
-//! What operators and orchestrators ask: `/livez`, `/readyz`, `/metrics`.
+//! Answers operators and orchestrators: `/livez`, `/readyz`, `/metrics`, `/audit/head`.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use axum::{
 
 use crate::{audit::AuditLog, metrics::Metrics, shard::RelayHandle};
 
-/// What the answers are made of.
+/// What the answers are made from.
 #[derive(Clone)]
-pub struct Admin {
+pub struct AdminState {
     /// The sessions.
     pub signaling: Signaling,
     /// The relay.
@@ -30,7 +30,7 @@ pub struct Admin {
 }
 
 /// The routes.
-pub fn router(admin: Admin) -> Router {
+pub fn router(admin: AdminState) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -44,7 +44,7 @@ async fn livez() -> impl IntoResponse {
 }
 
 /// Ready means: taking new sessions, with a relay that answers and an audit log that is written.
-async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
+async fn readyz(State(admin): State<AdminState>) -> impl IntoResponse {
     if admin.signaling.is_draining() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "going down\n".to_owned());
     }
@@ -60,7 +60,7 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
 
 /// Asks for an API key as soon as one has the scope `metrics:read`.
 async fn metrics(
-    State(admin): State<Admin>,
+    State(admin): State<AdminState>,
     extensions: Extensions,
     headers: HeaderMap,
 ) -> Response {
@@ -86,7 +86,7 @@ async fn metrics(
 
 /// The last line's number and hash, for whoever keeps them where the server cannot change them.
 async fn audit_head(
-    State(admin): State<Admin>,
+    State(admin): State<AdminState>,
     extensions: Extensions,
     headers: HeaderMap,
 ) -> Response {

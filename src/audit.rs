@@ -1,7 +1,7 @@
 //! The audit log: what happened to sessions and keys, in files whose lines are chained by hashes.
 //!
-//! Whoever reports an event never waits: it goes into a bounded queue, and a thread of its own writes
-//! what has come together and brings it to the disk at once. While the disk fails, the thread tries
+//! Reporting an event never waits: it goes into a bounded queue, and a thread of its own writes what
+//! has gathered and syncs it to the disk at once. While the disk fails, the thread tries
 //! again, `/readyz` says so, and what the queue does not hold is counted and told of in the log.
 
 pub mod chain;
@@ -15,7 +15,7 @@ use std::{
     num::NonZeroU32,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
@@ -26,20 +26,21 @@ use std::{
 use anyhow::Context as _;
 use authloop_signaling::AuditEvent;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use parking_lot::Mutex;
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use chain::Chain;
-use segments::{LogEvent, SEGMENT, Segments};
+use segments::{LogEvent, MAX_SEGMENT_BYTES, Segments};
 
 /// Events that may wait for the disk.
-const QUEUE: usize = 8192;
+const MAX_QUEUED_EVENTS: usize = 8192;
 /// Events that are written at once.
-const BATCH: usize = 512;
-/// How long a failed write waits for the next try, and how often a quiet log looks at the day.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Refusals that are kept a second; anyone can cause them, and they must not fill the disk.
-const REFUSALS: NonZeroU32 = match NonZeroU32::new(20) {
+const MAX_EVENTS_PER_WRITE: usize = 512;
+/// Time between a failed write and the next try, and between a quiet log's looks at the day.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// Refusals that are recorded in a second: anyone can cause them, and they must not fill the disk.
+const MAX_REFUSALS_PER_SECOND: NonZeroU32 = match NonZeroU32::new(20) {
     Some(rate) => rate,
     None => NonZeroU32::MIN,
 };
@@ -49,8 +50,8 @@ const REFUSALS: NonZeroU32 = match NonZeroU32::new(20) {
 pub struct AuditSettings {
     /// The newest segment's file; older ones lie beside it.
     pub file: PathBuf,
-    /// After so many days a segment is removed; `None` for never.
-    pub retain_days: Option<u16>,
+    /// Age at which a segment is removed; `None` for never.
+    pub retention: Option<time::Duration>,
 }
 
 /// What the server itself reports.
@@ -81,7 +82,8 @@ enum Entry {
     Log(LogEvent),
 }
 
-type Stamped = (OffsetDateTime, Entry);
+/// An entry with its time.
+type TimedEntry = (OffsetDateTime, Entry);
 
 /// A log that is being written; clones share it.
 #[derive(Clone)]
@@ -91,21 +93,21 @@ pub struct AuditLog {
 
 struct Shared {
     /// `None` once the log is closed.
-    queue: Mutex<Option<SyncSender<Stamped>>>,
+    queue: Mutex<Option<SyncSender<TimedEntry>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     refusals: DefaultDirectRateLimiter,
-    state: Arc<State>,
+    state: Arc<LogState>,
 }
 
-/// What the writer tells.
+/// What the writer knows of the log, for those who ask.
 #[derive(Default)]
-struct State {
+struct LogState {
     lines: AtomicU64,
-    /// Found the queue full: all of them, and those that the log does not tell of yet.
+    /// Events that found the queue full: all of them, and those that the log does not mention yet.
     lost: AtomicU64,
-    lost_untold: AtomicU64,
+    lost_unrecorded: AtomicU64,
     omitted: AtomicU64,
-    omitted_untold: AtomicU64,
+    omitted_unrecorded: AtomicU64,
     write_failures: AtomicU64,
     failing: AtomicBool,
     closed: AtomicBool,
@@ -133,19 +135,17 @@ impl AuditLog {
     /// # Errors
     /// When the files cannot be read or written, or another process writes them.
     pub fn open(settings: &AuditSettings) -> anyhow::Result<Self> {
-        let keep = settings
-            .retain_days
-            .map(|days| time::Duration::days(days.into()));
         let file = &settings.file;
-        let segments = Segments::open(file, keep, SEGMENT, now())
+        let segments = Segments::open(file, settings.retention, MAX_SEGMENT_BYTES, now())
             .with_context(|| format!("cannot use the audit log {}", file.display()))?;
-        Self::over(segments, QUEUE).context("cannot start the audit log's thread")
+        Self::with_segments(segments, MAX_QUEUED_EVENTS)
+            .context("cannot start the audit log's thread")
     }
 
-    fn over(segments: Segments, queue: usize) -> io::Result<Self> {
+    fn with_segments(segments: Segments, queue: usize) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(queue);
-        let state = Arc::new(State::default());
-        *lock(&state.head) = Some(segments.chain());
+        let state = Arc::new(LogState::default());
+        *state.head.lock() = Some(segments.chain());
         let writer = Writer {
             segments,
             state: state.clone(),
@@ -157,38 +157,38 @@ impl AuditLog {
             shared: Arc::new(Shared {
                 queue: Mutex::new(Some(sender)),
                 writer: Mutex::new(Some(writer)),
-                refusals: RateLimiter::direct(Quota::per_second(REFUSALS)),
+                refusals: RateLimiter::direct(Quota::per_second(MAX_REFUSALS_PER_SECOND)),
                 state,
             }),
         })
     }
 
-    /// Takes an event of signaling's. Never waits.
-    pub fn signaling(&self, event: AuditEvent) {
+    /// Records an event of signaling's. Never waits.
+    pub fn record_signaling(&self, event: AuditEvent) {
         let state = &self.shared.state;
         if event.is_refusal() && self.shared.refusals.check().is_err() {
             state.omitted.fetch_add(1, Ordering::Relaxed);
-            state.omitted_untold.fetch_add(1, Ordering::Relaxed);
+            state.omitted_unrecorded.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        self.take(Entry::Signaling(event));
+        self.enqueue(Entry::Signaling(event));
     }
 
-    /// Takes an event of the server's. Never waits.
-    pub fn server(&self, event: ServerEvent) {
-        self.take(Entry::Server(event));
+    /// Records an event of the server's. Never waits.
+    pub fn record_server(&self, event: ServerEvent) {
+        self.enqueue(Entry::Server(event));
     }
 
-    fn take(&self, entry: Entry) {
-        let queue = lock(&self.shared.queue);
-        let taken = queue
+    fn enqueue(&self, entry: Entry) {
+        let queue = self.shared.queue.lock();
+        let queued = queue
             .as_ref()
             .is_some_and(|queue| queue.try_send((now(), entry)).is_ok());
-        if !taken {
+        if !queued {
             self.shared.state.lost.fetch_add(1, Ordering::Relaxed);
             self.shared
                 .state
-                .lost_untold
+                .lost_unrecorded
                 .fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -209,15 +209,15 @@ impl AuditLog {
     /// The chain as it is on the disk, for whoever keeps its head elsewhere.
     #[must_use]
     pub fn chain(&self) -> Chain {
-        lock(&self.shared.state.head).unwrap_or(Chain::NEW)
+        self.shared.state.head.lock().unwrap_or(Chain::NEW)
     }
 
     /// Takes no more events and waits until those that it has are on the disk; a disk that fails now
     /// gets one more try.
     pub fn close(&self) {
         self.shared.state.closed.store(true, Ordering::Relaxed);
-        drop(lock(&self.shared.queue).take());
-        let writer = lock(&self.shared.writer).take();
+        drop(self.shared.queue.lock().take());
+        let writer = self.shared.writer.lock().take();
         if writer.is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the audit log's thread failed");
         }
@@ -226,25 +226,25 @@ impl AuditLog {
 
 struct Writer {
     segments: Segments,
-    state: Arc<State>,
+    state: Arc<LogState>,
     /// Not on the disk yet.
-    pending: Vec<Stamped>,
+    pending: Vec<TimedEntry>,
 }
 
 impl Writer {
-    fn run(mut self, queue: &Receiver<Stamped>) {
+    fn run(mut self, queue: &Receiver<TimedEntry>) {
         loop {
             if self.pending.is_empty() {
-                match queue.recv_timeout(PAUSE) {
+                match queue.recv_timeout(WRITE_INTERVAL) {
                     Ok(entry) => self.pending.push(entry),
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return self.write(),
                 }
             } else {
                 // The last try failed.
-                std::thread::sleep(PAUSE);
+                std::thread::sleep(WRITE_INTERVAL);
             }
-            let room = BATCH.saturating_sub(self.pending.len());
+            let room = MAX_EVENTS_PER_WRITE.saturating_sub(self.pending.len());
             self.pending.extend(queue.try_iter().take(room));
             self.write();
             if !self.pending.is_empty() && self.state.closed.load(Ordering::Relaxed) {
@@ -257,11 +257,11 @@ impl Writer {
     fn write(&mut self) {
         let (now, state) = (now(), &self.state);
         let mut notes = Vec::new();
-        let lost = state.lost_untold.load(Ordering::Relaxed);
+        let lost = state.lost_unrecorded.load(Ordering::Relaxed);
         if lost > 0 {
             notes.push((now, Entry::Log(LogEvent::EventsLost { count: lost })));
         }
-        let omitted = state.omitted_untold.load(Ordering::Relaxed);
+        let omitted = state.omitted_unrecorded.load(Ordering::Relaxed);
         if omitted > 0 {
             let note = LogEvent::RefusalsOmitted { count: omitted };
             notes.push((now, Entry::Log(note)));
@@ -270,12 +270,14 @@ impl Writer {
         self.pending.append(&mut notes);
         match self.segments.append(&self.pending, now) {
             Ok(()) => {
-                state.lost_untold.fetch_sub(lost, Ordering::Relaxed);
-                state.omitted_untold.fetch_sub(omitted, Ordering::Relaxed);
+                state.lost_unrecorded.fetch_sub(lost, Ordering::Relaxed);
+                state
+                    .omitted_unrecorded
+                    .fetch_sub(omitted, Ordering::Relaxed);
                 let chain = self.segments.chain();
                 let lines = self.pending.len() as u64;
                 state.lines.fetch_add(lines, Ordering::Relaxed);
-                *lock(&state.head) = Some(chain);
+                *state.head.lock() = Some(chain);
                 self.pending.clear();
                 if state.failing.swap(false, Ordering::Relaxed) {
                     tracing::info!("the audit log is written again");
@@ -292,29 +294,25 @@ impl Writer {
     }
 }
 
-/// `authloop audit verify`: prints the verdict; whether it is a good one.
+/// Prints the verdict of `authloop audit verify`, and returns whether it is a good one.
 ///
 /// # Errors
 /// When a file cannot be read.
 pub fn print_verdict(files: &[PathBuf], head: Option<chain::Hash>) -> anyhow::Result<bool> {
     let verdict = verify::verify(files, head)?;
     println!("{verdict}");
-    Ok(matches!(verdict, verify::Verdict::Good { .. }))
+    Ok(matches!(verdict, verify::AuditVerdict::Good { .. }))
 }
 
-/// Why a log could not be opened where it is wanted; it opens the newest segment and leaves it as it
-/// was, or makes none.
+/// Checks that a log can be opened at `file`, by opening its newest segment. Leaves that as it was, and
+/// no file where there was none.
 ///
 /// # Errors
 /// What the system says.
-pub fn try_out(file: &Path) -> io::Result<()> {
-    segments::try_out(file)
+pub fn check_writable(file: &Path) -> io::Result<()> {
+    segments::check_writable(file)
 }
 
 fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

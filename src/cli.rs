@@ -1,14 +1,13 @@
-//! The command line: what was typed, unvalidated. `config.rs` makes sense of it.
+//! The command line as it was typed. `config.rs` validates the options of `serve`.
 
 use std::{num::NonZeroU32, path::PathBuf};
 
 use authloop_signaling::Scope;
 use clap::{Args, Parser, Subcommand};
-use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::audit::chain::Hash;
-use crate::relay_only::RelayOnlyArgs;
-use crate::verify::VerifyPageArgs;
+use crate::{
+    audit::chain::Hash, config::ServeArgs, relay_only::RelayOnlyArgs, verify_page::VerifyPageArgs,
+};
 
 /// The authloop server: signaling, the viewer page and the blind relay.
 #[derive(Debug, Parser)]
@@ -42,16 +41,16 @@ pub enum Command {
     RelayOnly(RelayOnlyArgs),
 }
 
-/// What there is to do with audit logs.
+/// Commands for audit logs.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// Say whether a log is as it was written, or which line is the first that is not.
-    Verify(VerifyArgs),
+    Verify(VerifyAuditArgs),
 }
 
 /// Flags of `audit verify`.
 #[derive(Debug, Args)]
-pub struct VerifyArgs {
+pub struct VerifyAuditArgs {
     /// The segments of one log, in any order.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -65,7 +64,7 @@ fn head(text: &str) -> Result<Hash, &'static str> {
     Hash::parse(text).ok_or("a head is 64 lower-case hexadecimal digits")
 }
 
-/// What there is to do with API keys.
+/// Commands for API keys.
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
     /// Print a fresh key, and on a second line its hash as the keys file takes it. The key is shown
@@ -90,237 +89,6 @@ pub struct NewKeyArgs {
     /// Requests a minute with the keys of this name [default: 3000].
     #[arg(long, value_name = "N")]
     pub rate: Option<NonZeroU32>,
-}
-
-/// Flags of `serve` and `check`.
-#[derive(Debug, Default, Args)]
-pub struct ServeArgs {
-    /// Read options from this TOML file; its keys are the flags' names, with `_` for `-`.
-    #[arg(long, value_name = "FILE", env = "AUTHLOOP_CONFIG")]
-    pub config: Option<PathBuf>,
-    /// Print one JSON object when ready, instead of a sentence.
-    #[arg(long)]
-    pub json: bool,
-    /// The options that can come from flags, environment and file.
-    #[command(flatten)]
-    pub options: RawConfig,
-}
-
-/// The options as text, from one source or merged from all. Flags win over `AUTHLOOP_…`
-/// environment variables, and those over the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawConfig {
-    /// Address for HTTP and WebSocket; port 0 takes a free one [default: 127.0.0.1:7443].
-    #[arg(long, value_name = "IP:PORT")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub listen: Option<String>,
-    /// Address for `/livez`, `/readyz`, `/metrics` and `/audit/head` by plain HTTP, which are then
-    /// nowhere else [default: at the HTTP port].
-    #[arg(long, value_name = "IP:PORT")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub admin_listen: Option<String>,
-    /// UDP address of the relay; port 0 takes a free one [default: 0.0.0.0:3478].
-    #[arg(long, value_name = "IP:PORT")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub relay_listen: Option<String>,
-    /// Addresses at which browsers and hosts reach the relay [default: this machine's own].
-    #[arg(long, value_name = "IP", value_delimiter = ',')]
-    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
-    pub relay_advertise: Option<Vec<String>>,
-    /// Threads of the relay, each with a UDP port of its own [default: 1].
-    #[arg(long, value_name = "N")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub relay_shards: Option<String>,
-    /// `false` lets no ICE-TCP and no TURN in at the HTTP port, which otherwise carry sessions
-    /// where no UDP is let out [default: true].
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub streams: Option<String>,
-    /// Where the world reaches the HTTP port for that: `tcp:IP:PORT`, `turn:HOST:PORT`,
-    /// `turns:HOST:PORT` [default: made of the public origin; nothing behind an HTTP proxy].
-    #[arg(long, value_name = "WAY", value_delimiter = ',')]
-    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
-    pub streams_advertise: Option<Vec<String>>,
-    /// Origin at which the world sees this server: scheme, host and port
-    /// [default: made of the listening address].
-    #[arg(long, value_name = "ORIGIN")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub public_origin: Option<String>,
-    /// Other origins whose pages may act as viewers.
-    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
-    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
-    pub viewer_origins: Option<Vec<String>>,
-    /// Origins whose pages may show the viewer page in a frame, and hear how the session stands
-    /// [default: none].
-    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
-    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
-    pub embed_origins: Option<Vec<String>>,
-    /// The name on the viewer page [default: authloop].
-    #[arg(long, value_name = "NAME")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub brand_name: Option<String>,
-    /// The picture beside it: an SVG or PNG file of at most 64 KiB.
-    #[arg(long, value_name = "FILE")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub brand_logo: Option<String>,
-    /// The colour of its buttons and marks, as in `#1a6453`; one that cannot be read is refused.
-    #[arg(long, value_name = "COLOUR")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub brand_accent: Option<String>,
-    /// File with the API keys, one a line: `NAME SCOPE[+SCOPE…] KEY [expires=TIME] [rate=N]`, or
-    /// `KEY` alone to register sessions; KEY plain or as `sha256:<hexadecimal digits>`. Read again
-    /// when it changes and on SIGHUP. `authloop keys new` makes lines.
-    #[arg(long, value_name = "FILE")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub api_keys_file: Option<String>,
-    /// The API keys themselves; from the environment or the file only, since a command line is
-    /// for all to see.
-    #[arg(skip)]
-    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
-    pub api_keys: Option<Vec<String>>,
-    /// `true` lets anyone register sessions although the server listens beyond loopback.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub open_registration: Option<String>,
-    /// Proxies whose X-Forwarded-For is believed: addresses, or networks as in 10.0.0.0/8.
-    #[arg(long, value_name = "IP[/BITS]", value_delimiter = ',')]
-    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
-    pub trusted_proxies: Option<Vec<String>>,
-    /// `off`, `self-signed`, `files` or `acme` [default: off].
-    #[arg(long, value_name = "MODE")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub tls: Option<String>,
-    /// Certificate chain in PEM, for `--tls files`.
-    #[arg(long, value_name = "FILE")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub tls_cert: Option<String>,
-    /// Private key in PEM, for `--tls files`.
-    #[arg(long, value_name = "FILE")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub tls_key: Option<String>,
-    /// Directory of the ACME server that issues the certificate for the public origin's host, for
-    /// `--tls acme` [default: Let's Encrypt's].
-    #[arg(long, value_name = "URL")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub acme_directory: Option<String>,
-    /// Mail addresses for its account, which the authority may write to.
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
-    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
-    pub acme_contact: Option<Vec<String>>,
-    /// Folder, its owner's only, for the account's key and the certificates.
-    #[arg(long, value_name = "FOLDER")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub acme_cache: Option<String>,
-    /// Root certificate in PEM of a private directory's HTTPS, instead of the system's roots.
-    #[arg(long, value_name = "FILE")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub acme_ca_file: Option<String>,
-    /// `true` says that you agree to the authority's terms of service; `--tls acme` needs it.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub acme_agree_tos: Option<String>,
-    /// Connections that may be open at once at the HTTP port [default: 65536].
-    #[arg(long, value_name = "N")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub max_connections: Option<String>,
-    /// Of them, those of one address that is no trusted proxy's; an IPv6 client is its /64
-    /// [default: 4096].
-    #[arg(long, value_name = "N")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub max_connections_per_address: Option<String>,
-    /// WebSockets that may be open at once; a connection beyond them can still get the page and use
-    /// the sessions API [default: 60000].
-    #[arg(long, value_name = "N")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub max_sockets: Option<String>,
-    /// Sessions that may be open at once [default: 20000].
-    #[arg(long, value_name = "N")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub max_sessions: Option<String>,
-    /// Seconds for which an ended session is remembered, so that late comers hear how it ended
-    /// [default: 900].
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub remember_ended: Option<String>,
-    /// Write what happens to sessions and keys to this file, one JSON object a line, each with the
-    /// hash of the line before; full or older segments lie beside it [default: none].
-    #[arg(long, value_name = "FILE")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub audit_log: Option<String>,
-    /// Days after which a segment of the audit log is removed [default: never].
-    #[arg(long, value_name = "DAYS")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub audit_retain: Option<String>,
-    /// Redis through which several servers act as one, as in `redis://10.0.0.5:6379`.
-    #[arg(long, value_name = "URL")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub redis_url: Option<String>,
-    /// File with that URL, for one that holds a password.
-    #[arg(long, value_name = "FILE")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub redis_url_file: Option<String>,
-    /// What every key in Redis begins with; servers with the same prefix are one group
-    /// [default: authloop].
-    #[arg(long, value_name = "TEXT")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub redis_prefix: Option<String>,
-    /// Serve the viewer page from this folder instead of from the binary.
-    #[arg(long, value_name = "FOLDER")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub viewer_dir: Option<String>,
-    /// What to log, as in `info` or `authloop=debug,info` [default: info].
-    #[arg(long, value_name = "FILTER")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub log: Option<String>,
-    /// `text` or `json` [default: text].
-    #[arg(long, value_name = "FORMAT")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub log_format: Option<String>,
-    /// Send traces to this OTLP receiver by HTTP, as in `http://127.0.0.1:4318`; headers for it come from
-    /// OTEL_EXPORTER_OTLP_HEADERS, more attributes from OTEL_RESOURCE_ATTRIBUTES [default: none].
-    #[arg(long, value_name = "URL")]
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
-    pub otlp_endpoint: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Loose {
-    Text(String),
-    Flag(bool),
-    Number(i64),
-}
-
-impl Loose {
-    fn into_text(self) -> String {
-        match self {
-            Self::Text(text) => text,
-            Self::Flag(flag) => flag.to_string(),
-            Self::Number(number) => number.to_string(),
-        }
-    }
-}
-
-/// Takes `max_sessions = 5` as well as `"5"`: the second stage parses all alike.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Loose::deserialize(deserializer).map(|loose| Some(loose.into_text()))
-}
-
-/// Takes a list, or one text with commas.
-fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(Loose),
-        Many(Vec<Loose>),
-    }
-    let items = match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(text) => text.into_text().split(',').map(str::to_owned).collect(),
-        OneOrMany::Many(items) => items.into_iter().map(Loose::into_text).collect::<Vec<_>>(),
-    };
-    let items = items.iter().map(|item| item.trim().to_owned());
-    Ok(Some(items.filter(|item| !item.is_empty()).collect()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Configuration in two stages: flags, environment and file are merged as text, then become one
 //! validated [`Config`]. Nothing opens a port before that.
 
-mod face;
+mod branding;
+mod parse;
+mod raw;
 mod sources;
 mod streams;
 mod timeouts;
@@ -17,11 +19,12 @@ use std::{
 use authloop_signaling::{ApiKeys, Brand, ClusterSettings, PageSource, origin::Origin};
 use ipnet::IpNet;
 
-use crate::{audit::AuditSettings, cli::ServeArgs};
+use crate::audit::AuditSettings;
 
+pub use raw::{RawConfig, ServeArgs};
 pub use streams::{StreamEndpoints, StreamSettings};
 pub use timeouts::Timeouts;
-pub use tls::{Acme, Tls};
+pub use tls::{AcmeSettings, TlsMode};
 
 /// Everything the server needs to know, checked.
 #[derive(Clone, Debug)]
@@ -31,7 +34,7 @@ pub struct Config {
     /// Where operators and orchestrators ask; `None` for the HTTP port.
     pub admin_listen: Option<SocketAddr>,
     /// How HTTP is protected.
-    pub tls: Tls,
+    pub tls: TlsMode,
     /// Where the relay listens; shard `n` on this port + n.
     pub relay_listen: SocketAddr,
     /// Where the world reaches the relay, best first.
@@ -46,7 +49,7 @@ pub struct Config {
     pub viewer_origins: Vec<Origin>,
     /// Origins whose pages may frame the viewer page.
     pub embed_origins: Vec<Origin>,
-    /// What the viewer page shows of whoever runs it.
+    /// What the viewer page shows of the organisation that runs it.
     pub brand: Brand,
     /// Who may register sessions; `None` lets anyone.
     pub api_keys: Option<ApiKeys>,
@@ -56,7 +59,7 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Connections that may be open at once at the HTTP port, streams apart.
     pub max_connections: usize,
-    /// Of them, those of one address that is no trusted proxy's.
+    /// Connections that one client address may have open, unless it is a trusted proxy's.
     pub max_connections_per_address: usize,
     /// WebSockets that may be open at once.
     pub max_sockets: usize,
@@ -136,7 +139,7 @@ impl Config {
         if let Some(origin) = &self.public_origin {
             return origin.to_string();
         }
-        let scheme = if self.tls == Tls::Off {
+        let scheme = if self.tls == TlsMode::Off {
             "http"
         } else {
             "https"

@@ -109,7 +109,7 @@ impl Ingress {
                     .handshake_timeout(self.timeouts.greeting.saturating_mul(2))
                     .acceptor(plain);
                 // The guard's own timeout ends first, and is counted.
-                let acceptor = ProtocolDetector::new(tls::EndChallenges(acceptor), self.fallback);
+                let acceptor = ProtocolDetector::new(tls::ChallengeCloser(acceptor), self.fallback);
                 server
                     .acceptor(self.guard.before(acceptor))
                     .serve(service)

@@ -3,23 +3,25 @@
 #![deny(unsafe_code)]
 
 pub mod admin;
+pub mod api_keys_file;
 pub mod audit;
 pub mod check;
 pub mod cli;
 pub mod config;
-pub mod keys;
+pub mod finding;
 pub mod metrics;
+pub mod new_api_key;
 pub mod relay_only;
 pub mod serve;
 pub mod shard;
 pub mod shutdown;
-pub mod verify;
+pub mod verify_page;
 
 mod connection_limiter;
 mod ingress;
 mod logging;
+mod observer_fanout;
 mod shard_relay;
 mod tcp_fallback;
 mod telemetry;
 mod tls;
-mod witness;

@@ -3,26 +3,26 @@
 use std::process::ExitCode;
 
 use authloop::{
-    audit,
-    check::{self, Finding, Verdict},
-    cli::{AuditCommand, Cli, Command, KeysCommand, ServeArgs, VerifyArgs},
-    config::Config,
-    keys, relay_only, serve,
-    verify::{self, VerifyPageArgs},
+    audit, check,
+    cli::{AuditCommand, Cli, Command, KeysCommand, VerifyAuditArgs},
+    config::{Config, ServeArgs},
+    finding::{Finding, FindingStatus},
+    new_api_key, relay_only, serve,
+    verify_page::{self, VerifyPageArgs},
 };
 use authloop_signaling::page::Manifest;
 use clap::Parser as _;
 
-/// A configuration that cannot work, as with the command line's own errors.
-const BAD_CONFIG: u8 = 2;
+/// Exit code for input that cannot be used, as with the command line's own errors.
+const EXIT_UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
     let (args, only_check) = match Cli::parse().command {
         Command::Serve(args) => (args, false),
         Command::Check(args) => (args, true),
-        Command::Audit(AuditCommand::Verify(args)) => return verify(&args),
-        Command::Keys(KeysCommand::New(args)) => return outcome(keys::print_new(&args)),
-        Command::Verify(args) => return run_verify(&args),
+        Command::Audit(AuditCommand::Verify(args)) => return verify_audit_log(&args),
+        Command::Keys(KeysCommand::New(args)) => return outcome(new_api_key::print(&args)),
+        Command::Verify(args) => return verify_page(&args),
         Command::RelayOnly(args) => return outcome(relay_only::run(&args)),
         Command::Page => {
             print!("{}", Manifest::embedded());
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(sentence) => {
             eprintln!("authloop: {sentence}");
-            return ExitCode::from(BAD_CONFIG);
+            return ExitCode::from(EXIT_UNUSABLE);
         }
     };
     if only_check {
@@ -52,26 +52,26 @@ fn outcome(done: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-fn verify(args: &VerifyArgs) -> ExitCode {
+fn verify_audit_log(args: &VerifyAuditArgs) -> ExitCode {
     match audit::print_verdict(&args.files, args.head) {
         Ok(false) => ExitCode::FAILURE,
         verdict => outcome(verdict.map(drop)),
     }
 }
 
-/// Exit codes: 0 for the published page, 1 for another, 2 when there was none to judge.
-fn run_verify(args: &VerifyPageArgs) -> ExitCode {
+/// Exit codes: 0 for the published page, 1 for another, 2 when there was no page to judge.
+fn verify_page(args: &VerifyPageArgs) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let findings = runtime
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(verify::verify(args)));
+        .and_then(|runtime| runtime.block_on(verify_page::verify_page(args)));
     match findings {
         Ok(findings) => print_findings(&findings),
         Err(error) => {
             eprintln!("authloop: {error:#}");
-            ExitCode::from(BAD_CONFIG)
+            ExitCode::from(EXIT_UNUSABLE)
         }
     }
 }
@@ -82,7 +82,7 @@ fn print_findings(findings: &[Finding]) -> ExitCode {
     }
     if findings
         .iter()
-        .any(|finding| finding.verdict == Verdict::Bad)
+        .any(|finding| finding.status == FindingStatus::Bad)
     {
         return ExitCode::FAILURE;
     }

@@ -14,19 +14,19 @@ use futures_util::future::OptionFuture;
 use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
-    admin::{self, Admin},
+    admin::{self, AdminState},
+    api_keys_file::ApiKeysFile,
     audit::{AuditLog, ServerEvent},
-    config::{self, Config, StreamEndpoints, Tls},
+    config::{self, Config, StreamEndpoints, TlsMode},
     ingress::Ingress,
-    keys::KeysFile,
     logging,
     metrics::Metrics,
+    observer_fanout::ObserverFanout,
     shard::{self, RelayConfig, RelayHandle},
     shard_relay::{ShardRelay, forward_leg_events},
     shutdown,
     tcp_fallback::TcpFallback,
     telemetry, tls,
-    witness::Witness,
 };
 
 /// Serves until a signal asks for the end.
@@ -37,7 +37,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let traces = logging::start(&config)?;
     let hangup = Arc::new(Notify::new());
     // Where there is nothing to read anew, SIGHUP ends the process as it ends any other.
-    if matches!(config.tls, Tls::Files { .. }) {
+    if matches!(config.tls, TlsMode::Files { .. }) {
         shutdown::on_hangup(hangup.clone())?;
     }
     let json = config.json;
@@ -49,7 +49,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let served = serve_until(config, |ready| ready.print(json), hangup, stop).await;
     if let Some(traces) = traces {
-        traces.end().await;
+        traces.shut_down().await;
     }
     served
 }
@@ -71,7 +71,7 @@ pub async fn serve_until(
     let admin_bound = admin_listener.as_ref().map(TcpListener::local_addr);
     let admin_bound = admin_bound.transpose()?;
     let metrics = Arc::new(Metrics::new()?);
-    let tls = tls::Port::new(&config, bound, metrics.tls().clone())?;
+    let tls = tls::TlsSetup::new(&config, bound, metrics.tls().clone())?;
     let rustls = tls.as_ref().map(|tls| tls.rustls.clone());
     let origin: Origin = config.origin_at(bound).parse()?;
     let (relay, events) = shard::start(&RelayConfig {
@@ -87,17 +87,17 @@ pub async fn serve_until(
         streams: endpoints.clone(),
     });
     let log = config.audit.as_ref().map(AuditLog::open).transpose()?;
-    let witness = Witness {
+    let observers = ObserverFanout {
         metrics: metrics.clone(),
         log: log.clone(),
     };
-    let watched = keys_file(&config, &witness)?;
-    let reports = Arc::new(witness.clone());
+    let watched = keys_file(&config, &observers)?;
+    let reports = Arc::new(observers.clone());
     let signaling = signaling(&config, origin.clone(), shards, reports).await?;
     let events = tokio::spawn(forward_leg_events(events, signaling.registry().clone()));
     let streams = TcpFallback::new(relay.clone(), metrics.streams().clone());
     let fallback = (config.streams != config::StreamSettings::Off).then(|| streams.clone());
-    let admin = admin::router(Admin {
+    let admin = admin::router(AdminState {
         signaling: signaling.clone(),
         relay: relay.clone(),
         metrics: metrics.clone(),
@@ -125,7 +125,7 @@ pub async fn serve_until(
     let renewal = tokio::spawn(OptionFuture::from(renewal));
     // Before anyone learns where to come, or a first session may be in the log before the start.
     let version = env!("CARGO_PKG_VERSION");
-    witness.server(ServerEvent::ServerStarted { version });
+    observers.record(ServerEvent::ServerStarted { version });
     ready(&Ready {
         origin,
         listen: bound,
@@ -158,7 +158,7 @@ pub async fn serve_until(
     admin_handle.shutdown();
     events.abort();
     drop(watched);
-    witness.server(ServerEvent::ServerStopped);
+    observers.record(ServerEvent::ServerStopped);
     close(log).await;
     Ok(())
 }
@@ -177,11 +177,11 @@ async fn close(log: Option<AuditLog>) {
 }
 
 /// Begins to watch the API keys' file, if there is one, until the result is dropped.
-fn keys_file(config: &Config, witness: &Witness) -> anyhow::Result<Option<JoinSet<()>>> {
+fn keys_file(config: &Config, observers: &ObserverFanout) -> anyhow::Result<Option<JoinSet<()>>> {
     let (Some(path), Some(keys)) = (&config.api_keys_file, &config.api_keys) else {
         return Ok(None);
     };
-    let file = KeysFile::new(path.clone(), keys.clone(), witness.clone())?;
+    let file = ApiKeysFile::new(path.clone(), keys.clone(), observers.clone())?;
     let mut watch = JoinSet::new();
     watch.spawn(file.watch());
     Ok(Some(watch))
@@ -199,17 +199,17 @@ async fn signaling(
     config: &Config,
     origin: Origin,
     relay: Arc<ShardRelay>,
-    witness: Arc<Witness>,
+    observers: Arc<ObserverFanout>,
 ) -> anyhow::Result<Signaling> {
     let settings = settings(config, origin);
     let viewer = config.viewer.clone();
     let Some(cluster) = &config.cluster else {
-        return Ok(Signaling::new(settings, viewer, relay, witness));
+        return Ok(Signaling::new(settings, viewer, relay, observers));
     };
     // For `rediss://`: the library takes the process's provider. Another that is set already will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cluster = Cluster::connect(cluster, &settings.sockets, settings.registry.retention).await?;
-    Ok(Signaling::join(settings, viewer, relay, witness, cluster).await)
+    let cluster = Cluster::connect(cluster, &settings.sockets, settings.registry.remember).await?;
+    Ok(Signaling::join(settings, viewer, relay, observers, cluster).await)
 }
 
 fn settings(config: &Config, origin: Origin) -> Settings {

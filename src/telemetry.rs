@@ -25,16 +25,16 @@ use tracing::{Instrument as _, Level, Metadata, Span, field::Empty, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
-/// How long the last spans may take to be sent.
-const LAST: Duration = Duration::from_secs(3);
-/// One export, from the connection to the answer.
-const EXPORT: Duration = Duration::from_secs(5);
-const NAME: &str = "authloop";
+/// Time that sending the last spans may take.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time that one export may take, from the connection to the answer.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+const SERVICE_NAME: &str = "authloop";
 
-/// Traces on their way to a collector.
-pub(crate) struct Traces(SdkTracerProvider);
+/// Sends traces to a collector.
+pub(crate) struct TraceExporter(SdkTracerProvider);
 
-impl Traces {
+impl TraceExporter {
     /// Starts the thread that sends them to `endpoint`, an OTLP receiver's address without
     /// `/v1/traces`. What cannot be sent is dropped, and a warning is logged.
     ///
@@ -46,10 +46,10 @@ impl Traces {
         let exporter = SpanExporter::builder()
             .with_http()
             .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
-            .with_timeout(EXPORT)
+            .with_timeout(EXPORT_TIMEOUT)
             .build()
             .context("traces cannot be sent")?;
-        let resource = Resource::builder().with_service_name(NAME).build();
+        let resource = Resource::builder().with_service_name(SERVICE_NAME).build();
         let provider = SdkTracerProvider::builder()
             .with_resource(resource)
             .with_batch_exporter(exporter)
@@ -57,13 +57,13 @@ impl Traces {
         Ok(Self(provider))
     }
 
-    /// What turns spans and their log lines into traces.
+    /// The layer that turns spans and their log lines into traces.
     pub(crate) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: tracing::Subscriber + for<'a> LookupSpan<'a>,
     {
         tracing_opentelemetry::layer()
-            .with_tracer(self.0.tracer(NAME))
+            .with_tracer(self.0.tracer(SERVICE_NAME))
             .with_location(false)
             .with_threads(false)
             .with_tracked_inactivity(false)
@@ -71,26 +71,27 @@ impl Traces {
     }
 
     /// Sends what is left.
-    pub(crate) async fn end(self) {
-        let sent = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(LAST)).await;
+    pub(crate) async fn shut_down(self) {
+        let sent =
+            tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
         if !matches!(sent, Ok(Ok(()))) {
             tracing::warn!("the last traces were not sent");
         }
     }
 }
 
-/// Below INFO, addresses may be named.
+/// Whether a span or line becomes part of a trace: below INFO, addresses may be named.
 fn is_traced(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::INFO && crate::logging::is_own(metadata)
+    *metadata.level() <= Level::INFO && crate::logging::own::is_own(metadata)
 }
 
 /// Makes each request a span; one with a `traceparent` (W3C Trace Context) goes on a trace of the
 /// client's.
 pub(crate) fn trace(router: Router) -> Router {
-    router.layer(middleware::from_fn(request))
+    router.layer(middleware::from_fn(in_span))
 }
 
-async fn request(request: Request, next: Next) -> Response {
+async fn in_span(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or("none", MatchedPath::as_str);
     let method = request.method().as_str();
@@ -119,12 +120,12 @@ fn record(span: &Span, response: &Response) {
 }
 
 fn parent(headers: &HeaderMap) -> Context {
-    TraceContextPropagator::new().extract(&Headers(headers))
+    TraceContextPropagator::new().extract(&HeaderExtractor(headers))
 }
 
-struct Headers<'a>(&'a HeaderMap);
+struct HeaderExtractor<'a>(&'a HeaderMap);
 
-impl Extractor for Headers<'_> {
+impl Extractor for HeaderExtractor<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key)?.to_str().ok()
     }

@@ -1,10 +1,10 @@
 //! TLS by rustls with the ring provider.
 
 mod acme;
-mod certificates;
-mod ending;
+mod certificate_and_key;
+mod challenge_closer;
 mod files;
-mod pair;
+mod resolver;
 
 use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -14,35 +14,35 @@ use rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 use tokio::sync::Notify;
 
 use crate::{
-    config::{Acme, Config, Tls},
+    config::{AcmeSettings, Config, TlsMode},
     metrics::TlsMetrics,
 };
-use acme::Keeper;
-use certificates::{Certificates, Source};
-use ending::ACME_TLS;
-use files::Files;
+use acme::AcmeRenewer;
+use challenge_closer::ACME_TLS;
+use files::CertificateFiles;
+use resolver::{CertificateResolver, CertificateSource};
 
-pub(crate) use ending::EndChallenges;
 #[cfg(test)]
-pub(crate) use pair::tests;
-pub(crate) use pair::{Pair, unix_now};
+pub(crate) use certificate_and_key::tests;
+pub(crate) use certificate_and_key::{CertificateAndKey, unix_now};
+pub(crate) use challenge_closer::ChallengeCloser;
 
-/// What the port needs for TLS, and what changes its certificate.
-pub(crate) struct Port {
+/// What the HTTP port needs for TLS, and what renews its certificate.
+pub(crate) struct TlsSetup {
     /// For the acceptor.
     pub(crate) rustls: RustlsConfig,
-    certificates: Certificates,
+    resolver: CertificateResolver,
     renewal: Renewal,
 }
 
-/// Where the next certificate comes from.
+/// What brings the next certificate.
 enum Renewal {
-    Nowhere,
-    Files(Files),
-    Acme(Box<Keeper>),
+    None,
+    Files(CertificateFiles),
+    Acme(Box<AcmeRenewer>),
 }
 
-impl Port {
+impl TlsSetup {
     /// `None` when TLS is off.
     ///
     /// # Errors
@@ -52,67 +52,68 @@ impl Port {
         bound: SocketAddr,
         metrics: TlsMetrics,
     ) -> anyhow::Result<Option<Self>> {
-        let (certificates, renewal) = match &config.tls {
-            Tls::Off => return Ok(None),
-            Tls::SelfSigned => {
+        let (resolver, renewal) = match &config.tls {
+            TlsMode::Off => return Ok(None),
+            TlsMode::SelfSigned => {
                 let pair = self_signed(config, bound)?;
-                let certificates = Certificates::new(&pair, Source::SelfSigned, metrics);
-                (certificates, Renewal::Nowhere)
+                let resolver =
+                    CertificateResolver::new(&pair, CertificateSource::SelfSigned, metrics);
+                (resolver, Renewal::None)
             }
-            Tls::Files { cert, key } => {
-                let (files, pair) = Files::read(cert, key)?;
-                let certificates = Certificates::new(&pair, Source::Files, metrics);
-                (certificates, Renewal::Files(files))
+            TlsMode::Files { cert, key } => {
+                let (files, pair) = CertificateFiles::read(cert, key)?;
+                let resolver = CertificateResolver::new(&pair, CertificateSource::Files, metrics);
+                (resolver, Renewal::Files(files))
             }
-            Tls::Acme(acme) => {
-                let keeper = Keeper::new(acme, config.timeouts.acme_backoff);
-                let certificates = match keeper.current() {
-                    Some(pair) => Certificates::new(pair, Source::Acme, metrics),
-                    None => Certificates::placeholder(&self_signed(config, bound)?, metrics),
+            TlsMode::Acme(acme) => {
+                let renewer = AcmeRenewer::new(acme, config.timeouts.acme_backoff);
+                let resolver = match renewer.current() {
+                    Some(pair) => CertificateResolver::new(pair, CertificateSource::Acme, metrics),
+                    None => CertificateResolver::placeholder(&self_signed(config, bound)?, metrics),
                 };
-                (certificates, Renewal::Acme(Box::new(keeper)))
+                (resolver, Renewal::Acme(Box::new(renewer)))
             }
         };
         let mut server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(certificates.clone()));
+            .with_cert_resolver(Arc::new(resolver.clone()));
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         if matches!(renewal, Renewal::Acme(_)) {
             server.alpn_protocols.push(ACME_TLS.to_vec());
         }
         Ok(Some(Self {
             rustls: RustlsConfig::from_config(Arc::new(server)),
-            certificates,
+            resolver,
             renewal,
         }))
     }
 
-    /// Replaces the certificate whenever there is a new one, for ever. Files are looked at so
-    /// often, and `at_once` when told.
-    pub(crate) async fn renew(self, every: Duration, at_once: Arc<Notify>) {
+    /// Replaces the certificate whenever there is a new one, without end. Files are read at
+    /// `poll_interval`, and whenever `poll_now` is notified.
+    pub(crate) async fn renew(self, poll_interval: Duration, poll_now: Arc<Notify>) {
         match self.renewal {
-            Renewal::Files(files) => files.follow(self.certificates, every, at_once).await,
-            Renewal::Acme(keeper) => keeper.keep(self.certificates).await,
-            Renewal::Nowhere => std::future::pending().await,
+            Renewal::Files(files) => files.watch(self.resolver, poll_interval, poll_now).await,
+            Renewal::Acme(renewer) => renewer.run(self.resolver).await,
+            Renewal::None => std::future::pending().await,
         }
     }
 }
 
 /// The certificate that an earlier start left, if browsers would take it. `now` in seconds since 1970.
-pub(crate) fn read_cache(acme: &Acme, now: i64) -> Option<Pair> {
-    acme::usable(&acme::Cache::new(acme), acme, now)
+pub(crate) fn read_cached_certificate(acme: &AcmeSettings, now: i64) -> Option<CertificateAndKey> {
+    acme::usable_certificate(&acme::AcmeCache::new(acme), acme, now)
 }
 
 /// The pair that the files hold.
 ///
 /// # Errors
 /// When a file cannot be read, or the two do not work together.
-pub(crate) fn read_files(cert: &Path, key: &Path) -> anyhow::Result<Pair> {
-    Files::read(cert, key).map(|(_, pair)| pair)
+pub(crate) fn read_files(cert: &Path, key: &Path) -> anyhow::Result<CertificateAndKey> {
+    CertificateFiles::read(cert, key).map(|(_, pair)| pair)
 }
 
-fn self_signed(config: &Config, bound: SocketAddr) -> anyhow::Result<Pair> {
+fn self_signed(config: &Config, bound: SocketAddr) -> anyhow::Result<CertificateAndKey> {
     let mut names = BTreeSet::from(["localhost".to_owned(), "127.0.0.1".to_owned()]);
     names.extend(config.relay_advertise.iter().map(ToString::to_string));
     if !bound.ip().is_unspecified() {
@@ -130,5 +131,5 @@ fn self_signed(config: &Config, bound: SocketAddr) -> anyhow::Result<Pair> {
         .context("cannot make a self-signed certificate")?;
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())
         .map_err(|error| anyhow::anyhow!("cannot use the self-signed key: {error}"))?;
-    Pair::from_der(vec![made.cert.der().clone()], key)
+    CertificateAndKey::from_der(vec![made.cert.der().clone()], key)
 }

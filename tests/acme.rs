@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use authloop::{cli::RawConfig, config::Config};
+use authloop::config::{Config, RawConfig};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{RootCertStore, pki_types::CertificateDer};
 use support::{SOON, Server, get, roots, shown, text, tls, until};

@@ -1,4 +1,4 @@
-//! The chain of an audit log: lines that each hold the hash of the line before. No I/O and no clock.
+//! Pure: the chain of an audit log, lines that each hold the hash of the line before.
 //!
 //! A line is one JSON object: `seq`, `time`, `event` and what belongs to it, `prev`, `hash`. `prev` is
 //! the SHA-256 of the previous line's exact bytes, without its line feed; `hash` is that of the line
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 const HASH_KEY: &[u8] = br#","hash":""#;
 const LINE_END: &[u8] = br#""}"#;
 /// Hexadecimal digits of a SHA-256.
-const DIGITS: usize = 64;
+const HASH_DIGITS: usize = 64;
 
 /// SHA-256 of a line's exact bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ pub struct Verifier {
 }
 
 #[derive(Deserialize)]
-struct Head {
+struct LineFields {
     seq: u64,
     time: String,
     event: String,
@@ -214,9 +214,9 @@ pub(super) fn peek(line: &[u8]) -> Option<(u64, String)> {
 }
 
 /// A line's members, once its own hash is right.
-fn read(line: &[u8]) -> Result<Head, Flaw> {
+fn read(line: &[u8]) -> Result<LineFields, Flaw> {
     let rest = line.strip_suffix(LINE_END).ok_or(Flaw::Form)?;
-    let at = rest.len().checked_sub(DIGITS).ok_or(Flaw::Form)?;
+    let at = rest.len().checked_sub(HASH_DIGITS).ok_or(Flaw::Form)?;
     let (rest, digits) = rest.split_at(at);
     let body = rest.strip_suffix(HASH_KEY).ok_or(Flaw::Form)?;
     let hash = Hash::of(&[body, b"}"].concat());

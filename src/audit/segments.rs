@@ -13,10 +13,10 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::chain::{self, Chain, Flaw, Hash, Verifier};
 
-/// Past this a segment is full, in bytes.
-pub(super) const SEGMENT: u64 = 64 * 1024 * 1024;
+/// Size from which on a segment is full.
+pub(super) const MAX_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Digits of a first line's number in a segment's name, so that names sort as the segments do.
-const DIGITS: usize = 12;
+const SEQUENCE_DIGITS: usize = 12;
 
 /// What the log says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,8 +51,8 @@ pub(super) enum LogEvent {
 #[derive(Debug)]
 pub(super) struct Segments {
     path: PathBuf,
-    keep: Option<Duration>,
-    segment: u64,
+    retention: Option<Duration>,
+    max_segment_bytes: u64,
     file: File,
     /// Bytes of whole lines; what a failed write left behind them is `dirty`.
     length: u64,
@@ -71,23 +71,23 @@ impl Segments {
     /// in it.
     pub(super) fn open(
         path: &Path,
-        keep: Option<Duration>,
-        segment: u64,
+        retention: Option<Duration>,
+        max_segment_bytes: u64,
         now: OffsetDateTime,
     ) -> io::Result<Self> {
-        let older = older(path)?;
+        let older = older_segments(path)?;
         let before = match older.last() {
             None => Chain::NEW,
-            Some((first, path)) => read(path, None)?.goes_on(*first),
+            Some((first, path)) => read(path, None)?.chain_after(*first),
         };
         let has_older = !older.is_empty();
-        let file = locked(path)?;
+        let file = open_locked(path)?;
         let found = read(path, has_older.then_some(before))?;
         file.set_len(found.whole)?;
         let mut log = Self {
             path: path.to_owned(),
-            keep,
-            segment,
+            retention,
+            max_segment_bytes,
             file,
             length: found.whole,
             dirty: false,
@@ -119,7 +119,7 @@ impl Segments {
             log.write(&notes.iter().map(|note| (now, note)).collect::<Vec<_>>())?;
         }
         sync_folder(path)?;
-        log.tidy(now)?;
+        log.remove_expired(now)?;
         Ok(log)
     }
 
@@ -135,9 +135,9 @@ impl Segments {
         events: &[(OffsetDateTime, E)],
         now: OffsetDateTime,
     ) -> io::Result<()> {
-        if self.day != day(now) || self.length >= self.segment {
+        if self.day != day(now) || self.length >= self.max_segment_bytes {
             self.begin_segment(now)?;
-            self.tidy(now)?;
+            self.remove_expired(now)?;
         }
         self.write(events)
     }
@@ -153,11 +153,11 @@ impl Segments {
             text.push('\n');
         }
         // Half a line must not stay, nor lines that the next try writes again.
-        self.settle()?;
+        self.discard_partial_write()?;
         let written = self.to_disk(text.as_bytes());
         if let Err(error) = written {
             self.dirty = true;
-            let _tried_again_before_the_next_write = self.settle();
+            let _tried_again_before_the_next_write = self.discard_partial_write();
             return Err(error);
         }
         self.chain = chain;
@@ -184,7 +184,7 @@ impl Segments {
         self.works = Some(works);
     }
 
-    fn settle(&mut self) -> io::Result<()> {
+    fn discard_partial_write(&mut self) -> io::Result<()> {
         if self.dirty {
             self.file.set_len(self.length)?;
             self.dirty = false;
@@ -204,13 +204,13 @@ impl Segments {
         }
         let mut next = Self {
             path: self.path.clone(),
-            file: locked(&self.path)?,
+            file: open_locked(&self.path)?,
             length: 0,
             dirty: true,
             first: self.chain.next,
             day: day(now),
-            keep: self.keep,
-            segment: self.segment,
+            retention: self.retention,
+            max_segment_bytes: self.max_segment_bytes,
             chain: self.chain,
             #[cfg(test)]
             works: self.works.clone(),
@@ -222,19 +222,22 @@ impl Segments {
     }
 
     /// Removes segments whose last line is older than the log is kept.
-    fn tidy(&mut self, now: OffsetDateTime) -> io::Result<()> {
-        let Some(oldest) = self.keep.and_then(|keep| now.checked_sub(keep)) else {
+    fn remove_expired(&mut self, now: OffsetDateTime) -> io::Result<()> {
+        let Some(oldest) = self
+            .retention
+            .and_then(|retention| now.checked_sub(retention))
+        else {
             return Ok(());
         };
         let mut dropped = Vec::new();
         let mut last = 0;
-        for (first, path) in older(&self.path)? {
+        for (first, path) in older_segments(&self.path)? {
             let found = read(&path, None)?;
             // What cannot be read is for a person to look at.
             if found.last.is_none_or(|time| time >= oldest) {
                 break;
             }
-            last = found.goes_on(first).next - 1;
+            last = found.chain_after(first).next - 1;
             dropped.push(path);
         }
         if dropped.is_empty() {
@@ -247,7 +250,7 @@ impl Segments {
 }
 
 /// The older segments of the log at `path`, the oldest first, each with its first line's number.
-pub(super) fn older(path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+pub(super) fn older_segments(path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let (Some(own), folder) = (
         path.file_name().and_then(|name| name.to_str()),
         folder(path),
@@ -264,7 +267,7 @@ pub(super) fn older(path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
         let digits = name
             .to_str()
             .and_then(|name| name.strip_prefix(own)?.strip_prefix('.'))
-            .filter(|digits| digits.len() == DIGITS);
+            .filter(|digits| digits.len() == SEQUENCE_DIGITS);
         if let Some(first) = digits.and_then(|digits| digits.parse().ok()) {
             found.push((first, entry.path()));
         }
@@ -274,7 +277,7 @@ pub(super) fn older(path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 }
 
 /// What a segment holds.
-pub(super) struct Found {
+pub(super) struct SegmentContents {
     pub(super) verifier: Verifier,
     pub(super) lines: u64,
     /// The first bad line, from 1.
@@ -289,8 +292,8 @@ pub(super) struct Found {
     last: Option<OffsetDateTime>,
 }
 
-impl Found {
-    fn goes_on(&self, first: u64) -> Chain {
+impl SegmentContents {
+    fn chain_after(&self, first: u64) -> Chain {
         Chain {
             next: first + self.lines,
             head: self.verifier.chain().head,
@@ -299,10 +302,10 @@ impl Found {
 }
 
 /// Reads a segment, which must follow `before` if that is given.
-pub(super) fn read(path: &Path, before: Option<Chain>) -> io::Result<Found> {
+pub(super) fn read(path: &Path, before: Option<Chain>) -> io::Result<SegmentContents> {
     let mut verifier = before.map_or_else(Verifier::default, Verifier::after);
     verifier.begin_segment();
-    let mut found = Found {
+    let mut found = SegmentContents {
         verifier,
         lines: 0,
         flaw: None,
@@ -336,7 +339,7 @@ pub(super) fn read(path: &Path, before: Option<Chain>) -> io::Result<Found> {
 
 fn name(path: &Path, first: u64) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{first:0DIGITS$}"));
+    name.push(format!(".{first:0SEQUENCE_DIGITS$}"));
     name.into()
 }
 
@@ -353,7 +356,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// For this user's eyes, and for this process to write.
-fn locked(path: &Path) -> io::Result<File> {
+fn open_locked(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -373,10 +376,10 @@ fn locked(path: &Path) -> io::Result<File> {
 }
 
 /// Whether a log could be opened at `path`. It leaves a log as it is, and none where there is none.
-pub(super) fn try_out(path: &Path) -> io::Result<()> {
-    older(path)?;
+pub(super) fn check_writable(path: &Path) -> io::Result<()> {
+    older_segments(path)?;
     let is_new = !path.try_exists()?;
-    locked(path)?;
+    open_locked(path)?;
     if is_new {
         fs::remove_file(path)?;
     }

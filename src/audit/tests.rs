@@ -5,14 +5,14 @@ use std::{fs, time::Instant};
 use authloop_protocol::{id::SessionId, signal::Outcome};
 
 use super::*;
-use verify::Verdict;
+use verify::AuditVerdict;
 
-const SOON: Duration = Duration::from_secs(20);
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn settings(folder: &tempfile::TempDir) -> AuditSettings {
     AuditSettings {
         file: folder.path().join("audit.jsonl"),
-        retain_days: Some(30),
+        retention: Some(time::Duration::days(30)),
     }
 }
 
@@ -32,7 +32,7 @@ fn events(settings: &AuditSettings) -> Vec<serde_json::Value> {
 fn eventually(is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < SOON, "it never came to be");
+        assert!(began.elapsed() < TEST_TIMEOUT, "it never came to be");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -42,11 +42,11 @@ fn what_is_reported_is_on_the_disk_once_the_log_is_closed() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     let log = AuditLog::open(&settings).unwrap();
-    log.server(ServerEvent::ServerStarted { version: "1" });
+    log.record_server(ServerEvent::ServerStarted { version: "1" });
     let threads: Vec<_> = (0..4)
         .map(|n| {
             let log = log.clone();
-            std::thread::spawn(move || (0..250).for_each(|_| log.signaling(ended(n))))
+            std::thread::spawn(move || (0..250).for_each(|_| log.record_signaling(ended(n))))
         })
         .collect();
     threads
@@ -59,7 +59,7 @@ fn what_is_reported_is_on_the_disk_once_the_log_is_closed() {
     assert_eq!(lines[1]["event"], "server_started");
     assert_eq!(lines[2]["event"], "session_ended");
     assert_eq!(lines[2]["outcome"], "resolved");
-    let Verdict::Good { head, .. } = verify::verify(&[settings.file], None).unwrap() else {
+    let AuditVerdict::Good { head, .. } = verify::verify(&[settings.file], None).unwrap() else {
         panic!("not good");
     };
     assert_eq!(head, log.chain().head);
@@ -72,12 +72,12 @@ fn refusals_that_anyone_can_cause_are_bounded_and_counted() {
     let settings = settings(&folder);
     let log = AuditLog::open(&settings).unwrap();
     for _ in 0..1000 {
-        log.signaling(AuditEvent::RegistrationRefused {
+        log.record_signaling(AuditEvent::RegistrationRefused {
             key: None,
             code: "unauthorized",
         });
     }
-    log.signaling(ended(1));
+    log.record_signaling(ended(1));
     log.close();
 
     let lines = events(&settings);
@@ -97,16 +97,16 @@ fn refusals_that_anyone_can_cause_are_bounded_and_counted() {
 fn while_the_disk_fails_events_wait_and_those_that_find_no_room_are_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
-    let mut segments = Segments::open(&settings.file, None, SEGMENT, now()).unwrap();
+    let mut segments = Segments::open(&settings.file, None, MAX_SEGMENT_BYTES, now()).unwrap();
     let disk = Arc::new(AtomicBool::new(false));
     segments.fail_until(disk.clone());
-    let log = AuditLog::over(segments, 4).unwrap();
+    let log = AuditLog::with_segments(segments, 4).unwrap();
 
-    log.signaling(ended(0));
+    log.record_signaling(ended(0));
     eventually(|| log.stats().failing);
     for n in 0..200 {
         for _ in 0..10 {
-            log.signaling(ended(n));
+            log.record_signaling(ended(n));
         }
     }
     assert!(log.stats().lost > 0 && log.stats().lines == 0);
@@ -122,7 +122,7 @@ fn while_the_disk_fails_events_wait_and_those_that_find_no_room_are_told_of() {
     assert_eq!(lost, log.stats().lost);
     assert!(log.stats().write_failures > 0);
     let verdict = verify::verify(&[settings.file], None).unwrap();
-    assert!(matches!(verdict, Verdict::Good { .. }), "{verdict:?}");
+    assert!(matches!(verdict, AuditVerdict::Good { .. }), "{verdict:?}");
 }
 
 #[test]
@@ -130,23 +130,26 @@ fn a_head_that_was_noted_is_found_while_its_line_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     let log = AuditLog::open(&settings).unwrap();
-    log.signaling(ended(1));
+    log.record_signaling(ended(1));
     eventually(|| log.stats().lines == 1);
     let noted = log.chain().head;
-    log.signaling(ended(2));
+    log.record_signaling(ended(2));
     log.close();
     let files = [settings.file.clone()];
     let verdict = verify::verify(&files, Some(noted)).unwrap();
     assert!(
-        matches!(verdict, Verdict::Good { lines: 3, .. }),
+        matches!(verdict, AuditVerdict::Good { lines: 3, .. }),
         "{verdict:?}"
     );
 
     // The whole chain anew, which is good in itself.
     fs::remove_file(&settings.file).unwrap();
     let log = AuditLog::open(&settings).unwrap();
-    log.signaling(ended(3));
+    log.record_signaling(ended(3));
     log.close();
     let verdict = verify::verify(&files, Some(noted)).unwrap();
-    assert!(matches!(verdict, Verdict::OtherHead { .. }), "{verdict:?}");
+    assert!(
+        matches!(verdict, AuditVerdict::OtherHead { .. }),
+        "{verdict:?}"
+    );
 }

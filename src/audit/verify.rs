@@ -11,9 +11,9 @@ use super::{
     segments,
 };
 
-/// What came of it.
+/// The outcome of a verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AuditVerdict {
     /// Every line follows the one before.
     Good {
         /// How many lines.
@@ -41,7 +41,7 @@ pub enum Verdict {
     },
 }
 
-impl std::fmt::Display for Verdict {
+impl std::fmt::Display for AuditVerdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Good {
@@ -67,25 +67,25 @@ impl std::fmt::Display for Verdict {
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn verify(files: &[PathBuf], head: Option<Hash>) -> io::Result<Verdict> {
+pub fn verify(files: &[PathBuf], head: Option<Hash>) -> io::Result<AuditVerdict> {
     let mut ordered = Vec::new();
     for file in files {
-        let first = first_sequence(file).map_err(|error| named(file, &error))?;
+        let first = first_sequence(file).map_err(|error| with_file_name(file, &error))?;
         ordered.push((first, file));
     }
     ordered.sort();
     let (mut before, mut lines, mut first) = (None, 0, None);
     let mut seen = head.is_none();
     for (_, file) in ordered {
-        let found = segments::read(file, before).map_err(|error| named(file, &error))?;
+        let found = segments::read(file, before).map_err(|error| with_file_name(file, &error))?;
         let torn = (!found.torn.is_empty()).then_some((found.lines + 1, Flaw::Torn));
         if let Some((line, flaw)) = found.flaw.or(torn) {
             let file = file.clone();
-            return Ok(Verdict::Bad { file, line, flaw });
+            return Ok(AuditVerdict::Bad { file, line, flaw });
         }
         if found.lines == 0 {
             let (file, line) = (file.clone(), 1);
-            return Ok(Verdict::Bad {
+            return Ok(AuditVerdict::Bad {
                 file,
                 line,
                 flaw: Flaw::Start,
@@ -100,9 +100,9 @@ pub fn verify(files: &[PathBuf], head: Option<Hash>) -> io::Result<Verdict> {
     }
     let chain = before.unwrap_or(chain::Chain::NEW);
     if !seen {
-        return Ok(Verdict::OtherHead { head: chain.head });
+        return Ok(AuditVerdict::OtherHead { head: chain.head });
     }
-    Ok(Verdict::Good {
+    Ok(AuditVerdict::Good {
         lines,
         first: first.unwrap_or(1),
         last: chain.next - 1,
@@ -127,6 +127,6 @@ fn holds(file: &Path, head: Hash) -> io::Result<bool> {
     Ok(false)
 }
 
-fn named(file: &Path, error: &io::Error) -> io::Error {
+fn with_file_name(file: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", file.display()))
 }

@@ -7,16 +7,15 @@ use figment::{
     value::{Dict, Map, Value},
 };
 
-use super::ConfigError;
-use crate::cli::{RawConfig, ServeArgs};
+use super::{ConfigError, RawConfig, ServeArgs};
 
-const PREFIX: &str = "AUTHLOOP_";
+const ENV_PREFIX: &str = "AUTHLOOP_";
 
 /// Variables of authloop's other programs, which may share an environment with the server.
-const OTHERS: [&str; 5] = ["HOST_", "DEMO_", "TEST_", "SDK_", "LOADTEST_"];
+const FOREIGN_PREFIXES: [&str; 5] = ["HOST_", "DEMO_", "TEST_", "SDK_", "LOADTEST_"];
 
-/// The least similarity (Jaro-Winkler) at which a key is offered in place of an unknown one.
-const SIMILAR: f64 = 0.75;
+/// Similarity (Jaro-Winkler) from which on a key is offered in place of an unknown one.
+const MIN_KEY_SIMILARITY: f64 = 0.75;
 
 pub(super) fn merge(
     args: &ServeArgs,
@@ -33,29 +32,32 @@ pub(super) fn merge(
         figment = figment.merge(Toml::file_exact(path));
     }
     figment
-        .merge(Environment::of(environment))
+        .merge(EnvironmentProvider::new(environment))
         .merge(Serialized::defaults(&args.options))
         .extract()
         .map_err(|error| explain(&error))
 }
 
-struct Environment(Dict);
+struct EnvironmentProvider(Dict);
 
-impl Environment {
-    fn of(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+impl EnvironmentProvider {
+    fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let dict = variables.into_iter().filter_map(|(name, value)| {
-            let key = name.strip_prefix(PREFIX)?;
-            let foreign = OTHERS.iter().any(|prefix| key.starts_with(prefix)) || key == "CONFIG";
+            let key = name.strip_prefix(ENV_PREFIX)?;
+            let foreign = FOREIGN_PREFIXES
+                .iter()
+                .any(|prefix| key.starts_with(prefix))
+                || key == "CONFIG";
             (!foreign && !value.is_empty()).then(|| (key.to_lowercase(), Value::from(value)))
         });
         Self(dict.collect())
     }
 }
 
-impl Provider for Environment {
+impl Provider for EnvironmentProvider {
     fn metadata(&self) -> Metadata {
         Metadata::named("the environment")
-            .interpolater(|_, keys| format!("{PREFIX}{}", keys.join("_").to_uppercase()))
+            .interpolater(|_, keys| format!("{ENV_PREFIX}{}", keys.join("_").to_uppercase()))
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, Error> {
@@ -92,7 +94,7 @@ fn nearest(key: &str, known: &[&str]) -> Option<String> {
     known
         .iter()
         .map(|candidate| (strsim::jaro_winkler(&key, candidate), *candidate))
-        .filter(|(similarity, _)| *similarity >= SIMILAR)
+        .filter(|(similarity, _)| *similarity >= MIN_KEY_SIMILARITY)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, candidate)| candidate.to_owned())
 }

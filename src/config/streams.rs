@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use authloop_protocol::signal::{MAX_CANDIDATES, MAX_TURN_URLS, is_turn_url};
 use authloop_signaling::origin::Origin;
 
-use super::{Config, ConfigError, Tls, validate::invalid};
+use super::{Config, ConfigError, TlsMode, parse::invalid};
 
 const KEY: &str = "streams_advertise";
 
@@ -113,7 +113,7 @@ impl Config {
 
     /// Whether a proxy in front lets nothing but HTTP through.
     fn is_behind_http_proxy(&self) -> bool {
-        let ends_tls = |origin: &Origin| origin.is_secure() != (self.tls != Tls::Off);
+        let ends_tls = |origin: &Origin| origin.is_secure() != (self.tls != TlsMode::Off);
         !self.trusted_proxies.is_empty() || self.public_origin.as_ref().is_some_and(ends_tls)
     }
 
@@ -147,7 +147,7 @@ fn literal(host: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{RawConfig, ServeArgs};
+    use crate::config::{RawConfig, ServeArgs};
 
     fn config(options: RawConfig) -> Result<Config, String> {
         let args = ServeArgs {

@@ -12,16 +12,16 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
     ConfigError,
-    validate::{EXPECT_BOOL, invalid, parse_or},
+    parse::{EXPECT_BOOL, invalid, parse_or},
 };
 
-const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
-/// Nobody but its owner may have any right to the cache.
-const OTHERS: u32 = 0o077;
+const LETS_ENCRYPT_DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
+/// Permissions of group and others, who may have none to the cache.
+const GROUP_AND_OTHERS_MODE: u32 = 0o077;
 
 /// How HTTP is protected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tls {
+pub enum TlsMode {
     /// It is not; a proxy does it, or it is loopback.
     Off,
     /// By a certificate made at the start, for a local network.
@@ -34,12 +34,12 @@ pub enum Tls {
         key: PathBuf,
     },
     /// By certificates that an ACME server issues.
-    Acme(Acme),
+    Acme(AcmeSettings),
 }
 
 /// What is told to an ACME server, and where its answers are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Acme {
+pub struct AcmeSettings {
     /// The name that the certificate is for: the public origin's.
     pub domain: String,
     /// The directory's URL (RFC 8555 §7.1.1).
@@ -52,8 +52,8 @@ pub struct Acme {
     pub ca_file: Option<PathBuf>,
 }
 
-/// The options as text.
-pub(super) struct Raw {
+/// The options of TLS as text.
+pub(super) struct RawTlsOptions {
     pub(super) mode: Option<String>,
     pub(super) cert: Option<String>,
     pub(super) key: Option<String>,
@@ -64,7 +64,10 @@ pub(super) struct Raw {
     pub(super) agree_tos: Option<String>,
 }
 
-pub(super) fn parse(raw: Raw, public_origin: Option<&Origin>) -> Result<Tls, ConfigError> {
+pub(super) fn parse(
+    raw: RawTlsOptions,
+    public_origin: Option<&Origin>,
+) -> Result<TlsMode, ConfigError> {
     if raw.mode.as_deref() == Some("acme") {
         if raw.cert.is_some() || raw.key.is_some() {
             return Err(invalid(
@@ -72,7 +75,7 @@ pub(super) fn parse(raw: Raw, public_origin: Option<&Origin>) -> Result<Tls, Con
                 "must be `files` when `tls_cert` or `tls_key` is given",
             ));
         }
-        return acme(raw, public_origin).map(Tls::Acme);
+        return acme(raw, public_origin).map(TlsMode::Acme);
     }
     for (key, given) in [
         ("acme_directory", raw.directory.is_some()),
@@ -86,9 +89,9 @@ pub(super) fn parse(raw: Raw, public_origin: Option<&Origin>) -> Result<Tls, Con
         }
     }
     match (raw.mode.as_deref(), raw.cert, raw.key) {
-        (None | Some("off"), None, None) => Ok(Tls::Off),
-        (Some("self-signed"), None, None) => Ok(Tls::SelfSigned),
-        (None | Some("files"), Some(cert), Some(key)) => Ok(Tls::Files {
+        (None | Some("off"), None, None) => Ok(TlsMode::Off),
+        (Some("self-signed"), None, None) => Ok(TlsMode::SelfSigned),
+        (None | Some("files"), Some(cert), Some(key)) => Ok(TlsMode::Files {
             cert: readable("tls_cert", cert)?,
             key: readable("tls_key", key)?,
         }),
@@ -107,7 +110,7 @@ pub(super) fn parse(raw: Raw, public_origin: Option<&Origin>) -> Result<Tls, Con
     }
 }
 
-fn acme(raw: Raw, public_origin: Option<&Origin>) -> Result<Acme, ConfigError> {
+fn acme(raw: RawTlsOptions, public_origin: Option<&Origin>) -> Result<AcmeSettings, ConfigError> {
     const AGREE: &str = "acme_agree_tos";
     if !parse_or(AGREE, raw.agree_tos, false, EXPECT_BOOL)? {
         return Err(invalid(
@@ -116,7 +119,7 @@ fn acme(raw: Raw, public_origin: Option<&Origin>) -> Result<Acme, ConfigError> {
              `--acme-agree-tos`",
         ));
     }
-    Ok(Acme {
+    Ok(AcmeSettings {
         domain: domain(public_origin)?,
         directory: directory(raw.directory)?,
         contact: raw
@@ -151,7 +154,7 @@ fn domain(public_origin: Option<&Origin>) -> Result<String, ConfigError> {
 }
 
 fn directory(given: Option<String>) -> Result<String, ConfigError> {
-    let url = given.unwrap_or_else(|| LETS_ENCRYPT.to_owned());
+    let url = given.unwrap_or_else(|| LETS_ENCRYPT_DIRECTORY.to_owned());
     let parsed = url.parse::<Uri>().ok();
     let secure = parsed.is_some_and(|url| {
         // RFC 8555 §6.1.
@@ -160,7 +163,7 @@ fn directory(given: Option<String>) -> Result<String, ConfigError> {
     if !secure {
         return Err(invalid(
             "acme_directory",
-            format!("must be a URL as in {LETS_ENCRYPT}, not `{url}`"),
+            format!("must be a URL as in {LETS_ENCRYPT_DIRECTORY}, not `{url}`"),
         ));
     }
     Ok(url)
@@ -193,7 +196,7 @@ fn cache(given: Option<String>) -> Result<PathBuf, ConfigError> {
     let shown = path.display();
     match std::fs::metadata(&path) {
         Ok(found) if !found.is_dir() => Err(invalid(KEY, format!("is no folder: {shown}"))),
-        Ok(found) if found.permissions().mode() & OTHERS != 0 => Err(invalid(
+        Ok(found) if found.permissions().mode() & GROUP_AND_OTHERS_MODE != 0 => Err(invalid(
             KEY,
             format!("is open to others, and private keys lie there: chmod 700 {shown}"),
         )),
@@ -223,8 +226,8 @@ fn readable(key: &'static str, path: String) -> Result<PathBuf, ConfigError> {
 mod tests {
     use super::*;
 
-    fn raw() -> Raw {
-        Raw {
+    fn raw() -> RawTlsOptions {
+        RawTlsOptions {
             mode: Some("acme".to_owned()),
             cert: None,
             key: None,
@@ -236,7 +239,7 @@ mod tests {
         }
     }
 
-    fn refusal(raw: Raw, origin: &str) -> String {
+    fn refusal(raw: RawTlsOptions, origin: &str) -> String {
         let origin = origin.parse().unwrap();
         parse(raw, Some(&origin)).unwrap_err().to_string()
     }
@@ -246,11 +249,11 @@ mod tests {
     #[test]
     fn the_domain_is_the_public_origins_and_the_authority_lets_encrypt() {
         let origin = ORIGIN.parse().unwrap();
-        let Tls::Acme(acme) = parse(raw(), Some(&origin)).unwrap() else {
+        let TlsMode::Acme(acme) = parse(raw(), Some(&origin)).unwrap() else {
             panic!("not acme");
         };
         assert_eq!(acme.domain, "relay.example");
-        assert_eq!(acme.directory, LETS_ENCRYPT);
+        assert_eq!(acme.directory, LETS_ENCRYPT_DIRECTORY);
     }
 
     #[test]
@@ -284,70 +287,70 @@ mod tests {
         for (key, raw) in [
             (
                 "acme_agree_tos",
-                Raw {
+                RawTlsOptions {
                     agree_tos: None,
                     ..raw()
                 },
             ),
             (
                 "acme_agree_tos",
-                Raw {
+                RawTlsOptions {
                     agree_tos: text("false"),
                     ..raw()
                 },
             ),
             (
                 "acme_cache",
-                Raw {
+                RawTlsOptions {
                     cache: None,
                     ..raw()
                 },
             ),
             (
                 "acme_cache",
-                Raw {
+                RawTlsOptions {
                     cache: text("/dev/null"),
                     ..raw()
                 },
             ),
             (
                 "acme_cache",
-                Raw {
+                RawTlsOptions {
                     cache: text("/nonexistent/cache"),
                     ..raw()
                 },
             ),
             (
                 "acme_directory",
-                Raw {
+                RawTlsOptions {
                     directory: text("http://ca.example"),
                     ..raw()
                 },
             ),
             (
                 "acme_directory",
-                Raw {
+                RawTlsOptions {
                     directory: text("ca.example"),
                     ..raw()
                 },
             ),
             (
                 "acme_ca_file",
-                Raw {
+                RawTlsOptions {
                     ca_file: text("/dev/null"),
                     ..raw()
                 },
             ),
             (
                 "acme_contact",
-                Raw {
+                RawTlsOptions {
                     contact: Some(vec!["ops".to_owned()]),
                     ..raw()
                 },
             ),
             (
                 "acme_cache",
-                Raw {
+                RawTlsOptions {
                     mode: None,
                     agree_tos: None,
                     ..raw()
@@ -355,7 +358,7 @@ mod tests {
             ),
             (
                 "tls",
-                Raw {
+                RawTlsOptions {
                     cert: text("a"),
                     ..raw()
                 },
@@ -373,7 +376,7 @@ mod tests {
             let mode = std::fs::Permissions::from_mode(mode);
             std::fs::set_permissions(folder.path(), mode).unwrap();
         };
-        let with = || Raw {
+        let with = || RawTlsOptions {
             cache: Some(folder.path().to_str().unwrap().to_owned()),
             ..raw()
         };

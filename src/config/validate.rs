@@ -1,34 +1,38 @@
-//! Text to values, each with a sentence for what is wrong.
+//! Makes a validated configuration of the options' text.
 
 use std::{
-    fmt::Display,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
-    str::FromStr,
     time::Duration,
 };
 
-use authloop_signaling::{ApiKeys, ClusterSettings, PageSource, origin::Origin};
+use authloop_signaling::{ApiKeys, ClusterSettings, Viewer};
 use axum::http::Uri;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
-use super::{Config, ConfigError, LogFormat, Timeouts, face, streams, tls};
-use crate::{
-    audit::{self, AuditSettings},
-    cli::RawConfig,
+use super::{
+    Config, ConfigError, LogFormat, RawConfig, Timeouts, branding,
+    parse::{EXPECT_ADDR, EXPECT_BOOL, invalid, origin, parse_or, within},
+    streams, tls,
 };
+use crate::audit::{self, AuditSettings};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7443);
 /// 3478 is STUN's own port (RFC 8489 section 18.6).
-const DEFAULT_RELAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 3478);
+const DEFAULT_RELAY_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 3478);
 const MAX_SHARDS: usize = 64;
 
 pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError> {
     let listen = parse_or("listen", raw.listen, DEFAULT_LISTEN, EXPECT_ADDR)?;
     let admin_listen = admin_listen(raw.admin_listen, listen)?;
-    let relay_listen = parse_or("relay_listen", raw.relay_listen, DEFAULT_RELAY, EXPECT_ADDR)?;
+    let relay_listen = parse_or(
+        "relay_listen",
+        raw.relay_listen,
+        DEFAULT_RELAY_LISTEN,
+        EXPECT_ADDR,
+    )?;
     let relay_advertise = advertise(raw.relay_advertise, relay_listen)?;
     let api_keys = api_keys(raw.api_keys_file.as_deref(), raw.api_keys.as_deref())?;
     let open = parse_or(
@@ -50,7 +54,7 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         .public_origin
         .map(|text| origin("public_origin", &text))
         .transpose()?;
-    let tls = tls::Raw {
+    let tls = tls::RawTlsOptions {
         mode: raw.tls,
         cert: raw.tls_cert,
         key: raw.tls_key,
@@ -82,8 +86,8 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
             .iter()
             .map(|text| origin("viewer_origins", text))
             .collect::<Result<_, _>>()?,
-        embed_origins: face::parents(raw.embed_origins)?,
-        brand: face::brand(raw.brand_name, raw.brand_logo, raw.brand_accent)?,
+        embed_origins: branding::embed_origins(raw.embed_origins)?,
+        brand: branding::brand(raw.brand_name, raw.brand_logo, raw.brand_accent)?,
         api_keys,
         api_keys_file: raw.api_keys_file.map(PathBuf::from),
         trusted_proxies: proxies(&raw.trusted_proxies.unwrap_or_default())?,
@@ -115,24 +119,6 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         json,
         timeouts: Timeouts::default(),
     })
-}
-
-const EXPECT_ADDR: &str = "an address and a port, as in 127.0.0.1:7443";
-pub(super) const EXPECT_BOOL: &str = "true or false";
-
-pub(super) fn parse_or<T: FromStr>(
-    key: &'static str,
-    text: Option<String>,
-    default: T,
-    expected: &str,
-) -> Result<T, ConfigError> {
-    match text {
-        None => Ok(default),
-        Some(text) => text
-            .trim()
-            .parse()
-            .map_err(|_| invalid(key, format!("must be {expected}, not `{text}`"))),
-    }
 }
 
 /// An address with or without a path: `/v1/traces` comes behind it. Credentials go into headers.
@@ -170,25 +156,6 @@ fn admin_listen(
         ));
     }
     Ok(Some(address))
-}
-
-fn within(
-    key: &'static str,
-    text: Option<String>,
-    default: usize,
-    range: std::ops::RangeInclusive<usize>,
-) -> Result<usize, ConfigError> {
-    let expected = format!("a number from {} to {}", range.start(), range.end());
-    let number = parse_or(key, text, default, &expected)?;
-    if !range.contains(&number) {
-        return Err(invalid(key, format!("must be {expected}, not {number}")));
-    }
-    Ok(number)
-}
-
-pub(super) fn origin(key: &'static str, text: &str) -> Result<Origin, ConfigError> {
-    text.parse()
-        .map_err(|error| invalid(key, format!("{error}, not `{text}`")))
 }
 
 fn addresses(key: &'static str, texts: Vec<String>) -> Result<Vec<IpAddr>, ConfigError> {
@@ -341,7 +308,7 @@ fn cluster(
         })
 }
 
-/// Late comers are told how a session ended for so long.
+/// How long late comers are told how a session ended.
 fn remember_ended(seconds: Option<String>) -> Result<Duration, ConfigError> {
     const DEFAULT: usize = 15 * 60;
     const MAX: usize = 7 * 24 * 60 * 60;
@@ -364,7 +331,7 @@ fn audit(
         .map(|days| within(RETAIN, Some(days), 0, 1..=3650))
         .transpose()?;
     let file = PathBuf::from(file);
-    match audit::try_out(&file) {
+    match audit::check_writable(&file) {
         Ok(()) => {}
         // By a server that runs; `check` says so, and `serve` cannot start.
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
@@ -375,7 +342,7 @@ fn audit(
     }
     Ok(Some(AuditSettings {
         file,
-        retain_days: retain_days.and_then(|days| days.try_into().ok()),
+        retention: retain_days.map(|days| time::Duration::days(days as i64)),
     }))
 }
 
@@ -390,13 +357,6 @@ fn viewer(folder: Option<String>) -> Result<PageSource, ConfigError> {
         ));
     }
     Ok(PageSource::Directory(folder.into()))
-}
-
-pub(super) fn invalid(key: &'static str, reason: impl Display) -> ConfigError {
-    ConfigError::Invalid {
-        key,
-        reason: reason.to_string(),
-    }
 }
 
 #[cfg(test)]

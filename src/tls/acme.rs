@@ -11,33 +11,33 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::{
-    certificates::{Certificates, Source},
-    pair::{Pair, unix_now},
+    certificate_and_key::{CertificateAndKey, unix_now},
+    resolver::{CertificateResolver, CertificateSource},
 };
-use crate::config::Acme;
-pub(super) use cache::Cache;
+use crate::config::AcmeSettings;
+pub(super) use cache::AcmeCache;
 use schedule::Backoff;
 
-/// One order may take no longer; an authority that hangs must not stop renewals for ever.
+/// Time that one order may take; an authority that hangs must not stop renewals for good.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-/// How often the clock is read while waiting: a machine that slept must not sleep through the end.
-const CLOCK: Duration = Duration::from_secs(60 * 60);
+/// Longest wait between two looks at the clock: a machine that was suspended must not miss the time.
+const MAX_CLOCK_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// Keeps one domain's certificate.
+/// Keeps one domain's certificate renewed.
 #[derive(Debug)]
-pub(crate) struct Keeper {
-    acme: Acme,
-    cache: Cache,
+pub(crate) struct AcmeRenewer {
+    acme: AcmeSettings,
+    cache: AcmeCache,
     /// What there is already.
-    current: Option<Pair>,
+    current: Option<CertificateAndKey>,
     backoff: Backoff,
 }
 
-impl Keeper {
+impl AcmeRenewer {
     /// Takes up what an earlier start left. `backoff` is the wait after a first failure.
-    pub(crate) fn new(acme: &Acme, backoff: Duration) -> Self {
-        let cache = Cache::new(acme);
-        let current = usable(&cache, acme, unix_now());
+    pub(crate) fn new(acme: &AcmeSettings, backoff: Duration) -> Self {
+        let cache = AcmeCache::new(acme);
+        let current = usable_certificate(&cache, acme, unix_now());
         Self {
             acme: acme.clone(),
             cache,
@@ -47,28 +47,33 @@ impl Keeper {
     }
 
     /// The certificate of an earlier start.
-    pub(crate) fn current(&self) -> Option<&Pair> {
+    pub(crate) fn current(&self) -> Option<&CertificateAndKey> {
         self.current.as_ref()
     }
 
-    /// Has a certificate issued whenever one is due, for ever.
-    pub(crate) async fn keep(mut self, certificates: Certificates) {
+    /// Has a certificate issued whenever one is due, without end.
+    pub(crate) async fn run(mut self, resolver: CertificateResolver) {
         // For the client of the directory. Another provider that is set already will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         loop {
             if let Some(pair) = &self.current {
-                wait_until(schedule::due(pair.not_before, pair.not_after, chance())).await;
+                wait_until(schedule::due(
+                    pair.not_before,
+                    pair.not_after,
+                    random_fraction(),
+                ))
+                .await;
             }
-            match self.issue(&certificates).await {
+            match self.issue(&resolver).await {
                 Ok(pair) => {
-                    certificates.show(&pair, Source::Acme);
+                    resolver.install(&pair, CertificateSource::Acme);
                     tracing::info!(not_after = pair.not_after, "a certificate was issued");
                     self.current = Some(pair);
                     self.backoff.reset();
                 }
                 Err(error) => {
-                    certificates.keep(Source::Acme);
-                    let wait = self.backoff.next(chance());
+                    resolver.record_failure(CertificateSource::Acme);
+                    let wait = self.backoff.next(random_fraction());
                     tracing::error!(
                         error = format!("{error:#}"),
                         again_in_seconds = wait.as_secs(),
@@ -80,13 +85,13 @@ impl Keeper {
         }
     }
 
-    async fn issue(&self, certificates: &Certificates) -> anyhow::Result<Pair> {
+    async fn issue(&self, resolver: &CertificateResolver) -> anyhow::Result<CertificateAndKey> {
         tracing::info!(directory = self.acme.directory, "asking for a certificate");
-        let order = order::certificate(&self.acme, &self.cache, certificates);
+        let order = order::certificate(&self.acme, &self.cache, resolver);
         let issued = tokio::time::timeout(ORDER_TIMEOUT, order)
             .await
             .context("the order takes too long")??;
-        let pair = Pair::from_pem(issued.chain.as_bytes(), issued.key.as_bytes())
+        let pair = CertificateAndKey::from_pem(issued.chain.as_bytes(), issued.key.as_bytes())
             .context("the authority's certificate does not work")?;
         anyhow::ensure!(
             pair.covers(&self.acme.domain),
@@ -98,7 +103,7 @@ impl Keeper {
             "the authority's certificate is due for renewal already: is this machine's clock right?"
         );
         // It is good all the same, and another order would only spend the authority's patience.
-        if let Err(error) = self.cache.keep_certificate(&issued.chain, &issued.key) {
+        if let Err(error) = self.cache.store_certificate(&issued.chain, &issued.key) {
             tracing::error!(%error, "cannot keep the certificate in the cache: the next start will ask for another");
         }
         Ok(pair)
@@ -106,7 +111,11 @@ impl Keeper {
 }
 
 /// The cached certificate, unless a browser would refuse it. `now` in seconds since 1970.
-pub(super) fn usable(cache: &Cache, acme: &Acme, now: i64) -> Option<Pair> {
+pub(super) fn usable_certificate(
+    cache: &AcmeCache,
+    acme: &AcmeSettings,
+    now: i64,
+) -> Option<CertificateAndKey> {
     let pair = cache.certificate()?;
     (pair.covers(&acme.domain) && !pair.has_expired(now)).then_some(pair)
 }
@@ -115,12 +124,12 @@ pub(super) fn usable(cache: &Cache, acme: &Acme, now: i64) -> Option<Pair> {
 async fn wait_until(due: i64) {
     while let left @ 1.. = due - unix_now() {
         let left = Duration::from_secs(left.unsigned_abs());
-        tokio::time::sleep(left.min(CLOCK)).await;
+        tokio::time::sleep(left.min(MAX_CLOCK_INTERVAL)).await;
     }
 }
 
 /// From 0 to 1; 0 where the system gives no random bytes, which only makes servers ask together.
-fn chance() -> f64 {
+fn random_fraction() -> f64 {
     let random = getrandom::u32().unwrap_or(0);
     f64::from(random) / f64::from(u32::MAX)
 }

@@ -12,13 +12,13 @@ use anyhow::Context as _;
 use tokio::{sync::Notify, time::MissedTickBehavior};
 
 use super::{
-    certificates::{Certificates, Source},
-    pair::{Pair, unix_now},
+    certificate_and_key::{CertificateAndKey, unix_now},
+    resolver::{CertificateResolver, CertificateSource},
 };
 
 /// The two files' paths.
 #[derive(Clone, Debug)]
-pub(crate) struct Files {
+pub(crate) struct CertificateFiles {
     cert: PathBuf,
     key: PathBuf,
     /// The fingerprint of what is shown.
@@ -26,36 +26,36 @@ pub(crate) struct Files {
 }
 
 /// What the two files held.
-type Contents = [Vec<u8>; 2];
+type FileContents = [Vec<u8>; 2];
 
-/// Which contents were seen before. Whoever renews writes one file after the other: a pair that does
-/// not work counts as broken only when it is still the same at the next look.
+/// Knows which contents were seen before. A renewal writes one file after the other: a pair that does
+/// not work counts as broken only if it is still the same at the next poll.
 #[derive(Debug)]
-struct Seen {
+struct ChangeTracker {
     shown: u64,
-    doubted: Option<u64>,
-    told: Option<u64>,
+    unsettled: Option<u64>,
+    reported: Option<u64>,
 }
 
-/// What a look at the files gave.
+/// The outcome of reading the files.
 #[derive(Debug)]
-enum Look {
+enum PollOutcome {
     /// Nothing that was not known.
-    Known,
+    Unchanged,
     /// Something that does not work, and may not be whole yet.
-    Doubtful,
+    Unsettled,
     /// A pair to show.
-    New(Pair),
+    New(CertificateAndKey),
     /// Something that does not work.
     Broken(anyhow::Error),
 }
 
-impl Files {
+impl CertificateFiles {
     /// The files, and the pair that they hold.
     ///
     /// # Errors
     /// When a file cannot be read, or the two do not work together.
-    pub(crate) fn read(cert: &Path, key: &Path) -> anyhow::Result<(Self, Pair)> {
+    pub(crate) fn read(cert: &Path, key: &Path) -> anyhow::Result<(Self, CertificateAndKey)> {
         let mut files = Self {
             cert: cert.to_owned(),
             key: key.to_owned(),
@@ -68,33 +68,35 @@ impl Files {
         Ok((files, pair))
     }
 
-    /// Looks every so often and whenever `at_once` tells, for ever.
-    pub(crate) async fn follow(
+    /// Reads the files at `poll_interval` and whenever `poll_now` is notified, without end.
+    pub(crate) async fn watch(
         self,
-        certificates: Certificates,
-        every: Duration,
-        at_once: Arc<Notify>,
+        resolver: CertificateResolver,
+        poll_interval: Duration,
+        poll_now: Arc<Notify>,
     ) {
-        let mut seen = Seen::new(self.shown);
-        let mut ticks = tokio::time::interval(every);
+        let mut tracker = ChangeTracker::new(self.shown);
+        let mut ticks = tokio::time::interval(poll_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let asked = tokio::select! {
                 _ = ticks.tick() => false,
-                () = at_once.notified() => true,
+                () = poll_now.notified() => true,
             };
-            match seen.look(self.contents_elsewhere().await, asked, unix_now()) {
-                Look::Known if asked => tracing::info!("the certificate's files have not changed"),
-                Look::Known | Look::Doubtful => {}
-                Look::New(pair) => {
-                    certificates.show(&pair, Source::Files);
+            match tracker.poll(self.contents_off_thread().await, asked, unix_now()) {
+                PollOutcome::Unchanged if asked => {
+                    tracing::info!("the certificate's files have not changed")
+                }
+                PollOutcome::Unchanged | PollOutcome::Unsettled => {}
+                PollOutcome::New(pair) => {
+                    resolver.install(&pair, CertificateSource::Files);
                     tracing::info!(
                         not_after = pair.not_after,
                         "the certificate was replaced from its files"
                     );
                 }
-                Look::Broken(error) => {
-                    certificates.keep(Source::Files);
+                PollOutcome::Broken(error) => {
+                    resolver.record_failure(CertificateSource::Files);
                     tracing::error!(
                         error = format!("{error:#}"),
                         "the new certificate does not work, so the old one stays"
@@ -104,7 +106,7 @@ impl Files {
         }
     }
 
-    fn contents(&self) -> io::Result<Contents> {
+    fn contents(&self) -> io::Result<FileContents> {
         let read = |path: &Path| {
             std::fs::read(path).map_err(|error| {
                 io::Error::new(error.kind(), format!("{}: {error}", path.display()))
@@ -113,8 +115,8 @@ impl Files {
         Ok([read(&self.cert)?, read(&self.key)?])
     }
 
-    /// As [`Self::contents`]; a file may lie on a slow disk.
-    async fn contents_elsewhere(&self) -> io::Result<Contents> {
+    /// As [`Self::contents`], but on another thread: a file may lie on a slow disk.
+    async fn contents_off_thread(&self) -> io::Result<FileContents> {
         let files = self.clone();
         tokio::task::spawn_blocking(move || files.contents())
             .await
@@ -122,52 +124,53 @@ impl Files {
     }
 }
 
-impl Seen {
+impl ChangeTracker {
     fn new(shown: u64) -> Self {
         Self {
             shown,
-            doubted: None,
-            told: None,
+            unsettled: None,
+            reported: None,
         }
     }
 
-    /// `asked`: someone says that the files are whole. `now` in seconds since 1970.
-    fn look(&mut self, contents: io::Result<Contents>, asked: bool, now: i64) -> Look {
+    /// Judges the contents; `asked` means that someone says the files are whole. `now` is in seconds
+    /// since 1970.
+    fn poll(&mut self, contents: io::Result<FileContents>, asked: bool, now: i64) -> PollOutcome {
         let found = fingerprint(&contents);
-        let known = found == self.shown || (self.told == Some(found) && !asked);
-        let again = self.doubted.take() == Some(found);
+        let known = found == self.shown || (self.reported == Some(found) && !asked);
+        let again = self.unsettled.take() == Some(found);
         if known {
-            return Look::Known;
+            return PollOutcome::Unchanged;
         }
         match pair(contents).and_then(|pair| in_time(pair, now)) {
             Ok(pair) => {
                 *self = Self::new(found);
-                Look::New(pair)
+                PollOutcome::New(pair)
             }
             Err(error) if asked || again => {
-                self.told = Some(found);
-                Look::Broken(error)
+                self.reported = Some(found);
+                PollOutcome::Broken(error)
             }
             Err(_) => {
-                self.doubted = Some(found);
-                Look::Doubtful
+                self.unsettled = Some(found);
+                PollOutcome::Unsettled
             }
         }
     }
 }
 
-fn pair(contents: io::Result<Contents>) -> anyhow::Result<Pair> {
+fn pair(contents: io::Result<FileContents>) -> anyhow::Result<CertificateAndKey> {
     let [chain, key] = contents.context("cannot read the certificate's files")?;
-    Pair::from_pem(&chain, &key)
+    CertificateAndKey::from_pem(&chain, &key)
 }
 
-fn in_time(pair: Pair, now: i64) -> anyhow::Result<Pair> {
+fn in_time(pair: CertificateAndKey, now: i64) -> anyhow::Result<CertificateAndKey> {
     anyhow::ensure!(!pair.has_expired(now), "the certificate has expired");
     Ok(pair)
 }
 
 /// Not for security: whoever can write the files can have any certificate shown.
-fn fingerprint(contents: &io::Result<Contents>) -> u64 {
+fn fingerprint(contents: &io::Result<FileContents>) -> u64 {
     let mut hasher = DefaultHasher::new();
     match contents {
         Ok(contents) => contents.hash(&mut hasher),
@@ -179,62 +182,95 @@ fn fingerprint(contents: &io::Result<Contents>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::pair::tests::pem;
+    use crate::tls::certificate_and_key::tests::pem;
 
-    fn contents(days: i64) -> Contents {
+    fn contents(days: i64) -> FileContents {
         let (chain, key) = pem(&["relay.example"], days);
         [chain.into_bytes(), key.into_bytes()]
     }
 
-    fn clone(contents: &Contents) -> io::Result<Contents> {
+    fn clone(contents: &FileContents) -> io::Result<FileContents> {
         Ok(contents.clone())
     }
 
-    fn seen(contents: &Contents) -> Seen {
-        Seen::new(fingerprint(&clone(contents)))
+    fn tracker(contents: &FileContents) -> ChangeTracker {
+        ChangeTracker::new(fingerprint(&clone(contents)))
     }
 
     #[test]
     fn a_new_pair_is_shown_once() {
         let (old, new) = (contents(90), contents(90));
-        let mut seen = seen(&old);
+        let mut tracker = tracker(&old);
 
-        assert!(matches!(seen.look(clone(&old), false, 0), Look::Known));
-        assert!(matches!(seen.look(clone(&new), false, 0), Look::New(_)));
-        assert!(matches!(seen.look(clone(&new), true, 0), Look::Known));
+        assert!(matches!(
+            tracker.poll(clone(&old), false, 0),
+            PollOutcome::Unchanged
+        ));
+        assert!(matches!(
+            tracker.poll(clone(&new), false, 0),
+            PollOutcome::New(_)
+        ));
+        assert!(matches!(
+            tracker.poll(clone(&new), true, 0),
+            PollOutcome::Unchanged
+        ));
     }
 
     #[test]
     fn files_that_are_written_one_after_the_other_are_waited_for() {
         let (old, new) = (contents(90), contents(90));
         let half = [new[0].clone(), old[1].clone()];
-        let mut seen = seen(&old);
+        let mut tracker = tracker(&old);
 
-        assert!(matches!(seen.look(clone(&half), false, 0), Look::Doubtful));
-        assert!(matches!(seen.look(clone(&new), false, 0), Look::New(_)));
+        assert!(matches!(
+            tracker.poll(clone(&half), false, 0),
+            PollOutcome::Unsettled
+        ));
+        assert!(matches!(
+            tracker.poll(clone(&new), false, 0),
+            PollOutcome::New(_)
+        ));
     }
 
     #[test]
     fn what_stays_broken_is_told_once_and_again_when_asked() {
         let old = contents(90);
         let missing = || Err(io::Error::from(io::ErrorKind::NotFound));
-        let mut seen = seen(&old);
+        let mut tracker = tracker(&old);
 
-        assert!(matches!(seen.look(missing(), false, 0), Look::Doubtful));
-        assert!(matches!(seen.look(missing(), false, 0), Look::Broken(_)));
-        assert!(matches!(seen.look(missing(), false, 0), Look::Known));
-        assert!(matches!(seen.look(missing(), true, 0), Look::Broken(_)));
-        assert!(matches!(seen.look(clone(&old), false, 0), Look::Known));
-        assert!(matches!(seen.look(missing(), true, 0), Look::Broken(_)));
+        assert!(matches!(
+            tracker.poll(missing(), false, 0),
+            PollOutcome::Unsettled
+        ));
+        assert!(matches!(
+            tracker.poll(missing(), false, 0),
+            PollOutcome::Broken(_)
+        ));
+        assert!(matches!(
+            tracker.poll(missing(), false, 0),
+            PollOutcome::Unchanged
+        ));
+        assert!(matches!(
+            tracker.poll(missing(), true, 0),
+            PollOutcome::Broken(_)
+        ));
+        assert!(matches!(
+            tracker.poll(clone(&old), false, 0),
+            PollOutcome::Unchanged
+        ));
+        assert!(matches!(
+            tracker.poll(missing(), true, 0),
+            PollOutcome::Broken(_)
+        ));
     }
 
     #[test]
     fn a_new_certificate_that_has_expired_is_broken() {
         let (old, stale) = (contents(90), contents(30));
-        let mut seen = seen(&old);
+        let mut tracker = tracker(&old);
         let now = unix_now() + 40 * 86400;
 
-        let Look::Broken(error) = seen.look(clone(&stale), true, now) else {
+        let PollOutcome::Broken(error) = tracker.poll(clone(&stale), true, now) else {
             panic!("it was taken");
         };
         assert!(error.to_string().contains("expired"), "{error}");

@@ -1,6 +1,6 @@
 //! `--admin-listen`: what operators ask for, and the public does not get.
 
-use authloop::cli::RawConfig;
+use authloop::config::RawConfig;
 use tokio::net::TcpStream;
 
 use crate::support::{Server, config, get, text};

@@ -1,6 +1,6 @@
 //! Places at the HTTP port, and whoever wants them all.
 
-use authloop::cli::RawConfig;
+use authloop::config::RawConfig;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},

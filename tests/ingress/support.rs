@@ -3,8 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use authloop::{
-    cli::{RawConfig, ServeArgs},
-    config::Config,
+    config::{Config, RawConfig, ServeArgs},
     serve::{Ready, serve_until},
 };
 use rcgen::{CertificateParams, KeyPair};

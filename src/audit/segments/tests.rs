@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use serde_json::json;
 
 use super::*;
-use crate::audit::verify::{self, Verdict};
+use crate::audit::verify::{self, AuditVerdict};
 
 const DAY: Duration = Duration::DAY;
 
@@ -28,7 +28,7 @@ impl Log {
         Self {
             folder: tempfile::tempdir().unwrap(),
             keep: None,
-            size: SEGMENT,
+            size: MAX_SEGMENT_BYTES,
         }
     }
 
@@ -41,7 +41,7 @@ impl Log {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let older = older(&self.path()).unwrap().into_iter();
+        let older = older_segments(&self.path()).unwrap().into_iter();
         older.map(|(_, path)| path).chain([self.path()]).collect()
     }
 
@@ -49,7 +49,7 @@ impl Log {
         fs::read_to_string(self.path()).unwrap()
     }
 
-    fn verify(&self) -> Verdict {
+    fn verify(&self) -> AuditVerdict {
         verify::verify(&self.files(), None).unwrap()
     }
 
@@ -69,7 +69,7 @@ fn a_log_is_for_its_user_only_and_goes_on_where_it_ended() {
     let mut open = log.open(noon());
     open.append(&[(noon(), event(1))], noon()).unwrap();
     let head = open.chain();
-    let other = Segments::open(&log.path(), None, SEGMENT, noon()).unwrap_err();
+    let other = Segments::open(&log.path(), None, MAX_SEGMENT_BYTES, noon()).unwrap_err();
     assert!(other.to_string().contains("another process"), "{other}");
     drop(open);
     assert_eq!(fs::metadata(log.path()).unwrap().mode() & 0o777, 0o600);
@@ -82,7 +82,7 @@ fn a_log_is_for_its_user_only_and_goes_on_where_it_ended() {
         log.events(),
         ["segment_started", "session_claimed", "session_claimed"]
     );
-    let Verdict::Good { lines, head, .. } = log.verify() else {
+    let AuditVerdict::Good { lines, head, .. } = log.verify() else {
         panic!("{:?}", log.verify());
     };
     assert_eq!((lines, head), (3, open.chain().head));
@@ -104,7 +104,7 @@ fn a_torn_last_line_is_cut_and_told_of() {
     fs::write(log.path(), format!("{whole}{torn}")).unwrap();
     assert!(matches!(
         log.verify(),
-        Verdict::Bad {
+        AuditVerdict::Bad {
             line: 3,
             flaw: Flaw::Torn,
             ..
@@ -117,7 +117,7 @@ fn a_torn_last_line_is_cut_and_told_of() {
     let note: serde_json::Value = serde_json::from_str(log.text().lines().last().unwrap()).unwrap();
     assert_eq!(note["bytes"], 40);
     assert_eq!(note["sha256"], Hash::of(torn.as_bytes()).to_string());
-    assert!(matches!(log.verify(), Verdict::Good { .. }));
+    assert!(matches!(log.verify(), AuditVerdict::Good { .. }));
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_log_that_was_tampered_with_is_told_of_and_stays_bad() {
     assert_eq!(log.events()[3], "damage_found");
     assert!(matches!(
         log.verify(),
-        Verdict::Bad {
+        AuditVerdict::Bad {
             line: 2,
             flaw: Flaw::Hash,
             ..
@@ -170,13 +170,13 @@ fn each_day_and_each_size_has_a_segment_and_all_are_one_chain() {
     shuffled.reverse();
     let verdict = verify::verify(&shuffled, None).unwrap();
     assert!(
-        matches!(verdict, Verdict::Good { first: 1, .. }),
+        matches!(verdict, AuditVerdict::Good { first: 1, .. }),
         "{verdict:?}"
     );
     let gap = [log.files()[0].clone(), log.files()[2].clone()];
     let verdict = verify::verify(&gap, None).unwrap();
     assert!(
-        matches!(verdict, Verdict::Bad { line: 1, .. }),
+        matches!(verdict, AuditVerdict::Bad { line: 1, .. }),
         "{verdict:?}"
     );
 }
@@ -195,7 +195,7 @@ fn what_is_kept_long_enough_is_dropped_and_the_rest_still_verifies() {
     assert!(log.events().contains(&"segments_dropped".to_owned()));
     let verdict = log.verify();
     assert!(
-        matches!(verdict, Verdict::Good { first: 7, .. }),
+        matches!(verdict, AuditVerdict::Good { first: 7, .. }),
         "{verdict:?}"
     );
 }
@@ -216,7 +216,7 @@ fn a_rotation_that_was_cut_off_loses_nothing() {
         let mut open = log.open(noon());
         open.append(&[(noon(), event(2))], noon()).unwrap();
         drop(open);
-        assert!(matches!(log.verify(), Verdict::Good { first: 1, .. }));
+        assert!(matches!(log.verify(), AuditVerdict::Good { first: 1, .. }));
     }
 }
 
@@ -236,17 +236,17 @@ fn after_a_failed_write_the_same_lines_can_be_tried_again() {
     open.append(&[(noon(), event(1))], noon() + DAY).unwrap();
 
     assert_eq!(log.files().len(), 2);
-    assert!(matches!(log.verify(), Verdict::Good { lines: 3, .. }));
+    assert!(matches!(log.verify(), AuditVerdict::Good { lines: 3, .. }));
 }
 
 #[test]
 fn trying_a_place_out_leaves_nothing_there() {
     let log = Log::new();
-    try_out(&log.path()).unwrap();
+    check_writable(&log.path()).unwrap();
     assert!(!log.path().exists());
     drop(log.open(noon()));
     let text = log.text();
-    try_out(&log.path()).unwrap();
+    check_writable(&log.path()).unwrap();
     assert_eq!(log.text(), text);
-    assert!(try_out(Path::new("/proc/audit.jsonl")).is_err());
+    assert!(check_writable(Path::new("/proc/audit.jsonl")).is_err());
 }

@@ -9,18 +9,18 @@ use std::{
 
 use instant_acme::AccountCredentials;
 
-use crate::{config::Acme, tls::Pair};
+use crate::{config::AcmeSettings, tls::CertificateAndKey};
 
-/// What is kept for one domain of one directory.
+/// The files for one domain of one directory.
 #[derive(Clone, Debug)]
-pub(crate) struct Cache {
+pub(crate) struct AcmeCache {
     folder: PathBuf,
     account: PathBuf,
     certificate: PathBuf,
 }
 
-impl Cache {
-    pub(crate) fn new(acme: &Acme) -> Self {
+impl AcmeCache {
+    pub(crate) fn new(acme: &AcmeSettings) -> Self {
         // Another directory's account is nobody there, and a test authority's certificate must not
         // be shown once the real one is asked.
         let directory = plain(acme.directory.trim_start_matches("https://"));
@@ -34,9 +34,9 @@ impl Cache {
 
     /// The certificate of an earlier start, if it works; chain and key lie in one file, so that
     /// they always belong together.
-    pub(crate) fn certificate(&self) -> Option<Pair> {
+    pub(crate) fn certificate(&self) -> Option<CertificateAndKey> {
         let pem = std::fs::read(&self.certificate).ok()?;
-        let pair = Pair::from_pem(&pem, &pem);
+        let pair = CertificateAndKey::from_pem(&pem, &pem);
         pair.inspect_err(|error| {
             tracing::warn!(
                 error = format!("{error:#}"),
@@ -48,7 +48,7 @@ impl Cache {
 
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn keep_certificate(&self, chain: &str, key: &str) -> io::Result<()> {
+    pub(super) fn store_certificate(&self, chain: &str, key: &str) -> io::Result<()> {
         self.write(&self.certificate, &format!("{chain}\n{key}"))
     }
 
@@ -62,7 +62,7 @@ impl Cache {
 
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn keep_account(&self, credentials: &AccountCredentials) -> io::Result<()> {
+    pub(super) fn store_account(&self, credentials: &AccountCredentials) -> io::Result<()> {
         self.write(&self.account, &serde_json::to_string(credentials)?)
     }
 
@@ -109,10 +109,10 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::tls::pair::tests::pem;
+    use crate::tls::certificate_and_key::tests::pem;
 
-    fn acme(folder: &Path, directory: &str) -> Acme {
-        Acme {
+    fn acme(folder: &Path, directory: &str) -> AcmeSettings {
+        AcmeSettings {
             domain: "relay.example".to_owned(),
             directory: directory.to_owned(),
             contact: Vec::new(),
@@ -129,15 +129,15 @@ mod tests {
     fn what_is_kept_is_its_owners_only_and_found_again() {
         let folder = tempfile::tempdir().unwrap();
         let acme = acme(folder.path(), "https://ca.example/dir");
-        let cache = Cache::new(&acme);
+        let cache = AcmeCache::new(&acme);
         assert!(cache.certificate().is_none());
         let (chain, key) = pem(&["relay.example"], 90);
 
-        cache.keep_certificate(&chain, &key).unwrap();
-        cache.keep_certificate(&chain, &key).unwrap();
+        cache.store_certificate(&chain, &key).unwrap();
+        cache.store_certificate(&chain, &key).unwrap();
 
         assert!(
-            Cache::new(&acme)
+            AcmeCache::new(&acme)
                 .certificate()
                 .unwrap()
                 .covers("relay.example")
@@ -152,10 +152,10 @@ mod tests {
     fn another_directorys_certificate_is_not_taken() {
         let folder = tempfile::tempdir().unwrap();
         let (chain, key) = pem(&["relay.example"], 90);
-        let staging = Cache::new(&acme(folder.path(), "https://staging.example/dir"));
-        staging.keep_certificate(&chain, &key).unwrap();
+        let staging = AcmeCache::new(&acme(folder.path(), "https://staging.example/dir"));
+        staging.store_certificate(&chain, &key).unwrap();
 
-        let production = Cache::new(&acme(folder.path(), "https://ca.example/dir"));
+        let production = AcmeCache::new(&acme(folder.path(), "https://ca.example/dir"));
 
         assert!(production.certificate().is_none());
     }
@@ -163,9 +163,9 @@ mod tests {
     #[test]
     fn a_damaged_file_is_as_good_as_none() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::new(&acme(folder.path(), "https://ca.example/dir"));
+        let cache = AcmeCache::new(&acme(folder.path(), "https://ca.example/dir"));
         let (chain, key) = pem(&["relay.example"], 90);
-        cache.keep_certificate(&chain[..200], &key).unwrap();
+        cache.store_certificate(&chain[..200], &key).unwrap();
 
         assert!(cache.certificate().is_none());
         assert!(cache.account().is_none());

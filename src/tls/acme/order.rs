@@ -6,29 +6,30 @@ use instant_acme::{
     OrderStatus, Problem, RetryPolicy,
 };
 
-use super::{cache::Cache, challenge};
-use crate::{config::Acme, tls::certificates::Certificates};
+use super::{cache::AcmeCache, challenge};
+use crate::{config::AcmeSettings, tls::resolver::CertificateResolver};
 
 /// RFC 8555 §6.7.
 const UNKNOWN_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
-/// Authorities validate from several places, one after the other.
-const PATIENCE: RetryPolicy = RetryPolicy::new().timeout(std::time::Duration::from_secs(90));
+/// How long to wait for validation: authorities validate from several places, one after the other.
+const VALIDATION_RETRY_POLICY: RetryPolicy =
+    RetryPolicy::new().timeout(std::time::Duration::from_secs(90));
 
 /// A chain and its new key, both in PEM.
-pub(super) struct Issued {
+pub(super) struct IssuedCertificate {
     pub(super) chain: String,
     pub(super) key: String,
 }
 
-/// Has a certificate issued; `certificates` answer the authority's challenge meanwhile.
+/// Has a certificate issued; `resolver` answers the authority's challenge meanwhile.
 ///
 /// # Errors
 /// Whatever the directory, the network or the cache refuses, by name.
 pub(super) async fn certificate(
-    acme: &Acme,
-    cache: &Cache,
-    certificates: &Certificates,
-) -> anyhow::Result<Issued> {
+    acme: &AcmeSettings,
+    cache: &AcmeCache,
+    resolver: &CertificateResolver,
+) -> anyhow::Result<IssuedCertificate> {
     let names = [Identifier::Dns(acme.domain.clone())];
     let order = NewOrder::new(&names);
     let (account, is_new) = account(acme, cache).await?;
@@ -43,20 +44,20 @@ pub(super) async fn certificate(
         order => order,
     }
     .context("the directory took no order")?;
-    authorize(&mut order, acme, certificates).await?;
+    authorize(&mut order, acme, resolver).await?;
     let key = order
         .finalize()
         .await
         .context("the directory did not take the certificate request")?;
     let chain = order
-        .poll_certificate(&PATIENCE)
+        .poll_certificate(&VALIDATION_RETRY_POLICY)
         .await
         .context("the directory gave no certificate")?;
-    Ok(Issued { chain, key })
+    Ok(IssuedCertificate { chain, key })
 }
 
 /// The cached account or a new one, and whether it is new.
-async fn account(acme: &Acme, cache: &Cache) -> anyhow::Result<(Account, bool)> {
+async fn account(acme: &AcmeSettings, cache: &AcmeCache) -> anyhow::Result<(Account, bool)> {
     let unreachable = || format!("cannot reach the directory {}", acme.directory);
     let builder = match &acme.ca_file {
         Some(root) => Account::builder_with_root(root),
@@ -80,7 +81,7 @@ async fn account(acme: &Acme, cache: &Cache) -> anyhow::Result<(Account, bool)> 
         error => anyhow::Error::new(error).context(unreachable()),
     })?;
     cache
-        .keep_account(&credentials)
+        .store_account(&credentials)
         .context("cannot keep the ACME account in the cache")?;
     Ok((account, true))
 }
@@ -88,8 +89,8 @@ async fn account(acme: &Acme, cache: &Cache) -> anyhow::Result<(Account, bool)> 
 /// Proves that this server answers for the domain (RFC 8737).
 async fn authorize(
     order: &mut Order,
-    acme: &Acme,
-    certificates: &Certificates,
+    acme: &AcmeSettings,
+    resolver: &CertificateResolver,
 ) -> anyhow::Result<()> {
     let mut answered = Vec::new();
     let mut authorizations = order.authorizations();
@@ -105,12 +106,12 @@ async fn authorize(
             .context("the directory offers no tls-alpn-01")?;
         let digest = challenge.key_authorization().digest();
         let answer = challenge::certificate(&acme.domain, digest.as_ref())?;
-        answered.push(certificates.answer(&acme.domain, answer));
+        answered.push(resolver.answer(&acme.domain, answer));
         let ready = challenge.set_ready().await;
         ready.context("the directory did not take up the challenge")?;
     }
     let unproven = format!("the authority could not validate {}", acme.domain);
-    let outcome = order.poll_ready(&PATIENCE).await;
+    let outcome = order.poll_ready(&VALIDATION_RETRY_POLICY).await;
     if let Ok(OrderStatus::Ready | OrderStatus::Valid) = outcome {
         return Ok(());
     }

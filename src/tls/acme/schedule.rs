@@ -1,6 +1,12 @@
-//! When to ask for the next certificate. Times are Unix times in seconds; `chance` is from 0 to 1.
+//! Pure: when to ask for the next certificate. Times are Unix times in seconds; `chance` is from 0
+//! to 1.
 
 use std::time::Duration;
+
+/// What each further failure multiplies the wait by.
+const BACKOFF_FACTOR: u32 = 3;
+/// Longest wait after a failure, before it is varied by chance.
+const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// When to renew: at two thirds of the life, which leaves 30 of the usual 90 days for what may go
 /// wrong; up to a twentieth of the life earlier, so that servers that started together do not ask
@@ -19,10 +25,6 @@ pub(super) struct Backoff {
     failures: u32,
 }
 
-/// What each further failure multiplies the wait by.
-const FACTOR: u32 = 3;
-const LONGEST: Duration = Duration::from_secs(60 * 60);
-
 impl Backoff {
     pub(super) fn new(first: Duration) -> Self {
         Self { first, failures: 0 }
@@ -30,9 +32,9 @@ impl Backoff {
 
     /// The wait after one more failure, a little more or less by `chance`.
     pub(super) fn next(&mut self, chance: f64) -> Duration {
-        let factor = FACTOR.saturating_pow(self.failures);
+        let factor = BACKOFF_FACTOR.saturating_pow(self.failures);
         self.failures = self.failures.saturating_add(1);
-        let wait = self.first.saturating_mul(factor).min(LONGEST);
+        let wait = self.first.saturating_mul(factor).min(MAX_BACKOFF);
         wait.mul_f64(0.9 + 0.2 * chance)
     }
 
@@ -64,7 +66,7 @@ mod tests {
         backoff.reset();
         assert_eq!(backoff.next(0.0), Duration::from_secs(108));
         for _ in 0..100 {
-            assert!(backoff.next(1.0) <= LONGEST.mul_f64(1.1));
+            assert!(backoff.next(1.0) <= MAX_BACKOFF.mul_f64(1.1));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Ends the connections that were an authority's challenge: the handshake was all it wanted.
+//! Closes the connections of an authority's challenge: it wants the handshake only.
 
 use std::{io, pin::Pin};
 
@@ -11,9 +11,9 @@ pub(crate) const ACME_TLS: &[u8] = b"acme-tls/1";
 
 /// Accepts as `A` does, but for challenges.
 #[derive(Clone, Debug)]
-pub(crate) struct EndChallenges<A>(pub(crate) A);
+pub(crate) struct ChallengeCloser<A>(pub(crate) A);
 
-impl<A, I, S, T> Accept<I, S> for EndChallenges<A>
+impl<A, I, S, T> Accept<I, S> for ChallengeCloser<A>
 where
     A: Accept<I, S, Stream = TlsStream<T>>,
     A::Future: Send + 'static,

@@ -1,19 +1,20 @@
-//! Which certificate the port shows. Another one takes its place without touching a connection:
+//! Chooses the certificate that the port shows. Another takes its place without touching a connection:
 //! only handshakes that begin afterwards see it.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 
-use super::{ending::ACME_TLS, pair::Pair};
+use super::{certificate_and_key::CertificateAndKey, challenge_closer::ACME_TLS};
 use crate::metrics::TlsMetrics;
 
 /// Where a certificate came from, as metrics name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum CertificateSource {
     /// `--tls files`.
     Files,
     /// `--tls self-signed`.
@@ -22,7 +23,7 @@ pub(crate) enum Source {
     Acme,
 }
 
-impl Source {
+impl CertificateSource {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Files => "files",
@@ -34,35 +35,39 @@ impl Source {
 
 /// The port's certificates; clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct Certificates(Arc<Inner>);
+pub(crate) struct CertificateResolver(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     shown: RwLock<Arc<CertifiedKey>>,
-    answer: RwLock<Option<Answer>>,
+    answer: RwLock<Option<ChallengeResponse>>,
     metrics: TlsMetrics,
 }
 
-/// What an authority that asks for this domain gets to see.
+/// The certificate that proves control of a domain to an authority.
 #[derive(Debug)]
-struct Answer {
+struct ChallengeResponse {
     domain: String,
     certificate: Arc<CertifiedKey>,
 }
 
-/// Takes the answer away when dropped.
+/// Shows the challenge's certificate until it is dropped.
 #[derive(Debug)]
-pub(super) struct Answering(Certificates);
+pub(super) struct ChallengeGuard(CertificateResolver);
 
-impl Certificates {
-    pub(crate) fn new(first: &Pair, source: Source, metrics: TlsMetrics) -> Self {
+impl CertificateResolver {
+    pub(crate) fn new(
+        first: &CertificateAndKey,
+        source: CertificateSource,
+        metrics: TlsMetrics,
+    ) -> Self {
         let certificates = Self::placeholder(first, metrics);
         certificates.count(first, source);
         certificates
     }
 
     /// Something to show before there is a certificate that counts.
-    pub(crate) fn placeholder(first: &Pair, metrics: TlsMetrics) -> Self {
+    pub(crate) fn placeholder(first: &CertificateAndKey, metrics: TlsMetrics) -> Self {
         Self(Arc::new(Inner {
             shown: RwLock::new(first.certified.clone()),
             answer: RwLock::default(),
@@ -71,60 +76,56 @@ impl Certificates {
     }
 
     /// Shows this one from now on.
-    pub(crate) fn show(&self, pair: &Pair, source: Source) {
-        let mut shown = self.0.shown.write().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn install(&self, pair: &CertificateAndKey, source: CertificateSource) {
+        let mut shown = self.0.shown.write();
         *shown = pair.certified.clone();
         drop(shown);
         self.count(pair, source);
     }
 
-    /// Says that there is no use in a new one, so that the old one stays.
-    pub(crate) fn keep(&self, source: Source) {
+    /// Counts a new certificate that does not work, so that the old one stays.
+    pub(crate) fn record_failure(&self, source: CertificateSource) {
         self.0.metrics.update(source.label(), "failed");
     }
 
     /// Shows this one to the authority only.
-    pub(super) fn answer(&self, domain: &str, certificate: Arc<CertifiedKey>) -> Answering {
-        self.set_answer(Some(Answer {
+    pub(super) fn answer(&self, domain: &str, certificate: Arc<CertifiedKey>) -> ChallengeGuard {
+        self.set_answer(Some(ChallengeResponse {
             domain: domain.to_owned(),
             certificate,
         }));
-        Answering(self.clone())
+        ChallengeGuard(self.clone())
     }
 
-    fn set_answer(&self, answer: Option<Answer>) {
-        *self
-            .0
-            .answer
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = answer;
+    fn set_answer(&self, answer: Option<ChallengeResponse>) {
+        *self.0.answer.write() = answer;
     }
 
     /// RFC 8737 §3: only to whoever asks for that domain.
     fn answer_for(&self, domain: Option<&str>) -> Option<Arc<CertifiedKey>> {
-        let answer = self.0.answer.read().unwrap_or_else(PoisonError::into_inner);
+        let answer = self.0.answer.read();
         let answer = answer.as_ref()?;
         let asked = domain?.eq_ignore_ascii_case(&answer.domain);
         asked.then(|| answer.certificate.clone())
     }
 
-    fn count(&self, pair: &Pair, source: Source) {
+    fn count(&self, pair: &CertificateAndKey, source: CertificateSource) {
         self.0.metrics.not_after.set(pair.not_after);
         self.0.metrics.update(source.label(), "shown");
     }
 }
 
-impl ResolvesServerCert for Certificates {
+impl ResolvesServerCert for CertificateResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         if is_challenge(&hello) {
             return self.answer_for(hello.server_name());
         }
-        let shown = self.0.shown.read().unwrap_or_else(PoisonError::into_inner);
+        let shown = self.0.shown.read();
         Some(shown.clone())
     }
 }
 
-impl Drop for Answering {
+impl Drop for ChallengeGuard {
     fn drop(&mut self) {
         self.0.set_answer(None);
     }

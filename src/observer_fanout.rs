@@ -1,4 +1,4 @@
-//! Who signaling reports to.
+//! Passes what signaling reports on to all who count or record it.
 
 use std::sync::Arc;
 
@@ -9,29 +9,30 @@ use crate::{
     metrics::Metrics,
 };
 
-/// The counters, and the audit log if there is one; clones share them.
+/// The metrics, and the audit log if there is one; clones share them.
 #[derive(Clone)]
-pub(crate) struct Witness {
+pub(crate) struct ObserverFanout {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Option<AuditLog>,
 }
 
-impl Witness {
-    pub(crate) fn server(&self, event: ServerEvent) {
+impl ObserverFanout {
+    /// Records an event of the server's own.
+    pub(crate) fn record(&self, event: ServerEvent) {
         if let Some(log) = &self.log {
-            log.server(event);
+            log.record_server(event);
         }
     }
 }
 
-impl Observer for Witness {
-    fn observe(&self, event: SignalingEvent) {
+impl Observer for ObserverFanout {
+    fn observe(&self, event: Event) {
         self.metrics.observe(event);
     }
 
     fn audit(&self, event: AuditEvent) {
         if let Some(log) = &self.log {
-            log.signaling(event);
+            log.record_signaling(event);
         }
     }
 }

@@ -22,14 +22,14 @@ use rustls::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::check::{Finding, Verdict};
+use crate::finding::Finding;
 
-/// For one file.
+/// Time for one file.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// More than any of the page's files has, in bytes.
-const MAX_FILE: usize = 4 * 1024 * 1024;
-/// Served at `/`; every manifest has it.
-const INDEX: &str = "index.html";
+/// More than any of the page's files has.
+const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
+/// The path of what is served at `/`; every manifest has it.
+const INDEX_PATH: &str = "index.html";
 
 /// Flags of `verify`.
 #[derive(Debug, Args)]
@@ -51,7 +51,7 @@ pub struct VerifyPageArgs {
 /// # Errors
 /// When there is nothing to judge: a URL or file that cannot be read, a server that cannot be
 /// reached.
-pub async fn verify(args: &VerifyPageArgs) -> anyhow::Result<Vec<Finding>> {
+pub async fn verify_page(args: &VerifyPageArgs) -> anyhow::Result<Vec<Finding>> {
     let parsed = args.url.parse();
     let origin: Origin = parsed.with_context(|| format!("{:?}", args.url))?;
     let manifest = match &args.page {
@@ -62,7 +62,7 @@ pub async fn verify(args: &VerifyPageArgs) -> anyhow::Result<Vec<Finding>> {
             text.parse().with_context(|| file.display().to_string())?
         }
     };
-    let server = Server {
+    let server = RemoteServer {
         http: client(args)?,
         origin,
     };
@@ -72,31 +72,31 @@ pub async fn verify(args: &VerifyPageArgs) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-struct Server {
+struct RemoteServer {
     http: Client,
     origin: Origin,
 }
 
-struct Served {
+struct ServedFile {
     status: StatusCode,
     headers: HeaderMap,
     bytes: Vec<u8>,
 }
 
-impl Server {
-    async fn get(&self, path: &str) -> anyhow::Result<Served> {
-        let path = if path == INDEX { "" } else { path };
+impl RemoteServer {
+    async fn get(&self, path: &str) -> anyhow::Result<ServedFile> {
+        let path = if path == INDEX_PATH { "" } else { path };
         let url = format!("{}/{path}", self.origin.as_str());
         let unreachable = || format!("cannot fetch {url}");
         let mut response = self.http.get(&url).send().await.with_context(unreachable)?;
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.with_context(unreachable)? {
             bytes.extend_from_slice(&chunk);
-            if bytes.len() > MAX_FILE {
+            if bytes.len() > MAX_FILE_BYTES {
                 break;
             }
         }
-        Ok(Served {
+        Ok(ServedFile {
             status: response.status(),
             headers: response.headers().clone(),
             bytes,
@@ -105,7 +105,10 @@ impl Server {
 }
 
 /// What is to be said of the files, and the headers of the first that a browser loads.
-async fn files(server: &Server, manifest: &Manifest) -> anyhow::Result<(Vec<Finding>, HeaderMap)> {
+async fn files(
+    server: &RemoteServer,
+    manifest: &Manifest,
+) -> anyhow::Result<(Vec<Finding>, HeaderMap)> {
     let mut findings = Vec::new();
     let mut index = HeaderMap::new();
     let mut count = 0;
@@ -113,51 +116,51 @@ async fn files(server: &Server, manifest: &Manifest) -> anyhow::Result<(Vec<Find
         count += 1;
         let served = server.get(path).await?;
         findings.extend(file(path, wanted, &served));
-        if path == INDEX {
+        if path == INDEX_PATH {
             index = served.headers;
         }
     }
     if findings.is_empty() {
         let hash = hex::encode(manifest.hash());
         let text = format!("all {count} files are as published: page sha256:{hash}");
-        findings.push(finding(Verdict::Good, text));
+        findings.push(Finding::good(text));
     }
     Ok((findings, index))
 }
 
 /// What is wrong with one file.
-fn file(path: &str, wanted: &[u8; 32], served: &Served) -> Option<Finding> {
+fn file(path: &str, wanted: &[u8; 32], served: &ServedFile) -> Option<Finding> {
     if served.status != StatusCode::OK {
         let text = format!("{path} is not served: HTTP {}", served.status.as_u16());
-        return Some(finding(Verdict::Bad, text));
+        return Some(Finding::bad(text));
     }
     let found: [u8; 32] = Sha256::digest(&served.bytes).into();
     if found != *wanted {
         let [found, wanted] = [&found, wanted].map(hex::encode);
         let text = format!("{path} is another file: sha256 {found}, published is {wanted}");
-        return Some(finding(Verdict::Bad, text));
+        return Some(Finding::bad(text));
     }
     let kind = served.headers.get(CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     (Some(kind) != content_type(path)).then(|| {
         let text = format!("{path} is served as `{kind}`, which browsers may read otherwise");
-        finding(Verdict::Bad, text)
+        Finding::bad(text)
     })
 }
 
 /// The files that a brand replaces: anyone may have their own, but only such as change nothing else.
-async fn brand(server: &Server, findings: &mut Vec<Finding>) -> anyhow::Result<BrandDocument> {
+async fn brand(server: &RemoteServer, findings: &mut Vec<Finding>) -> anyhow::Result<ToldBrand> {
     let style = server.get("brand/brand.css").await?;
     if !std::str::from_utf8(&style.bytes).is_ok_and(is_brand_style) {
         let text = "brand/brand.css is not what a server makes of --brand-accent: it may hide what \
                     the page says";
-        findings.push(finding(Verdict::Bad, text.to_owned()));
+        findings.push(Finding::bad(text));
     }
     let told = server.get("brand/brand.json").await?;
     let Ok(told) = serde_json::from_slice::<BrandDocument>(&told.bytes) else {
         let text = "brand/brand.json is not what a server makes".to_owned();
-        findings.push(finding(Verdict::Bad, text));
-        return Ok(BrandDocument {
+        findings.push(Finding::bad(text));
+        return Ok(ToldBrand {
             name: String::new(),
             logo: None,
             embed: Vec::new(),
@@ -168,7 +171,7 @@ async fn brand(server: &Server, findings: &mut Vec<Finding>) -> anyhow::Result<B
         parents => format!("these may frame it: {}", parents.join(", ")),
     };
     let text = format!("it calls itself {:?}; {parents}", told.name);
-    findings.push(finding(Verdict::Good, text));
+    findings.push(Finding::good(text));
     Ok(told)
 }
 
@@ -178,10 +181,7 @@ fn headers(origin: &Origin, index: &HeaderMap, told: &BrandDocument) -> Finding 
     let found = index.get(CONTENT_SECURITY_POLICY);
     let found = found.and_then(|policy| policy.to_str().ok());
     if wanted.is_ok() && found == wanted.as_deref().ok() {
-        return finding(
-            Verdict::Good,
-            "the page's policy lets no other code in".to_owned(),
-        );
+        return Finding::good("the page's policy lets no other code in");
     }
     let found = found.unwrap_or("none");
     let text = format!(
@@ -189,7 +189,7 @@ fn headers(origin: &Origin, index: &HeaderMap, told: &BrandDocument) -> Finding 
          alone, and verify --public-origin itself",
         origin
     );
-    finding(Verdict::Bad, text)
+    Finding::bad(text)
 }
 
 fn client(args: &VerifyPageArgs) -> anyhow::Result<Client> {
@@ -212,8 +212,4 @@ fn client(args: &VerifyPageArgs) -> anyhow::Result<Client> {
         // Elsewhere is another page.
         .redirect(reqwest::redirect::Policy::none());
     Ok(client.build()?)
-}
-
-fn finding(verdict: Verdict, text: String) -> Finding {
-    Finding { verdict, text }
 }

@@ -17,7 +17,7 @@ use x509_parser::parse_x509_certificate;
 
 /// A chain and the key that its first certificate is for.
 #[derive(Clone, Debug)]
-pub(crate) struct Pair {
+pub(crate) struct CertificateAndKey {
     /// As rustls signs with it.
     pub(crate) certified: Arc<CertifiedKey>,
     /// When the certificate begins to be valid, in seconds since 1970 (RFC 5280 §4.1.2.5).
@@ -26,7 +26,7 @@ pub(crate) struct Pair {
     pub(crate) not_after: i64,
 }
 
-impl Pair {
+impl CertificateAndKey {
     /// # Errors
     /// When the text holds no chain or no key, or the two do not belong together.
     pub(crate) fn from_pem(chain: &[u8], key: &[u8]) -> anyhow::Result<Self> {
@@ -105,9 +105,9 @@ pub(crate) mod tests {
         (certificate.pem(), key.serialize_pem())
     }
 
-    fn pair(names: &[&str], days: i64) -> Pair {
+    fn pair(names: &[&str], days: i64) -> CertificateAndKey {
         let (chain, key) = pem(names, days);
-        Pair::from_pem(chain.as_bytes(), key.as_bytes()).unwrap()
+        CertificateAndKey::from_pem(chain.as_bytes(), key.as_bytes()).unwrap()
     }
 
     #[test]
@@ -141,7 +141,7 @@ pub(crate) mod tests {
         let (chain, key) = pem(&["relay.example"], 90);
         let (_, other) = pem(&["relay.example"], 90);
         let of = |chain: &str, key: &str| {
-            let pair = Pair::from_pem(chain.as_bytes(), key.as_bytes());
+            let pair = CertificateAndKey::from_pem(chain.as_bytes(), key.as_bytes());
             format!("{:#}", pair.unwrap_err())
         };
 

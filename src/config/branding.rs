@@ -1,4 +1,4 @@
-//! How the viewer page looks, and in whose pages it may stand.
+//! How the viewer page looks, and whose pages may frame it.
 
 use std::io::Read as _;
 
@@ -10,11 +10,11 @@ use authloop_signaling::{
 
 use super::{
     ConfigError,
-    validate::{invalid, origin},
+    parse::{invalid, origin},
 };
 
-/// Pages that may frame the viewer page. A page that came over plain HTTP could be anybody's.
-pub(super) fn parents(given: Option<Vec<String>>) -> Result<Vec<Origin>, ConfigError> {
+/// Origins whose pages may frame the viewer page. A page that came by plain HTTP could be anyone's.
+pub(super) fn embed_origins(given: Option<Vec<String>>) -> Result<Vec<Origin>, ConfigError> {
     const KEY: &str = "embed_origins";
     let given = given.unwrap_or_default();
     let parents: Vec<Origin> = given
