@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod new_api_key;
 pub mod relay_only;
 pub mod serve;
+pub mod server;
 pub mod shard;
 pub mod shutdown;
 pub mod verify_page;

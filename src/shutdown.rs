@@ -10,13 +10,13 @@ use tokio::{
 use crate::shard::RelayHandle;
 
 /// How long open requests and WebSockets may take to end.
-pub const GRACE: Duration = Duration::from_secs(10);
+pub const GRACE_PERIOD: Duration = Duration::from_secs(10);
 
 /// Resolves on SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When the system does not let signals be caught.
-pub async fn requested() -> std::io::Result<()> {
+pub async fn stop_signal() -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
@@ -26,11 +26,11 @@ pub async fn requested() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Notifies at every SIGHUP.
+/// Notifies `notify` at every SIGHUP.
 ///
 /// # Errors
 /// When the system does not let signals be caught.
-pub fn on_hangup(notify: Arc<Notify>) -> std::io::Result<()> {
+pub fn notify_on_hangup(notify: Arc<Notify>) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
@@ -40,10 +40,10 @@ pub fn on_hangup(notify: Arc<Notify>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Waits until the relay passes nothing on any more, or for [`GRACE`].
-pub async fn quiet(relay: &RelayHandle) {
-    /// Video and consent checks leave no pause as long as this.
-    const PAUSE: Duration = Duration::from_millis(750);
+/// Waits until the relay forwards nothing any more, or for [`GRACE_PERIOD`].
+pub async fn wait_until_idle(relay: &RelayHandle) {
+    /// Longer than any pause that video and consent checks leave.
+    const IDLE_INTERVAL: Duration = Duration::from_millis(750);
     let watch = async {
         let mut before = None;
         while let Ok(stats) = relay.stats().await {
@@ -52,8 +52,8 @@ pub async fn quiet(relay: &RelayHandle) {
                 return;
             }
             before = Some(now);
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(IDLE_INTERVAL).await;
         }
     };
-    let _ = tokio::time::timeout(GRACE, watch).await;
+    let _ = tokio::time::timeout(GRACE_PERIOD, watch).await;
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use authloop::{
     config::{Config, RawConfig, ServeArgs},
-    serve::{Ready, serve_until},
+    server::{self, Ready},
 };
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
@@ -53,23 +53,21 @@ pub fn config(options: RawConfig) -> Config {
 
 impl Server {
     pub async fn start(config: Config) -> Self {
-        let (ready_tx, ready) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel();
         let hangup = Arc::new(Notify::new());
-        let tell = |ready: &Ready| {
-            let _ = ready_tx.send(ready.clone());
-            Ok(())
+        let server = timeout(SOON, server::Server::bind(config, hangup.clone()));
+        let mut server = match server.await.expect("never ready") {
+            Ok(server) => server,
+            Err(error) => panic!("{error:#}"),
         };
-        let until = async {
-            let _ = stopped.await;
-        };
-        let task = tokio::spawn({
-            let hangup = hangup.clone();
-            async move { serve_until(config, tell, hangup, until).await }
+        let ready = server.ready().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let stop = async {
+                let _ = stopped.await;
+            };
+            server.run(stop).await?;
+            server.shut_down().await
         });
-        let Ok(ready) = timeout(SOON, ready).await.expect("never ready") else {
-            panic!("{:#}", task.await.unwrap().unwrap_err());
-        };
         Self {
             ready,
             hangup,
