@@ -38,8 +38,8 @@ test("each threat of SECURITY.md names tests, and each of them exists", () => {
 });
 
 test("a test that does not exist would be noticed", () => {
-  assert.equal(exists("tests/serve.rs", "no_such_test"), false);
-  assert.equal(exists("tests/serve.rs", "unix_now"), false, "a helper is no test");
+  assert.equal(exists("tests/serve/secrets.rs", "no_such_test"), false);
+  assert.equal(exists("tests/serve/support.rs", "unix_now"), false, "a helper is no test");
   assert.equal(exists("tests/e2e/hostile.test.mjs", "no such test"), false);
 });
 

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use crate::support::{Files, Made, SOON, Server, roots, tls};
+use crate::support::{CertificateFolder, Server, TEST_TIMEOUT, TestCertificate, roots, tls};
 
 /// A frame's kinds (RFC 9113 §6).
 mod kind {
@@ -25,14 +25,14 @@ mod kind {
 }
 
 /// END_STREAM and END_HEADERS (§6.2).
-const WHOLE: u8 = 5;
+const END_STREAM_AND_HEADERS: u8 = 5;
 /// GET, https, /livez, relay.example by HPACK (RFC 7541): two indexed, two literal.
 const REQUEST: &[u8] = b"\x82\x87\x04\x06/livez\x41\x0drelay.example";
 
 /// The server, and a connection to it that speaks HTTP/2.
 async fn connect(change: impl FnOnce(&mut Config)) -> (Server, TlsStream<TcpStream>) {
-    let made = Made::new();
-    let files = Files::holding(&made);
+    let made = TestCertificate::new();
+    let files = CertificateFolder::holding(&made);
     let mut config = files.config();
     change(&mut config);
     let server = Server::start(config).await;
@@ -77,7 +77,9 @@ async fn all(mut stream: impl AsyncRead + Unpin) -> Vec<u8> {
         }
         kinds
     };
-    timeout(SOON, reading).await.expect("the connection stays")
+    timeout(TEST_TIMEOUT, reading)
+        .await
+        .expect("the connection stays")
 }
 
 #[tokio::test]
@@ -95,7 +97,7 @@ async fn every_answer_by_http2_has_hsts() {
     ] {
         let request = hyper::Request::get(format!("https://relay.example{path}"));
         let answer = send.send_request(request.body(Body::empty()).unwrap());
-        let answer = timeout(SOON, answer).await.unwrap().unwrap();
+        let answer = timeout(TEST_TIMEOUT, answer).await.unwrap().unwrap();
         assert_eq!(answer.version(), Version::HTTP_2);
         assert_eq!(answer.status(), status, "{path}");
         let policy = &answer.headers()["strict-transport-security"];
@@ -110,7 +112,10 @@ async fn the_server_says_how_much_it_takes_at_once() {
     let (server, mut stream) = connect(|_| {}).await;
     stream.write_all(&preface()).await.unwrap();
 
-    let (kind, payload) = timeout(SOON, next(&mut stream)).await.unwrap().unwrap();
+    let (kind, payload) = timeout(TEST_TIMEOUT, next(&mut stream))
+        .await
+        .unwrap()
+        .unwrap();
 
     assert_eq!(kind, kind::SETTINGS);
     let settings: Vec<(u16, u32)> = payload
@@ -138,7 +143,12 @@ async fn a_flood_of_resets_ends_the_connection() {
     let (reader, mut writer) = tokio::io::split(stream);
     let mut flood = preface();
     for stream in (1..2001).step_by(2) {
-        flood.extend(frame(kind::HEADERS, WHOLE, stream, REQUEST));
+        flood.extend(frame(
+            kind::HEADERS,
+            END_STREAM_AND_HEADERS,
+            stream,
+            REQUEST,
+        ));
         // CANCEL (§7).
         flood.extend(frame(kind::RST_STREAM, 0, stream, &[0, 0, 0, 8]));
     }
@@ -164,7 +174,7 @@ async fn whoever_answers_no_ping_is_cut() {
     .await;
     let (reader, mut writer) = tokio::io::split(stream);
     writer.write_all(&preface()).await.unwrap();
-    let request = frame(kind::HEADERS, WHOLE, 1, REQUEST);
+    let request = frame(kind::HEADERS, END_STREAM_AND_HEADERS, 1, REQUEST);
     writer.write_all(&request).await.unwrap();
     writer.flush().await.unwrap();
 

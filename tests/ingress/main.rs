@@ -6,9 +6,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod acme;
 mod admin;
 mod http2;
-mod places;
+mod limits;
 mod reload;
 mod slow;
 mod support;

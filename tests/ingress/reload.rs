@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{Files, Made, Server, get, roots, shown, tls, until};
+use crate::support::{
+    CertificateFolder, Server, TestCertificate, get, roots, shown, tls, wait_for,
+};
 
 const NEVER: Duration = Duration::from_secs(3600);
 
-async fn serve(files: &Files, looks: Duration) -> Server {
+async fn serve(files: &CertificateFolder, looks: Duration) -> Server {
     let mut config = files.config();
     config.timeouts.certificate_poll_interval = looks;
     Server::start(config).await
@@ -19,16 +21,16 @@ const FAILED: &str = r#"authloop_tls_certificate_updates_total{result="failed",s
 
 #[tokio::test]
 async fn a_new_certificate_is_taken_up_without_touching_a_connection() {
-    let (old, new) = (Made::new(), Made::new());
+    let (old, new) = (TestCertificate::new(), TestCertificate::new());
     let roots = roots(&[&old.certificate, &new.certificate]);
-    let files = Files::holding(&old);
+    let files = CertificateFolder::holding(&old);
     let server = serve(&files, Duration::from_millis(20)).await;
     let mut open = tls(&server, &roots, &[]).await.unwrap();
     assert_eq!(shown(&open), old.der());
 
     files.write(&new.certificate, &new.key);
 
-    until(async || {
+    wait_for(async || {
         let stream = tls(&server, &roots, &[]).await.unwrap();
         (shown(&stream) == new.der()).then_some(())
     })
@@ -45,14 +47,14 @@ async fn a_new_certificate_is_taken_up_without_touching_a_connection() {
 
 #[tokio::test]
 async fn a_broken_pair_is_counted_and_the_old_one_stays() {
-    let (old, other) = (Made::new(), Made::new());
+    let (old, other) = (TestCertificate::new(), TestCertificate::new());
     let roots = roots(&[&old.certificate]);
-    let files = Files::holding(&old);
+    let files = CertificateFolder::holding(&old);
     let server = serve(&files, Duration::from_millis(20)).await;
 
     files.write(&old.certificate, &other.key);
 
-    until(async || (server.metric(&roots, FAILED).await == Some(1)).then_some(())).await;
+    wait_for(async || (server.metric(&roots, FAILED).await == Some(1)).then_some(())).await;
     let stream = tls(&server, &roots, &[]).await.unwrap();
     assert_eq!(shown(&stream), old.der());
     assert!(get(stream, "/livez").await.starts_with("HTTP/1.1 200"));
@@ -61,15 +63,15 @@ async fn a_broken_pair_is_counted_and_the_old_one_stays() {
 
 #[tokio::test]
 async fn a_hangup_has_the_files_read_at_once() {
-    let (old, new) = (Made::new(), Made::new());
+    let (old, new) = (TestCertificate::new(), TestCertificate::new());
     let roots = roots(&[&old.certificate, &new.certificate]);
-    let files = Files::holding(&old);
+    let files = CertificateFolder::holding(&old);
     let server = serve(&files, NEVER).await;
 
     files.write(&new.certificate, &new.key);
     server.hangup.notify_one();
 
-    until(async || {
+    wait_for(async || {
         let stream = tls(&server, &roots, &[]).await.unwrap();
         (shown(&stream) == new.der()).then_some(())
     })

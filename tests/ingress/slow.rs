@@ -9,18 +9,20 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{Files, Made, SOON, Server, config, get, rest, roots, tls};
+use crate::support::{
+    CertificateFolder, Server, TEST_TIMEOUT, TestCertificate, config, get, rest, roots, tls,
+};
 
-const HASTE: Duration = Duration::from_millis(500);
+const SHORT_TIMEOUT: Duration = Duration::from_millis(500);
 
-fn hasty(config: Config) -> Config {
+fn with_short_timeouts(config: Config) -> Config {
     Config {
         timeouts: Timeouts {
-            greeting: HASTE,
-            first_request: HASTE,
-            headers: HASTE,
-            request: HASTE,
-            write_stall: HASTE,
+            greeting: SHORT_TIMEOUT,
+            first_request: SHORT_TIMEOUT,
+            headers: SHORT_TIMEOUT,
+            request: SHORT_TIMEOUT,
+            write_stall: SHORT_TIMEOUT,
             ..Timeouts::default()
         },
         ..config
@@ -28,7 +30,7 @@ fn hasty(config: Config) -> Config {
 }
 
 async fn plain() -> Server {
-    Server::start(hasty(config(Default::default()))).await
+    Server::start(with_short_timeouts(config(Default::default()))).await
 }
 
 /// Says this, and then a byte every now and then; all that comes until the server has had enough.
@@ -37,7 +39,7 @@ async fn drip(stream: impl AsyncRead + AsyncWrite + Unpin, begin: &str) -> Strin
     writer.write_all(begin.as_bytes()).await.unwrap();
     let dripping = async move {
         while writer.write_all(b"a").await.is_ok() && writer.flush().await.is_ok() {
-            tokio::time::sleep(HASTE / 10).await;
+            tokio::time::sleep(SHORT_TIMEOUT / 10).await;
         }
         std::future::pending::<()>().await;
     };
@@ -94,8 +96,11 @@ async fn a_connection_that_rests_is_closed() {
 
 #[tokio::test]
 async fn a_handshake_that_stalls_is_cut() {
-    let made = Made::new();
-    let server = Server::start(hasty(Files::holding(&made).config())).await;
+    let made = TestCertificate::new();
+    let server = Server::start(with_short_timeouts(
+        CertificateFolder::holding(&made).config(),
+    ))
+    .await;
     let trusted = roots(&[&made.certificate]);
     let mut stalled = Vec::new();
     // Nothing; the first bytes of a ClientHello (RFC 8446 §5.1).
@@ -118,8 +123,11 @@ async fn a_handshake_that_stalls_is_cut() {
 
 #[tokio::test]
 async fn whoever_asks_and_does_not_read_is_cut() {
-    let made = Made::new();
-    let by_tls = Server::start(hasty(Files::holding(&made).config())).await;
+    let made = TestCertificate::new();
+    let by_tls = Server::start(with_short_timeouts(
+        CertificateFolder::holding(&made).config(),
+    ))
+    .await;
     let by_tcp = plain().await;
     let trusted = roots(&[&made.certificate]);
 
@@ -138,7 +146,9 @@ async fn whoever_asks_and_does_not_read_is_cut() {
 async fn ask_without_reading(mut stream: impl AsyncWrite + Unpin) {
     let request = b"GET / HTTP/1.1\r\nhost: relay.example\r\n\r\n".repeat(1000);
     let asking = async { while stream.write_all(&request).await.is_ok() {} };
-    timeout(SOON, asking).await.expect("the connection stays");
+    timeout(TEST_TIMEOUT, asking)
+        .await
+        .expect("the connection stays");
 }
 
 #[tokio::test]

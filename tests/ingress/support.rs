@@ -1,4 +1,4 @@
-//! A server inside the test, with its patience cut short, and clients that see its TLS.
+//! A server inside the test, with short timeouts, and clients that see its TLS.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// Past this a test has failed; nothing waits for it to pass.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A server that ends with the test.
 pub struct Server {
@@ -54,7 +54,7 @@ pub fn config(options: RawConfig) -> Config {
 impl Server {
     pub async fn start(config: Config) -> Self {
         let hangup = Arc::new(Notify::new());
-        let server = timeout(SOON, server::Server::bind(config, hangup.clone()));
+        let server = timeout(TEST_TIMEOUT, server::Server::bind(config, hangup.clone()));
         let mut server = match server.await.expect("never ready") {
             Ok(server) => server,
             Err(error) => panic!("{error:#}"),
@@ -78,7 +78,11 @@ impl Server {
 
     pub async fn end(mut self) {
         drop(self.stop.take());
-        timeout(SOON, self.task).await.unwrap().unwrap().unwrap();
+        timeout(TEST_TIMEOUT, self.task)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
     }
 
     pub async fn tcp(&self) -> TcpStream {
@@ -94,12 +98,12 @@ impl Server {
 }
 
 /// A self-signed certificate for `relay.example`, and its key, in PEM.
-pub struct Made {
+pub struct TestCertificate {
     pub certificate: String,
     pub key: String,
 }
 
-impl Made {
+impl TestCertificate {
     pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["relay.example".to_owned()]).unwrap();
@@ -115,10 +119,10 @@ impl Made {
 }
 
 /// A folder with `cert.pem` and `key.pem`.
-pub struct Files(TempDir);
+pub struct CertificateFolder(TempDir);
 
-impl Files {
-    pub fn holding(made: &Made) -> Self {
+impl CertificateFolder {
+    pub fn holding(made: &TestCertificate) -> Self {
         let files = Self(tempfile::tempdir().unwrap());
         files.write(&made.certificate, &made.key);
         files
@@ -178,7 +182,7 @@ pub async fn tls_to(
     let name = ServerName::try_from("relay.example").unwrap();
     let tcp = TcpStream::connect(at).await?;
     let connect = TlsConnector::from(Arc::new(client)).connect(name, tcp);
-    timeout(SOON, connect).await.expect("no handshake")
+    timeout(TEST_TIMEOUT, connect).await.expect("no handshake")
 }
 
 /// The certificate that the server showed.
@@ -199,7 +203,7 @@ pub async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) ->
 pub async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
     let mut bytes = Vec::new();
     // Whoever is cut may see a reset, or TLS without a farewell.
-    let _ = timeout(SOON, stream.read_to_end(&mut bytes))
+    let _ = timeout(TEST_TIMEOUT, stream.read_to_end(&mut bytes))
         .await
         .expect("the connection stays");
     String::from_utf8_lossy(&bytes).into_owned()
@@ -215,5 +219,5 @@ pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(SOON, asking).await.expect("it never came")
+    timeout(TEST_TIMEOUT, asking).await.expect("it never came")
 }

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message as _;
 
-use crate::{Server, refusal};
+use crate::support::{Server, authloop, refusal};
 
 /// An OTLP receiver that keeps what comes.
 async fn collector() -> (String, Arc<Mutex<Vec<Bytes>>>) {
@@ -107,7 +107,7 @@ async fn a_collector_that_is_away_stops_nothing() {
 
 #[tokio::test]
 async fn a_collectors_address_is_checked_before_anything_listens() {
-    let mut command = crate::authloop(&["serve", "--otlp-endpoint", "collector:4318"]);
+    let mut command = authloop(&["serve", "--otlp-endpoint", "collector:4318"]);
     let (code, sentence) = refusal(&mut command).await;
     assert_eq!(code, 2);
     assert!(sentence.contains("otlp_endpoint"), "{sentence}");

@@ -1,15 +1,5 @@
 //! Certificates from a real ACME server: Debian's `pebble`, with its own DNS.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-#[path = "ingress/support.rs"]
-#[expect(dead_code, reason = "shared with the port's other tests")]
-mod support;
-
 use std::{
     io::Write,
     os::unix::fs::PermissionsExt as _,
@@ -22,13 +12,14 @@ use std::{
 use authloop::config::{Config, RawConfig};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{RootCertStore, pki_types::CertificateDer};
-use support::{SOON, Server, get, roots, shown, text, tls, until};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
     time::timeout,
 };
+
+use crate::support::{self, Server, TEST_TIMEOUT, get, roots, shown, text, tls, wait_for};
 
 /// An authority that believes what `port` of this machine answers for any name.
 struct Authority {
@@ -130,7 +121,7 @@ impl Authority {
             .build()
             .unwrap();
         let url = format!("https://127.0.0.1:{}/roots/0", self.ports.management);
-        let pem = until(async || client.get(&url).send().await.ok()).await;
+        let pem = wait_for(async || client.get(&url).send().await.ok()).await;
         roots(&[&pem.text().await.unwrap()])
     }
 }
@@ -158,14 +149,14 @@ async fn spawn(mut command: Command, line: &str) -> Child {
             }
         }
     };
-    timeout(SOON, found).await.expect("never ready");
+    timeout(TEST_TIMEOUT, found).await.expect("never ready");
     // Whoever writes into a closed pipe dies of it.
     tokio::spawn(async move { while let Ok(Some(_)) = out.next_line().await {} });
     tokio::spawn(async move { while let Ok(Some(_)) = err.next_line().await {} });
     child
 }
 
-const DAYS: u64 = 90 * 86400;
+const NINETY_DAYS_SECONDS: u64 = 90 * 86400;
 
 /// A server that gets its certificates from there, at `port`.
 fn config(folder: &Path, ports: Ports, port: u16) -> Config {
@@ -187,7 +178,7 @@ fn config(folder: &Path, ports: Ports, port: u16) -> Config {
 
 /// The certificate that the server shows, once it is one of the authority's.
 async fn issued(server: &Server, roots: &RootCertStore) -> CertificateDer<'static> {
-    until(async || Some(shown(&tls(server, roots, &[]).await.ok()?))).await
+    wait_for(async || Some(shown(&tls(server, roots, &[]).await.ok()?))).await
 }
 
 fn mode(path: &Path) -> u32 {
@@ -198,7 +189,7 @@ fn mode(path: &Path) -> u32 {
 async fn a_certificate_is_issued_and_found_again_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let ([port], ports) = (free_ports(), Ports::free());
-    let authority = Authority::start(folder.path(), ports, port, DAYS).await;
+    let authority = Authority::start(folder.path(), ports, port, NINETY_DAYS_SECONDS).await;
     let roots = authority.roots().await;
     let server = Server::start(config(folder.path(), ports, port)).await;
 
@@ -238,7 +229,7 @@ async fn it_is_renewed_before_it_ends() {
     let first = issued(&server, &roots).await;
 
     // A moment without a certificate that is valid would be an error here.
-    until(async || {
+    wait_for(async || {
         let stream = tls(&server, &roots, &[]).await.unwrap();
         (shown(&stream) != first).then_some(())
     })
@@ -250,7 +241,7 @@ async fn it_is_renewed_before_it_ends() {
 async fn an_account_that_the_authority_forgot_is_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let ([port], ports) = (free_ports(), Ports::free());
-    let authority = Authority::start(folder.path(), ports, port, DAYS).await;
+    let authority = Authority::start(folder.path(), ports, port, NINETY_DAYS_SECONDS).await;
     let server = Server::start(config(folder.path(), ports, port)).await;
     issued(&server, &authority.roots().await).await;
     server.end().await;
@@ -263,7 +254,7 @@ async fn an_account_that_the_authority_forgot_is_made_anew() {
         }
     }
 
-    let authority = Authority::start(folder.path(), ports, port, DAYS).await;
+    let authority = Authority::start(folder.path(), ports, port, NINETY_DAYS_SECONDS).await;
     let server = Server::start(config(folder.path(), ports, port)).await;
 
     issued(&server, &authority.roots().await).await;
@@ -272,9 +263,9 @@ async fn an_account_that_the_authority_forgot_is_made_anew() {
 
 /// What was logged.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Log {
+impl Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -286,17 +277,17 @@ impl Write for Log {
 
 #[tokio::test]
 async fn a_challenge_that_cannot_be_validated_is_named_and_tried_again_later() {
-    let log = Log::default();
+    let log = CapturedLog::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
     // For this thread, which runs everything here.
     let _logged = tracing::subscriber::set_default(subscriber.with_ansi(false).finish());
     let folder: TempDir = tempfile::tempdir().unwrap();
     let ([port, elsewhere], ports) = (free_ports(), Ports::free());
-    let authority = Authority::start(folder.path(), ports, elsewhere, DAYS).await;
+    let authority = Authority::start(folder.path(), ports, elsewhere, NINETY_DAYS_SECONDS).await;
     let server = Server::start(config(folder.path(), ports, port)).await;
 
-    let told = until(async || {
+    let told = wait_for(async || {
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let failures = log
             .lines()

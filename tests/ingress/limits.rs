@@ -1,4 +1,4 @@
-//! Places at the HTTP port, and whoever wants them all.
+//! Limits of connections at the HTTP port, and clients that want them all.
 
 use authloop::config::RawConfig;
 use tokio::{
@@ -6,7 +6,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::support::{Server, config, get, rest, text, until};
+use crate::support::{Server, config, get, rest, text, wait_for};
 
 /// A connection from another address of this machine.
 async fn neighbour(server: &Server) -> TcpStream {
@@ -62,7 +62,7 @@ async fn one_address_cannot_take_every_connection() {
     }
 
     drop(silent);
-    until(async || is_let_in(server.tcp().await).await.then_some(())).await;
+    wait_for(async || is_let_in(server.tcp().await).await.then_some(())).await;
     drop(upgraded);
     server.end().await;
 }
@@ -79,7 +79,7 @@ async fn all_addresses_together_are_bounded() {
     assert_eq!(rest(neighbour(&server).await).await, "");
 
     drop(held);
-    until(async || is_let_in(neighbour(&server).await).await.then_some(())).await;
+    wait_for(async || is_let_in(neighbour(&server).await).await.then_some(())).await;
     server.end().await;
 }
 
