@@ -91,7 +91,7 @@ fn streams(config: &Config) -> Finding {
     match config.streams {
         StreamSettings::Off => Finding::doubtful(
             "ICE-TCP and TURN are off, so networks that let no UDP out cannot use this server; \
-             fix: leave --streams out",
+             fix: leave --streams and --no-streams out",
         ),
         _ if endpoints.is_empty() => Finding::doubtful(
             "there seems to be an HTTP proxy in front, so nobody is told of ICE-TCP and TURN at \

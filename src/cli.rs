@@ -126,4 +126,14 @@ mod tests {
         );
         assert_eq!(args.options.open_registration.as_deref(), Some("true"));
     }
+
+    #[test]
+    fn streams_are_turned_off_in_one_way_at_a_time() {
+        let parse = |flags: &[&str]| Cli::try_parse_from([&["authloop", "serve"], flags].concat());
+        let Command::Serve(args) = parse(&["--no-streams"]).unwrap().command else {
+            panic!("not serve");
+        };
+        assert!(args.no_streams);
+        assert!(parse(&["--no-streams", "--streams", "true"]).is_err());
+    }
 }

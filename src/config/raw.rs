@@ -14,6 +14,9 @@ pub struct ServeArgs {
     /// Print one JSON object when ready, instead of a sentence.
     #[arg(long)]
     pub json: bool,
+    /// Let no ICE-TCP and no TURN in at the HTTP port, as `--streams false` does.
+    #[arg(long, conflicts_with = "streams")]
+    pub no_streams: bool,
     /// The options that can come from flags, environment and file.
     #[command(flatten)]
     pub options: RawConfig,

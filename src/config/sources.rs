@@ -31,9 +31,13 @@ pub(super) fn merge(
         }
         figment = figment.merge(Toml::file_exact(path));
     }
+    let mut options = args.options.clone();
+    if args.no_streams {
+        options.streams = Some("false".to_owned());
+    }
     figment
         .merge(EnvironmentProvider::new(environment))
-        .merge(Serialized::defaults(&args.options))
+        .merge(Serialized::defaults(&options))
         .extract()
         .map_err(|error| explain(&error))
 }
@@ -135,6 +139,16 @@ mod tests {
         assert_eq!(raw.listen.as_deref(), Some("127.0.0.1:3"));
         assert_eq!(raw.log.as_deref(), Some("debug"));
         assert_eq!(raw.max_sessions.as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn a_flag_without_a_value_wins_as_one_with_a_value_does() {
+        let args = ServeArgs {
+            no_streams: true,
+            ..ServeArgs::default()
+        };
+        let raw = merge(&args, env("AUTHLOOP_STREAMS", "true")).unwrap();
+        assert_eq!(raw.streams.as_deref(), Some("false"));
     }
 
     #[test]
