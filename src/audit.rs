@@ -5,6 +5,7 @@
 //! again, `/readyz` says so, and what the queue does not hold is counted and told of in the log.
 
 pub mod chain;
+mod log_event;
 mod segments;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use chain::Chain;
-use segments::{LogEvent, MAX_SEGMENT_BYTES, Segments};
+use log_event::LogEvent;
+use segments::{MAX_SEGMENT_BYTES, Segments};
 
 /// Events that may wait for the disk.
 const MAX_QUEUED_EVENTS: usize = 8192;
@@ -76,14 +78,14 @@ pub enum ServerEvent {
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Entry {
+enum LogEntry {
     Signaling(AuditEvent),
     Server(ServerEvent),
     Log(LogEvent),
 }
 
 /// An entry with its time.
-type TimedEntry = (OffsetDateTime, Entry);
+type TimedEntry = (OffsetDateTime, LogEntry);
 
 /// A log that is being written; clones share it.
 #[derive(Clone)]
@@ -146,7 +148,7 @@ impl AuditLog {
         let (sender, receiver) = sync_channel(queue);
         let state = Arc::new(LogState::default());
         *state.head.lock() = Some(segments.chain());
-        let writer = Writer {
+        let writer = LogWriter {
             segments,
             state: state.clone(),
             pending: Vec::new(),
@@ -171,15 +173,15 @@ impl AuditLog {
             state.omitted_unrecorded.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        self.enqueue(Entry::Signaling(event));
+        self.enqueue(LogEntry::Signaling(event));
     }
 
     /// Records an event of the server's. Never waits.
     pub fn record_server(&self, event: ServerEvent) {
-        self.enqueue(Entry::Server(event));
+        self.enqueue(LogEntry::Server(event));
     }
 
-    fn enqueue(&self, entry: Entry) {
+    fn enqueue(&self, entry: LogEntry) {
         let queue = self.shared.queue.lock();
         let queued = queue
             .as_ref()
@@ -224,14 +226,14 @@ impl AuditLog {
     }
 }
 
-struct Writer {
+struct LogWriter {
     segments: Segments,
     state: Arc<LogState>,
     /// Not on the disk yet.
     pending: Vec<TimedEntry>,
 }
 
-impl Writer {
+impl LogWriter {
     fn run(mut self, queue: &Receiver<TimedEntry>) {
         loop {
             if self.pending.is_empty() {
@@ -259,12 +261,12 @@ impl Writer {
         let mut notes = Vec::new();
         let lost = state.lost_unrecorded.load(Ordering::Relaxed);
         if lost > 0 {
-            notes.push((now, Entry::Log(LogEvent::EventsLost { count: lost })));
+            notes.push((now, LogEntry::Log(LogEvent::EventsLost { count: lost })));
         }
         let omitted = state.omitted_unrecorded.load(Ordering::Relaxed);
         if omitted > 0 {
             let note = LogEvent::RefusalsOmitted { count: omitted };
-            notes.push((now, Entry::Log(note)));
+            notes.push((now, LogEntry::Log(note)));
         }
         let before = self.pending.len();
         self.pending.append(&mut notes);
@@ -298,7 +300,7 @@ impl Writer {
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn print_verdict(files: &[PathBuf], head: Option<chain::Hash>) -> anyhow::Result<bool> {
+pub fn print_verdict(files: &[PathBuf], head: Option<chain::LineHash>) -> anyhow::Result<bool> {
     let verdict = verify::verify(files, head)?;
     println!("{verdict}");
     Ok(matches!(verdict, verify::AuditVerdict::Good { .. }))

@@ -6,7 +6,8 @@ use authloop_signaling::Scope;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    audit::chain::Hash, config::ServeArgs, relay_only::RelayOnlyArgs, verify_page::VerifyPageArgs,
+    audit::chain::LineHash, config::ServeArgs, relay_only::RelayOnlyArgs,
+    verify_page::VerifyPageArgs,
 };
 
 /// The authloop server: signaling, the viewer page and the blind relay.
@@ -57,11 +58,11 @@ pub struct VerifyAuditArgs {
     /// A head that was noted before, as `audit verify` and `GET /audit/head` give it: the log must
     /// hold that line still.
     #[arg(long, value_name = "HASH", value_parser = head)]
-    pub head: Option<Hash>,
+    pub head: Option<LineHash>,
 }
 
-fn head(text: &str) -> Result<Hash, &'static str> {
-    Hash::parse(text).ok_or("a head is 64 lower-case hexadecimal digits")
+fn head(text: &str) -> Result<LineHash, &'static str> {
+    LineHash::parse(text).ok_or("a head is 64 lower-case hexadecimal digits")
 }
 
 /// Commands for API keys.

@@ -5,6 +5,7 @@
 
 mod bridge;
 pub(crate) mod detector;
+mod end;
 mod meter;
 mod protocol;
 pub(crate) mod underlying_tcp;

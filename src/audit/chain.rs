@@ -16,9 +16,9 @@ const HASH_DIGITS: usize = 64;
 
 /// SHA-256 of a line's exact bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hash([u8; 32]);
+pub struct LineHash([u8; 32]);
 
-impl Hash {
+impl LineHash {
     /// What the first line of all has as `prev`.
     pub const NONE: Self = Self([0; 32]);
 
@@ -38,7 +38,7 @@ impl Hash {
     }
 }
 
-impl std::fmt::Display for Hash {
+impl std::fmt::Display for LineHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&hex::encode(self.0))
     }
@@ -50,14 +50,14 @@ pub struct Chain {
     /// The next line's number, from 1.
     pub next: u64,
     /// The hash of the last line: the chain's head.
-    pub head: Hash,
+    pub head: LineHash,
 }
 
 impl Chain {
     /// Before the first line.
     pub const NEW: Self = Self {
         next: 1,
-        head: Hash::NONE,
+        head: LineHash::NONE,
     };
 
     /// Makes the next line, without its line feed. `event` must serialize as a JSON object with a
@@ -80,18 +80,18 @@ impl Chain {
             event,
             prev: self.head.to_string(),
         })?;
-        let hash = Hash::of(line.as_bytes());
+        let hash = LineHash::of(line.as_bytes());
         line.pop();
         line.push_str(&format!(r#","hash":"{hash}"}}"#));
         self.next += 1;
-        self.head = Hash::of(line.as_bytes());
+        self.head = LineHash::of(line.as_bytes());
         Ok(line)
     }
 }
 
 /// What is wrong with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
+pub enum LineFlaw {
     /// It does not end as a line does.
     #[error("it is no line of an audit log")]
     Form,
@@ -124,7 +124,7 @@ pub enum Flaw {
 
 /// Checks a chain, line by line, the oldest segment first.
 #[derive(Clone, Debug, Default)]
-pub struct Verifier {
+pub struct ChainVerifier {
     /// Where the chain must go on; `None` before the oldest line that is left.
     expected: Option<Chain>,
     first: Option<u64>,
@@ -139,7 +139,7 @@ struct LineFields {
     prev: String,
 }
 
-impl Verifier {
+impl ChainVerifier {
     /// Goes on behind a chain that is known to be good.
     #[must_use]
     pub fn after(chain: Chain) -> Self {
@@ -158,8 +158,8 @@ impl Verifier {
     /// Takes the next line, without its line feed.
     ///
     /// # Errors
-    /// The first [`Flaw`] that it has; the chain is then taken to go on behind it.
-    pub fn line(&mut self, line: &[u8]) -> Result<(), Flaw> {
+    /// The first [`LineFlaw`] that it has; the chain is then taken to go on behind it.
+    pub fn line(&mut self, line: &[u8]) -> Result<(), LineFlaw> {
         let before = self.expected;
         let begins = !std::mem::replace(&mut self.in_segment, true);
         let read = read(line);
@@ -171,23 +171,23 @@ impl Verifier {
         self.first.get_or_insert(seq);
         self.expected = Some(Chain {
             next: seq.saturating_add(1),
-            head: Hash::of(line),
+            head: LineHash::of(line),
         });
         let head = read?;
         match (begins, head.event == SEGMENT_STARTED) {
-            (true, false) => return Err(Flaw::Start),
-            (false, true) => return Err(Flaw::Restart),
+            (true, false) => return Err(LineFlaw::Start),
+            (false, true) => return Err(LineFlaw::Restart),
             (true, true) | (false, false) => {}
         }
         if head.seq != seq {
-            return Err(Flaw::Sequence {
+            return Err(LineFlaw::Sequence {
                 expected: seq,
                 found: head.seq,
             });
         }
-        let genesis = (head.seq == 1).then_some(Hash::NONE);
+        let genesis = (head.seq == 1).then_some(LineHash::NONE);
         match before.map(|before| before.head).or(genesis) {
-            Some(prev) if prev.to_string() != head.prev => Err(Flaw::Previous),
+            Some(prev) if prev.to_string() != head.prev => Err(LineFlaw::Previous),
             _ => Ok(()),
         }
     }
@@ -214,16 +214,16 @@ pub(super) fn peek(line: &[u8]) -> Option<(u64, String)> {
 }
 
 /// A line's members, once its own hash is right.
-fn read(line: &[u8]) -> Result<LineFields, Flaw> {
-    let rest = line.strip_suffix(LINE_END).ok_or(Flaw::Form)?;
-    let at = rest.len().checked_sub(HASH_DIGITS).ok_or(Flaw::Form)?;
+fn read(line: &[u8]) -> Result<LineFields, LineFlaw> {
+    let rest = line.strip_suffix(LINE_END).ok_or(LineFlaw::Form)?;
+    let at = rest.len().checked_sub(HASH_DIGITS).ok_or(LineFlaw::Form)?;
     let (rest, digits) = rest.split_at(at);
-    let body = rest.strip_suffix(HASH_KEY).ok_or(Flaw::Form)?;
-    let hash = Hash::of(&[body, b"}"].concat());
+    let body = rest.strip_suffix(HASH_KEY).ok_or(LineFlaw::Form)?;
+    let hash = LineHash::of(&[body, b"}"].concat());
     if hash.to_string().as_bytes() != digits {
-        return Err(Flaw::Hash);
+        return Err(LineFlaw::Hash);
     }
-    serde_json::from_slice(line).map_err(|_| Flaw::Form)
+    serde_json::from_slice(line).map_err(|_| LineFlaw::Form)
 }
 
 #[cfg(test)]

@@ -11,41 +11,13 @@ use std::{
 use serde::Serialize;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::chain::{self, Chain, Flaw, Hash, Verifier};
+use super::chain::{self, Chain, ChainVerifier, LineFlaw, LineHash};
+use super::log_event::LogEvent;
 
 /// Size from which on a segment is full.
 pub(super) const MAX_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Digits of a first line's number in a segment's name, so that names sort as the segments do.
 const SEQUENCE_DIGITS: usize = 12;
-
-/// What the log says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub(super) enum LogEvent {
-    SegmentStarted,
-    /// The last line had no end when the log was opened: these bytes were cut off.
-    TornLineCut {
-        bytes: u64,
-        sha256: String,
-    },
-    /// The newest segment was not as written when the log was opened; from this line of it on.
-    DamageFound {
-        line: u64,
-    },
-    /// Segments older than the log is kept were removed, up to this line.
-    SegmentsDropped {
-        count: usize,
-        last: u64,
-    },
-    /// Events that found the queue full.
-    EventsLost {
-        count: u64,
-    },
-    /// Refusals beyond the rate at which they are kept.
-    RefusalsOmitted {
-        count: u64,
-    },
-}
 
 /// A log that is open for writing; no other process can open it so meanwhile.
 #[derive(Debug)]
@@ -108,7 +80,7 @@ impl Segments {
         if !found.torn.is_empty() {
             notes.push(LogEvent::TornLineCut {
                 bytes: found.torn.len() as u64,
-                sha256: Hash::of(&found.torn).to_string(),
+                sha256: LineHash::of(&found.torn).to_string(),
             });
         }
         if let Some((line, flaw)) = found.flaw {
@@ -278,10 +250,10 @@ pub(super) fn older_segments(path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 
 /// What a segment holds.
 pub(super) struct SegmentContents {
-    pub(super) verifier: Verifier,
+    pub(super) verifier: ChainVerifier,
     pub(super) lines: u64,
     /// The first bad line, from 1.
-    pub(super) flaw: Option<(u64, Flaw)>,
+    pub(super) flaw: Option<(u64, LineFlaw)>,
     /// Bytes of whole lines.
     whole: u64,
     /// What follows them.
@@ -303,7 +275,7 @@ impl SegmentContents {
 
 /// Reads a segment, which must follow `before` if that is given.
 pub(super) fn read(path: &Path, before: Option<Chain>) -> io::Result<SegmentContents> {
-    let mut verifier = before.map_or_else(Verifier::default, Verifier::after);
+    let mut verifier = before.map_or_else(ChainVerifier::default, ChainVerifier::after);
     verifier.begin_segment();
     let mut found = SegmentContents {
         verifier,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    chain::{self, Flaw, Hash},
+    chain::{self, LineFlaw, LineHash},
     segments,
 };
 
@@ -23,7 +23,7 @@ pub enum AuditVerdict {
         /// The last one's number.
         last: u64,
         /// The hash of the last line.
-        head: Hash,
+        head: LineHash,
     },
     /// A line is not what was written there.
     Bad {
@@ -32,12 +32,12 @@ pub enum AuditVerdict {
         /// Counted from 1.
         line: u64,
         /// What is wrong with it.
-        flaw: Flaw,
+        flaw: LineFlaw,
     },
     /// The chain is good in itself, but does not hold the line with the head that was asked for.
     OtherHead {
         /// The hash of its last line.
-        head: Hash,
+        head: LineHash,
     },
 }
 
@@ -67,7 +67,7 @@ impl std::fmt::Display for AuditVerdict {
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn verify(files: &[PathBuf], head: Option<Hash>) -> io::Result<AuditVerdict> {
+pub fn verify(files: &[PathBuf], head: Option<LineHash>) -> io::Result<AuditVerdict> {
     let mut ordered = Vec::new();
     for file in files {
         let first = first_sequence(file).map_err(|error| with_file_name(file, &error))?;
@@ -78,7 +78,7 @@ pub fn verify(files: &[PathBuf], head: Option<Hash>) -> io::Result<AuditVerdict>
     let mut seen = head.is_none();
     for (_, file) in ordered {
         let found = segments::read(file, before).map_err(|error| with_file_name(file, &error))?;
-        let torn = (!found.torn.is_empty()).then_some((found.lines + 1, Flaw::Torn));
+        let torn = (!found.torn.is_empty()).then_some((found.lines + 1, LineFlaw::Torn));
         if let Some((line, flaw)) = found.flaw.or(torn) {
             let file = file.clone();
             return Ok(AuditVerdict::Bad { file, line, flaw });
@@ -88,7 +88,7 @@ pub fn verify(files: &[PathBuf], head: Option<Hash>) -> io::Result<AuditVerdict>
             return Ok(AuditVerdict::Bad {
                 file,
                 line,
-                flaw: Flaw::Start,
+                flaw: LineFlaw::Start,
             });
         }
         if let Some(head) = head {
@@ -118,9 +118,9 @@ fn first_sequence(file: &Path) -> io::Result<u64> {
     Ok(chain::peek(line).map_or(0, |(seq, _)| seq))
 }
 
-fn holds(file: &Path, head: Hash) -> io::Result<bool> {
+fn holds(file: &Path, head: LineHash) -> io::Result<bool> {
     for line in BufReader::new(File::open(file)?).split(b'\n') {
-        if Hash::of(&line?) == head {
+        if LineHash::of(&line?) == head {
             return Ok(true);
         }
     }

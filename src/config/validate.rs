@@ -310,9 +310,9 @@ fn cluster(
 
 /// How long late comers are told how a session ended.
 fn remember_ended(seconds: Option<String>) -> Result<Duration, ConfigError> {
-    const DEFAULT: usize = 15 * 60;
-    const MAX: usize = 7 * 24 * 60 * 60;
-    let seconds = within("remember_ended", seconds, DEFAULT, 0..=MAX)?;
+    const DEFAULT_SECONDS: usize = 15 * 60;
+    const MAX_SECONDS: usize = 7 * 24 * 60 * 60;
+    let seconds = within("remember_ended", seconds, DEFAULT_SECONDS, 0..=MAX_SECONDS)?;
     Ok(Duration::from_secs(seconds as u64))
 }
 

@@ -20,7 +20,7 @@ use tokio::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{meter::StreamMeter, protocol::StreamProtocol};
+use super::{end::StreamEnd, meter::StreamMeter, protocol::StreamProtocol};
 use crate::shard::{LegEndpoint, RelayHandle, ShardError};
 
 /// Bytes that the kernel may hold unsent.
@@ -37,43 +37,6 @@ const PROOF_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// Time that closing a stream may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Why a stream ended.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum StreamEnd {
-    #[error("the client closed")]
-    Closed,
-    #[error("the client fell silent")]
-    Idle,
-    #[error("the client does not read")]
-    Stuck,
-    #[error("the client broke the protocol")]
-    Protocol,
-    #[error("the client does not know its leg's credentials")]
-    Unproven,
-    #[error("the server goes down")]
-    Shutdown,
-    #[error(transparent)]
-    Relay(#[from] ShardError),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
-impl StreamEnd {
-    /// Its name in metrics.
-    pub(super) fn label(&self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Idle => "idle",
-            Self::Stuck => "stuck",
-            Self::Protocol => "protocol",
-            Self::Unproven => "unproven",
-            Self::Shutdown => "shutdown",
-            Self::Relay(_) => "relay",
-            Self::Io(_) => "io",
-        }
-    }
-}
 
 /// Carries a stream until it ends, and closes it.
 pub(super) async fn run<S>(

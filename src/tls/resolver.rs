@@ -33,7 +33,7 @@ impl CertificateSource {
     }
 }
 
-/// The port's certificates; clones share them.
+/// The certificates that the port shows; clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct CertificateResolver(Arc<Inner>);
 
@@ -61,9 +61,9 @@ impl CertificateResolver {
         source: CertificateSource,
         metrics: TlsMetrics,
     ) -> Self {
-        let certificates = Self::placeholder(first, metrics);
-        certificates.count(first, source);
-        certificates
+        let resolver = Self::placeholder(first, metrics);
+        resolver.count(first, source);
+        resolver
     }
 
     /// Something to show before there is a certificate that counts.

@@ -8,16 +8,18 @@ use crate::support::{
     CertificateFolder, Server, TestCertificate, get, roots, shown, tls, wait_for,
 };
 
-const NEVER: Duration = Duration::from_secs(3600);
+const LONG_INTERVAL: Duration = Duration::from_secs(3600);
 
-async fn serve(files: &CertificateFolder, looks: Duration) -> Server {
+async fn serve(files: &CertificateFolder, poll_interval: Duration) -> Server {
     let mut config = files.config();
-    config.timeouts.certificate_poll_interval = looks;
+    config.timeouts.certificate_poll_interval = poll_interval;
     Server::start(config).await
 }
 
-const SHOWN: &str = r#"authloop_tls_certificate_updates_total{result="shown",source="files"}"#;
-const FAILED: &str = r#"authloop_tls_certificate_updates_total{result="failed",source="files"}"#;
+const SHOWN_METRIC: &str =
+    r#"authloop_tls_certificate_updates_total{result="shown",source="files"}"#;
+const FAILED_METRIC: &str =
+    r#"authloop_tls_certificate_updates_total{result="failed",source="files"}"#;
 
 #[tokio::test]
 async fn a_new_certificate_is_taken_up_without_touching_a_connection() {
@@ -40,8 +42,8 @@ async fn a_new_certificate_is_taken_up_without_touching_a_connection() {
     let mut answer = [0; 12];
     open.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200", "the old connection goes on");
-    assert_eq!(server.metric(&roots, SHOWN).await, Some(2));
-    assert_eq!(server.metric(&roots, FAILED).await, Some(0));
+    assert_eq!(server.metric(&roots, SHOWN_METRIC).await, Some(2));
+    assert_eq!(server.metric(&roots, FAILED_METRIC).await, Some(0));
     server.end().await;
 }
 
@@ -54,7 +56,7 @@ async fn a_broken_pair_is_counted_and_the_old_one_stays() {
 
     files.write(&old.certificate, &other.key);
 
-    wait_for(async || (server.metric(&roots, FAILED).await == Some(1)).then_some(())).await;
+    wait_for(async || (server.metric(&roots, FAILED_METRIC).await == Some(1)).then_some(())).await;
     let stream = tls(&server, &roots, &[]).await.unwrap();
     assert_eq!(shown(&stream), old.der());
     assert!(get(stream, "/livez").await.starts_with("HTTP/1.1 200"));
@@ -66,7 +68,7 @@ async fn a_hangup_has_the_files_read_at_once() {
     let (old, new) = (TestCertificate::new(), TestCertificate::new());
     let roots = roots(&[&old.certificate, &new.certificate]);
     let files = CertificateFolder::holding(&old);
-    let server = serve(&files, NEVER).await;
+    let server = serve(&files, LONG_INTERVAL).await;
 
     files.write(&new.certificate, &new.key);
     server.hangup.notify_one();

@@ -27,14 +27,14 @@ fn log(sizes: &[usize]) -> Vec<Vec<u8>> {
 }
 
 /// The head, or the first flaw and its line in all, from 1.
-fn check(segments: &[Vec<u8>]) -> Result<Hash, (usize, Flaw)> {
-    let mut verifier = Verifier::default();
+fn check(segments: &[Vec<u8>]) -> Result<LineHash, (usize, LineFlaw)> {
+    let mut verifier = ChainVerifier::default();
     let mut count = 0;
     for segment in segments {
         verifier.begin_segment();
         for line in segment.split_inclusive(|byte| *byte == b'\n') {
             count += 1;
-            let whole = line.strip_suffix(b"\n").ok_or((count, Flaw::Torn))?;
+            let whole = line.strip_suffix(b"\n").ok_or((count, LineFlaw::Torn))?;
             verifier.line(whole).map_err(|flaw| (count, flaw))?;
         }
     }
@@ -55,7 +55,7 @@ fn last_line(segment: &[u8]) -> Vec<u8> {
 #[test]
 fn a_log_as_it_was_written_is_good_and_ends_with_its_head() {
     let segments = log(&[3, 1, 4]);
-    assert_eq!(check(&segments), Ok(Hash::of(&last_line(&segments[2]))));
+    assert_eq!(check(&segments), Ok(LineHash::of(&last_line(&segments[2]))));
     let first = &lines(&segments[0])[0];
     let first: serde_json::Value = serde_json::from_slice(first).unwrap();
     assert_eq!(
@@ -73,7 +73,7 @@ fn without_its_oldest_segments_it_is_still_good_but_not_without_one_between() {
         check(&gap),
         Err((
             4,
-            Flaw::Sequence {
+            LineFlaw::Sequence {
                 expected: 4,
                 found: 6
             }
@@ -86,8 +86,8 @@ fn the_first_flaw_is_named_by_its_line() {
     let mut segments = log(&[4]);
     let text = String::from_utf8(segments[0].clone()).unwrap();
     segments[0] = text.replacen("\\\"2", "\\\"9", 1).into_bytes();
-    assert_eq!(check(&segments), Err((3, Flaw::Hash)));
-    assert!(!Flaw::Hash.to_string().is_empty());
+    assert_eq!(check(&segments), Err((3, LineFlaw::Hash)));
+    assert!(!LineFlaw::Hash.to_string().is_empty());
 }
 
 #[test]
@@ -96,12 +96,12 @@ fn a_line_that_was_written_anew_with_its_own_hash_is_found_by_the_next() {
     let mut lines = lines(&segments[0]);
     let mut forged = Chain {
         next: 2,
-        head: Hash::of(lines[0].strip_suffix(b"\n").unwrap()),
+        head: LineHash::of(lines[0].strip_suffix(b"\n").unwrap()),
     };
     let event = json!({ "event": "session_claimed", "session": "another" });
     let forged = forged.append("2026-11-25T12:00:00.000Z", &event).unwrap();
     lines[1] = format!("{forged}\n").into_bytes();
-    assert_eq!(check(&[lines.concat()]), Err((3, Flaw::Previous)));
+    assert_eq!(check(&[lines.concat()]), Err((3, LineFlaw::Previous)));
 }
 
 /// What only a head that is kept elsewhere shows (SECURITY.md).
@@ -117,11 +117,11 @@ fn a_chain_cut_at_its_end_is_good_by_itself_and_has_another_head() {
 
 #[test]
 fn hashes_are_read_as_they_are_written() {
-    let hash = Hash::of(b"line");
-    assert_eq!(Hash::parse(&hash.to_string()), Some(hash));
+    let hash = LineHash::of(b"line");
+    assert_eq!(LineHash::parse(&hash.to_string()), Some(hash));
     let upper = hash.to_string().to_uppercase();
     for wrong in [upper.as_str(), "", "00"] {
-        assert_eq!(Hash::parse(wrong), None);
+        assert_eq!(LineHash::parse(wrong), None);
     }
 }
 
@@ -175,7 +175,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let mut verifier = Verifier::default();
+        let mut verifier = ChainVerifier::default();
         prop_assert!(verifier.line(&bytes).is_err());
         let _ = (verifier.chain(), verifier.first());
     }

@@ -106,7 +106,7 @@ fn a_torn_last_line_is_cut_and_told_of() {
         log.verify(),
         AuditVerdict::Bad {
             line: 3,
-            flaw: Flaw::Torn,
+            flaw: LineFlaw::Torn,
             ..
         }
     ));
@@ -116,7 +116,7 @@ fn a_torn_last_line_is_cut_and_told_of() {
     assert_eq!(log.events()[2], "torn_line_cut");
     let note: serde_json::Value = serde_json::from_str(log.text().lines().last().unwrap()).unwrap();
     assert_eq!(note["bytes"], 40);
-    assert_eq!(note["sha256"], Hash::of(torn.as_bytes()).to_string());
+    assert_eq!(note["sha256"], LineHash::of(torn.as_bytes()).to_string());
     assert!(matches!(log.verify(), AuditVerdict::Good { .. }));
 }
 
@@ -142,7 +142,7 @@ fn a_log_that_was_tampered_with_is_told_of_and_stays_bad() {
         log.verify(),
         AuditVerdict::Bad {
             line: 2,
-            flaw: Flaw::Hash,
+            flaw: LineFlaw::Hash,
             ..
         }
     ));
