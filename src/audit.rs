@@ -1,8 +1,8 @@
 //! The audit log: what happened to sessions and keys, in files whose lines are chained by hashes.
 //!
 //! Reporting an event never waits: it goes into a bounded queue, and a thread of its own writes what
-//! has gathered and syncs it to the disk at once. While the disk fails, the thread tries
-//! again, `/readyz` says so, and what the queue does not hold is counted and told of in the log.
+//! has gathered and syncs it to the disk at once. While the disk fails, the thread tries again,
+//! `/readyz` says so, and events that find the queue full are counted and mentioned in the log.
 
 pub mod chain;
 mod log_event;

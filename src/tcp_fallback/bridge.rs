@@ -199,10 +199,10 @@ impl<'a> StreamBridge<'a> {
         let proven = check.class() == Class::Request
             && check.fingerprint_holds()
             && check.integrity_holds(leg.pwd.as_str().as_bytes());
-        match proven {
-            true => connect_to_shard(&leg).await,
-            false => Err(StreamEnd::Unproven),
+        if !proven {
+            return Err(StreamEnd::Unproven);
         }
+        connect_to_shard(&leg).await
     }
 
     async fn handle_turn_frame(&mut self, stream: &[u8]) -> Result<Option<usize>, StreamEnd> {

@@ -26,6 +26,15 @@ pub(crate) struct ProtocolDetector<A> {
     last: bool,
 }
 
+/// A connection's protocol, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DetectedProtocol {
+    /// HTTP, TLS, or an unknown protocol: the HTTP server deals with it.
+    Http,
+    /// A protocol that the fallback carries.
+    Fallback(StreamProtocol),
+}
+
 /// A stream whose first bytes were read already.
 #[derive(Debug)]
 pub(crate) struct PrefixedStream<S> {
@@ -82,13 +91,13 @@ where
                 return Ok((stream, service));
             };
             match stream.detect().await? {
-                None => {
+                DetectedProtocol::Http => {
                     if last {
                         fallback.count_http();
                     }
                     Ok((stream, service))
                 }
-                Some(protocol) => {
+                DetectedProtocol::Fallback(protocol) => {
                     fallback.accept(protocol, stream);
                     // To the HTTP server this connection has ended.
                     Err(io::ErrorKind::ConnectionAborted.into())
@@ -99,15 +108,15 @@ where
 }
 
 impl<S: AsyncRead + Unpin> PrefixedStream<S> {
-    /// Reads until the protocol is clear; `None` is HTTP.
-    async fn detect(&mut self) -> io::Result<Option<StreamProtocol>> {
+    /// Reads until the protocol is clear.
+    async fn detect(&mut self) -> io::Result<DetectedProtocol> {
         loop {
             let head = &self.head[..self.len];
             match classify(head) {
-                Some(verdict) => return Ok(verdict),
+                Some(protocol) => return Ok(protocol),
                 // What ends before that is left to HTTP.
                 None => match self.inner.read(&mut self.head[self.len..]).await? {
-                    0 => return Ok(None),
+                    0 => return Ok(DetectedProtocol::Http),
                     read => self.len += read,
                 },
             }
@@ -122,16 +131,20 @@ impl<S: UnderlyingTcp> UnderlyingTcp for PrefixedStream<S> {
 }
 
 /// The protocol by its first bytes: `None` until there are enough of them.
-fn classify(head: &[u8]) -> Option<Option<StreamProtocol>> {
+fn classify(head: &[u8]) -> Option<DetectedProtocol> {
     match head {
         [] => None,
         // RFC 8489 §5: TURN's methods leave the first bits zero, and no frame is as long as HTTP's
         // letters or TLS' handshake (RFC 8446 §5.1) would say.
-        [first, ..] if *first >= 0x10 => Some(None),
-        _ if head.get(4..8) == Some(&MAGIC_COOKIE) => Some(Some(StreamProtocol::Turn)),
+        [first, ..] if *first >= 0x10 => Some(DetectedProtocol::Http),
+        _ if head.get(4..8) == Some(&MAGIC_COOKIE) => {
+            Some(DetectedProtocol::Fallback(StreamProtocol::Turn))
+        }
         _ if head.len() < DETECTION_BYTES => None,
-        _ if head[6..DETECTION_BYTES] == MAGIC_COOKIE => Some(Some(StreamProtocol::IceTcp)),
-        _ => Some(None),
+        _ if head[6..DETECTION_BYTES] == MAGIC_COOKIE => {
+            Some(DetectedProtocol::Fallback(StreamProtocol::IceTcp))
+        }
+        _ => Some(DetectedProtocol::Http),
     }
 }
 
@@ -190,13 +203,19 @@ mod tests {
         let stun = [0, 3, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4];
         let framed = [0, 28, 0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42];
 
-        assert_eq!(classify(&stun[..8]), Some(Some(StreamProtocol::Turn)));
-        assert_eq!(classify(&framed), Some(Some(StreamProtocol::IceTcp)));
-        assert_eq!(classify(b"G"), Some(None));
-        assert_eq!(classify(b"PRI * HTTP/2.0"), Some(None));
-        assert_eq!(classify(&[0x16]), Some(None), "TLS");
-        assert_eq!(classify(b"\r\nGET / HT"), Some(None));
-        assert_eq!(classify(&[0; 10]), Some(None));
+        assert_eq!(
+            classify(&stun[..8]),
+            Some(DetectedProtocol::Fallback(StreamProtocol::Turn))
+        );
+        assert_eq!(
+            classify(&framed),
+            Some(DetectedProtocol::Fallback(StreamProtocol::IceTcp))
+        );
+        assert_eq!(classify(b"G"), Some(DetectedProtocol::Http));
+        assert_eq!(classify(b"PRI * HTTP/2.0"), Some(DetectedProtocol::Http));
+        assert_eq!(classify(&[0x16]), Some(DetectedProtocol::Http), "TLS");
+        assert_eq!(classify(b"\r\nGET / HT"), Some(DetectedProtocol::Http));
+        assert_eq!(classify(&[0; 10]), Some(DetectedProtocol::Http));
         for short in [&stun[..0], &stun[..7], &framed[..9]] {
             assert_eq!(classify(short), None);
         }
