@@ -5,8 +5,7 @@ use authloop_protocol::signal::{Outcome, WallType};
 use authloop_signaling::{ClusterStats, Counts, Event, Observer, Side};
 use parking_lot::Mutex;
 use prometheus::{
-    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    TextEncoder,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder,
 };
 
 use crate::{audit::AuditStats, shard::RelayStats};

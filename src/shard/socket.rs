@@ -106,7 +106,7 @@ pub(super) fn sleep_exactly() {
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
 }
 
-/// Sends whole datagrams whatever a router, or a sender that claims to be one, says of the path's MTU.
+/// Sends whole datagrams, whatever a router, or a sender that claims to be one, says of the MTU.
 ///
 /// Endpoints find the MTU themselves (RFC 8899); fragments are lost in many networks, and their
 /// identification costs the kernel a look-up per packet.

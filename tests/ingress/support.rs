@@ -210,7 +210,7 @@ pub async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
 }
 
 /// Asks again and again until the answer is there.
-pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn wait_for<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {
             if let Some(found) = ask().await {

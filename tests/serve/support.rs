@@ -2,7 +2,7 @@
 
 use std::{
     process::{Output, Stdio},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use authloop_protocol::{

@@ -1,4 +1,4 @@
-//! BatchSizeHistogram of datagrams: `recvmmsg` in, `sendmmsg` out, and no copy between.
+//! Batches of datagrams: `recvmmsg` in, `sendmmsg` out, and no copy between.
 
 use std::io;
 use std::mem;
