@@ -115,7 +115,7 @@ async fn cancel(
         let caller = signaling.authorize(&headers, Scope::EndSessions);
         CancelRight::Key(caller.map_err(|denied| ApiError::from(&denied))?)
     } else {
-        let token = bearer(&headers).and_then(authloop_protocol::id::from_b64u);
+        let token = bearer(&headers).and_then(from_b64u);
         CancelRight::Host(take_hash(Blob(token.ok_or(CancelError::Unauthorized)?)))
     };
     let cancelled = signaling.directory().cancel(id, &right).await;
@@ -128,7 +128,7 @@ async fn cancel(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// SessionCounts refusals and adds what every answer of the API carries. Pages on the list may read it.
+/// Counts refusals and adds what every answer of the API carries. Pages on the list may read it.
 async fn finish(State(signaling): State<Signaling>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
     let mut response = next.run(request).await;

@@ -163,7 +163,7 @@ impl From<Closing> for WireClosing {
     }
 }
 
-/// SessionCounts texts one way and notices when one is missing.
+/// Counts texts one way and notices when one is missing.
 #[derive(Default)]
 pub(super) struct SequenceCounter(u64);
 

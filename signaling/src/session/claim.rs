@@ -129,7 +129,7 @@ impl Session {
         }
     }
 
-    /// Seats a viewer whose signature by the claimed device the caller has checked.
+    /// Attaches a viewer whose signature by the claimed device the caller has checked.
     pub(crate) fn resume(
         &mut self,
         device: &DeviceKey,
