@@ -208,11 +208,11 @@ fn names(pair: &CertificateAndKey, config: &Config) -> Option<Finding> {
 
 fn page(viewer: &PageSource) -> Finding {
     match viewer {
-        Viewer::Directory(folder) => {
+        PageSource::Directory(folder) => {
             Finding::good(format!("the page comes from {}", folder.display()))
         }
-        Viewer::Embedded => {
-            let files: Vec<_> = Viewer::embedded_paths().collect();
+        PageSource::Embedded => {
+            let files: Vec<_> = PageSource::embedded_paths().collect();
             if files.iter().any(|path| path == "index.html") {
                 Finding::good(format!("the page is in the binary ({} files)", files.len()))
             } else {

@@ -264,7 +264,7 @@ async fn start_signaling(
     };
     // For `rediss://`: the library takes the process's provider. Another that is set already will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cluster = Cluster::connect(cluster, &settings.sockets, settings.registry.remember).await?;
+    let cluster = Cluster::connect(cluster, &settings.sockets, settings.registry.retention).await?;
     Ok(Signaling::join(settings, viewer, relay, observer, cluster).await)
 }
 
@@ -277,8 +277,8 @@ fn settings(config: &Config, origin: Origin) -> Settings {
     settings.trusted_proxies.clone_from(&config.trusted_proxies);
     settings.registry.max_sessions = config.max_sessions;
     settings.sockets.max_sockets = config.max_sockets;
-    settings.request = config.timeouts.request;
-    settings.registry.remember = config.remember_ended;
+    settings.request_timeout = config.timeouts.request;
+    settings.registry.retention = config.remember_ended;
     settings
 }
 

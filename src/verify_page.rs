@@ -149,7 +149,7 @@ fn file(path: &str, wanted: &[u8; 32], served: &ServedFile) -> Option<Finding> {
 }
 
 /// The files that a brand replaces: anyone may have their own, but only such as change nothing else.
-async fn brand(server: &RemoteServer, findings: &mut Vec<Finding>) -> anyhow::Result<ToldBrand> {
+async fn brand(server: &RemoteServer, findings: &mut Vec<Finding>) -> anyhow::Result<BrandDocument> {
     let style = server.get("brand/brand.css").await?;
     if !std::str::from_utf8(&style.bytes).is_ok_and(is_brand_style) {
         let text = "brand/brand.css is not what a server makes of --brand-accent: it may hide what \
@@ -160,7 +160,7 @@ async fn brand(server: &RemoteServer, findings: &mut Vec<Finding>) -> anyhow::Re
     let Ok(told) = serde_json::from_slice::<BrandDocument>(&told.bytes) else {
         let text = "brand/brand.json is not what a server makes".to_owned();
         findings.push(Finding::bad(text));
-        return Ok(ToldBrand {
+        return Ok(BrandDocument {
             name: String::new(),
             logo: None,
             embed: Vec::new(),

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use authloop_signaling::{ApiKeys, ClusterSettings, Viewer};
+use authloop_signaling::{ApiKeys, ClusterSettings, PageSource};
 use axum::http::Uri;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
