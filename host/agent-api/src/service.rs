@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authloop_net::Limited;
+use authloop_net::LimitedListener;
 use governor::Quota;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -117,7 +117,7 @@ impl Service {
         let routes = routes::router(Arc::clone(&self.app));
         let (sessions, tasks) = (self.stop, self.tasks);
         let stopping = sessions.clone();
-        let listener = Limited::new(self.listener, MAX_CONNECTIONS);
+        let listener = LimitedListener::new(self.listener, MAX_CONNECTIONS);
         let server = axum::serve(listener, routes).with_graceful_shutdown(async move {
             stop.cancelled().await;
             stopping.cancel();

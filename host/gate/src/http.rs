@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::actor::Seat;
 use super::{GateError, GatedBrowser, Shared, hosts};
-use authloop_net::Limited;
+use authloop_net::LimitedListener;
 
 /// Chromium's own limit on a message to it.
 const MAX_MESSAGE: usize = 100 << 20;
@@ -32,7 +32,7 @@ pub(super) fn serve(listener: TcpListener, gate: Weak<Shared>, stop: Cancellatio
     };
     let router = Router::new().fallback(answer).with_state(state);
     tokio::spawn(async move {
-        let serving = axum::serve(Limited::new(listener, MAX_CONNECTIONS), router);
+        let serving = axum::serve(LimitedListener::new(listener, MAX_CONNECTIONS), router);
         let stopped = serving.with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = stopped.await {
             tracing::error!(%error, "the gate's listener failed");

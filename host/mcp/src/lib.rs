@@ -15,7 +15,7 @@ mod tools;
 
 use std::sync::Arc;
 
-use authloop_net::Limited;
+use authloop_net::LimitedListener;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -88,7 +88,7 @@ pub async fn serve_http(
     let router = axum::Router::new()
         .nest_service("/mcp", service)
         .layer(middleware::from_fn_with_state(Arc::new(token), guard));
-    axum::serve(Limited::new(listener, MAX_CONNECTIONS), router)
+    axum::serve(LimitedListener::new(listener, MAX_CONNECTIONS), router)
         .with_graceful_shutdown(cancel.cancelled_owned())
         .await?;
     Ok(())

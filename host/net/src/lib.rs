@@ -1,10 +1,10 @@
-//! What the host's listeners and clients share: [`Limited`] bounds the connections of a listener, and
+//! What the host's listeners and clients share: [`LimitedListener`] bounds the connections of a listener, and
 //! [`tls_config`] says which certificates a client trusts.
 
 #![forbid(unsafe_code)]
 
-mod limit;
+mod limited_listener;
 mod tls;
 
-pub use limit::{Held, Limited};
+pub use limited_listener::{LimitedListener, LimitedStream};
 pub use tls::{TlsError, tls_config};

@@ -1,4 +1,4 @@
-//! A listener that takes so many connections at once, and lets further ones wait.
+//! A listener that holds at most N connections open; further ones wait in the accept queue.
 
 use std::io;
 use std::pin::Pin;
@@ -9,39 +9,39 @@ use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Takes a connection only while fewer than so many are open.
+/// Accepts a connection only while fewer than the limit are open.
 #[derive(Debug)]
-pub struct Limited<L> {
+pub struct LimitedListener<L> {
     listener: L,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-impl<L> Limited<L> {
-    /// Bounds `listener` to so many open connections.
-    pub fn new(listener: L, connections: usize) -> Self {
+impl<L> LimitedListener<L> {
+    /// Bounds `listener` to `max_connections` open connections.
+    pub fn new(listener: L, max_connections: usize) -> Self {
         Self {
             listener,
-            room: Arc::new(Semaphore::new(connections)),
+            permits: Arc::new(Semaphore::new(max_connections)),
         }
     }
 }
 
-impl<L: Listener> Listener for Limited<L>
+impl<L: Listener> Listener for LimitedListener<L>
 where
     L::Io: Unpin,
 {
-    type Io = Held<L::Io>;
+    type Io = LimitedStream<L::Io>;
     type Addr = L::Addr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         // The semaphore is never closed.
-        let permit = Arc::clone(&self.room).acquire_owned().await.ok();
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         let (io, address) = self.listener.accept().await;
-        let held = Held {
+        let stream = LimitedStream {
             io,
             _permit: permit,
         };
-        (held, address)
+        (stream, address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -49,14 +49,14 @@ where
     }
 }
 
-/// A connection with its place.
+/// A connection that gives its permit back when it is dropped.
 #[derive(Debug)]
-pub struct Held<T> {
+pub struct LimitedStream<T> {
     io: T,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Held<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for LimitedStream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -66,7 +66,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Held<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Held<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for LimitedStream<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -106,7 +106,7 @@ mod tests {
     async fn the_next_one_waits_until_one_has_gone() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut limited = Limited::new(listener, 1);
+        let mut limited = LimitedListener::new(listener, 1);
         let _clients = [
             TcpStream::connect(address).await.unwrap(),
             TcpStream::connect(address).await.unwrap(),
