@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use authloop_cdp::{Launch, Launched};
+use authloop_cdp::{Launch, LaunchedBrowser};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -3,7 +3,7 @@
 //! A script in an isolated world of each frame reports the field, in the frame's own coordinates;
 //! for frames inside the page this module adds up the offsets of the frames around it.
 
-use authloop_cdp::{BrowserError, Connection, FrameId, SessionId};
+use authloop_cdp::{BrowserError, CdpSessionId, Connection, FrameId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ impl Report {
 /// Where a report came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
-    pub(super) session: Option<SessionId>,
+    pub(super) session: Option<CdpSessionId>,
     pub(super) frame: FrameId,
 }
 
@@ -114,8 +114,8 @@ pub(super) struct Source {
 /// frame it stands for in the next.
 #[derive(Debug, Clone)]
 pub(super) struct Ancestry {
-    pub(super) inner: Vec<(Option<SessionId>, FrameId)>,
-    pub(super) page: Option<SessionId>,
+    pub(super) inner: Vec<(Option<CdpSessionId>, FrameId)>,
+    pub(super) page: Option<CdpSessionId>,
     pub(super) top_frame: FrameId,
 }
 
@@ -154,7 +154,7 @@ where
 
 pub(super) async fn isolated_world(
     connection: &Connection,
-    session: Option<&SessionId>,
+    session: Option<&CdpSessionId>,
     frame: &FrameId,
 ) -> Result<Value, BrowserError> {
     let params = json!({ "frameId": frame.as_str(), "worldName": WORLD });
@@ -227,7 +227,7 @@ fn add(offset: &mut (f64, f64), corner: (f64, f64)) {
 /// Top left of a frame's content, in the coordinates of its parent's process.
 async fn owner_corner(
     connection: &Connection,
-    session: Option<&SessionId>,
+    session: Option<&CdpSessionId>,
     frame: &FrameId,
 ) -> Result<(f64, f64), BrowserError> {
     let params = json!({ "frameId": frame.as_str() });

@@ -8,10 +8,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use authloop_cdp::{BrowserError, Connection, SessionId};
-use authloop_protocol::browser_ui::{
-    MAX_LABEL_CHARS, MAX_PICKER_OPTIONS, Picker, PickerKind, PickerOption,
-};
+use authloop_cdp::{BrowserError, CdpSessionId, Connection};
+use authloop_protocol::native::{MAX_LABEL, MAX_OPTIONS, Picker, PickerKind, PickerOption};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -318,7 +316,7 @@ pub(super) async fn answer(
 
 async fn evaluate(
     connection: &Connection,
-    session: Option<&SessionId>,
+    session: Option<&CdpSessionId>,
     context: &Value,
     expression: &str,
 ) -> Result<Value, BrowserError> {

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::connection::{Connection, EventStream, Scope};
-use super::endpoint::{self, Opened};
+use super::connection::{Connection, EventScope, EventStream};
+use super::endpoint::{self, CdpSocket};
 use super::error::BrowserError;
-use super::ids::{SessionId, TargetId};
+use super::ids::{CdpSessionId, TargetId};
 use super::page::Page;
 use super::transport::Transport;
 
@@ -32,7 +32,7 @@ pub struct TargetInfo {
 /// The wire form of a target; only pages become [`TargetInfo`].
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RawTarget {
+struct TargetInfoJson {
     target_id: String,
     #[serde(rename = "type")]
     kind: String,
@@ -49,7 +49,7 @@ struct RawTarget {
 impl TargetInfo {
     /// Reads a CDP `TargetInfo` if it is a page a user could look at.
     pub fn from_cdp(info: &Value) -> Option<Self> {
-        let raw = RawTarget::deserialize(info).ok()?;
+        let raw = TargetInfoJson::deserialize(info).ok()?;
         // A prerendered page is a page nobody sees yet; DevTools windows show other pages.
         let hidden = raw.subtype.is_some_and(|s| !s.is_empty()) || raw.url.starts_with("devtools:");
         (raw.kind == "page" && !hidden).then(|| Self {
@@ -80,14 +80,14 @@ impl Browser {
     /// `ws(s)://…/devtools/page/…`. Must be called inside a tokio runtime.
     pub async fn connect(address: &str) -> Result<Self, BrowserError> {
         let (socket, named, one_page) = match endpoint::open(address).await? {
-            Opened::Browser(socket, named) => (socket, named, false),
-            Opened::Page(socket, page) => (socket, Some(page), true),
+            CdpSocket::Browser(socket, named) => (socket, named, false),
+            CdpSocket::Page(socket, page) => (socket, Some(page), true),
         };
         Self::start(Transport::socket(socket), named, one_page).await
     }
 
     /// Speaks to a browser over a transport that is open already.
-    pub async fn over(transport: Transport) -> Result<Self, BrowserError> {
+    pub async fn from_transport(transport: Transport) -> Result<Self, BrowserError> {
         Self::start(transport, None, false).await
     }
 
@@ -102,7 +102,7 @@ impl Browser {
             one_page,
             attached: Mutex::default(),
         }));
-        browser.greet().await?;
+        browser.check_speaks_cdp().await?;
         Ok(browser)
     }
 
@@ -111,18 +111,18 @@ impl Browser {
         endpoint::protocol(address).await
     }
 
-    /// A transport to the browser at `address`, for whom [`Browser::over`] will not do.
-    pub async fn dial(address: &str) -> Result<Transport, BrowserError> {
+    /// A transport to the browser at `address`, for whom [`Browser::from_transport`] will not do.
+    pub async fn open_transport(address: &str) -> Result<Transport, BrowserError> {
         match endpoint::open(address).await? {
-            Opened::Browser(socket, _) => Ok(Transport::socket(socket)),
-            Opened::Page(..) => Err(BrowserError::BadUrl(
+            CdpSocket::Browser(socket, _) => Ok(Transport::socket(socket)),
+            CdpSocket::Page(..) => Err(BrowserError::BadUrl(
                 "it is one page's, and a gate needs the whole browser".to_owned(),
             )),
         }
     }
 
     /// Proves that the other side speaks CDP before anyone relies on it.
-    async fn greet(&self) -> Result<(), BrowserError> {
+    async fn check_speaks_cdp(&self) -> Result<(), BrowserError> {
         let method = if self.0.one_page {
             "Page.enable"
         } else {
@@ -176,7 +176,7 @@ impl Browser {
             }
             Page::new(self.0.connection.clone(), target.clone(), None)
         } else {
-            let session = self.open_session(target).await?;
+            let session = self.attach_session(target).await?;
             Page::new(self.0.connection.clone(), target.clone(), Some(session))
         };
         page.call("Page.enable", json!({})).await?;
@@ -184,21 +184,21 @@ impl Browser {
         Ok(page)
     }
 
-    async fn open_session(&self, target: &TargetId) -> Result<SessionId, BrowserError> {
+    async fn attach_session(&self, target: &TargetId) -> Result<CdpSessionId, BrowserError> {
         let params = json!({ "targetId": target.as_str(), "flatten": true });
         let answer = self.call("Target.attachToTarget", params).await;
         let answer = answer.map_err(|e| match e {
             BrowserError::Cdp { .. } => BrowserError::NoSuchPage(target.to_string()),
             other => other,
         })?;
-        let session = answer["sessionId"].as_str().map(SessionId::from);
+        let session = answer["sessionId"].as_str().map(CdpSessionId::from);
         session.ok_or_else(|| BrowserError::Unexpected("Target.attachToTarget".into()))
     }
 
     /// A session of its own with a target of any type, not shared and not set up; end it by
     /// [`Page::detach`].
     pub async fn session(&self, target: &TargetId) -> Result<Page, BrowserError> {
-        let session = self.open_session(target).await?;
+        let session = self.attach_session(target).await?;
         Ok(Page::new(
             self.0.connection.clone(),
             target.clone(),
@@ -218,7 +218,9 @@ impl Browser {
 
     /// Subscribes to events of every session by exact method name.
     pub fn subscribe_all(&self, methods: &[&str], capacity: usize) -> EventStream {
-        self.0.connection.subscribe(Scope::All, methods, capacity)
+        self.0
+            .connection
+            .subscribe(EventScope::All, methods, capacity)
     }
 
     /// The connection that all pages share.

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::error::BrowserError;
-use super::ids::SessionId;
+use super::ids::CdpSessionId;
 use super::transport::Transport;
 
 /// How long a command may take before it is given up.
@@ -27,7 +27,7 @@ type Reply = Result<Value, BrowserError>;
 #[derive(Debug, Clone)]
 pub struct Event {
     /// The session it belongs to; `None` for the browser itself (or for the page, on a page socket).
-    pub session: Option<SessionId>,
+    pub session: Option<CdpSessionId>,
     /// For example `Page.frameNavigated`.
     pub method: Arc<str>,
     /// The event's parameters.
@@ -55,25 +55,25 @@ impl EventStream {
 
 /// Which sessions a subscription listens to.
 #[derive(Debug, Clone)]
-pub enum Scope {
+pub enum EventScope {
     /// Every session, and the browser itself.
     All,
     /// This one only.
-    Only(Option<SessionId>),
+    Only(Option<CdpSessionId>),
 }
 
 struct Subscription {
-    scope: Scope,
+    scope: EventScope,
     methods: Vec<String>,
     sender: mpsc::Sender<Event>,
     lost: Arc<AtomicU64>,
 }
 
 impl Subscription {
-    fn wants(&self, session: Option<&SessionId>, method: &str) -> bool {
+    fn wants(&self, session: Option<&CdpSessionId>, method: &str) -> bool {
         let in_scope = match &self.scope {
-            Scope::All => true,
-            Scope::Only(wanted) => wanted.as_ref() == session,
+            EventScope::All => true,
+            EventScope::Only(wanted) => wanted.as_ref() == session,
         };
         in_scope && self.methods.iter().any(|m| m == method)
     }
@@ -100,7 +100,7 @@ pub struct Connection {
 
 /// What a message from the browser may be; anything else is ignored.
 #[derive(Deserialize)]
-struct Incoming {
+struct IncomingMessage {
     id: Option<u64>,
     method: Option<String>,
     #[serde(rename = "sessionId")]
@@ -133,7 +133,7 @@ impl Connection {
     }
 
     /// Sends a command and waits for its answer, at most 20 s.
-    pub async fn call(&self, session: Option<&SessionId>, method: &str, params: Value) -> Reply {
+    pub async fn call(&self, session: Option<&CdpSessionId>, method: &str, params: Value) -> Reply {
         let exchange = async { self.begin(session, method, params).await?.await };
         match tokio::time::timeout(CALL_TIMEOUT, exchange).await {
             Ok(reply) => reply,
@@ -144,7 +144,7 @@ impl Connection {
     /// Queues a command; the future it returns waits for the answer, without a limit.
     pub async fn begin(
         &self,
-        session: Option<&SessionId>,
+        session: Option<&CdpSessionId>,
         method: &str,
         params: Value,
     ) -> Result<impl Future<Output = Reply> + Send + use<>, BrowserError> {
@@ -156,7 +156,7 @@ impl Connection {
         };
         self.shared.pending.lock().insert(id, pending);
         // Forget the command when the caller stops waiting for it.
-        let forget = Forget {
+        let guard = PendingGuard {
             shared: Arc::clone(&self.shared),
             id,
         };
@@ -167,14 +167,14 @@ impl Connection {
         self.outgoing.send(message).await.map_err(|_| self.gone())?;
         Ok(async move {
             let answer = answer.await;
-            answer.unwrap_or_else(|_| Err(forget.shared.error().unwrap_or_else(closed)))
+            answer.unwrap_or_else(|_| Err(guard.shared.error().unwrap_or_else(closed)))
         })
     }
 
     /// Sends a command, waiting for room in the queue but never for the answer.
     pub async fn post(
         &self,
-        session: Option<&SessionId>,
+        session: Option<&CdpSessionId>,
         method: &str,
         params: Value,
     ) -> Result<(), BrowserError> {
@@ -185,7 +185,7 @@ impl Connection {
     /// Sends a command if there is room, and never waits.
     pub fn notify(
         &self,
-        session: Option<&SessionId>,
+        session: Option<&CdpSessionId>,
         method: &str,
         params: Value,
     ) -> Result<(), BrowserError> {
@@ -197,7 +197,7 @@ impl Connection {
     }
 
     /// Subscribes to events by exact method name; `capacity` of them may wait.
-    pub fn subscribe(&self, scope: Scope, methods: &[&str], capacity: usize) -> EventStream {
+    pub fn subscribe(&self, scope: EventScope, methods: &[&str], capacity: usize) -> EventStream {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
         let lost = Arc::new(AtomicU64::new(0));
         // After the end nothing may be added: the stream would never finish.
@@ -232,7 +232,12 @@ impl Connection {
         self.error().unwrap_or_else(closed)
     }
 
-    fn message(&self, session: Option<&SessionId>, method: &str, params: Value) -> (u64, String) {
+    fn message(
+        &self,
+        session: Option<&CdpSessionId>,
+        method: &str,
+        params: Value,
+    ) -> (u64, String) {
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let mut command = serde_json::Map::with_capacity(4);
         command.insert("id".into(), id.into());
@@ -251,12 +256,12 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-struct Forget {
+struct PendingGuard {
     shared: Arc<Shared>,
     id: u64,
 }
 
-impl Drop for Forget {
+impl Drop for PendingGuard {
     fn drop(&mut self) {
         self.shared.pending.lock().remove(&self.id);
     }
@@ -279,7 +284,7 @@ impl Shared {
     }
 
     fn dispatch(&self, text: &str) {
-        let Ok(incoming) = serde_json::from_str::<Incoming>(text) else {
+        let Ok(incoming) = serde_json::from_str::<IncomingMessage>(text) else {
             // Never log the text: it may be what the user typed.
             tracing::debug!(bytes = text.len(), "unreadable CDP message ignored");
             return;
@@ -288,14 +293,14 @@ impl Shared {
             self.reply(id, incoming);
         } else if let Some(method) = incoming.method {
             self.publish(&Event {
-                session: incoming.session.as_deref().map(SessionId::from),
+                session: incoming.session.as_deref().map(CdpSessionId::from),
                 method: method.into(),
                 params: Arc::new(incoming.params.unwrap_or_default()),
             });
         }
     }
 
-    fn reply(&self, id: u64, incoming: Incoming) {
+    fn reply(&self, id: u64, incoming: IncomingMessage) {
         let pending = self.pending.lock().remove(&id);
         let Some(Pending { method, reply }) = pending else {
             if let Some(error) = incoming.error {

@@ -11,43 +11,43 @@ use url::Url;
 
 use super::error::BrowserError;
 use super::ids::TargetId;
-use super::transport::Socket;
+use super::transport::TcpWebSocket;
 
 /// How long an address may take to answer.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A full-page screenshot fits; an endless message does not.
-const MAX_MESSAGE: usize = 64 << 20;
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// What an address must look like.
-const EXPECTED: &str = "expected http://host:port, as of a browser started with \
+const EXPECTED_ADDRESS: &str = "expected http://host:port, as of a browser started with \
     --remote-debugging-port, or ws://host:port/devtools/browser/<id>";
 
 /// What a socket speaks for.
-pub(super) enum Opened {
+pub(super) enum CdpSocket {
     /// The whole browser, and the page the address named, if it named one.
-    Browser(Socket, Option<TargetId>),
+    Browser(TcpWebSocket, Option<TargetId>),
     /// One page only: the address gives no way to its browser.
-    Page(Socket, TargetId),
+    Page(TcpWebSocket, TargetId),
 }
 
 /// Opens `http(s)://host:port`, `ws(s)://…/devtools/browser/…` or `ws(s)://…/devtools/page/…`.
-pub(super) async fn open(address: &str) -> Result<Opened, BrowserError> {
+pub(super) async fn open(address: &str) -> Result<CdpSocket, BrowserError> {
     let url = Url::parse(address.trim()).map_err(|e| BrowserError::BadUrl(explain(&e)))?;
     match url.scheme() {
         // `localhost:9222` parses as a scheme and a path.
         _ if url.host_str().is_none() => Err(BrowserError::BadUrl(format!(
-            "it names no host; {EXPECTED}"
+            "it names no host; {EXPECTED_ADDRESS}"
         ))),
         "http" | "https" => {
             let socket = discover(&url).await?;
-            Ok(Opened::Browser(dial(&socket).await?, None))
+            Ok(CdpSocket::Browser(dial(&socket).await?, None))
         }
         "ws" | "wss" => match page_of(&url) {
-            Some(page) => through_page(&url, page).await,
-            None => Ok(Opened::Browser(dial(&url).await?, None)),
+            Some(page) => open_by_page(&url, page).await,
+            None => Ok(CdpSocket::Browser(dial(&url).await?, None)),
         },
         other => Err(BrowserError::BadUrl(format!(
-            "the scheme is {other}, but {EXPECTED}"
+            "the scheme is {other}, but {EXPECTED_ADDRESS}"
         ))),
     }
 }
@@ -56,14 +56,14 @@ pub(super) async fn open(address: &str) -> Result<Opened, BrowserError> {
 fn explain(error: &url::ParseError) -> String {
     match error {
         url::ParseError::RelativeUrlWithoutBase => {
-            format!("it does not begin with a scheme such as http://; {EXPECTED}")
+            format!("it does not begin with a scheme such as http://; {EXPECTED_ADDRESS}")
         }
-        other => format!("{other}; {EXPECTED}"),
+        other => format!("{other}; {EXPECTED_ADDRESS}"),
     }
 }
 
 /// Prefers the page's browser, which also sees popups and the true origin.
-async fn through_page(url: &Url, page: TargetId) -> Result<Opened, BrowserError> {
+async fn open_by_page(url: &Url, page: TargetId) -> Result<CdpSocket, BrowserError> {
     let mut http = url.clone();
     let scheme = if url.scheme() == "ws" {
         "http"
@@ -74,9 +74,9 @@ async fn through_page(url: &Url, page: TargetId) -> Result<Opened, BrowserError>
         && let Ok(socket) = discover(&http).await
         && let Ok(socket) = dial(&socket).await
     {
-        return Ok(Opened::Browser(socket, Some(page)));
+        return Ok(CdpSocket::Browser(socket, Some(page)));
     }
-    Ok(Opened::Page(dial(url).await?, page))
+    Ok(CdpSocket::Page(dial(url).await?, page))
 }
 
 fn page_of(url: &Url) -> Option<TargetId> {
@@ -87,7 +87,7 @@ fn page_of(url: &Url) -> Option<TargetId> {
 /// Asks `/json/version` for the browser's socket.
 async fn discover(url: &Url) -> Result<Url, BrowserError> {
     let host = host_of(url);
-    let version = under(url, "/json/version");
+    let version = page_url(url, "/json/version");
     let answer = client()?.get(version).send().await;
     let answer = answer.map_err(|e| BrowserError::Unreachable {
         host: host.clone(),
@@ -121,7 +121,7 @@ pub(super) async fn protocol(address: &str) -> Result<String, BrowserError> {
         "ws" | "http" => "http",
         _ => "https",
     };
-    let mut url = under(&url, "/json/protocol");
+    let mut url = page_url(&url, "/json/protocol");
     let _same_kind = url.set_scheme(scheme);
     let client = client()?;
     let unreachable = |reason: String| BrowserError::Unreachable {
@@ -141,7 +141,7 @@ pub(super) async fn protocol(address: &str) -> Result<String, BrowserError> {
 /// The address of one of the browser's own pages.
 ///
 /// Services put an access token into the path, and so does our gate; it is kept.
-fn under(url: &Url, page: &str) -> Url {
+fn page_url(url: &Url, page: &str) -> Url {
     let path = url.path();
     let base = path.split_once("/devtools/").map_or(path, |(base, _)| base);
     let mut found = url.clone();
@@ -177,16 +177,16 @@ fn rebase(mut socket: Url, asked: &Url) -> Url {
     socket
 }
 
-async fn dial(url: &Url) -> Result<Socket, BrowserError> {
+async fn dial(url: &Url) -> Result<TcpWebSocket, BrowserError> {
     let request = url.as_str().into_client_request();
     let request = request.map_err(|e| BrowserError::BadUrl(e.to_string()))?;
     dial_with(request, host_of(url)).await
 }
 
-async fn dial_with(request: ClientRequest, host: String) -> Result<Socket, BrowserError> {
+async fn dial_with(request: ClientRequest, host: String) -> Result<TcpWebSocket, BrowserError> {
     let config = WebSocketConfig::default()
-        .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_MESSAGE));
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES));
     let dialing = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
     let unreachable = |reason: String| BrowserError::Unreachable {
         host: host.clone(),

@@ -42,7 +42,7 @@ id! {
 }
 id! {
     /// One attachment to a target (a flat session).
-    SessionId
+    CdpSessionId
 }
 id! {
     /// A frame; for a top frame and for an out-of-process frame it equals the target's id.

@@ -14,9 +14,9 @@ use super::transport::Transport;
 /// A cold start on a loaded two-core machine takes seconds, not tens of seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(40);
 /// How long a killed browser may take to be gone before its profile is removed anyway.
-const DEATH_TIMEOUT: Duration = Duration::from_secs(2);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-const CANDIDATES: [&str; 4] = [
+const CHROMIUM_PATHS: [&str; 4] = [
     "/usr/bin/chromium",
     "/usr/bin/chromium-browser",
     "/usr/bin/google-chrome",
@@ -24,7 +24,7 @@ const CANDIDATES: [&str; 4] = [
 ];
 
 /// Quiet and self-contained: nothing phones home and nothing asks.
-const FLAGS: [&str; 7] = [
+const QUIET_FLAGS: [&str; 7] = [
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -35,7 +35,7 @@ const FLAGS: [&str; 7] = [
 ];
 
 /// Chromium does not start as root with its sandbox.
-const UNSANDBOXED: &str = "--no-sandbox";
+const NO_SANDBOX_FLAG: &str = "--no-sandbox";
 
 /// What a browser for handoffs keeps no copies by: of what was typed, and of pages left behind.
 const DISCREET_FLAGS: [&str; 3] = [
@@ -47,10 +47,10 @@ const DISCREET_PREFERENCES: &str = r#"{"autofill":{"enabled":false,"profile_enab
 
 /// Where Chromium keeps what is in each tab, fields included, for its next start; where it finds a
 /// file in the way, it does without.
-const SESSIONS: [&str; 2] = ["Sessions", "Sessions_Encrypted"];
+const TAB_STATE_FILES: [&str; 2] = ["Sessions", "Sessions_Encrypted"];
 
 /// Hands the pipes over as file descriptors 3 and 4, where Chromium looks for them, and nothing else.
-const PIPE_SHELL: &str = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
+const PIPE_SHELL_SCRIPT: &str = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
 
 /// How to start a browser.
 #[derive(Debug, Clone)]
@@ -105,8 +105,8 @@ impl Launch {
     }
 
     /// Starts the browser with a new profile and waits until its debugging port is open.
-    pub async fn start(self) -> Result<Launched, BrowserError> {
-        let binary = self.find()?;
+    pub async fn start(self) -> Result<LaunchedBrowser, BrowserError> {
+        let binary = self.find_binary()?;
         let profile = new_profile()?;
         let mut command = Command::new(&binary);
         command
@@ -114,7 +114,7 @@ impl Launch {
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         let child = self.spawn(command, &binary, &profile)?;
-        let mut launched = Launched {
+        let mut launched = LaunchedBrowser {
             child,
             profile: Some(profile),
             cdp_url: String::new(),
@@ -124,21 +124,21 @@ impl Launch {
     }
 
     /// Starts the browser with a new profile and a debugging pipe, so that no port is open.
-    pub fn start_piped(self) -> Result<(Piped, Transport), BrowserError> {
-        let binary = self.find()?;
+    pub fn start_piped(self) -> Result<(PipedBrowser, Transport), BrowserError> {
+        let binary = self.find_binary()?;
         let sandbox = self.sandbox;
         let profile = new_profile()?;
         let first = profile.path().join("Default");
         std::fs::create_dir(&first)
             .and_then(|()| std::fs::write(first.join("Preferences"), DISCREET_PREFERENCES))
             .and_then(|()| {
-                let mut sessions = SESSIONS.iter();
+                let mut sessions = TAB_STATE_FILES.iter();
                 sessions.try_for_each(|name| std::fs::write(first.join(name), ""))
             })
             .map_err(|e| BrowserError::Launch(format!("no room for a profile: {e}")))?;
         let mut command = Command::new("/bin/sh");
         command
-            .args(["-c", PIPE_SHELL])
+            .args(["-c", PIPE_SHELL_SCRIPT])
             .arg(&binary)
             .arg("--remote-debugging-pipe")
             .args(DISCREET_FLAGS)
@@ -150,13 +150,13 @@ impl Launch {
         else {
             return Err(BrowserError::Launch("no pipes".to_owned()));
         };
-        drain(BufReader::new(stderr).lines());
-        let process = Launched {
+        drain_stderr(BufReader::new(stderr).lines());
+        let process = LaunchedBrowser {
             child,
             profile: Some(profile),
             cdp_url: String::new(),
         };
-        let piped = Piped {
+        let piped = PipedBrowser {
             process,
             binary,
             sandbox,
@@ -164,10 +164,13 @@ impl Launch {
         Ok((piped, Transport::pipe(input, output)))
     }
 
-    fn find(&self) -> Result<PathBuf, BrowserError> {
-        let binary = self.binary.clone().or_else(find);
+    fn find_binary(&self) -> Result<PathBuf, BrowserError> {
+        let binary = self.binary.clone().or_else(find_chromium);
         binary.ok_or_else(|| {
-            BrowserError::Launch(format!("no Chromium at any of {}", CANDIDATES.join(", ")))
+            BrowserError::Launch(format!(
+                "no Chromium at any of {}",
+                CHROMIUM_PATHS.join(", ")
+            ))
         })
     }
 
@@ -177,12 +180,12 @@ impl Launch {
         binary: &Path,
         profile: &TempDir,
     ) -> Result<Child, BrowserError> {
-        command.args(FLAGS);
+        command.args(QUIET_FLAGS);
         if is_root() {
             tracing::warn!("running as root: Chromium is started without its sandbox");
         }
         if !self.sandbox || is_root() {
-            command.arg(UNSANDBOXED);
+            command.arg(NO_SANDBOX_FLAG);
         }
         if self.headless {
             command.arg("--headless=new");
@@ -214,13 +217,13 @@ fn new_profile() -> Result<TempDir, BrowserError> {
 
 /// A browser without a debugging port; dropping it kills the browser and removes its profile.
 #[derive(Debug)]
-pub struct Piped {
-    process: Launched,
+pub struct PipedBrowser {
+    process: LaunchedBrowser,
     binary: PathBuf,
     sandbox: bool,
 }
 
-impl Piped {
+impl PipedBrowser {
     /// How to start another instance of the same program.
     pub fn another(&self) -> Launch {
         Launch::builder().binary(&self.binary).sandbox(self.sandbox)
@@ -233,31 +236,34 @@ impl Piped {
 }
 
 /// A full pipe would stop the browser. Of what it says only this is told on: it then ends at once.
-fn drain(mut lines: Lines<BufReader<ChildStderr>>) {
+fn drain_stderr(mut lines: Lines<BufReader<ChildStderr>>) {
     tokio::spawn(async move {
         while let Ok(Some(line)) = lines.next_line().await {
             if line.contains("No usable sandbox") {
                 tracing::error!(
-                    "Chromium has no usable sandbox here: allow it user namespaces, or give {UNSANDBOXED}"
+                    "Chromium has no usable sandbox here: allow it user namespaces, or give {NO_SANDBOX_FLAG}"
                 );
             }
         }
     });
 }
 
-fn find() -> Option<PathBuf> {
-    CANDIDATES.iter().map(PathBuf::from).find(|p| p.exists())
+fn find_chromium() -> Option<PathBuf> {
+    CHROMIUM_PATHS
+        .iter()
+        .map(PathBuf::from)
+        .find(|p| p.exists())
 }
 
 /// A running browser; dropping it kills the browser and removes its profile.
 #[derive(Debug)]
-pub struct Launched {
+pub struct LaunchedBrowser {
     child: Child,
     profile: Option<TempDir>,
     cdp_url: String,
 }
 
-impl Launched {
+impl LaunchedBrowser {
     /// The browser's CDP address, `ws://127.0.0.1:port/devtools/browser/…`.
     pub fn cdp_url(&self) -> &str {
         &self.cdp_url
@@ -307,16 +313,16 @@ impl Launched {
             .await
             .map_err(|_| BrowserError::Launch("it opened no debugging port in time".to_owned()))?
             .ok_or_else(|| BrowserError::Launch(format!("it ended at once: {last}")))?;
-        drain(lines);
+        drain_stderr(lines);
         Ok(url)
     }
 }
 
-impl Drop for Launched {
+impl Drop for LaunchedBrowser {
     fn drop(&mut self) {
         let _already_gone = self.child.start_kill();
         // A dying browser still writes; removing its profile under it would leave pieces.
-        let deadline = Instant::now() + DEATH_TIMEOUT;
+        let deadline = Instant::now() + EXIT_TIMEOUT;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }

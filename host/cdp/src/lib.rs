@@ -17,9 +17,9 @@ mod page;
 mod transport;
 
 pub use browser::{Browser, TargetInfo};
-pub use connection::{Connection, Event, EventStream, Scope};
+pub use connection::{Connection, Event, EventScope, EventStream};
 pub use error::BrowserError;
-pub use ids::{FrameId, SessionId, TargetId};
-pub use launch::{Launch, Launched, Piped};
+pub use ids::{CdpSessionId, FrameId, TargetId};
+pub use launch::{Launch, LaunchedBrowser, PipedBrowser};
 pub use page::Page;
 pub use transport::Transport;

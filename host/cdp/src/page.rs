@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::connection::{Connection, Event, EventStream, Scope};
+use super::connection::{Connection, Event, EventScope, EventStream};
 use super::error::BrowserError;
-use super::ids::{SessionId, TargetId};
+use super::ids::{CdpSessionId, TargetId};
 
 /// A page this connection is attached to; cheap to clone.
 #[derive(Clone)]
@@ -15,14 +15,14 @@ pub struct Page(Arc<Inner>);
 struct Inner {
     connection: Connection,
     target: TargetId,
-    session: Option<SessionId>,
+    session: Option<CdpSessionId>,
 }
 
 impl Page {
     pub(super) fn new(
         connection: Connection,
         target: TargetId,
-        session: Option<SessionId>,
+        session: Option<CdpSessionId>,
     ) -> Self {
         Self(Arc::new(Inner {
             connection,
@@ -37,7 +37,7 @@ impl Page {
     }
 
     /// The page's session; `None` when the whole connection is this page's.
-    pub fn session(&self) -> Option<&SessionId> {
+    pub fn session(&self) -> Option<&CdpSessionId> {
         self.0.session.as_ref()
     }
 
@@ -87,7 +87,7 @@ impl Page {
 
     /// Subscribes to this page's events by exact method name.
     pub fn subscribe(&self, methods: &[&str], capacity: usize) -> EventStream {
-        let scope = Scope::Only(self.0.session.clone());
+        let scope = EventScope::Only(self.0.session.clone());
         self.0.connection.subscribe(scope, methods, capacity)
     }
 

@@ -9,10 +9,10 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Messages that may wait on their way out, and on their way in.
-const OUTGOING: usize = 1024;
-const INCOMING: usize = 256;
+const MAX_OUTGOING_MESSAGES: usize = 1024;
+const MAX_INCOMING_MESSAGES: usize = 256;
 
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) type TcpWebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Two bounded queues of CDP messages. What is sent is closed by dropping the last sender; what is
 /// received ends with the reason.
@@ -53,8 +53,8 @@ impl Transport {
         mpsc::Receiver<String>,
         mpsc::Sender<Result<String, String>>,
     ) {
-        let (outgoing, queue) = mpsc::channel(OUTGOING);
-        let (found, incoming) = mpsc::channel(INCOMING);
+        let (outgoing, queue) = mpsc::channel(MAX_OUTGOING_MESSAGES);
+        let (found, incoming) = mpsc::channel(MAX_INCOMING_MESSAGES);
         (Self { outgoing, incoming }, queue, found)
     }
 }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use authloop_cdp::{Browser, BrowserError, Launch, Page, Piped};
+use authloop_cdp::{Browser, BrowserError, Launch, Page, PipedBrowser};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
@@ -149,7 +149,7 @@ impl Gate {
     pub async fn add_browser(&self, upstream: Upstream) -> Result<GatedBrowser, GateError> {
         let (process, upstream, transport) = match upstream {
             Upstream::Address(address) => {
-                let transport = Browser::dial(&address).await?;
+                let transport = Browser::open_transport(&address).await?;
                 (None, Some(address), transport)
             }
             Upstream::Launch(launch) => {
@@ -158,7 +158,7 @@ impl Gate {
             }
         };
         let mux = Mux::start(transport, self.0.config.mode);
-        let browser = Browser::over(mux.ungated().await?).await?;
+        let browser = Browser::from_transport(mux.ungated().await?).await?;
         let gated = GatedBrowser(Arc::new(Gated {
             token: random_token(),
             id: random_token(),
@@ -223,7 +223,7 @@ struct Gated {
     address: SocketAddr,
     mux: Mux,
     browser: Browser,
-    process: Option<Piped>,
+    process: Option<PipedBrowser>,
     /// The address of a browser that was there already.
     upstream: Option<String>,
     closed: AtomicBool,
@@ -260,7 +260,7 @@ impl GatedBrowser {
 
     /// The process id of a browser that was launched.
     pub fn pid(&self) -> Option<u32> {
-        self.0.process.as_ref().and_then(Piped::pid)
+        self.0.process.as_ref().and_then(PipedBrowser::pid)
     }
 
     /// What agents get from the next closing on, instead of what the gate's configuration says.

@@ -41,7 +41,7 @@ impl RemoteGate {
     /// The browser itself, past the gate.
     pub async fn browser(&self) -> Result<Browser, GateError> {
         let socket = self.dial("ws://gate/browser").await?;
-        Ok(Browser::over(Transport::socket(socket)).await?)
+        Ok(Browser::from_transport(Transport::socket(socket)).await?)
     }
 
     /// As [`GatedBrowser::close`](super::GatedBrowser::close).

@@ -9,7 +9,7 @@ mod serving;
 use std::collections::HashMap;
 
 use authloop_cdp::{
-    Browser, BrowserError, Connection, Event, EventStream, FrameId, Page, SessionId, TargetId,
+    Browser, BrowserError, CdpSessionId, Connection, Event, EventStream, FrameId, Page, TargetId,
     TargetInfo,
 };
 use serde_json::{Value, json};
@@ -69,14 +69,14 @@ enum Found {
     /// A page's answer to `Page.getFrameTree`.
     Frames(Page, Value),
     /// A session's answer to `Page.getFrameTree`, now that it is served.
-    Served(Option<SessionId>, Value),
+    Served(Option<CdpSessionId>, Value),
     Said(Source, Said),
     Chooser(HeldChooser),
 }
 
 /// A frame in a process of its own.
 struct FrameSession {
-    parent: Option<SessionId>,
+    parent: Option<CdpSessionId>,
     frame: FrameId,
 }
 
@@ -90,7 +90,7 @@ pub(super) struct Actor {
     pages: HashMap<TargetId, Page>,
     /// Told once per change, perhaps before the change of origin is known.
     security: HashMap<TargetId, (SecurityState, Option<Certificate>)>,
-    frames: HashMap<SessionId, FrameSession>,
+    frames: HashMap<CdpSessionId, FrameSession>,
     tracker: OriginTracker,
     focus_source: Option<(Source, u64)>,
     focus_turn: u64,
@@ -186,7 +186,7 @@ impl Actor {
             }
             "Target.attachedToTarget" => self.on_frame_session(event),
             "Target.detachedFromTarget" => {
-                if let Some(session) = params["sessionId"].as_str().map(SessionId::from) {
+                if let Some(session) = params["sessionId"].as_str().map(CdpSessionId::from) {
                     self.frames.remove(&session);
                     self.drop_focus_of(Some(&session));
                     self.forget_asks(|gone| gone == Some(&session));
@@ -325,7 +325,7 @@ impl Actor {
 
     fn on_frame_session(&mut self, event: &Event) {
         let info = &event.params["targetInfo"];
-        let session = event.params["sessionId"].as_str().map(SessionId::from);
+        let session = event.params["sessionId"].as_str().map(CdpSessionId::from);
         let (Some(session), Some(frame), Some("iframe")) =
             (session, info["targetId"].as_str(), info["type"].as_str())
         else {
@@ -351,7 +351,7 @@ impl Actor {
     }
 
     /// The page a session belongs to, directly or through frames.
-    fn page_of(&self, session: Option<&SessionId>) -> Option<Page> {
+    fn page_of(&self, session: Option<&CdpSessionId>) -> Option<Page> {
         let mut at = session;
         while let Some(frame) = at.and_then(|session| self.frames.get(session)) {
             at = frame.parent.as_ref();

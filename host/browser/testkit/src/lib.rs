@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authloop_browser::{Follower, View};
-use authloop_cdp::{Browser, Launch, Launched, Page};
+use authloop_cdp::{Browser, Launch, LaunchedBrowser, Page};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -84,7 +84,7 @@ impl Site {
 #[derive(Debug)]
 pub struct Stage {
     /// The process.
-    pub launched: Launched,
+    pub launched: LaunchedBrowser,
     /// The connection to it.
     pub browser: Browser,
     /// What follows its page.

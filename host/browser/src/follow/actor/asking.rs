@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use authloop_cdp::{BrowserError, Connection, Event, FrameId, Page, SessionId};
-use authloop_protocol::browser_ui::PickerKind;
+use authloop_cdp::{BrowserError, CdpSessionId, Connection, Event, FrameId, Page};
+use authloop_protocol::native::PickerKind;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -47,7 +47,7 @@ impl Asks {
 
 struct HeldChallenge {
     challenge: Challenge,
-    session: Option<SessionId>,
+    session: Option<CdpSessionId>,
     request: Value,
 }
 
@@ -121,7 +121,7 @@ impl Actor {
         self.publish_asks();
     }
 
-    fn respond(&self, session: Option<SessionId>, request: Value, response: Value) {
+    fn respond(&self, session: Option<CdpSessionId>, request: Value, response: Value) {
         let connection = self.connection();
         tokio::spawn(async move {
             let params = json!({ "requestId": request, "authChallengeResponse": response });
@@ -250,7 +250,7 @@ impl Actor {
     }
 
     /// Documents are gone: so is what they asked.
-    pub(super) fn forget_asks(&mut self, gone: impl Fn(Option<&SessionId>) -> bool) {
+    pub(super) fn forget_asks(&mut self, gone: impl Fn(Option<&CdpSessionId>) -> bool) {
         self.asks
             .picker
             .take_if(|offered| gone(offered.source.session.as_ref()));
@@ -293,7 +293,7 @@ impl Actor {
     /// Everything that a page and its frames ask.
     pub(super) fn forget_asks_of(&mut self, page: &Page) {
         let session = page.session().cloned();
-        let mut sessions: Vec<Option<SessionId>> = vec![session];
+        let mut sessions: Vec<Option<CdpSessionId>> = vec![session];
         for frame in self.frames.keys() {
             if self.page_of(Some(frame)).as_ref() == Some(page) {
                 sessions.push(Some(frame.clone()));
@@ -327,7 +327,7 @@ impl Actor {
 /// The `accept` attribute of a file input.
 async fn accept_of(
     connection: &Connection,
-    session: Option<&SessionId>,
+    session: Option<&CdpSessionId>,
     node: &Value,
 ) -> Result<String, BrowserError> {
     let params = json!({ "backendNodeId": node });
@@ -342,7 +342,7 @@ async fn accept_of(
 
 async fn cancel_choice(
     connection: &Connection,
-    session: Option<&SessionId>,
+    session: Option<&CdpSessionId>,
     node: &Value,
 ) -> Result<(), BrowserError> {
     let params = json!({ "backendNodeId": node });

@@ -1,6 +1,6 @@
 //! The focused field, through frames.
 
-use authloop_cdp::{FrameId, Page, SessionId};
+use authloop_cdp::{CdpSessionId, FrameId, Page};
 use serde_json::{Value, json};
 
 use super::{Actor, Found};
@@ -8,7 +8,7 @@ use crate::focus::{self, Ancestry, Report, Source};
 
 impl Actor {
     /// Watches the focus in a frame's new document; ends with the document.
-    pub(super) fn watch_focus(&mut self, session: Option<&SessionId>, frame: &Value) {
+    pub(super) fn watch_focus(&mut self, session: Option<&CdpSessionId>, frame: &Value) {
         let Some(frame) = frame.as_str().map(FrameId::from) else {
             return;
         };
@@ -91,14 +91,14 @@ impl Actor {
         self.change(|view| view.focus = None);
     }
 
-    pub(super) fn drop_focus_of(&mut self, session: Option<&SessionId>) {
+    pub(super) fn drop_focus_of(&mut self, session: Option<&CdpSessionId>) {
         let lost = |(source, _): &(Source, u64)| source.session.as_ref() == session;
         if self.focus_source.as_ref().is_some_and(lost) {
             self.lose_focus();
         }
     }
 
-    pub(super) fn ancestry(&self, page: &Page, session: Option<&SessionId>) -> Ancestry {
+    pub(super) fn ancestry(&self, page: &Page, session: Option<&CdpSessionId>) -> Ancestry {
         let mut inner = Vec::new();
         let mut at = session.cloned();
         while let Some(frame) = at.as_ref().and_then(|session| self.frames.get(session)) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use authloop_cdp::{BrowserError, Connection, FrameId, Scope, SessionId};
+use authloop_cdp::{BrowserError, CdpSessionId, Connection, EventScope, FrameId};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ const LEAVING: Duration = Duration::from_secs(1);
 const RELEASING: Duration = Duration::from_secs(2);
 
 /// Scripts for documents to come, by the session that has them.
-type Scripts = Mutex<Vec<(Option<SessionId>, Value)>>;
+type Scripts = Mutex<Vec<(Option<CdpSessionId>, Value)>>;
 
 /// What is switched on, to be switched off again.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ impl Actor {
     }
 
     /// Switches everything on in a page, or in a frame of another process.
-    pub(super) fn serve_session(&self, session: Option<SessionId>) {
+    pub(super) fn serve_session(&self, session: Option<CdpSessionId>) {
         let Some(serving) = self.asks.serving.clone() else {
             return;
         };
@@ -109,7 +109,7 @@ impl Actor {
     }
 
     /// The documents that a page or frame shows already.
-    pub(super) fn on_served(&mut self, session: Option<&SessionId>, answer: &Value) {
+    pub(super) fn on_served(&mut self, session: Option<&CdpSessionId>, answer: &Value) {
         for frame in frames_in(answer) {
             if let Some(frame) = frame.as_str().map(FrameId::from) {
                 let session = session.cloned();
@@ -139,7 +139,7 @@ impl Actor {
     }
 
     /// The sessions of all pages and of frames in other processes.
-    fn sessions(&self) -> Vec<Option<SessionId>> {
+    fn sessions(&self) -> Vec<Option<CdpSessionId>> {
         let pages = self.pages.values().map(|page| page.session().cloned());
         pages.chain(self.frames.keys().cloned().map(Some)).collect()
     }
@@ -149,10 +149,10 @@ impl Actor {
 /// sake of a password that it may be asked for.
 async fn let_go(
     connection: Connection,
-    sessions: Vec<Option<SessionId>>,
+    sessions: Vec<Option<CdpSessionId>>,
     leave: CancellationToken,
 ) {
-    let mut paused = connection.subscribe(Scope::All, &["Fetch.requestPaused"], PAUSED);
+    let mut paused = connection.subscribe(EventScope::All, &["Fetch.requestPaused"], PAUSED);
     loop {
         let event = tokio::select! {
             event = paused.recv() => event,
@@ -182,7 +182,7 @@ async fn let_go(
     }
 }
 
-async fn undo(connection: &Connection, sessions: Vec<Option<SessionId>>, serving: &Serving) {
+async fn undo(connection: &Connection, sessions: Vec<Option<CdpSessionId>>, serving: &Serving) {
     let scripts = std::mem::take(&mut *serving.scripts.lock());
     for (session, script) in scripts {
         let params = json!({ "identifier": script });
