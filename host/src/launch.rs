@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use authloop_cdp::Launch;
-use authloop_gate::{Gate, GateConfig, GatedBrowser, Mode, Upstream};
+use authloop_gate::{ClosedMode, Gate, GateConfig, GatedBrowser, Upstream};
 use clap::ValueEnum;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -80,7 +80,7 @@ pub async fn run(args: &LaunchArgs, stop: CancellationToken) -> ExitCode {
     }
 }
 
-impl From<GateMode> for Mode {
+impl From<GateMode> for ClosedMode {
     fn from(mode: GateMode) -> Self {
         match mode {
             GateMode::Hold => Self::Hold,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use authloop_agent_api::{
     Ended, GateMode, Order, Report, RunError, Runner, SessionEvent, SessionState,
 };
-use authloop_gate::{Gate, GateError, GatedBrowser, HandoffGate, Mode, Upstream};
+use authloop_gate::{ClosedMode, Gate, GateError, GatedBrowser, HandoffGate, Upstream};
 use authloop_handoff::signal::Server;
 use authloop_handoff::{
     HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, Verify,
@@ -125,10 +125,10 @@ impl Runner for HandoffRunner {
 }
 
 /// The agent API's word for it and the gate's.
-fn gate_mode(mode: GateMode) -> Mode {
+fn gate_mode(mode: GateMode) -> ClosedMode {
     match mode {
-        GateMode::Hold => Mode::Hold,
-        GateMode::Reject => Mode::Reject,
+        GateMode::Hold => ClosedMode::Hold,
+        GateMode::Reject => ClosedMode::Reject,
     }
 }
 

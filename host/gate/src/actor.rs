@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use authloop_cdp::Transport;
-use authloop_gate_core::{ClientId, Core, Kept, Mode, Output, Role};
+use authloop_gate_core::{ClientId, ClientRole, ClosedMode, Core, Output, PreservedSetting};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
@@ -20,11 +20,14 @@ const RETURN_TIMEOUT: Duration = Duration::from_secs(10);
 type Incoming = Result<String, String>;
 
 enum Request {
-    Join(Role, oneshot::Sender<(ClientId, mpsc::Receiver<Incoming>)>),
+    Join(
+        ClientRole,
+        oneshot::Sender<(ClientId, mpsc::Receiver<Incoming>)>,
+    ),
     Text(ClientId, String),
     Leave(ClientId),
-    Mode(Mode),
-    Close(String, oneshot::Sender<Vec<Kept>>),
+    SetMode(ClosedMode),
+    Close(String, oneshot::Sender<Vec<PreservedSetting>>),
     Open(oneshot::Sender<()>),
 }
 
@@ -47,13 +50,13 @@ pub(super) struct SeatSender {
 }
 
 impl Mux {
-    pub(super) fn start(browser: Transport, mode: Mode) -> Self {
+    pub(super) fn start(browser: Transport, mode: ClosedMode) -> Self {
         let (requests, queue) = mpsc::channel(REQUESTS);
         tokio::spawn(Actor::new(browser, mode).run(queue));
         Self(requests)
     }
 
-    pub(super) async fn join(&self, role: Role) -> Result<Seat, GateError> {
+    pub(super) async fn join(&self, role: ClientRole) -> Result<Seat, GateError> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Join(role, reply)).await?;
         let (id, incoming) = answer.await.map_err(|_| GateError::BrowserGone)?;
@@ -67,7 +70,7 @@ impl Mux {
     /// The host's own way to the browser, which no closing stops.
     pub(super) async fn ungated(&self) -> Result<Transport, GateError> {
         let mut seat = self
-            .join(Role {
+            .join(ClientRole {
                 gated: false,
                 page: None,
             })
@@ -102,12 +105,12 @@ impl Mux {
         Ok(Transport { outgoing, incoming })
     }
 
-    pub(super) async fn set_mode(&self, mode: Mode) -> Result<(), GateError> {
-        self.ask(Request::Mode(mode)).await
+    pub(super) async fn set_mode(&self, mode: ClosedMode) -> Result<(), GateError> {
+        self.ask(Request::SetMode(mode)).await
     }
 
     /// Returns once no agent has a session, with the settings to keep in force.
-    pub(super) async fn close(&self, handoff: &str) -> Result<Vec<Kept>, GateError> {
+    pub(super) async fn close(&self, handoff: &str) -> Result<Vec<PreservedSetting>, GateError> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Close(handoff.to_owned(), reply)).await?;
         answer.await.map_err(|_| GateError::BrowserGone)
@@ -175,14 +178,14 @@ struct Actor {
     clients: HashMap<ClientId, (bool, mpsc::Sender<Incoming>)>,
     /// Texts that the browser's queue had no room for; while there are any, no client is heard.
     backlog: VecDeque<String>,
-    kept: Vec<Kept>,
-    closing: Vec<oneshot::Sender<Vec<Kept>>>,
+    kept: Vec<PreservedSetting>,
+    closing: Vec<oneshot::Sender<Vec<PreservedSetting>>>,
     opening: Vec<oneshot::Sender<()>>,
     settle_at: Option<Instant>,
 }
 
 impl Actor {
-    fn new(browser: Transport, mode: Mode) -> Self {
+    fn new(browser: Transport, mode: ClosedMode) -> Self {
         Self {
             core: Core::new(mode),
             browser,
@@ -222,7 +225,7 @@ impl Actor {
                 },
                 () = settle => {
                     self.settle_at = None;
-                    self.core.settle();
+                    self.core.finish_opening();
                 }
             }
             self.drain().await;
@@ -243,7 +246,7 @@ impl Actor {
             }
             Request::Text(id, text) => self.core.client_text(id, &text),
             Request::Leave(id) => self.leave(id),
-            Request::Mode(mode) => self.core.set_mode(mode),
+            Request::SetMode(mode) => self.core.set_mode(mode),
             Request::Close(handoff, reply) => {
                 if self.core.is_closed() && self.closing.is_empty() {
                     let _nobody_waits = reply.send(Vec::new());

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use authloop_cdp::{Browser, BrowserError, EventStream, Page, TargetId};
-use authloop_gate_core::Kept;
+use authloop_gate_core::PreservedSetting;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -46,9 +46,14 @@ struct Target {
 
 /// Keeps settings in force by sessions of the host's own; dropping the list does not end them, see
 /// [`release`].
-pub(super) async fn keep(browser: &Browser, kept: Vec<Kept>) -> Vec<Page> {
+pub(super) async fn keep(browser: &Browser, kept: Vec<PreservedSetting>) -> Vec<Page> {
     let mut pages: HashMap<String, Page> = HashMap::new();
-    for (target, method, params) in kept {
+    for setting in kept {
+        let PreservedSetting {
+            target,
+            method,
+            params,
+        } = setting;
         if !pages.contains_key(&target)
             && let Ok(page) = browser.session(&TargetId::from(target.as_str())).await
         {

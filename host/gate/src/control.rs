@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use authloop_gate_core::Role;
+use authloop_gate_core::ClientRole;
 use axum::Router;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
@@ -103,7 +103,7 @@ fn bind(path: &Path) -> std::io::Result<UnixListener> {
 
 /// `GET /browser`: CDP, past the gate.
 async fn past(State(served): State<Served>, upgrade: WebSocketUpgrade) -> Response {
-    let role = Role {
+    let role = ClientRole {
         gated: false,
         page: None,
     };

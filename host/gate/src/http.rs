@@ -4,7 +4,7 @@ mod json;
 
 use std::sync::Weak;
 
-use authloop_gate_core::Role;
+use authloop_gate_core::ClientRole;
 use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -71,7 +71,7 @@ async fn answer(
             ["devtools", "browser", id] if *id == asked.browser.0.id => browser_role(),
             // By the token alone.
             [""] if asked.base.contains('/') => browser_role(),
-            ["devtools", "page", page] => Role {
+            ["devtools", "page", page] => ClientRole {
                 gated: true,
                 page: Some((*page).to_owned()),
             },
@@ -118,8 +118,8 @@ fn find(served: &Served, request: &Request) -> Result<Asked, (StatusCode, &'stat
     })
 }
 
-fn browser_role() -> Role {
-    Role {
+fn browser_role() -> ClientRole {
+    ClientRole {
         gated: true,
         page: None,
     }
@@ -137,7 +137,7 @@ fn gone(error: &GateError) -> Response {
 pub(super) async fn connect(
     upgrade: WebSocketUpgrade,
     browser: &GatedBrowser,
-    role: Role,
+    role: ClientRole,
     stop: CancellationToken,
 ) -> Response {
     let seat = match browser.0.mux.join(role).await {

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use actor::Mux;
 
-pub use authloop_gate_core::Mode;
+pub use authloop_gate_core::ClosedMode;
 pub use control::ControlSocket;
 pub use lease::{Lease, LocalLease};
 pub use remote::{RemoteGate, RemoteLease};
@@ -44,7 +44,7 @@ pub struct GateConfig {
     /// Where agents connect; port 0 takes a free one.
     pub listen: SocketAddr,
     /// What agents get while the gate is closed.
-    pub mode: Mode,
+    pub mode: ClosedMode,
     /// Serve the only browser at the bare address as well, without the token in its path: whoever
     /// reaches the port reaches the browser, as with Chromium's own port. Puppeteer's `browserURL`
     /// needs it, for it drops the path.
@@ -264,7 +264,7 @@ impl GatedBrowser {
     }
 
     /// What agents get from the next closing on, instead of what the gate's configuration says.
-    pub async fn set_mode(&self, mode: Mode) -> Result<(), GateError> {
+    pub async fn set_mode(&self, mode: ClosedMode) -> Result<(), GateError> {
         self.0.mux.set_mode(mode).await
     }
 

@@ -1,33 +1,34 @@
-//! The gate before one browser: who is connected, and what may pass. See the crate's documentation.
+//! Decides who is connected to one browser, and what may pass. See the crate's documentation.
 
 mod client;
-mod down;
-mod journal;
+mod closing;
+mod from_browser;
+mod from_client;
 mod message;
 mod resume;
+mod settings_journal;
 #[cfg(test)]
 mod tests;
-mod up;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use client::{Client, Down, Place, Stage, State, Up};
+use client::{BrowserSessionId, Client, ClientSessionId, SessionScope, State};
 use message::{Envelope, raw};
 
-pub use client::{ClientId, Role};
+pub use client::{ClientId, ClientRole, PreservedSetting};
 
-/// Commands that one client may have waiting at the gate, and their size.
-const MAX_HELD: usize = 1024;
-const MAX_HELD_BYTES: usize = 8 << 20;
-/// Commands of one client that the browser may be busy with.
-const MAX_IN_FLIGHT: usize = 4096;
+/// Most commands of one client that may wait at the gate, and their size.
+const MAX_QUEUED_COMMANDS: usize = 1024;
+const MAX_QUEUED_BYTES: usize = 8 << 20;
+/// Most commands of one client that the browser may be busy with.
+const MAX_COMMANDS_IN_FLIGHT: usize = 4096;
 
 /// What agents get while the gate is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
+pub enum ClosedMode {
     /// Commands wait, and go on in order at the opening.
     #[default]
     Hold,
@@ -35,7 +36,7 @@ pub enum Mode {
     Reject,
 }
 
-/// What is to be done.
+/// What the caller is to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send this to the browser.
@@ -50,51 +51,48 @@ pub enum Output {
     Opened,
 }
 
-/// A setting that stays in force while the gate is closed: target, method, parameters.
-pub type Kept = (String, String, Value);
-
 /// The gate before one browser.
 pub struct Core {
-    mode: Mode,
+    mode: ClosedMode,
     phase: Phase,
     next_id: i64,
     next_client: u64,
     clients: BTreeMap<ClientId, Client>,
-    owners: BTreeMap<Up, (ClientId, Place)>,
+    owners: BTreeMap<BrowserSessionId, (ClientId, SessionScope)>,
     pending: BTreeMap<i64, Pending>,
     /// Contexts whose client left while the user had the browser.
-    orphans: Vec<String>,
+    orphaned_contexts: Vec<String>,
     output: VecDeque<Output>,
 }
 
 enum Phase {
     Open,
-    /// `waiting`: the gate's own commands that must be answered first.
+    /// Commands of the gate's own in `unanswered` must be answered before the closing is announced.
     Closed {
         handoff: String,
-        waiting: BTreeSet<i64>,
-        told: bool,
+        unanswered: BTreeSet<i64>,
+        announced: bool,
     },
-    /// Clients that are not back yet.
+    /// Holds the clients that are not back yet.
     Opening(BTreeSet<ClientId>),
 }
 
-/// Who waits for an answer of the browser's.
+/// What an answer of the browser's is for.
 enum Pending {
     Client {
         client: ClientId,
         id: i64,
-        place: Place,
+        scope: SessionScope,
         method: String,
         params: Option<Box<RawValue>>,
     },
     Root(ClientId),
     Detach,
-    Frames(ClientId, Place),
-    Worlds(ClientId, Place),
-    Setting(ClientId, Place, Option<String>),
-    Child(ClientId, Place, Down),
-    Nobody,
+    Frames(ClientId, SessionScope),
+    Worlds(ClientId, SessionScope),
+    Setting(ClientId, SessionScope, Option<String>),
+    Child(ClientId, SessionScope, ClientSessionId),
+    Ignored,
 }
 
 impl Pending {
@@ -106,14 +104,14 @@ impl Pending {
             | Self::Worlds(client, _)
             | Self::Setting(client, ..)
             | Self::Child(client, ..) => Some(*client),
-            Self::Detach | Self::Nobody => None,
+            Self::Detach | Self::Ignored => None,
         }
     }
 }
 
 impl Core {
-    /// An open gate without clients.
-    pub fn new(mode: Mode) -> Self {
+    /// Makes an open gate without clients.
+    pub fn new(mode: ClosedMode) -> Self {
         Self {
             mode,
             phase: Phase::Open,
@@ -122,17 +120,17 @@ impl Core {
             clients: BTreeMap::new(),
             owners: BTreeMap::new(),
             pending: BTreeMap::new(),
-            orphans: Vec::new(),
+            orphaned_contexts: Vec::new(),
             output: VecDeque::new(),
         }
     }
 
-    /// What agents get from the next closing on.
-    pub fn set_mode(&mut self, mode: Mode) {
+    /// Sets what agents get from the next closing on.
+    pub fn set_mode(&mut self, mode: ClosedMode) {
         self.mode = mode;
     }
 
-    /// What is to be done next.
+    /// Gives what the caller is to do next.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.output.pop_front()
     }
@@ -142,12 +140,16 @@ impl Core {
         matches!(self.phase, Phase::Closed { .. })
     }
 
-    /// A client connects.
-    pub fn join(&mut self, role: Role) -> ClientId {
+    /// Admits a client.
+    pub fn join(&mut self, role: ClientRole) -> ClientId {
         let id = ClientId(self.next_client);
         self.next_client += 1;
         let shut = role.gated && self.is_closed();
-        let state = if shut { State::Shut } else { State::Waiting };
+        let state = if shut {
+            State::Suspended
+        } else {
+            State::Attaching
+        };
         self.clients.insert(id, Client::new(role, state));
         if !shut {
             self.attach_root(id);
@@ -155,12 +157,16 @@ impl Core {
         id
     }
 
-    /// A client is gone.
+    /// Forgets a client that is gone.
     pub fn leave(&mut self, id: ClientId) {
         let Some(client) = self.clients.remove(&id) else {
             return;
         };
-        if let Some(root) = client.sessions.get(&None).and_then(|root| root.up.as_ref()) {
+        if let Some(root) = client
+            .sessions
+            .get(&None)
+            .and_then(|root| root.browser_session_id.as_ref())
+        {
             self.detach(root.clone());
         }
         self.owners.retain(|_, (owner, _)| *owner != id);
@@ -170,65 +176,13 @@ impl Core {
         });
         // The user may be signing in there.
         if self.is_closed() {
-            self.orphans.extend(client.contexts);
+            self.orphaned_contexts.extend(client.contexts);
         } else {
             for context in client.contexts {
-                self.dispose(&context);
+                self.dispose_context(&context);
             }
         }
-        self.returned(id);
-    }
-
-    /// Shuts every gated client out, in favour of the handoff so named. [`Output::Closed`] follows.
-    ///
-    /// Returns the settings to keep in force meanwhile.
-    pub fn close(&mut self, handoff: &str) -> Vec<Kept> {
-        if self.is_closed() {
-            return Vec::new();
-        }
-        // Roots that are still being attached are detached as soon as they are.
-        let roots = self
-            .pending
-            .iter()
-            .filter_map(|(id, pending)| match pending {
-                Pending::Root(client) if self.gated(*client) => Some(*id),
-                _ => None,
-            });
-        self.phase = Phase::Closed {
-            handoff: handoff.to_owned(),
-            waiting: roots.collect(),
-            told: false,
-        };
-        let gated: Vec<ClientId> = self
-            .clients
-            .keys()
-            .copied()
-            .filter(|id| self.gated(*id))
-            .collect();
-        let mut kept = Vec::new();
-        for id in gated {
-            self.give_up_answers(id);
-            let Some(client) = self.clients.get_mut(&id) else {
-                continue;
-            };
-            kept.extend(client.kept());
-            client.state = State::Shut;
-            let mut root = None;
-            for (place, session) in &mut client.sessions {
-                let up = session.up.take();
-                if place.is_none() {
-                    root = up;
-                }
-                session.stage = Stage::Dormant;
-            }
-            self.owners.retain(|_, (owner, _)| *owner != id);
-            if let Some(root) = root {
-                let id = self.detach(root);
-                self.wait_for(id);
-            }
-        }
-        self.check_closed();
-        kept
+        self.on_client_resumed(id);
     }
 
     /// Lets gated clients go on. [`Output::Opened`] follows.
@@ -239,73 +193,31 @@ impl Core {
         let shut: BTreeSet<ClientId> = self
             .clients
             .iter()
-            .filter(|(_, client)| client.state == State::Shut)
+            .filter(|(_, client)| client.state == State::Suspended)
             .map(|(id, _)| *id)
             .collect();
         self.phase = Phase::Opening(shut.clone());
-        for context in std::mem::take(&mut self.orphans) {
-            self.dispose(&context);
+        for context in std::mem::take(&mut self.orphaned_contexts) {
+            self.dispose_context(&context);
         }
         for id in shut {
             if let Some(client) = self.clients.get_mut(&id) {
-                client.state = State::Waiting;
-                client.returning = true;
+                client.state = State::Attaching;
+                client.resuming = true;
             }
             self.attach_root(id);
         }
         self.check_opened();
     }
 
-    fn gated(&self, id: ClientId) -> bool {
+    fn is_gated(&self, id: ClientId) -> bool {
         self.clients
             .get(&id)
             .is_some_and(|client| client.role.gated)
     }
 
-    /// Answers of commands in flight would tell of the page as the user has it.
-    fn give_up_answers(&mut self, id: ClientId) {
-        let mut lost: Vec<(i64, Place)> = Vec::new();
-        self.pending.retain(|_, pending| match pending {
-            Pending::Client {
-                client,
-                id: answer,
-                place,
-                ..
-            } if *client == id => {
-                lost.push((*answer, place.clone()));
-                false
-            }
-            Pending::Root(_) => true,
-            other => other.client() != Some(id),
-        });
-        lost.sort();
-        let data = self.data();
-        // Clients know the end of this sentence, and try again.
-        let message = "authloop: the user took the browser. Inspected target navigated or closed";
-        let answers = lost.into_iter().map(|(id, place)| {
-            let session = place.as_ref().map(Down::as_str);
-            message::error(
-                Some(id),
-                session,
-                message::SERVER_ERROR,
-                message,
-                Some(data.clone()),
-            )
-        });
-        let Some(client) = self.clients.get_mut(&id) else {
-            return;
-        };
-        client.in_flight = 0;
-        match self.mode {
-            Mode::Hold => client.late.extend(answers),
-            Mode::Reject => self
-                .output
-                .extend(answers.map(|text| Output::Client(id, text))),
-        }
-    }
-
-    /// What a refused client is told besides.
-    fn data(&self) -> Value {
+    /// Gives the `data` of the error that a refused client gets.
+    fn error_data(&self) -> Value {
         match &self.phase {
             Phase::Closed { handoff, .. } => json!({ "session_id": handoff, "state": "closed" }),
             Phase::Open | Phase::Opening(_) => json!({ "state": "open" }),
@@ -323,12 +235,12 @@ impl Core {
             ),
             None => ("Target.attachToBrowserTarget", json!({})),
         };
-        self.command(None, method, &raw(&params), Pending::Root(id));
+        self.send_command(None, method, &raw(&params), Pending::Root(id));
     }
 
-    fn detach(&mut self, session: Up) -> i64 {
+    fn detach(&mut self, session: BrowserSessionId) -> i64 {
         let params = json!({ "sessionId": session.as_str() });
-        self.command(
+        self.send_command(
             None,
             "Target.detachFromTarget",
             &raw(&params),
@@ -336,16 +248,16 @@ impl Core {
         )
     }
 
-    fn dispose(&mut self, context: &str) {
+    fn dispose_context(&mut self, context: &str) {
         let params = json!({ "browserContextId": context });
         let method = "Target.disposeBrowserContext";
-        self.command(None, method, &raw(&params), Pending::Nobody);
+        self.send_command(None, method, &raw(&params), Pending::Ignored);
     }
 
     /// Sends a command to the browser; gives the number its answer will have.
-    fn command(
+    fn send_command(
         &mut self,
-        session: Option<&Up>,
+        session: Option<&BrowserSessionId>,
         method: &str,
         params: &RawValue,
         pending: Pending,
@@ -356,7 +268,7 @@ impl Core {
         let text = Envelope {
             id: Some(id),
             method: Some(method),
-            session: session.map(Up::as_str),
+            session: session.map(BrowserSessionId::as_str),
             params: Some(params),
             ..Envelope::default()
         };
@@ -364,34 +276,17 @@ impl Core {
         id
     }
 
-    fn tell(&mut self, client: ClientId, text: String) {
+    fn send_to_client(&mut self, client: ClientId, text: String) {
         self.output.push_back(Output::Client(client, text));
     }
 
-    fn tell_event(&mut self, client: ClientId, place: &Place, method: &str, params: &Value) {
-        let session = place.as_ref().map(Down::as_str);
-        self.tell(client, message::event(session, method, params));
+    fn send_event(&mut self, client: ClientId, scope: &SessionScope, method: &str, params: &Value) {
+        let session = scope.as_ref().map(ClientSessionId::as_str);
+        self.send_to_client(client, message::event(session, method, params));
     }
 
-    /// The closing waits for this answer too.
-    fn wait_for(&mut self, id: i64) {
-        if let Phase::Closed { waiting, .. } = &mut self.phase {
-            waiting.insert(id);
-        }
-    }
-
-    fn check_closed(&mut self) {
-        if let Phase::Closed { waiting, told, .. } = &mut self.phase
-            && waiting.is_empty()
-            && !*told
-        {
-            *told = true;
-            self.output.push_back(Output::Closed);
-        }
-    }
-
-    /// The client is back, or gone.
-    fn returned(&mut self, id: ClientId) {
+    /// Notes that a client is back, or gone.
+    fn on_client_resumed(&mut self, id: ClientId) {
         if let Phase::Opening(away) = &mut self.phase {
             away.remove(&id);
             self.check_opened();

@@ -1,4 +1,4 @@
-//! What the gate before a browser decides, without sockets, clock or randomness.
+//! Decides what passes the gate before a browser. Pure: no sockets, clock or randomness.
 //!
 //! A CDP multiplexer that can suspend its clients: many of them share one connection to a browser, and
 //! those that are *gated* can be shut out while a user has the browser, and go on afterwards with the
@@ -26,20 +26,20 @@
 //! # Contract
 //!
 //! - Call one of [`Core::join`], [`Core::leave`], [`Core::client_text`], [`Core::browser_text`],
-//!   [`Core::close`], [`Core::open`] and [`Core::settle`], then drain [`Core::poll_output`] before the
+//!   [`Core::close`], [`Core::open`] and [`Core::finish_opening`], then drain [`Core::poll_output`] before the
 //!   next, and carry out each [`Output`] in order.
 //! - Until [`Output::Closed`] has come, gated clients may still have sessions in the browser.
 //! - [`Output::Opened`] comes once every gated client is back. A page that does not answer could hold
-//!   it up for ever: the caller has the clock, and calls [`Core::settle`] when it has waited enough.
+//!   it up forever: the caller has the clock, and calls [`Core::finish_opening`] when it has waited enough.
 //! - The same calls give the same outputs: nothing depends on the order of a hash map.
 //!
 //! # Example
 //!
 //! ```
-//! use authloop_gate_core::{Core, Mode, Output, Role};
+//! use authloop_gate_core::{Core, ClosedMode, Output, ClientRole};
 //!
-//! let mut core = Core::new(Mode::Hold);
-//! let agent = core.join(Role { gated: true, page: None });
+//! let mut core = Core::new(ClosedMode::Hold);
+//! let agent = core.join(ClientRole { gated: true, page: None });
 //! let attach = r#"{"id":1,"method":"Target.attachToBrowserTarget","params":{}}"#;
 //! assert_eq!(core.poll_output(), Some(Output::Browser(attach.to_owned())));
 //! core.browser_text(r#"{"id":1,"result":{"sessionId":"A"}}"#);
@@ -57,9 +57,10 @@
 //! assert_eq!(core.poll_output(), None);
 //! ```
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod core;
 
-pub use self::core::{ClientId, Core, Kept, Mode, Output, Role};
+pub use self::core::{ClientId, ClientRole, ClosedMode, Core, Output, PreservedSetting};

@@ -6,20 +6,30 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::journal::Journal;
-use super::message::Names;
+use super::settings_journal::SettingsJournal;
 
-/// One connection to the gate.
+/// Names one connection to the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(pub(super) u64);
 
 /// What a client's connection speaks for, and whether the gate can close before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Role {
+pub struct ClientRole {
     /// An agent's connection, as opposed to the host's own.
     pub gated: bool,
     /// The page of a page socket; `None` for the browser.
     pub page: Option<String>,
+}
+
+/// A setting that stays in force while the gate is closed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreservedSetting {
+    /// The page it is made in.
+    pub target: String,
+    /// The CDP method that makes it.
+    pub method: String,
+    /// The method's parameters.
+    pub params: Value,
 }
 
 macro_rules! session_id {
@@ -49,78 +59,80 @@ macro_rules! session_id {
 }
 
 session_id! {
-    /// A session as the browser names it; another one after each closure.
-    Up
+    /// The browser's name for a session; another one after each closure.
+    BrowserSessionId
 }
 session_id! {
-    /// A session as the client names it, for as long as it lasts.
-    Down
+    /// The client's name for a session, which stays the same for as long as the session lasts.
+    ClientSessionId
 }
 
-/// A session of a client; `None` is the connection's own.
-pub(super) type Place = Option<Down>;
+/// One session of a client; `None` is the connection's own.
+pub(super) type SessionScope = Option<ClientSessionId>;
+
+/// The browser's ids of a session's scripts, by the ids that the client knows.
+pub(super) type ScriptIds = BTreeMap<String, String>;
 
 pub(super) struct Client {
-    pub(super) role: Role,
+    pub(super) role: ClientRole,
     pub(super) state: State,
-    pub(super) sessions: BTreeMap<Place, Session>,
+    pub(super) sessions: BTreeMap<SessionScope, ClientSession>,
     /// Commands that wait for the gate, as they came.
-    pub(super) held: VecDeque<Held>,
-    pub(super) held_bytes: usize,
-    /// Answers that wait for the opening.
-    pub(super) late: Vec<String>,
-    /// It waits because the gate was closed.
-    pub(super) returning: bool,
-    /// Commands in flight.
+    pub(super) queued: VecDeque<QueuedCommand>,
+    pub(super) queued_bytes: usize,
+    /// Answers to send at the opening.
+    pub(super) deferred_answers: Vec<String>,
+    /// Whether it is attaching again after a closure, not for the first time.
+    pub(super) resuming: bool,
+    /// Commands that the browser has not answered yet.
     pub(super) in_flight: usize,
     /// Browser contexts that live as long as this client.
     pub(super) contexts: Vec<String>,
 }
 
 /// A command that waits for the gate.
-pub(super) struct Held {
+pub(super) struct QueuedCommand {
     pub(super) text: String,
-    /// It came before its client was told of the documents that are there now, so the contexts it
-    /// names are those of before the closing.
-    pub(super) old: bool,
+    /// Whether it came before its client was told of the documents that are there now, so that the
+    /// contexts it names are those of before the closing.
+    pub(super) stale: bool,
 }
 
 /// Whether a client's messages pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// Its sessions are being made, for the first time or again; commands wait.
-    Waiting,
+    Attaching,
     Live,
     /// The gate is closed: it has no session in the browser.
-    Shut,
+    Suspended,
 }
 
-pub(super) struct Session {
-    pub(super) up: Option<Up>,
-    pub(super) parent: Place,
+pub(super) struct ClientSession {
+    pub(super) browser_session_id: Option<BrowserSessionId>,
+    pub(super) parent: SessionScope,
     pub(super) target: String,
     pub(super) kind: String,
     /// The client attached by itself, so that auto-attachment will not bring it back.
     pub(super) explicit: bool,
-    pub(super) journal: Journal,
-    /// The client's names of its scripts, and the browser's.
-    pub(super) scripts: Names,
+    pub(super) journal: SettingsJournal,
+    pub(super) scripts: ScriptIds,
     pub(super) next_script: u64,
     /// Targets that the client was told of here.
-    pub(super) targets: BTreeMap<String, Seen>,
-    pub(super) stage: Stage,
+    pub(super) targets: BTreeMap<String, TargetStatus>,
+    pub(super) step: ResumeStep,
 }
 
 /// Whether a target was seen again since the opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
-    Now,
-    Before,
+pub(super) enum TargetStatus {
+    Confirmed,
+    Unconfirmed,
 }
 
-/// How far a session is in coming back.
+/// How far a session has come back since the opening.
 #[derive(Debug)]
-pub(super) enum Stage {
+pub(super) enum ResumeStep {
     Live,
     /// It has no counterpart in the browser.
     Dormant,
@@ -128,46 +140,47 @@ pub(super) enum Stage {
     Frames {
         events: Vec<(String, String)>,
     },
-    /// Settings are being made again; so many answers are missing.
+    /// Settings are being made again; `left` answers are missing.
     Settings {
         left: usize,
     },
-    /// Sessions that the client made here are being made again.
+    /// Sessions that the client made here are being made again; `left` answers are missing.
     Sessions {
         left: usize,
     },
 }
 
 impl Client {
-    pub(super) fn new(role: Role, state: State) -> Self {
+    pub(super) fn new(role: ClientRole, state: State) -> Self {
         let (kind, target) = match &role.page {
             Some(page) => ("page", page.as_str()),
             None => ("browser", ""),
         };
-        let root = Session::new(None, target, kind, true, None, Stage::Dormant);
+        let root = ClientSession::new(None, target, kind, true, None, ResumeStep::Dormant);
         Self {
             role,
             state,
             sessions: BTreeMap::from([(None, root)]),
-            held: VecDeque::new(),
-            held_bytes: 0,
-            late: Vec::new(),
-            returning: false,
+            queued: VecDeque::new(),
+            queued_bytes: 0,
+            deferred_answers: Vec::new(),
+            resuming: false,
             in_flight: 0,
             contexts: Vec::new(),
         }
     }
 
-    /// The sessions made within `place`, by name.
-    pub(super) fn children(&self, place: &Place) -> Vec<Down> {
-        let child =
-            |(at, session): (&Place, &Session)| at.clone().filter(|_| session.parent == *place);
+    /// The sessions made within `scope`, by name.
+    pub(super) fn children(&self, scope: &SessionScope) -> Vec<ClientSessionId> {
+        let child = |(at, session): (&SessionScope, &ClientSession)| {
+            at.clone().filter(|_| session.parent == *scope)
+        };
         self.sessions.iter().filter_map(child).collect()
     }
 
-    /// `place` and all within it, outermost first.
-    pub(super) fn subtree(&self, place: &Place) -> Vec<Place> {
-        let mut found = vec![place.clone()];
+    /// `scope` and all within it, outermost first.
+    pub(super) fn subtree(&self, scope: &SessionScope) -> Vec<SessionScope> {
+        let mut found = vec![scope.clone()];
         let mut next = 0;
         while let Some(at) = found.get(next).cloned() {
             found.extend(self.children(&at).into_iter().map(Some));
@@ -177,37 +190,38 @@ impl Client {
     }
 
     /// Settings of its pages that stay while the gate is closed.
-    pub(super) fn kept(&self) -> impl Iterator<Item = (String, String, Value)> + '_ {
+    pub(super) fn preserved_settings(&self) -> impl Iterator<Item = PreservedSetting> + '_ {
         let pages = self.sessions.values().filter(|s| s.kind == "page");
         pages.flat_map(|page| {
-            page.journal.kept().map(|entry| {
-                let params = serde_json::from_str(entry.params.get()).unwrap_or_default();
-                (page.target.clone(), entry.method.clone(), params)
+            page.journal.preserved().map(|entry| PreservedSetting {
+                target: page.target.clone(),
+                method: entry.method.clone(),
+                params: serde_json::from_str(entry.params.get()).unwrap_or_default(),
             })
         })
     }
 }
 
-impl Session {
+impl ClientSession {
     pub(super) fn new(
-        up: Option<Up>,
+        browser_session_id: Option<BrowserSessionId>,
         target: &str,
         kind: &str,
         explicit: bool,
-        parent: Place,
-        stage: Stage,
+        parent: SessionScope,
+        step: ResumeStep,
     ) -> Self {
         Self {
-            up,
+            browser_session_id,
             parent,
             target: target.to_owned(),
             kind: kind.to_owned(),
             explicit,
-            journal: Journal::default(),
-            scripts: Names::new(),
+            journal: SettingsJournal::default(),
+            scripts: ScriptIds::new(),
             next_script: 1,
             targets: BTreeMap::new(),
-            stage,
+            step,
         }
     }
 

@@ -1,7 +1,5 @@
 //! CDP messages, opened only as far as the gate must look.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -103,6 +101,3 @@ pub(super) fn event(session: Option<&str>, method: &str, params: &Value) -> Stri
 pub(super) fn text_of<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
-
-/// Objects by name, for what is looked up and renamed.
-pub(super) type Names = BTreeMap<String, String>;

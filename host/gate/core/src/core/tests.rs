@@ -1,27 +1,27 @@
 //! The core against a browser of a few lines.
 
 mod browser;
+mod properties;
 
-use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{ClientId, Mode, Role};
-use browser::Sim;
+use super::{ClientId, ClientRole, ClosedMode};
+use browser::Simulation;
 
-const BROWSER: Role = Role {
+const BROWSER: ClientRole = ClientRole {
     gated: true,
     page: None,
 };
 
-fn page(target: &str) -> Role {
-    Role {
+fn page(target: &str) -> ClientRole {
+    ClientRole {
         gated: true,
         page: Some(target.to_owned()),
     }
 }
 
 /// A client with one auto-attached page, and its session there.
-fn with_page(sim: &mut Sim) -> (ClientId, String) {
+fn with_page(sim: &mut Simulation) -> (ClientId, String) {
     let client = sim.core.join(BROWSER);
     sim.call(
         client,
@@ -41,7 +41,7 @@ fn with_page(sim: &mut Sim) -> (ClientId, String) {
 
 #[test]
 fn clients_with_the_same_numbers_are_kept_apart() {
-    let mut sim = Sim::new(Mode::Hold, &["P"]);
+    let mut sim = Simulation::new(ClosedMode::Hold, &["P"]);
     let (one, in_one) = with_page(&mut sim);
     let (two, in_two) = with_page(&mut sim);
 
@@ -56,7 +56,7 @@ fn clients_with_the_same_numbers_are_kept_apart() {
 
 #[test]
 fn a_held_command_goes_on_in_the_same_session_set_up_again() {
-    let mut sim = Sim::new(Mode::Hold, &["P"]);
+    let mut sim = Simulation::new(ClosedMode::Hold, &["P"]);
     let (client, session) = with_page(&mut sim);
     for (id, method) in [(2, "Page.enable"), (3, "Runtime.enable")] {
         sim.call(client, id, Some(&session), method, json!({}));
@@ -100,7 +100,7 @@ fn a_held_command_goes_on_in_the_same_session_set_up_again() {
 
 #[test]
 fn a_command_is_refused_for_an_old_context_but_not_for_one_just_told_of() {
-    let mut sim = Sim::new(Mode::Hold, &["P"]);
+    let mut sim = Simulation::new(ClosedMode::Hold, &["P"]);
     let (client, session) = with_page(&mut sim);
     for (id, method) in [(2, "Page.enable"), (3, "Runtime.enable")] {
         sim.call(client, id, Some(&session), method, json!({}));
@@ -108,7 +108,7 @@ fn a_command_is_refused_for_an_old_context_but_not_for_one_just_told_of() {
     sim.run();
     sim.core.close("h1");
     sim.run();
-    let evaluate = |sim: &mut Sim, id| {
+    let evaluate = |sim: &mut Simulation, id| {
         let params = json!({ "contextId": 41, "expression": "1" });
         sim.call(client, id, Some(&session), "Runtime.evaluate", params);
     };
@@ -139,7 +139,7 @@ fn a_command_is_refused_for_an_old_context_but_not_for_one_just_told_of() {
 
 #[test]
 fn a_page_that_closed_meanwhile_is_detached_and_a_new_one_attached() {
-    let mut sim = Sim::new(Mode::Hold, &["P", "Q"]);
+    let mut sim = Simulation::new(ClosedMode::Hold, &["P", "Q"]);
     let (client, session) = with_page(&mut sim);
     sim.core.close("h1");
     sim.run();
@@ -164,7 +164,7 @@ fn a_page_that_closed_meanwhile_is_detached_and_a_new_one_attached() {
 
 #[test]
 fn rejecting_says_why() {
-    let mut sim = Sim::new(Mode::Reject, &["P"]);
+    let mut sim = Simulation::new(ClosedMode::Reject, &["P"]);
     let (client, session) = with_page(&mut sim);
     sim.core.close("h1");
     sim.run();
@@ -188,8 +188,8 @@ fn rejecting_says_why() {
 
 #[test]
 fn an_answer_in_flight_at_the_closing_is_lost_but_not_forgotten() {
-    for mode in [Mode::Hold, Mode::Reject] {
-        let mut sim = Sim::new(mode, &["P"]);
+    for mode in [ClosedMode::Hold, ClosedMode::Reject] {
+        let mut sim = Simulation::new(mode, &["P"]);
         let (client, session) = with_page(&mut sim);
         sim.call(client, 5, Some(&session), "Runtime.evaluate", json!({}));
         sim.drain();
@@ -200,7 +200,7 @@ fn an_answer_in_flight_at_the_closing_is_lost_but_not_forgotten() {
         sim.core.open();
         sim.run();
 
-        assert_eq!(before, usize::from(mode == Mode::Reject));
+        assert_eq!(before, usize::from(mode == ClosedMode::Reject));
         let error = sim.answer(client, 5)["error"]["message"].clone();
         assert!(
             error
@@ -213,7 +213,7 @@ fn an_answer_in_flight_at_the_closing_is_lost_but_not_forgotten() {
 
 #[test]
 fn a_page_socket_is_attached_again_and_ends_with_its_page() {
-    let mut sim = Sim::new(Mode::Hold, &["P", "Q"]);
+    let mut sim = Simulation::new(ClosedMode::Hold, &["P", "Q"]);
     let (stays, goes) = (sim.core.join(page("P")), sim.core.join(page("Q")));
     sim.run();
     sim.core.close("h1");
@@ -230,7 +230,7 @@ fn a_page_socket_is_attached_again_and_ends_with_its_page() {
 
 #[test]
 fn scripts_keep_the_names_that_the_client_knows() {
-    let mut sim = Sim::new(Mode::Hold, &["P"]);
+    let mut sim = Simulation::new(ClosedMode::Hold, &["P"]);
     let client = sim.core.join(page("P"));
     sim.run();
     let add = "Page.addScriptToEvaluateOnNewDocument";
@@ -261,7 +261,7 @@ fn scripts_keep_the_names_that_the_client_knows() {
 
 #[test]
 fn ways_around_the_gate_are_never_let_through() {
-    let mut sim = Sim::new(Mode::Hold, &["P"]);
+    let mut sim = Simulation::new(ClosedMode::Hold, &["P"]);
     let client = sim.core.join(BROWSER);
     sim.run();
     sim.sent.clear();
@@ -296,7 +296,7 @@ fn ways_around_the_gate_are_never_let_through() {
 
 #[test]
 fn contexts_outlive_a_closure_but_not_their_client() {
-    let mut sim = Sim::new(Mode::Hold, &[]);
+    let mut sim = Simulation::new(ClosedMode::Hold, &[]);
     let client = sim.core.join(BROWSER);
     sim.call(
         client,
@@ -330,7 +330,7 @@ fn contexts_outlive_a_closure_but_not_their_client() {
 
 #[test]
 fn what_waits_is_bounded() {
-    let mut sim = Sim::new(Mode::Hold, &["P"]);
+    let mut sim = Simulation::new(ClosedMode::Hold, &["P"]);
     let client = sim.core.join(BROWSER);
     sim.core.close("h1");
     sim.run();
@@ -341,108 +341,5 @@ fn what_waits_is_bounded() {
     sim.run();
 
     let refused = sim.inbox[&client].len();
-    assert_eq!(refused, 3000 - super::MAX_HELD);
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Join(bool),
-    Leave(usize),
-    Call(usize, usize, usize),
-    Event(usize),
-    Browser,
-    Close,
-    Open,
-    Settle,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        2 => any::<bool>().prop_map(Step::Join),
-        1 => (0..8usize).prop_map(Step::Leave),
-        10 => (0..8usize, 0..8usize, 0..6usize).prop_map(|(c, m, s)| Step::Call(c, m, s)),
-        6 => (0..16usize).prop_map(Step::Event),
-        12 => Just(Step::Browser),
-        2 => Just(Step::Close),
-        2 => Just(Step::Open),
-        1 => Just(Step::Settle),
-    ]
-}
-
-const METHODS: [&str; 8] = [
-    "Target.setAutoAttach",
-    "Target.attachToTarget",
-    "Page.enable",
-    "Runtime.enable",
-    "Runtime.evaluate",
-    "Page.addScriptToEvaluateOnNewDocument",
-    "Target.attachToBrowserTarget",
-    "Page.captureScreenshot",
-];
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
-    /// Whatever the browser says while the gate is closed, no agent hears of it; nobody hears of
-    /// another's session; every command is answered at most once; and after the opening all go on.
-    #[test]
-    fn nothing_passes_a_closed_gate(
-        steps in proptest::collection::vec(step(), 1..120),
-        hold in any::<bool>(),
-    ) {
-        let mode = if hold { Mode::Hold } else { Mode::Reject };
-        let mut sim = Sim::new(mode, &["P", "Q"]);
-        let host = sim.core.join(Role { gated: false, page: None });
-        let mut clients = Vec::new();
-        let mut number = 0;
-        for step in steps {
-            match step {
-                Step::Join(browser) => {
-                    let role = if browser { BROWSER } else { page("P") };
-                    clients.push(sim.core.join(role));
-                }
-                Step::Leave(at) => if let Some(client) = clients.get(at) {
-                    sim.core.leave(*client);
-                },
-                Step::Call(at, method, session) => if let Some(client) = clients.get(at).copied() {
-                    number += 1;
-                    let session = sim.known_sessions(client).get(session).cloned();
-                    let params = json!({ "autoAttach": true, "flatten": true, "targetId": "P" });
-                    sim.call(client, number, session.as_deref(), METHODS[method], params);
-                },
-                Step::Event(at) => sim.emit(at),
-                Step::Browser => sim.browser_step(),
-                Step::Close => _ = sim.core.close("h"),
-                Step::Open => sim.core.open(),
-                Step::Settle => sim.core.settle(),
-            }
-            sim.drain();
-        }
-        let closed = sim.core.is_closed();
-        sim.run();
-        if closed {
-            prop_assert_eq!(sim.sessions_of_agents(), 0);
-        }
-        sim.core.open();
-        sim.run();
-        sim.core.settle();
-        sim.run();
-
-        for client in clients {
-            let inbox = sim.inbox.get(&client).cloned().unwrap_or_default();
-            let mut answered = std::collections::BTreeSet::new();
-            for message in inbox {
-                prop_assert!(!message.to_string().contains("CANARY"), "{}", message);
-                if let Some(id) = message["id"].as_i64() {
-                    prop_assert!(answered.insert(id), "{} is answered twice", id);
-                }
-                if message["method"] == "Test.event" {
-                    prop_assert_eq!(&message["params"]["owner"], &json!(format!("{client:?}")));
-                }
-            }
-        }
-        sim.call(host, 1, None, "Browser.getVersion", Value::Null);
-        sim.run();
-        prop_assert_eq!(sim.answers(host, 1), 1);
-    }
+    assert_eq!(refused, 3000 - super::MAX_QUEUED_COMMANDS);
 }

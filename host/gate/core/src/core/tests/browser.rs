@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use crate::core::{ClientId, Core, Mode, Output};
+use crate::core::{ClientId, ClosedMode, Core, Output};
 
-pub(super) struct Sim {
+pub(super) struct Simulation {
     pub(super) core: Core,
     pub(super) pages: Vec<String>,
     /// What each client was sent.
@@ -26,8 +26,8 @@ struct Session {
     scripts: usize,
 }
 
-impl Sim {
-    pub(super) fn new(mode: Mode, pages: &[&str]) -> Self {
+impl Simulation {
+    pub(super) fn new(mode: ClosedMode, pages: &[&str]) -> Self {
         Self {
             core: Core::new(mode),
             pages: pages.iter().map(|page| (*page).to_owned()).collect(),
@@ -207,7 +207,7 @@ impl Sim {
         self.core
             .owners
             .values()
-            .filter(|(client, _)| self.core.gated(*client))
+            .filter(|(client, _)| self.core.is_gated(*client))
             .count()
             + self
                 .sessions

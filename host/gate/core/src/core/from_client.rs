@@ -3,12 +3,17 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::client::{ClientId, Down, Held, Stage, State};
+use super::client::{
+    BrowserSessionId, ClientId, ClientSessionId, QueuedCommand, ResumeStep, State,
+};
 use super::message::{self, Message, parse, raw, text_of, value};
-use super::{Core, MAX_HELD, MAX_HELD_BYTES, MAX_IN_FLIGHT, Mode, Output, Pending};
+use super::{
+    ClosedMode, Core, MAX_COMMANDS_IN_FLIGHT, MAX_QUEUED_BYTES, MAX_QUEUED_COMMANDS, Output,
+    Pending,
+};
 
-/// Commands that would give an agent, or a page, a way around the gate: refused always.
-const NEVER: [&str; 6] = [
+/// Commands that are always refused: each would give an agent, or a page, a way around the gate.
+const FORBIDDEN_METHODS: [&str; 6] = [
     // A page with this speaks CDP by itself.
     "Target.exposeDevToolsProtocol",
     // Sessions inside messages; flat ones do the same.
@@ -26,7 +31,7 @@ impl Core {
     pub fn client_text(&mut self, id: ClientId, text: &str) {
         let Some(message) = parse(text) else {
             let why = "Message must be a valid JSON object without duplicate keys";
-            return self.tell(
+            return self.send_to_client(
                 id,
                 message::error(None, None, message::PARSE_ERROR, why, None),
             );
@@ -36,60 +41,69 @@ impl Core {
         };
         match (client.state, self.mode) {
             (State::Live, _) => self.forward(id, &message),
-            (State::Waiting, _) | (State::Shut, Mode::Hold) => self.hold(id, text, &message),
-            (State::Shut, Mode::Reject) => {
+            (State::Attaching, _) | (State::Suspended, ClosedMode::Hold) => {
+                self.queue_command(id, text, &message)
+            }
+            (State::Suspended, ClosedMode::Reject) => {
                 let why =
                     "authloop: the user has the browser; the gate is closed until the handoff ends";
-                let data = self.data();
+                let data = self.error_data();
                 self.refuse(id, &message, message::SERVER_ERROR, why, Some(data));
             }
         }
     }
 
-    fn hold(&mut self, id: ClientId, text: &str, message: &Message<'_>) {
+    fn queue_command(&mut self, id: ClientId, text: &str, message: &Message<'_>) {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
-        if client.held.len() >= MAX_HELD || client.held_bytes + text.len() > MAX_HELD_BYTES {
+        if client.queued.len() >= MAX_QUEUED_COMMANDS
+            || client.queued_bytes + text.len() > MAX_QUEUED_BYTES
+        {
             let why = "authloop: the gate is closed and too many commands wait already";
-            let data = self.data();
+            let data = self.error_data();
             return self.refuse(id, message, message::SERVER_ERROR, why, Some(data));
         }
-        let place = message.session.as_deref().map(Down::from);
-        let untold = client
-            .sessions
-            .get(&place)
-            .is_some_and(|session| matches!(session.stage, Stage::Dormant | Stage::Frames { .. }));
-        let old = client.state == State::Shut || (client.returning && untold);
-        client.held_bytes += text.len();
-        client.held.push_back(Held {
+        let scope = message.session.as_deref().map(ClientSessionId::from);
+        let documents_unknown = client.sessions.get(&scope).is_some_and(|session| {
+            matches!(
+                session.step,
+                ResumeStep::Dormant | ResumeStep::Frames { .. }
+            )
+        });
+        let stale = client.state == State::Suspended || (client.resuming && documents_unknown);
+        client.queued_bytes += text.len();
+        client.queued.push_back(QueuedCommand {
             text: text.to_owned(),
-            old,
+            stale,
         });
     }
 
-    /// Sends on what waited, in order.
-    pub(super) fn release(&mut self, id: ClientId) {
+    /// Lets a client's messages pass, beginning with those that waited, in order.
+    pub(super) fn go_live(&mut self, id: ClientId) {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
         client.state = State::Live;
-        client.held_bytes = 0;
-        let held = std::mem::take(&mut client.held);
-        let late = std::mem::take(&mut client.late);
-        client.returning = false;
-        self.output
-            .extend(late.into_iter().map(|text| Output::Client(id, text)));
-        for Held { text, old } in held {
+        client.queued_bytes = 0;
+        let queued = std::mem::take(&mut client.queued);
+        let deferred_answers = std::mem::take(&mut client.deferred_answers);
+        client.resuming = false;
+        self.output.extend(
+            deferred_answers
+                .into_iter()
+                .map(|text| Output::Client(id, text)),
+        );
+        for QueuedCommand { text, stale } in queued {
             match parse(&text) {
-                Some(message) if old && names_old_context(message.params) => {
+                Some(message) if stale && names_context(message.params) => {
                     let why = "Cannot find context with specified id";
                     self.refuse(id, &message, message::SERVER_ERROR, why, None);
                 }
                 _ => self.client_text(id, &text),
             }
         }
-        self.returned(id);
+        self.on_client_resumed(id);
     }
 
     fn forward(&mut self, id: ClientId, message: &Message<'_>) {
@@ -97,42 +111,45 @@ impl Core {
             let why = "Message must have integer 'id' and string 'method' properties";
             return self.refuse(id, message, message::PARSE_ERROR, why, None);
         };
-        let gated = self.gated(id);
-        if gated && let Some(why) = forbidden(method, message.params) {
+        let gated = self.is_gated(id);
+        if gated && let Some(why) = forbidden_reason(method, message.params) {
             return self.refuse(id, message, message::SERVER_ERROR, why, None);
         }
-        let place = message.session.as_deref().map(Down::from);
+        let scope = message.session.as_deref().map(ClientSessionId::from);
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
-        if client.in_flight >= MAX_IN_FLIGHT {
+        if client.in_flight >= MAX_COMMANDS_IN_FLIGHT {
             let why = "authloop: too many commands wait for their answers";
             return self.refuse(id, message, message::SERVER_ERROR, why, None);
         }
-        let up = client.sessions.get(&place).and_then(|s| s.up.clone());
-        let Some(up) = up else {
+        let browser_session_id = client
+            .sessions
+            .get(&scope)
+            .and_then(|s| s.browser_session_id.clone());
+        let Some(browser_session_id) = browser_session_id else {
             let why = "Session with given id not found.";
             return self.refuse(id, message, message::NO_SESSION, why, None);
         };
         client.in_flight += 1;
-        let rewritten = self.rewritten(id, &place, method, message.params);
+        let rewritten = self.rewrite_params(id, &scope, method, message.params);
         let empty = raw(&Value::Object(serde_json::Map::new()));
         let params = rewritten.as_deref().or(message.params).unwrap_or(&empty);
         let pending = Pending::Client {
             client: id,
             id: number,
-            place,
+            scope,
             method: method.to_owned(),
             params: message.params.map(ToOwned::to_owned),
         };
-        self.command(Some(&up), method, params, pending);
+        self.send_command(Some(&browser_session_id), method, params, pending);
     }
 
-    /// Parameters that name things by the client's names, by the browser's.
-    fn rewritten(
+    /// Replaces the client's names in a command's parameters by the browser's; `None` if there are none.
+    fn rewrite_params(
         &self,
         id: ClientId,
-        place: &Option<Down>,
+        scope: &Option<ClientSessionId>,
         method: &str,
         params: Option<&RawValue>,
     ) -> Option<Box<RawValue>> {
@@ -145,17 +162,22 @@ impl Core {
         };
         match method {
             "Target.detachFromTarget" => {
-                let session = Some(Down::from(text_of(&params, "sessionId")));
+                let session = Some(ClientSessionId::from(text_of(&params, "sessionId")));
                 // Only sessions of its own: another's is unknown to it.
-                let up = client.sessions.get(&session).and_then(|s| s.up.as_ref());
-                params["sessionId"] = up.map_or("unknown", |up| up.as_str()).into();
+                let browser_session_id = client
+                    .sessions
+                    .get(&session)
+                    .and_then(|s| s.browser_session_id.as_ref());
+                params["sessionId"] = browser_session_id
+                    .map_or("unknown", BrowserSessionId::as_str)
+                    .into();
             }
             "Target.createBrowserContext" if client.role.gated => {
                 // Closing detaches, and must not take the user's page away.
                 params.as_object_mut()?.remove("disposeOnDetach");
             }
             "Page.removeScriptToEvaluateOnNewDocument" => {
-                let scripts = &client.sessions.get(place)?.scripts;
+                let scripts = &client.sessions.get(scope)?.scripts;
                 let known = scripts.get(text_of(&params, "identifier"))?;
                 params["identifier"] = known.as_str().into();
             }
@@ -173,12 +195,12 @@ impl Core {
         data: Option<Value>,
     ) {
         let session = message.session.as_deref();
-        self.tell(id, message::error(message.id, session, code, why, data));
+        self.send_to_client(id, message::error(message.id, session, code, why, data));
     }
 }
 
 /// Contexts are numbered by renderers: after a closure an old number may mean another context.
-fn names_old_context(params: Option<&RawValue>) -> bool {
+fn names_context(params: Option<&RawValue>) -> bool {
     let names = [
         "contextId",
         "executionContextId",
@@ -189,8 +211,8 @@ fn names_old_context(params: Option<&RawValue>) -> bool {
     names.iter().any(|name| !params[*name].is_null())
 }
 
-fn forbidden(method: &str, params: Option<&RawValue>) -> Option<&'static str> {
-    if NEVER.contains(&method) {
+fn forbidden_reason(method: &str, params: Option<&RawValue>) -> Option<&'static str> {
+    if FORBIDDEN_METHODS.contains(&method) {
         return Some("authloop: this would lead around the gate, and is never let through");
     }
     let attaches = match method {

@@ -1,4 +1,4 @@
-//! What a client has set up in one session, so that it can be set up again in another.
+//! Records what a client has set up in one session, so that it can be set up again in another.
 //!
 //! Only settings are kept, never actions. Whatever is not listed here is lost when the gate closes,
 //! and a client that relied on it gets the browser's own error.
@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use super::message::{raw, text_of, value};
 
 /// Settings that one session may have; a client that makes more loses the oldest.
-const MAX: usize = 512;
+const MAX_SETTINGS: usize = 512;
 
 /// Methods that set something, besides `*.enable` and the `Emulation.set*`, `Network.set*` families.
-const SETTINGS: [&str; 34] = [
+const SETTING_METHODS: [&str; 34] = [
     "Browser.grantPermissions",
     "Browser.setDownloadBehavior",
     "Browser.setPermission",
@@ -49,8 +49,8 @@ const SETTINGS: [&str; 34] = [
     "Target.setDiscoverTargets",
 ];
 
-/// Of the families, those that act instead of setting.
-const ACTIONS: [&str; 5] = [
+/// Methods of those families that act instead of setting.
+const ACTION_METHODS: [&str; 5] = [
     "Emulation.setVirtualTimePolicy",
     "Network.setAttachDebugStack",
     "Network.setCookie",
@@ -59,7 +59,7 @@ const ACTIONS: [&str; 5] = [
 ];
 
 /// Settings that a site may have judged the sign-in by: they stay while the gate is closed.
-const KEPT: [&str; 6] = [
+const PRESERVED_METHODS: [&str; 6] = [
     "Emulation.setGeolocationOverride",
     "Emulation.setLocaleOverride",
     "Emulation.setTimezoneOverride",
@@ -70,7 +70,7 @@ const KEPT: [&str; 6] = [
 
 /// One command to send again.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct JournalEntry {
     key: String,
     pub(super) method: String,
     pub(super) params: Box<RawValue>,
@@ -80,18 +80,18 @@ pub(super) struct Entry {
 
 /// The settings of one session, oldest first.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Journal {
-    entries: Vec<Entry>,
+pub(super) struct SettingsJournal {
+    entries: Vec<JournalEntry>,
     /// Isolated worlds the client made, by name, with their parameters but for the frame.
     worlds: Vec<(String, Value)>,
 }
 
-impl Journal {
-    /// Takes note of a command that the browser has carried out.
-    pub(super) fn done(&mut self, method: &str, params: Option<&RawValue>) {
+impl SettingsJournal {
+    /// Records a command that the browser has carried out.
+    pub(super) fn record(&mut self, method: &str, params: Option<&RawValue>) {
         let value = value(params);
         match method {
-            "Page.createIsolatedWorld" => self.world(value),
+            "Page.createIsolatedWorld" => self.record_world(value),
             "Page.stopScreencast" => self.forget("Page.startScreencast"),
             "Runtime.removeBinding" => {
                 self.forget(&format!("Runtime.addBinding {}", text_of(&value, "name")));
@@ -119,19 +119,19 @@ impl Journal {
                         || raw(&Value::Object(Default::default())),
                         ToOwned::to_owned,
                     );
-                    self.put(key, method, params, None);
+                    self.insert(key, method, params, None);
                 }
             }
         }
     }
 
-    /// A script for new documents, under the client's name for it.
-    pub(super) fn script(&mut self, name: &str, params: Option<&RawValue>) {
+    /// Records a script for new documents, under the client's name for it.
+    pub(super) fn record_script(&mut self, name: &str, params: Option<&RawValue>) {
         let mut value = value(params);
         // Documents that came while the gate was closed have not run it.
         value["runImmediately"] = true.into();
         let method = "Page.addScriptToEvaluateOnNewDocument";
-        self.put(
+        self.insert(
             format!("script {name}"),
             method,
             raw(&value),
@@ -147,7 +147,7 @@ impl Journal {
         self.entries.iter().any(|entry| entry.method == method)
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &JournalEntry> {
         self.entries.iter()
     }
 
@@ -157,17 +157,17 @@ impl Journal {
     }
 
     /// What stays in force while the gate is closed.
-    pub(super) fn kept(&self) -> impl Iterator<Item = &Entry> {
-        let kept = |entry: &&Entry| KEPT.contains(&entry.method.as_str());
-        self.entries.iter().filter(kept)
+    pub(super) fn preserved(&self) -> impl Iterator<Item = &JournalEntry> {
+        let preserved = |entry: &&JournalEntry| PRESERVED_METHODS.contains(&entry.method.as_str());
+        self.entries.iter().filter(preserved)
     }
 
-    fn put(&mut self, key: String, method: &str, params: Box<RawValue>, script: Option<String>) {
+    fn insert(&mut self, key: String, method: &str, params: Box<RawValue>, script: Option<String>) {
         self.forget(&key);
-        if self.entries.len() >= MAX {
+        if self.entries.len() >= MAX_SETTINGS {
             self.entries.remove(0);
         }
-        self.entries.push(Entry {
+        self.entries.push(JournalEntry {
             key,
             method: method.to_owned(),
             params,
@@ -179,12 +179,15 @@ impl Journal {
         self.entries.retain(|entry| entry.key != key);
     }
 
-    fn world(&mut self, mut params: Value) {
+    fn record_world(&mut self, mut params: Value) {
         let name = text_of(&params, "worldName").to_owned();
         if let Some(params) = params.as_object_mut() {
             params.remove("frameId");
         }
-        if !name.is_empty() && self.worlds.len() < MAX && !self.worlds.iter().any(|w| w.0 == name) {
+        if !name.is_empty()
+            && self.worlds.len() < MAX_SETTINGS
+            && !self.worlds.iter().any(|w| w.0 == name)
+        {
             self.worlds.push((name, params));
         }
     }
@@ -195,7 +198,7 @@ fn key_of(method: &str, params: &Value) -> Option<String> {
     let family = method.ends_with(".enable")
         || method.starts_with("Emulation.set")
         || method.starts_with("Network.set");
-    if ACTIONS.contains(&method) || !(family || SETTINGS.contains(&method)) {
+    if ACTION_METHODS.contains(&method) || !(family || SETTING_METHODS.contains(&method)) {
         return None;
     }
     let part = |name: &str| text_of(params, name).to_owned();
@@ -219,37 +222,37 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn done(journal: &mut Journal, method: &str, params: Value) {
-        journal.done(method, Some(&raw(&params)));
+    fn record(journal: &mut SettingsJournal, method: &str, params: Value) {
+        journal.record(method, Some(&raw(&params)));
     }
 
-    fn methods(journal: &Journal) -> Vec<&str> {
+    fn methods(journal: &SettingsJournal) -> Vec<&str> {
         journal.entries().map(|e| e.method.as_str()).collect()
     }
 
     #[test]
     fn the_last_setting_counts_and_actions_do_not() {
-        let mut journal = Journal::default();
+        let mut journal = SettingsJournal::default();
 
-        done(&mut journal, "Page.enable", json!({}));
-        done(&mut journal, "Network.enable", json!({}));
-        done(
+        record(&mut journal, "Page.enable", json!({}));
+        record(&mut journal, "Network.enable", json!({}));
+        record(
             &mut journal,
             "Network.setExtraHTTPHeaders",
             json!({ "headers": { "a": "1" } }),
         );
-        done(
+        record(
             &mut journal,
             "Network.setExtraHTTPHeaders",
             json!({ "headers": { "a": "2" } }),
         );
-        done(
+        record(
             &mut journal,
             "Network.setCookie",
             json!({ "name": "n", "value": "v" }),
         );
-        done(&mut journal, "Page.navigate", json!({ "url": "http://h/" }));
-        done(
+        record(&mut journal, "Page.navigate", json!({ "url": "http://h/" }));
+        record(
             &mut journal,
             "Runtime.evaluate",
             json!({ "expression": "1" }),
@@ -269,34 +272,34 @@ mod tests {
 
     #[test]
     fn disabling_a_domain_forgets_its_settings() {
-        let mut journal = Journal::default();
-        done(&mut journal, "Network.enable", json!({}));
-        done(
+        let mut journal = SettingsJournal::default();
+        record(&mut journal, "Network.enable", json!({}));
+        record(
             &mut journal,
             "Network.setCacheDisabled",
             json!({ "cacheDisabled": true }),
         );
-        done(&mut journal, "Fetch.enable", json!({}));
+        record(&mut journal, "Fetch.enable", json!({}));
 
-        done(&mut journal, "Network.disable", json!({}));
+        record(&mut journal, "Network.disable", json!({}));
 
         assert_eq!(methods(&journal), ["Fetch.enable"]);
     }
 
     #[test]
     fn bindings_and_scripts_are_known_by_name() {
-        let mut journal = Journal::default();
-        done(&mut journal, "Runtime.addBinding", json!({ "name": "a" }));
-        done(&mut journal, "Runtime.addBinding", json!({ "name": "b" }));
-        done(
+        let mut journal = SettingsJournal::default();
+        record(&mut journal, "Runtime.addBinding", json!({ "name": "a" }));
+        record(&mut journal, "Runtime.addBinding", json!({ "name": "b" }));
+        record(
             &mut journal,
             "Runtime.addBinding",
             json!({ "name": "c", "executionContextId": 3 }),
         );
-        journal.script("1", Some(&raw(&json!({ "source": "x" }))));
-        journal.script("2", Some(&raw(&json!({ "source": "y" }))));
+        journal.record_script("1", Some(&raw(&json!({ "source": "x" }))));
+        journal.record_script("2", Some(&raw(&json!({ "source": "y" }))));
 
-        done(
+        record(
             &mut journal,
             "Runtime.removeBinding",
             json!({ "name": "a" }),
@@ -318,16 +321,16 @@ mod tests {
 
     #[test]
     fn a_journal_is_bounded() {
-        let mut journal = Journal::default();
+        let mut journal = SettingsJournal::default();
 
-        for n in 0..2 * MAX {
-            done(
+        for n in 0..2 * MAX_SETTINGS {
+            record(
                 &mut journal,
                 "Runtime.addBinding",
                 json!({ "name": n.to_string() }),
             );
         }
 
-        assert_eq!(journal.entries().count(), MAX);
+        assert_eq!(journal.entries().count(), MAX_SETTINGS);
     }
 }

@@ -2,12 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::client::{ClientId, Down, Place, Seen, Session, Stage, State, Up};
+use super::client::{
+    BrowserSessionId, ClientId, ClientSession, ClientSessionId, ResumeStep, SessionScope, State,
+    TargetStatus,
+};
 use super::message::{Envelope, Message, parse, raw, text_of, value};
 use super::{Core, Output, Pending};
 
-/// What a domain tells of the past when it is enabled; of a closure nothing is told.
-const PAST: [&str; 4] = [
+/// Events that repeat the past when a domain is enabled; nothing that happened while the gate was
+/// closed is told.
+const REPLAYED_EVENTS: [&str; 4] = [
     "Console.messageAdded",
     "Log.entryAdded",
     "Runtime.consoleAPICalled",
@@ -26,13 +30,15 @@ impl Core {
             (Some(id), _) => self.answer(id, &message),
             (None, Some(method)) => match message.session.as_deref() {
                 Some(session) => {
-                    if let Some((client, place)) = self.owners.get(&Up::from(session)).cloned() {
+                    if let Some((client, scope)) =
+                        self.owners.get(&BrowserSessionId::from(session)).cloned()
+                    {
                         let params = message.params.map_or("{}", |params| params.get());
-                        self.event(client, &place, method, params);
+                        self.on_event(client, &scope, method, params);
                     }
                 }
                 None if method == "Target.detachedFromTarget" => {
-                    self.root_gone(&value(message.params))
+                    self.on_root_detached(&value(message.params))
                 }
                 None => {}
             },
@@ -49,51 +55,52 @@ impl Core {
             Pending::Client {
                 client,
                 id,
-                place,
+                scope,
                 method,
                 params,
             } => {
                 let text =
-                    self.client_answer(client, id, &place, &method, params.as_deref(), message);
-                self.tell(client, text);
+                    self.client_answer(client, id, &scope, &method, params.as_deref(), message);
+                self.send_to_client(client, text);
             }
             Pending::Root(client) => self.on_root(client, message),
-            Pending::Frames(client, place) => self.on_frames(client, &place, message),
-            Pending::Worlds(client, place) => self.on_worlds(client, &place, message),
-            Pending::Setting(client, place, script) => {
-                self.on_setting(client, &place, script, message)
+            Pending::Frames(client, scope) => self.on_frames(client, &scope, message),
+            Pending::Worlds(client, scope) => self.on_worlds(client, &scope, message),
+            Pending::Setting(client, scope, script) => {
+                self.on_setting(client, &scope, script, message)
             }
             Pending::Child(client, parent, child) => {
                 self.on_child(client, &parent, &child, message)
             }
-            Pending::Detach | Pending::Nobody => {}
+            Pending::Detach | Pending::Ignored => {}
         }
-        if let super::Phase::Closed { waiting, .. } = &mut self.phase {
-            waiting.remove(&id);
+        if let super::Phase::Closed { unanswered, .. } = &mut self.phase {
+            unanswered.remove(&id);
         }
         self.check_closed();
     }
 
     fn on_root(&mut self, id: ClientId, message: &Message<'_>) {
         let result = value(message.result);
-        let up = result["sessionId"].as_str().map(Up::from);
+        let browser_session_id = result["sessionId"].as_str().map(BrowserSessionId::from);
         // A closing and an opening while a root was being attached leave two on their way: the first
         // is taken, and the second must not stay behind in the browser.
         let wanted = self.clients.get(&id).is_some_and(|client| {
             let root = client.sessions.get(&None);
-            client.state == State::Waiting && root.is_some_and(|root| root.up.is_none())
+            client.state == State::Attaching
+                && root.is_some_and(|root| root.browser_session_id.is_none())
         });
-        match (up, wanted) {
-            (Some(up), true) => {
+        match (browser_session_id, wanted) {
+            (Some(browser_session_id), true) => {
                 if let Some(root) = self.session(id, &None) {
-                    root.up = Some(up.clone());
+                    root.browser_session_id = Some(browser_session_id.clone());
                 }
-                self.owners.insert(up, (id, None));
+                self.owners.insert(browser_session_id, (id, None));
                 self.resume(id, &None);
             }
-            (Some(up), false) => {
-                let detach = self.detach(up);
-                self.wait_for(detach);
+            (Some(browser_session_id), false) => {
+                let detach = self.detach(browser_session_id);
+                self.delay_closed_until(detach);
             }
             (None, true) => {
                 self.output.push_back(Output::Disconnect(id));
@@ -103,21 +110,21 @@ impl Core {
         }
     }
 
-    /// The target of a client's own session has closed.
-    fn root_gone(&mut self, params: &Value) {
-        let up = Up::from(text_of(params, "sessionId"));
-        if let Some((client, None)) = self.owners.get(&up).cloned() {
+    /// Handles the end of a client's own session, whose target has closed.
+    fn on_root_detached(&mut self, params: &Value) {
+        let browser_session_id = BrowserSessionId::from(text_of(params, "sessionId"));
+        if let Some((client, None)) = self.owners.get(&browser_session_id).cloned() {
             self.output.push_back(Output::Disconnect(client));
             self.leave(client);
         }
     }
 
-    /// The answer as the client is to see it; what it changes is taken note of.
+    /// Gives the answer as the client is to see it, and records what the command has changed.
     fn client_answer(
         &mut self,
         id: ClientId,
         number: i64,
-        place: &Place,
+        scope: &SessionScope,
         method: &str,
         params: Option<&serde_json::value::RawValue>,
         message: &Message<'_>,
@@ -126,12 +133,12 @@ impl Core {
         if let Some(client) = self.clients.get_mut(&id) {
             client.in_flight = client.in_flight.saturating_sub(1);
         }
-        if message.error.is_none() && self.gated(id) {
+        if message.error.is_none() && self.is_gated(id) {
             match method {
                 "Target.attachToTarget" | "Target.attachToBrowserTarget" => {
                     let result = value(message.result);
-                    let down = Down::from(text_of(&result, "sessionId"));
-                    if let Some(session) = self.session(id, &Some(down)) {
+                    let client_session_id = ClientSessionId::from(text_of(&result, "sessionId"));
+                    if let Some(session) = self.session(id, &Some(client_session_id)) {
                         session.explicit = true;
                     }
                 }
@@ -154,12 +161,12 @@ impl Core {
                 }
                 "Page.addScriptToEvaluateOnNewDocument" => {
                     let mut result = value(message.result);
-                    if let Some(session) = self.session(id, place) {
+                    if let Some(session) = self.session(id, scope) {
                         let name = session.next_script.to_string();
                         session.next_script += 1;
                         let known = text_of(&result, "identifier").to_owned();
                         session.scripts.insert(name.clone(), known);
-                        session.journal.script(&name, params);
+                        session.journal.record_script(&name, params);
                         result["identifier"] = name.into();
                         rewritten = Some(raw(&result));
                     }
@@ -167,21 +174,21 @@ impl Core {
                 "Page.removeScriptToEvaluateOnNewDocument" => {
                     let params = value(params);
                     let name = text_of(&params, "identifier");
-                    if let Some(session) = self.session(id, place) {
+                    if let Some(session) = self.session(id, scope) {
                         session.scripts.remove(name);
                         session.journal.forget_script(name);
                     }
                 }
                 _ => {
-                    if let Some(session) = self.session(id, place) {
-                        session.journal.done(method, params);
+                    if let Some(session) = self.session(id, scope) {
+                        session.journal.record(method, params);
                     }
                 }
             }
         }
         Envelope {
             id: Some(number),
-            session: place.as_ref().map(Down::as_str),
+            session: scope.as_ref().map(ClientSessionId::as_str),
             result: rewritten.as_deref().or(message.result),
             error: message.error,
             ..Envelope::default()
@@ -189,25 +196,35 @@ impl Core {
         .text()
     }
 
-    /// An event of a client's session.
-    pub(super) fn event(&mut self, id: ClientId, place: &Place, method: &str, params: &str) {
-        let Some(session) = self.session(id, place) else {
+    /// Handles an event of a client's session.
+    pub(super) fn on_event(
+        &mut self,
+        id: ClientId,
+        scope: &SessionScope,
+        method: &str,
+        params: &str,
+    ) {
+        let Some(session) = self.session(id, scope) else {
             return;
         };
-        match &mut session.stage {
-            Stage::Frames { events } => {
+        match &mut session.step {
+            ResumeStep::Frames { events } => {
                 events.push((method.to_owned(), params.to_owned()));
                 return;
             }
-            Stage::Settings { .. } | Stage::Sessions { .. } if PAST.contains(&method) => return,
+            ResumeStep::Settings { .. } | ResumeStep::Sessions { .. }
+                if REPLAYED_EVENTS.contains(&method) =>
+            {
+                return;
+            }
             _ => {}
         }
         let read = || serde_json::from_str::<Value>(params).unwrap_or_default();
         match method {
-            "Target.attachedToTarget" if self.bind(id, place, &read()) => return,
-            "Target.detachedFromTarget" => return self.unbind(id, place, read()),
-            "Target.targetCreated" | "Target.targetDestroyed" if self.gated(id) => {
-                return self.on_target(id, place, method, &read());
+            "Target.attachedToTarget" if self.on_attached(id, scope, &read()) => return,
+            "Target.detachedFromTarget" => return self.on_detached(id, scope, read()),
+            "Target.targetCreated" | "Target.targetDestroyed" if self.is_gated(id) => {
+                return self.on_target(id, scope, method, &read());
             }
             _ => {}
         }
@@ -216,95 +233,117 @@ impl Core {
         };
         let text = Envelope {
             method: Some(method),
-            session: place.as_ref().map(Down::as_str),
+            session: scope.as_ref().map(ClientSessionId::as_str),
             params: Some(params),
             ..Envelope::default()
         };
-        self.tell(id, text.text());
+        self.send_to_client(id, text.text());
     }
 
-    /// Takes a new session to its client; whether the client knows it already.
-    fn bind(&mut self, id: ClientId, parent: &Place, params: &Value) -> bool {
+    /// Assigns a new session to its client; returns whether the client knows it already.
+    fn on_attached(&mut self, id: ClientId, parent: &SessionScope, params: &Value) -> bool {
         let (session, info) = (text_of(params, "sessionId"), &params["targetInfo"]);
         let (target, kind) = (text_of(info, "targetId"), text_of(info, "type"));
-        let (up, down) = (Up::from(session), Down::from(session));
-        let Some(known) = self.awaited(id, parent, target) else {
-            let new = Session::new(
-                Some(up.clone()),
+        let (browser_session_id, client_session_id) = (
+            BrowserSessionId::from(session),
+            ClientSessionId::from(session),
+        );
+        let Some(known) = self.dormant_session_for(id, parent, target) else {
+            let new = ClientSession::new(
+                Some(browser_session_id.clone()),
                 target,
                 kind,
                 false,
                 parent.clone(),
-                Stage::Live,
+                ResumeStep::Live,
             );
             if let Some(client) = self.clients.get_mut(&id) {
-                client.sessions.insert(Some(down.clone()), new);
+                client.sessions.insert(Some(client_session_id.clone()), new);
             }
-            self.owners.insert(up, (id, Some(down)));
+            self.owners
+                .insert(browser_session_id, (id, Some(client_session_id)));
             return false;
         };
-        self.revive(id, &known, up);
+        self.reattach(id, &known, browser_session_id);
         true
     }
 
-    /// A session of the client's that has no counterpart yet, and gets it now.
-    fn awaited(&self, id: ClientId, parent: &Place, target: &str) -> Option<Down> {
+    /// Finds the client's session that has no counterpart in the browser yet, and for which this one is it.
+    fn dormant_session_for(
+        &self,
+        id: ClientId,
+        parent: &SessionScope,
+        target: &str,
+    ) -> Option<ClientSessionId> {
         let client = self.clients.get(&id)?;
-        let explicit = matches!(client.sessions.get(parent)?.stage, Stage::Sessions { .. });
+        let explicit = matches!(
+            client.sessions.get(parent)?.step,
+            ResumeStep::Sessions { .. }
+        );
         let mut children = client.children(parent);
         children.sort();
         children.into_iter().find(|child| {
             let session = client.sessions.get(&Some(child.clone()));
             session.is_some_and(|session| {
-                matches!(session.stage, Stage::Dormant)
+                matches!(session.step, ResumeStep::Dormant)
                     && session.target == target
                     && session.explicit == explicit
             })
         })
     }
 
-    pub(super) fn revive(&mut self, id: ClientId, down: &Down, up: Up) {
-        let place = Some(down.clone());
-        if let Some(session) = self.session(id, &place) {
-            session.up = Some(up.clone());
+    pub(super) fn reattach(
+        &mut self,
+        id: ClientId,
+        client_session_id: &ClientSessionId,
+        browser_session_id: BrowserSessionId,
+    ) {
+        let scope = Some(client_session_id.clone());
+        if let Some(session) = self.session(id, &scope) {
+            session.browser_session_id = Some(browser_session_id.clone());
         }
-        self.owners.insert(up, (id, place.clone()));
-        self.resume(id, &place);
+        self.owners.insert(browser_session_id, (id, scope.clone()));
+        self.resume(id, &scope);
     }
 
-    /// A session has ended, with all within it.
-    fn unbind(&mut self, id: ClientId, parent: &Place, mut params: Value) {
-        let up = Up::from(text_of(&params, "sessionId"));
-        let Some((owner, Some(down))) = self.owners.get(&up).cloned() else {
+    /// Handles the end of a session, and of all within it.
+    fn on_detached(&mut self, id: ClientId, parent: &SessionScope, mut params: Value) {
+        let browser_session_id = BrowserSessionId::from(text_of(&params, "sessionId"));
+        let Some((owner, Some(client_session_id))) = self.owners.get(&browser_session_id).cloned()
+        else {
             return;
         };
         if owner != id {
             return;
         }
-        params["sessionId"] = down.as_str().into();
-        self.drop_subtree(id, &Some(down));
-        self.tell_event(id, parent, "Target.detachedFromTarget", &params);
-        self.check_back(id);
+        params["sessionId"] = client_session_id.as_str().into();
+        self.drop_subtree(id, &Some(client_session_id));
+        self.send_event(id, parent, "Target.detachedFromTarget", &params);
+        self.check_resumed(id);
     }
 
     /// Forgets a session and all within it.
-    pub(super) fn drop_subtree(&mut self, id: ClientId, place: &Place) {
+    pub(super) fn drop_subtree(&mut self, id: ClientId, scope: &SessionScope) {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
-        let gone = client.subtree(place);
-        for place in &gone {
-            if let Some(up) = client.sessions.remove(place).and_then(|session| session.up) {
-                self.owners.remove(&up);
+        let gone = client.subtree(scope);
+        for scope in &gone {
+            if let Some(browser_session_id) = client
+                .sessions
+                .remove(scope)
+                .and_then(|session| session.browser_session_id)
+            {
+                self.owners.remove(&browser_session_id);
             }
         }
         self.pending.retain(|_, pending| match pending {
             // No answer comes from a session that has ended.
             Pending::Client {
                 client: owner,
-                place,
+                scope,
                 ..
-            } if *owner == id && gone.contains(place) => {
+            } if *owner == id && gone.contains(scope) => {
                 client.in_flight = client.in_flight.saturating_sub(1);
                 false
             }
@@ -313,30 +352,37 @@ impl Core {
     }
 
     /// Tells of each target once, however often it is discovered.
-    fn on_target(&mut self, id: ClientId, place: &Place, method: &str, params: &Value) {
-        let Some(session) = self.session(id, place) else {
+    fn on_target(&mut self, id: ClientId, scope: &SessionScope, method: &str, params: &Value) {
+        let Some(session) = self.session(id, scope) else {
             return;
         };
         if method == "Target.targetDestroyed" {
             session.targets.remove(text_of(params, "targetId"));
-            return self.tell_event(id, place, method, params);
+            return self.send_event(id, scope, method, params);
         }
         let target = text_of(&params["targetInfo"], "targetId").to_owned();
-        let known = session.targets.insert(target, Seen::Now).is_some();
+        let known = session
+            .targets
+            .insert(target, TargetStatus::Confirmed)
+            .is_some();
         let method = if known {
             "Target.targetInfoChanged"
         } else {
             method
         };
-        self.tell_event(
+        self.send_event(
             id,
-            place,
+            scope,
             method,
             &json!({ "targetInfo": params["targetInfo"] }),
         );
     }
 
-    pub(super) fn session(&mut self, id: ClientId, place: &Place) -> Option<&mut Session> {
-        self.clients.get_mut(&id)?.sessions.get_mut(place)
+    pub(super) fn session(
+        &mut self,
+        id: ClientId,
+        scope: &SessionScope,
+    ) -> Option<&mut ClientSession> {
+        self.clients.get_mut(&id)?.sessions.get_mut(scope)
     }
 }
