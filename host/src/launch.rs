@@ -93,8 +93,8 @@ async fn serve(args: &LaunchArgs, stop: CancellationToken) -> anyhow::Result<()>
     let gate = Gate::start(GateConfig {
         listen: args.listen,
         mode: args.gate.into(),
-        bare: !args.token_only,
-        names: args.allow_host.clone(),
+        token_optional: !args.token_only,
+        allowed_hosts: args.allow_host.clone(),
     })
     .await?;
     let browser = gate.add_browser(upstream(args)).await?;

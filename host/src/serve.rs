@@ -128,8 +128,8 @@ impl ServeArgs {
             listen: self.gate_listen,
             mode: self.gate.into(),
             // Several browsers may come to stand behind it; the token tells them apart.
-            bare: false,
-            names: self.allow_host.clone(),
+            token_optional: false,
+            allowed_hosts: self.allow_host.clone(),
         }
     }
 

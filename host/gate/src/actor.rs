@@ -10,19 +10,19 @@ use tokio::time::{Instant, sleep_until};
 
 use super::GateError;
 
-/// Requests that may wait for the task.
-const REQUESTS: usize = 256;
-/// Messages that may wait for one client; an agent that lets more pile up is disconnected.
-const CLIENT_QUEUE: usize = 4096;
+/// Most requests that may wait for the task.
+const MAX_QUEUED_REQUESTS: usize = 256;
+/// Most messages that may wait for one client; an agent that lets more pile up is disconnected.
+const MAX_CLIENT_MESSAGES: usize = 4096;
 /// How long clients' pages may take to come back at the opening.
-const RETURN_TIMEOUT: Duration = Duration::from_secs(10);
+const RESUME_TIMEOUT: Duration = Duration::from_secs(10);
 
-type Incoming = Result<String, String>;
+type IncomingMessage = Result<String, String>;
 
-enum Request {
+enum GateRequest {
     Join(
         ClientRole,
-        oneshot::Sender<(ClientId, mpsc::Receiver<Incoming>)>,
+        oneshot::Sender<(ClientId, mpsc::Receiver<IncomingMessage>)>,
     ),
     Text(ClientId, String),
     Leave(ClientId),
@@ -33,53 +33,53 @@ enum Request {
 
 /// A handle on the task; cheap to clone. The task ends with the browser, or with the last handle.
 #[derive(Clone)]
-pub(super) struct Mux(mpsc::Sender<Request>);
+pub(super) struct GateHandle(mpsc::Sender<GateRequest>);
 
-/// One client's place at the gate; leaves when dropped.
-pub(super) struct Seat {
+/// One client's connection to the gate; leaves when dropped.
+pub(super) struct ClientConnection {
     id: ClientId,
-    mux: Mux,
-    pub(super) incoming: mpsc::Receiver<Incoming>,
+    handle: GateHandle,
+    pub(super) incoming: mpsc::Receiver<IncomingMessage>,
 }
 
-/// The half of a seat that sends.
+/// The half of a connection that sends.
 #[derive(Clone)]
-pub(super) struct SeatSender {
+pub(super) struct ClientSender {
     id: ClientId,
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<GateRequest>,
 }
 
-impl Mux {
+impl GateHandle {
     pub(super) fn start(browser: Transport, mode: ClosedMode) -> Self {
-        let (requests, queue) = mpsc::channel(REQUESTS);
+        let (requests, queue) = mpsc::channel(MAX_QUEUED_REQUESTS);
         tokio::spawn(Actor::new(browser, mode).run(queue));
         Self(requests)
     }
 
-    pub(super) async fn join(&self, role: ClientRole) -> Result<Seat, GateError> {
+    pub(super) async fn join(&self, role: ClientRole) -> Result<ClientConnection, GateError> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Request::Join(role, reply)).await?;
+        self.request(GateRequest::Join(role, reply)).await?;
         let (id, incoming) = answer.await.map_err(|_| GateError::BrowserGone)?;
-        Ok(Seat {
+        Ok(ClientConnection {
             id,
-            mux: self.clone(),
+            handle: self.clone(),
             incoming,
         })
     }
 
-    /// The host's own way to the browser, which no closing stops.
-    pub(super) async fn ungated(&self) -> Result<Transport, GateError> {
-        let mut seat = self
+    /// Opens the host's own way to the browser, which no closing stops.
+    pub(super) async fn ungated_transport(&self) -> Result<Transport, GateError> {
+        let mut connection = self
             .join(ClientRole {
                 gated: false,
                 page: None,
             })
             .await?;
-        let (outgoing, mut queue) = mpsc::channel::<String>(REQUESTS);
-        let (found, incoming) = mpsc::channel(REQUESTS);
-        let sender = seat.sender();
+        let (outgoing, mut queue) = mpsc::channel::<String>(MAX_QUEUED_REQUESTS);
+        let (forwarded, incoming) = mpsc::channel(MAX_QUEUED_REQUESTS);
+        let sender = connection.sender();
         // Two tasks: neither direction may wait for the other.
-        let mut leaving = tokio::spawn(async move {
+        let mut outgoing_task = tokio::spawn(async move {
             while let Some(text) = queue.recv().await {
                 if !sender.send(text).await {
                     return;
@@ -89,12 +89,12 @@ impl Mux {
         tokio::spawn(async move {
             loop {
                 let message = tokio::select! {
-                    message = seat.incoming.recv() => message,
-                    _ = &mut leaving => return,
+                    message = connection.incoming.recv() => message,
+                    _ = &mut outgoing_task => return,
                 };
                 match message {
                     Some(message) => {
-                        if found.send(message).await.is_err() {
+                        if forwarded.send(message).await.is_err() {
                             return;
                         }
                     }
@@ -106,20 +106,21 @@ impl Mux {
     }
 
     pub(super) async fn set_mode(&self, mode: ClosedMode) -> Result<(), GateError> {
-        self.ask(Request::SetMode(mode)).await
+        self.request(GateRequest::SetMode(mode)).await
     }
 
     /// Returns once no agent has a session, with the settings to keep in force.
     pub(super) async fn close(&self, handoff: &str) -> Result<Vec<PreservedSetting>, GateError> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Request::Close(handoff.to_owned(), reply)).await?;
+        self.request(GateRequest::Close(handoff.to_owned(), reply))
+            .await?;
         answer.await.map_err(|_| GateError::BrowserGone)
     }
 
     /// Returns once every agent goes on.
     pub(super) async fn open(&self) -> Result<(), GateError> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Request::Open(reply)).await?;
+        self.request(GateRequest::Open(reply)).await?;
         answer.await.map_err(|_| GateError::BrowserGone)
     }
 
@@ -132,7 +133,7 @@ impl Mux {
         self.0.is_closed()
     }
 
-    async fn ask(&self, request: Request) -> Result<(), GateError> {
+    async fn request(&self, request: GateRequest) -> Result<(), GateError> {
         self.0
             .send(request)
             .await
@@ -140,29 +141,30 @@ impl Mux {
     }
 }
 
-impl Seat {
-    pub(super) fn sender(&self) -> SeatSender {
-        SeatSender {
+impl ClientConnection {
+    pub(super) fn sender(&self) -> ClientSender {
+        ClientSender {
             id: self.id,
-            requests: self.mux.0.clone(),
+            requests: self.handle.0.clone(),
         }
     }
 }
 
-impl SeatSender {
+impl ClientSender {
     /// Whether the browser is still there.
     pub(super) async fn send(&self, text: String) -> bool {
         self.requests
-            .send(Request::Text(self.id, text))
+            .send(GateRequest::Text(self.id, text))
             .await
             .is_ok()
     }
 }
 
-impl Drop for Seat {
+impl Drop for ClientConnection {
     fn drop(&mut self) {
-        let (requests, id) = (self.mux.0.clone(), self.id);
-        if let Err(mpsc::error::TrySendError::Full(request)) = requests.try_send(Request::Leave(id))
+        let (requests, id) = (self.handle.0.clone(), self.id);
+        if let Err(mpsc::error::TrySendError::Full(request)) =
+            requests.try_send(GateRequest::Leave(id))
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(async move {
@@ -175,13 +177,13 @@ impl Drop for Seat {
 struct Actor {
     core: Core,
     browser: Transport,
-    clients: HashMap<ClientId, (bool, mpsc::Sender<Incoming>)>,
-    /// Texts that the browser's queue had no room for; while there are any, no client is heard.
+    clients: HashMap<ClientId, (bool, mpsc::Sender<IncomingMessage>)>,
+    /// Texts that the browser's queue had no room for; until they are sent, no client is heard.
     backlog: VecDeque<String>,
-    kept: Vec<PreservedSetting>,
+    preserved: Vec<PreservedSetting>,
     closing: Vec<oneshot::Sender<Vec<PreservedSetting>>>,
     opening: Vec<oneshot::Sender<()>>,
-    settle_at: Option<Instant>,
+    finish_opening_at: Option<Instant>,
 }
 
 impl Actor {
@@ -191,19 +193,19 @@ impl Actor {
             browser,
             clients: HashMap::new(),
             backlog: VecDeque::new(),
-            kept: Vec::new(),
+            preserved: Vec::new(),
             closing: Vec::new(),
             opening: Vec::new(),
-            settle_at: None,
+            finish_opening_at: None,
         }
     }
 
-    async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+    async fn run(mut self, mut requests: mpsc::Receiver<GateRequest>) {
         let outgoing = self.browser.outgoing.clone();
         loop {
-            let settle_at = self.settle_at;
-            let settle = async {
-                match settle_at {
+            let finish_opening_at = self.finish_opening_at;
+            let opening_overdue = async {
+                match finish_opening_at {
                     Some(at) => sleep_until(at).await,
                     None => std::future::pending().await,
                 }
@@ -220,11 +222,11 @@ impl Actor {
                     Some(Err(_)) | None => break,
                 },
                 request = requests.recv(), if self.backlog.is_empty() => match request {
-                    Some(request) => self.take(request),
+                    Some(request) => self.on_request(request),
                     None => break,
                 },
-                () = settle => {
-                    self.settle_at = None;
+                () = opening_overdue => {
+                    self.finish_opening_at = None;
                     self.core.finish_opening();
                 }
             }
@@ -233,10 +235,10 @@ impl Actor {
         // Dropping the queues tells every client.
     }
 
-    fn take(&mut self, request: Request) {
+    fn on_request(&mut self, request: GateRequest) {
         match request {
-            Request::Join(role, reply) => {
-                let (sender, receiver) = mpsc::channel(CLIENT_QUEUE);
+            GateRequest::Join(role, reply) => {
+                let (sender, receiver) = mpsc::channel(MAX_CLIENT_MESSAGES);
                 let gated = role.gated;
                 let id = self.core.join(role);
                 self.clients.insert(id, (gated, sender));
@@ -244,24 +246,24 @@ impl Actor {
                     self.leave(id);
                 }
             }
-            Request::Text(id, text) => self.core.client_text(id, &text),
-            Request::Leave(id) => self.leave(id),
-            Request::SetMode(mode) => self.core.set_mode(mode),
-            Request::Close(handoff, reply) => {
+            GateRequest::Text(id, text) => self.core.client_text(id, &text),
+            GateRequest::Leave(id) => self.leave(id),
+            GateRequest::SetMode(mode) => self.core.set_mode(mode),
+            GateRequest::Close(handoff, reply) => {
                 if self.core.is_closed() && self.closing.is_empty() {
                     let _nobody_waits = reply.send(Vec::new());
                     return;
                 }
                 self.closing.push(reply);
-                self.kept.extend(self.core.close(&handoff));
+                self.preserved.extend(self.core.close(&handoff));
             }
-            Request::Open(reply) => {
+            GateRequest::Open(reply) => {
                 if !self.core.is_closed() {
                     let _nobody_waits = reply.send(());
                     return;
                 }
                 self.opening.push(reply);
-                self.settle_at = Some(Instant::now() + RETURN_TIMEOUT);
+                self.finish_opening_at = Some(Instant::now() + RESUME_TIMEOUT);
                 self.core.open();
             }
         }
@@ -279,13 +281,13 @@ impl Actor {
                 Output::Client(id, text) => self.send_to_client(id, text).await,
                 Output::Disconnect(id) => _ = self.clients.remove(&id),
                 Output::Closed => {
-                    let kept = std::mem::take(&mut self.kept);
+                    let preserved = std::mem::take(&mut self.preserved);
                     for reply in self.closing.drain(..) {
-                        let _nobody_waits = reply.send(kept.clone());
+                        let _nobody_waits = reply.send(preserved.clone());
                     }
                 }
                 Output::Opened => {
-                    self.settle_at = None;
+                    self.finish_opening_at = None;
                     for reply in self.opening.drain(..) {
                         let _nobody_waits = reply.send(());
                     }

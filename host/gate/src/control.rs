@@ -19,17 +19,17 @@ use tokio::net::UnixListener;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::http::connect;
+use super::http::connect_client;
 use super::lease::LocalLease;
 use super::{GateError, GatedBrowser};
 
-/// How often a holder is asked for a sign of life, and how long it may go without one.
-const PING: Duration = Duration::from_secs(10);
-const SILENCE: Duration = Duration::from_secs(35);
+/// How often a holder is asked for a sign of life, and how long it may go without giving one.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const MAX_SILENCE: Duration = Duration::from_secs(35);
 /// How long a holder may take to read one message.
-const SEND: Duration = Duration::from_secs(5);
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest name of a handoff, in bytes; agents that are refused are told it.
-const MAX_NAME: usize = 128;
+const MAX_HANDOFF_NAME_BYTES: usize = 128;
 
 /// A control socket in the file system; dropping it ends and removes it.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Drop for ControlSocket {
 }
 
 #[derive(Clone)]
-struct Served {
+struct ControlState {
     browser: GatedBrowser,
     stop: CancellationToken,
 }
@@ -58,14 +58,14 @@ pub(super) fn listen(browser: GatedBrowser, path: &Path) -> Result<ControlSocket
         reason: error.to_string(),
     })?;
     let stop = CancellationToken::new();
-    let served = Served {
+    let state = ControlState {
         browser,
         stop: stop.clone(),
     };
     let router = Router::new()
-        .route("/browser", get(past))
+        .route("/browser", get(ungated_browser))
         .route("/hold", get(hold))
-        .with_state(served);
+        .with_state(state);
     let stopped = stop.clone().cancelled_owned();
     tokio::spawn(async move {
         let serving = axum::serve(listener, router).with_graceful_shutdown(stopped);
@@ -102,37 +102,37 @@ fn bind(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 /// `GET /browser`: CDP, past the gate.
-async fn past(State(served): State<Served>, upgrade: WebSocketUpgrade) -> Response {
+async fn ungated_browser(State(state): State<ControlState>, upgrade: WebSocketUpgrade) -> Response {
     let role = ClientRole {
         gated: false,
         page: None,
     };
-    connect(upgrade, &served.browser, role, served.stop).await
+    connect_client(upgrade, &state.browser, role, state.stop).await
 }
 
 /// `GET /hold?HANDOFF`: the gate is closed as long as the socket is there.
 async fn hold(
-    State(served): State<Served>,
+    State(state): State<ControlState>,
     RawQuery(query): RawQuery,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let mut handoff = query.unwrap_or_default();
     handoff.retain(|c| c.is_ascii_graphic());
-    handoff.truncate(MAX_NAME);
+    handoff.truncate(MAX_HANDOFF_NAME_BYTES);
     upgrade.on_upgrade(async move |mut socket| {
-        let lease = match served.browser.close(&handoff).await {
+        let lease = match state.browser.close(&handoff).await {
             Ok(super::Lease::Local(lease)) => lease,
             // The browser is in this process.
             Ok(super::Lease::Remote(_)) => return,
             Err(error) => {
-                let taken = matches!(error, GateError::Taken);
+                let taken = matches!(error, GateError::AlreadyClosed);
                 let told = json!({ "error": error.to_string(), "taken": taken });
-                say(&mut socket, told).await;
+                send_json(&mut socket, told).await;
                 return;
             }
         };
-        if say(&mut socket, json!({ "state": "closed" })).await
-            && asks_to_open(&mut socket, &served.stop).await
+        if send_json(&mut socket, json!({ "state": "closed" })).await
+            && wait_for_open_request(&mut socket, &state.stop).await
         {
             open(&mut socket, lease).await;
         }
@@ -145,12 +145,12 @@ async fn open(socket: &mut WebSocket, lease: LocalLease) {
         Ok(()) => json!({ "state": "open" }),
         Err(error) => json!({ "error": error.to_string() }),
     };
-    let _gone = say(socket, told).await;
+    let _gone = send_json(socket, told).await;
 }
 
 /// Waits for the holder's word; false if it is gone without one.
-async fn asks_to_open(socket: &mut WebSocket, stop: &CancellationToken) -> bool {
-    let mut pings = interval(PING);
+async fn wait_for_open_request(socket: &mut WebSocket, stop: &CancellationToken) -> bool {
+    let mut pings = interval(PING_INTERVAL);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
     loop {
@@ -161,12 +161,12 @@ async fn asks_to_open(socket: &mut WebSocket, stop: &CancellationToken) -> bool 
                 Some(Ok(_)) => heard = Instant::now(),
             },
             _ = pings.tick() => {
-                if heard.elapsed() > SILENCE {
+                if heard.elapsed() > MAX_SILENCE {
                     tracing::warn!("the holder of the gate has gone silent");
                     return false;
                 }
                 let ping = socket.send(Message::Ping(Vec::new().into()));
-                if !matches!(timeout(SEND, ping).await, Ok(Ok(()))) {
+                if !matches!(timeout(SEND_TIMEOUT, ping).await, Ok(Ok(()))) {
                     return false;
                 }
             }
@@ -175,9 +175,9 @@ async fn asks_to_open(socket: &mut WebSocket, stop: &CancellationToken) -> bool 
     }
 }
 
-async fn say(socket: &mut WebSocket, what: serde_json::Value) -> bool {
+async fn send_json(socket: &mut WebSocket, what: serde_json::Value) -> bool {
     let said = socket.send(Message::text(what.to_string()));
-    matches!(timeout(SEND, said).await, Ok(Ok(())))
+    matches!(timeout(SEND_TIMEOUT, said).await, Ok(Ok(())))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! Who may ask: the rules by which Chromium guards its own debugging port.
+//! Decides who may ask, by the rules by which Chromium guards its own debugging port. Pure.
 //!
 //! A web page can make a browser send requests to this machine, but cannot choose their `Host`
 //! (DNS rebinding leaves the page's own name in it) and cannot hide its `Origin`.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -15,22 +15,22 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::actor::Seat;
-use super::{GateError, GatedBrowser, Shared, hosts};
+use super::actor::ClientConnection;
+use super::{GateError, GateShared, GatedBrowser, hosts};
 use authloop_net::LimitedListener;
 
 /// Chromium's own limit on a message to it.
-const MAX_MESSAGE: usize = 100 << 20;
+const MAX_MESSAGE_BYTES: usize = 100 << 20;
 /// Agents' connections at once; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 512;
 
 /// Serves until the gate is dropped.
-pub(super) fn serve(listener: TcpListener, gate: Weak<Shared>, stop: CancellationToken) {
-    let state = Served {
+pub(super) fn serve(listener: TcpListener, gate: Weak<GateShared>, stop: CancellationToken) {
+    let state = HttpState {
         gate,
         stop: stop.clone(),
     };
-    let router = Router::new().fallback(answer).with_state(state);
+    let router = Router::new().fallback(handle).with_state(state);
     tokio::spawn(async move {
         let serving = axum::serve(LimitedListener::new(listener, MAX_CONNECTIONS), router);
         let stopped = serving.with_graceful_shutdown(stop.cancelled_owned());
@@ -41,13 +41,13 @@ pub(super) fn serve(listener: TcpListener, gate: Weak<Shared>, stop: Cancellatio
 }
 
 #[derive(Clone)]
-struct Served {
-    gate: Weak<Shared>,
+struct HttpState {
+    gate: Weak<GateShared>,
     stop: CancellationToken,
 }
 
-/// What was asked of which browser.
-struct Asked {
+/// What a request is for: a browser, and a path at it.
+struct RequestTarget {
     browser: GatedBrowser,
     /// Where the client found the browser: its `Host`, and the token if it came by that.
     base: String,
@@ -55,59 +55,62 @@ struct Asked {
     path: String,
 }
 
-async fn answer(
-    State(served): State<Served>,
+async fn handle(
+    State(state): State<HttpState>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     request: Request,
 ) -> Response {
-    let asked = match find(&served, &request) {
-        Ok(asked) => asked,
+    let target = match resolve(&state, &request) {
+        Ok(target) => target,
         Err(refused) => return refused.into_response(),
     };
-    let parts: Vec<&str> = asked.path.split('/').collect();
+    let parts: Vec<&str> = target.path.split('/').collect();
     let method = request.method();
     if let Ok(upgrade) = upgrade {
         let role = match parts.as_slice() {
-            ["devtools", "browser", id] if *id == asked.browser.0.id => browser_role(),
+            ["devtools", "browser", id] if *id == target.browser.0.id => browser_role(),
             // By the token alone.
-            [""] if asked.base.contains('/') => browser_role(),
+            [""] if target.base.contains('/') => browser_role(),
             ["devtools", "page", page] => ClientRole {
                 gated: true,
                 page: Some((*page).to_owned()),
             },
             _ => return not_found(),
         };
-        return connect(upgrade, &asked.browser, role, served.stop).await;
+        return connect_client(upgrade, &target.browser, role, state.stop).await;
     }
     match (method, parts.as_slice()) {
-        (&Method::GET, ["json", "version"]) => json::version(&asked).await,
-        (&Method::GET, ["json"] | ["json", "list"]) => json::list(&asked).await,
-        (&Method::GET, ["json", "protocol"]) => json::protocol(&asked).await,
-        (&Method::PUT, ["json", "new"]) => json::new(&asked, request.uri().query()).await,
+        (&Method::GET, ["json", "version"]) => json::version(&target).await,
+        (&Method::GET, ["json"] | ["json", "list"]) => json::list(&target).await,
+        (&Method::GET, ["json", "protocol"]) => json::protocol(&target).await,
+        (&Method::PUT, ["json", "new"]) => json::new(&target, request.uri().query()).await,
         (_, ["json", "new"]) => StatusCode::METHOD_NOT_ALLOWED.into_response(),
         (&Method::GET | &Method::PUT, ["json", "activate", id]) => {
-            json::act(&asked, "Target.activateTarget", id, "Target activated").await
+            json::call_on_target(&target, "Target.activateTarget", id, "Target activated").await
         }
         (&Method::GET | &Method::PUT, ["json", "close", id]) => {
-            json::act(&asked, "Target.closeTarget", id, "Target is closing").await
+            json::call_on_target(&target, "Target.closeTarget", id, "Target is closing").await
         }
         _ => not_found(),
     }
 }
 
-fn find(served: &Served, request: &Request) -> Result<Asked, (StatusCode, &'static str)> {
+fn resolve(
+    state: &HttpState,
+    request: &Request,
+) -> Result<RequestTarget, (StatusCode, &'static str)> {
     let away = (
         StatusCode::SERVICE_UNAVAILABLE,
         "authloop: the gate is ending",
     );
-    let gate = served.gate.upgrade().map(super::Gate).ok_or(away)?;
-    let host = hosts::admit(request.headers(), &gate.0.config.names)?;
+    let gate = state.gate.upgrade().map(super::Gate).ok_or(away)?;
+    let host = hosts::admit(request.headers(), &gate.0.config.allowed_hosts)?;
     let path = request.uri().path().trim_matches('/');
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
-    let browser = gate.browser(first);
+    let browser = gate.browser_at(first);
     let browser = browser.ok_or((StatusCode::NOT_FOUND, "authloop: there is no such browser"))?;
     let by_token = browser.0.token == first;
-    Ok(Asked {
+    Ok(RequestTarget {
         base: if by_token {
             format!("{host}/{first}")
         } else {
@@ -129,30 +132,34 @@ fn not_found() -> Response {
     (StatusCode::NOT_FOUND, "authloop: there is nothing here").into_response()
 }
 
-fn gone(error: &GateError) -> Response {
+fn bad_gateway(error: &GateError) -> Response {
     (StatusCode::BAD_GATEWAY, error.to_string()).into_response()
 }
 
-/// Seats a client, for as long as its socket lives.
-pub(super) async fn connect(
+/// Connects a client for as long as its socket lives.
+pub(super) async fn connect_client(
     upgrade: WebSocketUpgrade,
     browser: &GatedBrowser,
     role: ClientRole,
     stop: CancellationToken,
 ) -> Response {
-    let seat = match browser.0.mux.join(role).await {
-        Ok(seat) => seat,
-        Err(error) => return gone(&error),
+    let connection = match browser.0.handle.join(role).await {
+        Ok(connection) => connection,
+        Err(error) => return bad_gateway(&error),
     };
     upgrade
-        .max_message_size(MAX_MESSAGE)
-        .max_frame_size(MAX_MESSAGE)
-        .on_upgrade(move |socket| carry(socket, seat, stop))
+        .max_message_size(MAX_MESSAGE_BYTES)
+        .max_frame_size(MAX_MESSAGE_BYTES)
+        .on_upgrade(move |socket| pump_messages(socket, connection, stop))
 }
 
-async fn carry(socket: WebSocket, mut seat: Seat, stop: CancellationToken) {
+async fn pump_messages(
+    socket: WebSocket,
+    mut connection: ClientConnection,
+    stop: CancellationToken,
+) {
     let (mut sink, mut stream) = socket.split();
-    let sender = seat.sender();
+    let sender = connection.sender();
     loop {
         tokio::select! {
             message = stream.next() => match message {
@@ -164,7 +171,7 @@ async fn carry(socket: WebSocket, mut seat: Seat, stop: CancellationToken) {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => break,
                 Some(Ok(_)) => {}
             },
-            message = seat.incoming.recv() => match message {
+            message = connection.incoming.recv() => match message {
                 Some(Ok(text)) => if sink.send(Message::text(text)).await.is_err() {
                     break;
                 },

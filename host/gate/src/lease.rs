@@ -7,9 +7,9 @@ use tokio::time::sleep;
 use super::remote::RemoteLease;
 use super::{GateError, GatedBrowser};
 
-/// How often the gate is tried to be opened for a holder that is gone, each pause twice the last.
-const ATTEMPTS: u32 = 6;
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// How often to try to open the gate for a holder that is gone, each pause twice the last.
+const MAX_OPEN_ATTEMPTS: u32 = 6;
+const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// A gate closed in favour of one handoff.
 ///
@@ -65,15 +65,15 @@ impl Drop for LocalLease {
 }
 
 async fn reopen(browser: GatedBrowser) {
-    let mut pause = FIRST_PAUSE;
-    for attempt in 1..=ATTEMPTS {
+    let mut delay = FIRST_RETRY_DELAY;
+    for attempt in 1..=MAX_OPEN_ATTEMPTS {
         match browser.open().await {
             Ok(()) => return tracing::info!("the gate is open again, for its holder is gone"),
             Err(_) if browser.is_gone() => return,
             Err(error) => tracing::warn!(%error, attempt, "the gate could not be opened"),
         }
-        sleep(pause).await;
-        pause *= 2;
+        sleep(delay).await;
+        delay *= 2;
     }
     tracing::error!("the gate stays closed: the browser does not let itself be cleared");
 }

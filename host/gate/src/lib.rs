@@ -1,4 +1,4 @@
-//! The gate: agents reach the browser through it, and while the user has the browser it is shut.
+//! Agents reach the browser through the gate, which is closed while the user has the browser.
 //!
 //! [`Gate::start`] listens, [`Gate::add_browser`] puts one browser behind it, and
 //! [`GatedBrowser::close`] and [`Lease::open`] are the two ends of a handoff. What is stopped,
@@ -7,12 +7,12 @@
 #![forbid(unsafe_code)]
 
 mod actor;
-mod clean;
 mod control;
 mod hosts;
 mod http;
 mod lease;
 mod remote;
+mod scrub;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -28,14 +28,14 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::CancellationToken;
 
-use actor::Mux;
+use actor::GateHandle;
 
 pub use authloop_gate_core::ClosedMode;
 pub use control::ControlSocket;
 pub use lease::{Lease, LocalLease};
 pub use remote::{RemoteGate, RemoteLease};
 
-/// Browsers behind one gate.
+/// Most browsers behind one gate.
 const MAX_BROWSERS: usize = 256;
 
 /// How a gate listens and what it does when it is shut.
@@ -45,12 +45,12 @@ pub struct GateConfig {
     pub listen: SocketAddr,
     /// What agents get while the gate is closed.
     pub mode: ClosedMode,
-    /// Serve the only browser at the bare address as well, without the token in its path: whoever
-    /// reaches the port reaches the browser, as with Chromium's own port. Puppeteer's `browserURL`
-    /// needs it, for it drops the path.
-    pub bare: bool,
+    /// Whether to serve the only browser at the bare address as well, without the token in its path:
+    /// a client that reaches the port then reaches the browser, as with Chromium's own port.
+    /// Puppeteer's `browserURL` needs it, because it drops the path.
+    pub token_optional: bool,
     /// Names besides `localhost` and literal addresses that clients may use for this machine.
-    pub names: Vec<String>,
+    pub allowed_hosts: Vec<String>,
 }
 
 /// Which browser to put behind the gate.
@@ -78,13 +78,13 @@ pub enum GateError {
     Browser(#[from] BrowserError),
     /// Another handoff has the browser.
     #[error("the browser is being handed over already")]
-    Taken,
+    AlreadyClosed,
     /// The browser has ended.
     #[error("the browser behind the gate is gone")]
     BrowserGone,
     /// No more browsers fit.
     #[error("the gate has {MAX_BROWSERS} browsers, which is all it takes")]
-    Full,
+    TooManyBrowsers,
     /// The control socket cannot be made.
     #[error("no control socket at {}: {reason}", path.display())]
     Control {
@@ -105,16 +105,16 @@ pub enum GateError {
 
 /// A listening gate; cheap to clone. Dropping the last clone ends it.
 #[derive(Clone)]
-pub struct Gate(Arc<Shared>);
+pub struct Gate(Arc<GateShared>);
 
-struct Shared {
+struct GateShared {
     config: GateConfig,
     address: SocketAddr,
     browsers: Mutex<HashMap<String, GatedBrowser>>,
     stop: CancellationToken,
 }
 
-impl Drop for Shared {
+impl Drop for GateShared {
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -130,7 +130,7 @@ impl Gate {
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let stop = CancellationToken::new();
-        let gate = Self(Arc::new(Shared {
+        let gate = Self(Arc::new(GateShared {
             config,
             address,
             browsers: Mutex::default(),
@@ -157,24 +157,24 @@ impl Gate {
                 (Some(process), None, transport)
             }
         };
-        let mux = Mux::start(transport, self.0.config.mode);
-        let browser = Browser::from_transport(mux.ungated().await?).await?;
-        let gated = GatedBrowser(Arc::new(Gated {
+        let handle = GateHandle::start(transport, self.0.config.mode);
+        let browser = Browser::from_transport(handle.ungated_transport().await?).await?;
+        let gated = GatedBrowser(Arc::new(GatedBrowserShared {
             token: random_token(),
             id: random_token(),
             address: self.0.address,
-            mux,
+            handle,
             browser,
             process,
             upstream,
             closed: AtomicBool::new(false),
-            changing: AsyncMutex::default(),
+            preserving_pages: AsyncMutex::default(),
             protocol: tokio::sync::OnceCell::new(),
         }));
         let mut browsers = self.0.browsers.lock();
         browsers.retain(|_, browser| !browser.is_gone());
         if browsers.len() >= MAX_BROWSERS {
-            return Err(GateError::Full);
+            return Err(GateError::TooManyBrowsers);
         }
         browsers.insert(gated.0.token.clone(), gated.clone());
         Ok(gated)
@@ -190,22 +190,22 @@ impl Gate {
     pub fn find(&self, cdp_url: &str) -> Option<GatedBrowser> {
         let url = url::Url::parse(cdp_url.trim()).ok()?;
         let ours = url.port_or_known_default() == Some(self.0.address.port())
-            && hosts::is_local(url.host_str()?, &self.0.config.names);
+            && hosts::is_local(url.host_str()?, &self.0.config.allowed_hosts);
         let first = url.path().split('/').nth(1).unwrap_or_default();
-        ours.then(|| self.browser(first)).flatten()
+        ours.then(|| self.browser_at(first)).flatten()
     }
 
-    /// The browser of a path's first segment; the only one for the bare address, if that is allowed.
-    fn browser(&self, first: &str) -> Option<GatedBrowser> {
+    /// Finds the browser of a path's first segment; the only one for the bare address, if that is allowed.
+    fn browser_at(&self, first: &str) -> Option<GatedBrowser> {
         let browsers = self.0.browsers.lock();
-        let bare = || {
+        let without_token = || {
             let mut all = browsers.values();
-            let only = all.next().filter(|_| self.0.config.bare);
+            let only = all.next().filter(|_| self.0.config.token_optional);
             only.filter(|_| all.next().is_none())
         };
         let reserved = matches!(first, "" | "json" | "devtools" | "control");
         match browsers.get(first) {
-            None if reserved => bare().cloned(),
+            None if reserved => without_token().cloned(),
             found => found.cloned(),
         }
     }
@@ -213,22 +213,22 @@ impl Gate {
 
 /// A browser behind the gate; cheap to clone.
 #[derive(Clone)]
-pub struct GatedBrowser(Arc<Gated>);
+pub struct GatedBrowser(Arc<GatedBrowserShared>);
 
-struct Gated {
+struct GatedBrowserShared {
     /// In the agents' address.
     token: String,
     /// The browser socket's name.
     id: String,
     address: SocketAddr,
-    mux: Mux,
+    handle: GateHandle,
     browser: Browser,
     process: Option<PipedBrowser>,
     /// The address of a browser that was there already.
     upstream: Option<String>,
     closed: AtomicBool,
-    /// The settings kept while closed; held during a change.
-    changing: AsyncMutex<Vec<Page>>,
+    /// Sessions that preserve settings while the gate is closed; locked during a change.
+    preserving_pages: AsyncMutex<Vec<Page>>,
     /// The protocol's description, once asked for.
     protocol: tokio::sync::OnceCell<String>,
 }
@@ -241,7 +241,7 @@ impl GatedBrowser {
 
     /// The browser's socket for agents, as Puppeteer's `browserWSEndpoint` takes it.
     pub fn ws_url(&self) -> String {
-        let Gated {
+        let GatedBrowserShared {
             address, token, id, ..
         } = &*self.0;
         format!("ws://{address}/{token}/devtools/browser/{id}")
@@ -265,40 +265,41 @@ impl GatedBrowser {
 
     /// What agents get from the next closing on, instead of what the gate's configuration says.
     pub async fn set_mode(&self, mode: ClosedMode) -> Result<(), GateError> {
-        self.0.mux.set_mode(mode).await
+        self.0.handle.set_mode(mode).await
     }
 
     /// Shuts agents out in favour of `handoff`, for as long as the lease lives, and gives every page a
     /// new document. Returns once no script of an agent's is left in a page.
     ///
     /// # Errors
-    /// [`GateError::Taken`] if it is closed already: what one handoff opens, another may still need
+    /// [`GateError::AlreadyClosed`] if it is closed already: what one handoff opens, another may still need
     /// closed. After any other error the gate opens again by itself.
     pub async fn close(&self, handoff: &str) -> Result<Lease, GateError> {
-        let mut keeping = self.0.changing.lock().await;
+        let mut preserving_pages = self.0.preserving_pages.lock().await;
         if self.0.closed.swap(true, Ordering::SeqCst) {
-            return Err(GateError::Taken);
+            return Err(GateError::AlreadyClosed);
         }
         let lease = Lease::Local(LocalLease::new(self.clone()));
-        let kept = self.0.mux.close(handoff).await?;
-        keeping.extend(clean::keep(&self.0.browser, kept).await);
-        clean::renew(&self.0.browser).await?;
-        keeping.extend(clean::bypass_workers(&self.0.browser).await?);
+        let preserved = self.0.handle.close(handoff).await?;
+        preserving_pages.extend(scrub::preserve_settings(&self.0.browser, preserved).await);
+        scrub::reload_pages(&self.0.browser).await?;
+        preserving_pages.extend(scrub::bypass_workers(&self.0.browser).await?);
         Ok(lease)
     }
 
     /// Clears what the user left behind and lets agents go on. If the browser cannot be cleared,
-    /// the gate stays closed. Carried through even if the caller goes away: half an opening is none.
+    /// the gate stays closed. Runs to completion even if the caller is dropped: a half-open gate is worse
+    /// than a closed one.
     async fn open(&self) -> Result<(), GateError> {
         let browser = self.clone();
         let opening = tokio::spawn(async move {
-            let mut keeping = browser.0.changing.lock().await;
+            let mut preserving_pages = browser.0.preserving_pages.lock().await;
             if !browser.is_closed() {
                 return Ok(());
             }
-            clean::clear(&browser.0.browser).await?;
-            clean::release(std::mem::take(&mut *keeping)).await;
-            browser.0.mux.open().await?;
+            scrub::clear(&browser.0.browser).await?;
+            scrub::end_preserving(std::mem::take(&mut *preserving_pages)).await;
+            browser.0.handle.open().await?;
             browser.0.closed.store(false, Ordering::SeqCst);
             Ok(())
         });
@@ -317,12 +318,12 @@ impl GatedBrowser {
 
     /// Waits until the browser is gone.
     pub async fn ended(&self) {
-        self.0.mux.ended().await;
+        self.0.handle.ended().await;
     }
 
     /// Whether the browser is gone.
     pub fn is_gone(&self) -> bool {
-        self.0.mux.is_gone()
+        self.0.handle.is_gone()
     }
 }
 

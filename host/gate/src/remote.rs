@@ -21,9 +21,9 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A full-page screenshot fits; an endless message does not.
-const MAX_MESSAGE: usize = 64 << 20;
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
-type Socket = WebSocketStream<UnixStream>;
+type ControlWebSocket = WebSocketStream<UnixStream>;
 type Reply = oneshot::Sender<Result<(), GateError>>;
 
 /// A gated browser as another process has it; cheap to clone.
@@ -47,20 +47,20 @@ impl RemoteGate {
     /// As [`GatedBrowser::close`](super::GatedBrowser::close).
     pub async fn close(&self, handoff: &str) -> Result<RemoteLease, GateError> {
         let mut socket = self.dial(&format!("ws://gate/hold?{handoff}")).await?;
-        self.expect(&mut socket, "closed").await?;
-        let (open, asked) = oneshot::channel();
-        tokio::spawn(keep(self.clone(), socket, asked));
+        self.expect_state(&mut socket, "closed").await?;
+        let (open, open_request) = oneshot::channel();
+        tokio::spawn(hold_lease(self.clone(), socket, open_request));
         Ok(RemoteLease { open })
     }
 
-    async fn dial(&self, url: &str) -> Result<Socket, GateError> {
+    async fn dial(&self, url: &str) -> Result<ControlWebSocket, GateError> {
         let dialing = async {
             let stream = UnixStream::connect(&self.path)
                 .await
                 .map_err(|error| self.failed(error.to_string()))?;
             let config = WebSocketConfig::default()
-                .max_message_size(Some(MAX_MESSAGE))
-                .max_frame_size(Some(MAX_MESSAGE));
+                .max_message_size(Some(MAX_MESSAGE_BYTES))
+                .max_frame_size(Some(MAX_MESSAGE_BYTES));
             let upgrading = client_async_with_config(url, stream, Some(config));
             upgrading
                 .await
@@ -73,8 +73,12 @@ impl RemoteGate {
     }
 
     /// Waits for the gate to say that it has come to `state`.
-    async fn expect(&self, socket: &mut Socket, state: &str) -> Result<(), GateError> {
-        let told = async {
+    async fn expect_state(
+        &self,
+        socket: &mut ControlWebSocket,
+        state: &str,
+    ) -> Result<(), GateError> {
+        let reply = async {
             while let Some(Ok(message)) = socket.next().await {
                 if let Message::Text(text) = message {
                     return serde_json::from_str::<Value>(&text).unwrap_or_default();
@@ -82,11 +86,11 @@ impl RemoteGate {
             }
             Value::Null
         };
-        let told = timeout(CHANGE_TIMEOUT, told).await;
-        let told = told.map_err(|_| self.failed(format!("it is not {state} in time")))?;
-        match told["error"].as_str() {
-            _ if told["state"] == state => Ok(()),
-            _ if told["taken"] == true => Err(GateError::Taken),
+        let reply = timeout(CHANGE_TIMEOUT, reply).await;
+        let reply = reply.map_err(|_| self.failed(format!("it is not {state} in time")))?;
+        match reply["error"].as_str() {
+            _ if reply["state"] == state => Ok(()),
+            _ if reply["taken"] == true => Err(GateError::AlreadyClosed),
             Some(error) => Err(self.failed(error.to_owned())),
             None => Err(self.failed("it ended".to_owned())),
         }
@@ -119,10 +123,14 @@ impl RemoteLease {
 }
 
 /// Answers the gate's pings until the holder is done, or dropped.
-async fn keep(gate: RemoteGate, mut socket: Socket, mut asked: oneshot::Receiver<Reply>) {
+async fn hold_lease(
+    gate: RemoteGate,
+    mut socket: ControlWebSocket,
+    mut open_request: oneshot::Receiver<Reply>,
+) {
     let reply = loop {
         tokio::select! {
-            reply = &mut asked => match reply {
+            reply = &mut open_request => match reply {
                 Ok(reply) => break reply,
                 // Closing the socket is what tells the gate.
                 Err(_) => return,
@@ -134,7 +142,7 @@ async fn keep(gate: RemoteGate, mut socket: Socket, mut asked: oneshot::Receiver
         }
     };
     let opened = match socket.send(Message::text("open")).await {
-        Ok(()) => gate.expect(&mut socket, "open").await,
+        Ok(()) => gate.expect_state(&mut socket, "open").await,
         Err(error) => Err(gate.failed(error.to_string())),
     };
     let _nobody_waits = reply.send(opened);

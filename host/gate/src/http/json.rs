@@ -7,12 +7,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::Asked;
+use super::RequestTarget;
 use crate::GatedBrowser;
 
 /// Says nothing about pages, so it is answered while the gate is closed too.
-pub(super) async fn version(asked: &Asked) -> Response {
-    let version = asked
+pub(super) async fn version(target: &RequestTarget) -> Response {
+    let version = target
         .browser
         .0
         .browser
@@ -28,13 +28,13 @@ pub(super) async fn version(asked: &Asked) -> Response {
         "User-Agent": version["userAgent"],
         "V8-Version": version["jsVersion"],
         "WebKit-Version": version["revision"],
-        "webSocketDebuggerUrl": format!("ws://{}/devtools/browser/{}", asked.base, asked.browser.0.id),
+        "webSocketDebuggerUrl": format!("ws://{}/devtools/browser/{}", target.base, target.browser.0.id),
     }))
     .into_response()
 }
 
-pub(super) async fn list(asked: &Asked) -> Response {
-    let answer = through(&asked.browser, "Target.getTargets", json!({})).await;
+pub(super) async fn list(target: &RequestTarget) -> Response {
+    let answer = call_while_open(&target.browser, "Target.getTargets", json!({})).await;
     match answer {
         Ok(answer) => {
             let infos = answer["targetInfos"]
@@ -44,7 +44,7 @@ pub(super) async fn list(asked: &Asked) -> Response {
             Json(
                 infos
                     .iter()
-                    .map(|info| entry(asked, info))
+                    .map(|info| target_entry(target, info))
                     .collect::<Vec<_>>(),
             )
             .into_response()
@@ -53,31 +53,42 @@ pub(super) async fn list(asked: &Asked) -> Response {
     }
 }
 
-pub(super) async fn new(asked: &Asked, query: Option<&str>) -> Response {
+pub(super) async fn new(target: &RequestTarget, query: Option<&str>) -> Response {
     let url = percent_decode(query.unwrap_or_default());
     let url = if url.is_empty() { "about:blank" } else { &url };
-    let made = match through(&asked.browser, "Target.createTarget", json!({ "url": url })).await {
+    let made = match call_while_open(
+        &target.browser,
+        "Target.createTarget",
+        json!({ "url": url }),
+    )
+    .await
+    {
         Ok(made) => made,
         Err(refused) => return refused,
     };
     let params = json!({ "targetId": made["targetId"] });
-    match through(&asked.browser, "Target.getTargetInfo", params).await {
-        Ok(answer) => Json(entry(asked, &answer["targetInfo"])).into_response(),
+    match call_while_open(&target.browser, "Target.getTargetInfo", params).await {
+        Ok(answer) => Json(target_entry(target, &answer["targetInfo"])).into_response(),
         Err(refused) => refused,
     }
 }
 
 /// Activates or closes a target.
-pub(super) async fn act(asked: &Asked, method: &str, target: &str, done: &'static str) -> Response {
-    match through(&asked.browser, method, json!({ "targetId": target })).await {
+pub(super) async fn call_on_target(
+    target: &RequestTarget,
+    method: &str,
+    id: &str,
+    done: &'static str,
+) -> Response {
+    match call_while_open(&target.browser, method, json!({ "targetId": id })).await {
         Ok(_) => done.into_response(),
         Err(refused) => refused,
     }
 }
 
 /// A pipe cannot tell; another instance of the same program can, and has nothing to hide.
-pub(super) async fn protocol(asked: &Asked) -> Response {
-    let gated = &asked.browser.0;
+pub(super) async fn protocol(target: &RequestTarget) -> Response {
+    let gated = &target.browser.0;
     let found = gated.protocol.get_or_try_init(|| async {
         match (&gated.process, &gated.upstream) {
             (_, Some(address)) => Browser::protocol(address).await,
@@ -98,7 +109,7 @@ pub(super) async fn protocol(asked: &Asked) -> Response {
     }
 }
 
-fn entry(asked: &Asked, info: &Value) -> Value {
+fn target_entry(target: &RequestTarget, info: &Value) -> Value {
     let id = info["targetId"].as_str().unwrap_or_default();
     json!({
         "description": "",
@@ -106,12 +117,16 @@ fn entry(asked: &Asked, info: &Value) -> Value {
         "title": info["title"],
         "type": info["type"],
         "url": info["url"],
-        "webSocketDebuggerUrl": format!("ws://{}/devtools/page/{id}", asked.base),
+        "webSocketDebuggerUrl": format!("ws://{}/devtools/page/{id}", target.base),
     })
 }
 
 /// Calls the browser for an agent: only while the gate is open, before and after.
-async fn through(gated: &GatedBrowser, method: &str, params: Value) -> Result<Value, Response> {
+async fn call_while_open(
+    gated: &GatedBrowser,
+    method: &str,
+    params: Value,
+) -> Result<Value, Response> {
     let shut = || {
         let why = json!({ "error": "authloop: the user has the browser; the gate is closed until the handoff ends" });
         (StatusCode::SERVICE_UNAVAILABLE, Json(why)).into_response()

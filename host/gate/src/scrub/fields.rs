@@ -7,12 +7,12 @@ use authloop_cdp::{BrowserError, Page};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-const CLEAR: &str = include_str!("fields.js");
-const FORGET: &str = include_str!("history.js");
-const WORLD: &str = "authloop-clear";
-/// Fields of one page; more are a page's attack on us, which then gets a new document.
+const CLEAR_FIELD_SCRIPT: &str = include_str!("fields.js");
+const CLEAR_EDIT_HISTORY_SCRIPT: &str = include_str!("history.js");
+const WORLD_NAME: &str = "authloop-clear";
+/// Most fields of one page; more are a page's attack on us, which then gets a new document.
 const MAX_FIELDS: usize = 5000;
-/// Frames of one page, likewise.
+/// Most frames of one page, likewise.
 const MAX_FRAMES: usize = 500;
 
 /// Takes back all edits in the page's own frames, and clears every field whose text the document did
@@ -42,9 +42,9 @@ pub(super) async fn clear(page: &Page) -> Result<(), BrowserError> {
 
 /// Leaves a frame nothing to undo or redo; returns a world of our own in it.
 async fn forget_edits(page: &Page, frame: &str) -> Result<Value, BrowserError> {
-    let params = json!({ "frameId": frame, "worldName": WORLD });
+    let params = json!({ "frameId": frame, "worldName": WORLD_NAME });
     let world = page.call("Page.createIsolatedWorld", params).await?["executionContextId"].clone();
-    let params = json!({ "expression": FORGET, "contextId": world, "returnByValue": true });
+    let params = json!({ "expression": CLEAR_EDIT_HISTORY_SCRIPT, "contextId": world, "returnByValue": true });
     let answer = page.call("Runtime.evaluate", params).await?;
     match answer["result"]["value"] {
         Value::Bool(true) => Ok(world),
@@ -61,7 +61,8 @@ async fn clear_field(page: &Page, world: &Value, node: i64) -> Result<(), Browse
         Err(BrowserError::Cdp { .. }) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let params = json!({ "objectId": object, "functionDeclaration": CLEAR, "silent": true });
+    let params =
+        json!({ "objectId": object, "functionDeclaration": CLEAR_FIELD_SCRIPT, "silent": true });
     page.call("Runtime.callFunctionOn", params).await.map(drop)
 }
 

@@ -1,5 +1,5 @@
-//! What the gate does to the browser itself: at the closing against what an agent may have left in
-//! its pages, before the opening against what the user leaves there.
+//! Scrubs the browser itself: at the closing of what an agent may have left in its pages, before the
+//! opening of what the user leaves there.
 
 mod fields;
 
@@ -13,24 +13,24 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 /// How long a page may take to show a new document before its renderer is ended.
-const FRESH_TIMEOUT: Duration = Duration::from_secs(8);
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a renderer may take to end.
 const CRASH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the browser may take to name its service workers.
-const WORKERS_TIMEOUT: Duration = Duration::from_secs(4);
+const WORKER_LIST_TIMEOUT: Duration = Duration::from_secs(4);
 /// After this long without news, it has named them all.
-const WORKERS_QUIET: Duration = Duration::from_millis(150);
+const WORKER_LIST_QUIET_PERIOD: Duration = Duration::from_millis(150);
 /// How long one page may take to be cleared; a page that hangs cannot be read either.
 const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
-/// Targets that are looked after; more are a page's attack on us.
+/// Most targets that are scrubbed; more are a page's attack on us.
 const MAX_TARGETS: usize = 500;
 
 /// Copies a blank over what is in the clipboard, without asking any page or permission.
-const OVERWRITE_CLIPBOARD: &str = "(() => { const t = document.createElement('textarea'); \
+const OVERWRITE_CLIPBOARD_SCRIPT: &str = "(() => { const t = document.createElement('textarea'); \
     t.value = ' '; document.body.append(t); t.select(); return document.execCommand('copy'); })()";
 
-/// What tells how a new document fares.
-const RENEWING: [&str; 4] = [
+/// Events that tell how a new document fares.
+const RELOAD_EVENTS: [&str; 4] = [
     "Inspector.targetCrashed",
     "Page.frameNavigated",
     "Page.frameStartedNavigating",
@@ -45,10 +45,13 @@ struct Target {
 }
 
 /// Keeps settings in force by sessions of the host's own; dropping the list does not end them, see
-/// [`release`].
-pub(super) async fn keep(browser: &Browser, kept: Vec<PreservedSetting>) -> Vec<Page> {
+/// [`end_preserving`].
+pub(super) async fn preserve_settings(
+    browser: &Browser,
+    settings: Vec<PreservedSetting>,
+) -> Vec<Page> {
     let mut pages: HashMap<String, Page> = HashMap::new();
-    for setting in kept {
+    for setting in settings {
         let PreservedSetting {
             target,
             method,
@@ -66,23 +69,23 @@ pub(super) async fn keep(browser: &Browser, kept: Vec<PreservedSetting>) -> Vec<
     pages.into_values().collect()
 }
 
-/// Ends what [`keep`] began.
-pub(super) async fn release(kept: Vec<Page>) {
-    for page in kept {
+/// Ends what [`preserve_settings`] began.
+pub(super) async fn end_preserving(sessions: Vec<Page>) {
+    for page in sessions {
         page.detach().await;
     }
 }
 
 /// Gives every page a new document, in which no script of an agent's has run.
-pub(super) async fn renew(browser: &Browser) -> Result<(), BrowserError> {
+pub(super) async fn reload_pages(browser: &Browser) -> Result<(), BrowserError> {
     let pages = targets(browser, &["page"]).await?;
     let mut contexts: HashMap<&str, &Target> = HashMap::new();
     for page in &pages {
         contexts.entry(&page.context).or_insert(page);
     }
-    if !renew_all(browser, &pages).await {
-        // Pages share renderers: whoever stood by one that was ended is renewed as well.
-        renew_all(browser, &pages).await;
+    if !reload_all(browser, &pages).await {
+        // Pages share renderers: a page that shared one that was ended is reloaded as well.
+        reload_all(browser, &pages).await;
     }
     // A reload past the cache goes past workers as well, so the new documents have none; what comes
     // next must not meet them either. The site brings its own again.
@@ -96,12 +99,12 @@ pub(super) async fn renew(browser: &Browser) -> Result<(), BrowserError> {
 }
 
 /// Whether every page gave way; the renderers of those that did not are ended.
-async fn renew_all(browser: &Browser, pages: &[Target]) -> bool {
-    let renewed = join_all(pages.iter().map(|page| renew_page(browser, page))).await;
-    renewed.into_iter().all(|renewed| renewed)
+async fn reload_all(browser: &Browser, pages: &[Target]) -> bool {
+    let reloaded = join_all(pages.iter().map(|page| reload_page(browser, page))).await;
+    reloaded.into_iter().all(|reloaded| reloaded)
 }
 
-/// Has every page go past service workers, by sessions that [`release`] ends.
+/// Has every page go past service workers, by sessions that [`end_preserving`] ends.
 pub(super) async fn bypass_workers(browser: &Browser) -> Result<Vec<Page>, BrowserError> {
     let mut bypassing = Vec::new();
     for target in targets(browser, &["page"]).await? {
@@ -116,12 +119,12 @@ pub(super) async fn bypass_workers(browser: &Browser) -> Result<Vec<Page>, Brows
     Ok(bypassing)
 }
 
-async fn renew_page(browser: &Browser, target: &Target) -> bool {
+async fn reload_page(browser: &Browser, target: &Target) -> bool {
     let Ok(page) = browser.session(&target.id).await else {
         // It has closed.
         return true;
     };
-    let mut events = page.subscribe(&RENEWING, 256);
+    let mut events = page.subscribe(&RELOAD_EVENTS, 256);
     // These have no address to load from, but the origin of whoever made them.
     let made = ["about:", "blob:", "filesystem:", "javascript:"];
     let blank = target.url.is_empty() || made.iter().any(|scheme| target.url.starts_with(scheme));
@@ -130,7 +133,7 @@ async fn renew_page(browser: &Browser, target: &Target) -> bool {
     } else {
         ("Page.reload", json!({ "ignoreCache": true }))
     };
-    let renewed = async {
+    let reloaded = async {
         // A dialog that is open already would hold everything up.
         let accept = json!({ "accept": true });
         let _none = page.post("Page.handleJavaScriptDialog", accept).await;
@@ -138,10 +141,10 @@ async fn renew_page(browser: &Browser, target: &Target) -> bool {
         // Answered by the renderer: what begins before that, it may not tell of.
         let _gone = page.call("Page.enable", json!({})).await;
         let _gone = page.post(method, params).await;
-        until_renewed(&page, &target.id, blank, &mut events).await;
+        wait_for_new_document(&page, &target.id, blank, &mut events).await;
     };
-    let renewed = timeout(FRESH_TIMEOUT, renewed).await.is_ok();
-    if !renewed {
+    let reloaded = timeout(RELOAD_TIMEOUT, reloaded).await.is_ok();
+    if !reloaded {
         // Whatever runs there, or waits there for its server, must not see what the user types.
         tracing::warn!("a page does not give way to a new document; its renderer is ended");
         let _gone = page.post("Page.crash", json!({})).await;
@@ -155,12 +158,12 @@ async fn renew_page(browser: &Browser, target: &Target) -> bool {
         let _slow = timeout(CRASH_TIMEOUT, crashed).await;
     }
     page.detach().await;
-    renewed
+    reloaded
 }
 
 /// Waits for the document that was asked for, not for one that an agent had asked for before; no
 /// dialog holds it up.
-async fn until_renewed(page: &Page, id: &TargetId, blank: bool, events: &mut EventStream) {
+async fn wait_for_new_document(page: &Page, id: &TargetId, blank: bool, events: &mut EventStream) {
     let mut loader = None;
     while let Some(event) = events.recv().await {
         let params = &event.params;
@@ -193,8 +196,8 @@ async fn unregister_workers(browser: &Browser, page: &TargetId) {
     let unregistered = async {
         page.call("ServiceWorker.enable", json!({})).await?;
         // The first event names what is stored, and comes even if that is nothing.
-        let mut patience = WORKERS_TIMEOUT;
-        while let Ok(Some(event)) = timeout(patience, events.recv()).await {
+        let mut time_limit = WORKER_LIST_TIMEOUT;
+        while let Ok(Some(event)) = timeout(time_limit, events.recv()).await {
             let found = event.params["registrations"].as_array();
             for registration in found.into_iter().flatten() {
                 if registration["isDeleted"] != true {
@@ -202,7 +205,7 @@ async fn unregister_workers(browser: &Browser, page: &TargetId) {
                     page.call("ServiceWorker.unregister", scope).await?;
                 }
             }
-            patience = WORKERS_QUIET;
+            time_limit = WORKER_LIST_QUIET_PERIOD;
         }
         Ok::<_, BrowserError>(())
     };
@@ -284,8 +287,8 @@ async fn clear_target(browser: &Browser, target: &Target, first: bool) -> Result
 async fn end_target(browser: &Browser, target: &Target) {
     if target.kind == "page" {
         let pages = std::slice::from_ref(target);
-        if !renew_all(browser, pages).await {
-            renew_all(browser, pages).await;
+        if !reload_all(browser, pages).await {
+            reload_all(browser, pages).await;
         }
     } else if let Ok(session) = browser.session(&target.id).await {
         let _gone = session.post("Page.crash", json!({})).await;
@@ -304,7 +307,7 @@ async fn clear_clipboard(browser: &Browser) -> Result<(), BrowserError> {
         let focus = json!({ "enabled": true });
         page.call("Emulation.setFocusEmulationEnabled", focus)
             .await?;
-        let script = json!({ "expression": OVERWRITE_CLIPBOARD, "userGesture": true });
+        let script = json!({ "expression": OVERWRITE_CLIPBOARD_SCRIPT, "userGesture": true });
         let answer = page.call("Runtime.evaluate", script).await?;
         if answer["result"]["value"] != true {
             tracing::warn!("the clipboard could not be overwritten");
