@@ -6,7 +6,7 @@
   const NOT_TYPED_INTO = new Set([
     "button", "submit", "reset", "checkbox", "radio", "range", "color", "file", "image", "hidden",
   ]);
-  // On a touch device these are picked (see native/pickers.js), with a keyboard their parts are typed.
+  // On a touch device these are picked (see prompts/pickers.js), with a keyboard their parts are typed.
   const PICKED_BY_TOUCH = new Set(["date", "time", "datetime-local", "month", "week"]);
   const SECRET = /(^|\s)(current-password|new-password|one-time-code|cc-[a-z-]+)(\s|$)/;
   const numbers = new WeakMap();

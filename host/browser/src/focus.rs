@@ -8,11 +8,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The isolated world's name.
-pub(super) const WORLD: &str = "authloop";
+pub(super) const WORLD_NAME: &str = "authloop";
 /// The script.
-const SCRIPT: &str = include_str!("focus.js");
+const FOCUS_SCRIPT: &str = include_str!("focus.js");
 /// Frames nested deeper than this are not searched.
-const MAX_DEPTH: usize = 16;
+const MAX_FRAME_DEPTH: usize = 16;
 
 /// A rectangle in fractions of the visible page: 0.0 left or top, 1.0 right or bottom. It may reach
 /// beyond the page.
@@ -59,7 +59,7 @@ pub struct FocusedField {
 
 /// A script's report.
 #[derive(Debug, Deserialize)]
-pub(super) struct Report {
+pub(super) struct FocusReport {
     pub(super) number: u64,
     #[serde(rename = "type")]
     kind: String,
@@ -76,9 +76,9 @@ pub(super) struct Report {
     origin: String,
 }
 
-impl Report {
+impl FocusReport {
     /// The field at its place, given the frame's offset and the page's visible part.
-    fn placed(self, id: u64, offset: (f64, f64), viewport: [f64; 4]) -> FocusedField {
+    fn into_field(self, id: u64, offset: (f64, f64), viewport: [f64; 4]) -> FocusedField {
         let [left, top, width, height] = viewport;
         let across = |v: f64| (v / width.max(1.0)) as f32;
         let down = |v: f64| (v / height.max(1.0)) as f32;
@@ -105,7 +105,7 @@ impl Report {
 
 /// Where a report came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Source {
+pub(super) struct FrameSource {
     pub(super) session: Option<CdpSessionId>,
     pub(super) frame: FrameId,
 }
@@ -123,15 +123,15 @@ pub(super) struct Ancestry {
 /// Ends with the document. `Runtime.enable` is never sent: a page can notice it.
 pub(super) async fn watch<F>(
     connection: &Connection,
-    source: &Source,
-    mut report: impl FnMut(Option<Report>) -> F,
+    source: &FrameSource,
+    mut report: impl FnMut(Option<FocusReport>) -> F,
 ) -> Result<(), BrowserError>
 where
     F: Future<Output = ()>,
 {
     let session = source.session.as_ref();
     let context = isolated_world(connection, session, &source.frame).await?;
-    let install = json!({ "contextId": context, "expression": SCRIPT });
+    let install = json!({ "contextId": context, "expression": FOCUS_SCRIPT });
     connection
         .call(session, "Runtime.evaluate", install)
         .await?;
@@ -157,7 +157,7 @@ pub(super) async fn isolated_world(
     session: Option<&CdpSessionId>,
     frame: &FrameId,
 ) -> Result<Value, BrowserError> {
-    let params = json!({ "frameId": frame.as_str(), "worldName": WORLD });
+    let params = json!({ "frameId": frame.as_str(), "worldName": WORLD_NAME });
     let mut world = connection
         .call(session, "Page.createIsolatedWorld", params)
         .await?;
@@ -167,7 +167,7 @@ pub(super) async fn isolated_world(
 /// The origin of the document that a frame shows.
 pub(super) async fn origin_of(
     connection: &Connection,
-    source: &Source,
+    source: &FrameSource,
 ) -> Result<String, BrowserError> {
     let session = source.session.as_ref();
     let context = isolated_world(connection, session, &source.frame).await?;
@@ -182,15 +182,15 @@ pub(super) async fn origin_of(
 }
 
 /// Finds where in the page the reported field is.
-pub(super) async fn place(
+pub(super) async fn locate_field(
     connection: &Connection,
-    source: &Source,
+    source: &FrameSource,
     ancestry: &Ancestry,
     id: u64,
-    report: Report,
+    report: FocusReport,
 ) -> Result<FocusedField, BrowserError> {
     if let Some(viewport) = report.viewport {
-        return Ok(report.placed(id, (0.0, 0.0), viewport));
+        return Ok(report.into_field(id, (0.0, 0.0), viewport));
     }
     let frame = &source.frame;
     let mut offset = (0.0, 0.0);
@@ -205,7 +205,7 @@ pub(super) async fn place(
             owner_corner(connection, source.session.as_ref(), frame).await?,
         );
     }
-    for (depth, (_, frame)) in ancestry.inner.iter().enumerate().take(MAX_DEPTH) {
+    for (depth, (_, frame)) in ancestry.inner.iter().enumerate().take(MAX_FRAME_DEPTH) {
         let outer = ancestry
             .inner
             .get(depth + 1)
@@ -216,7 +216,7 @@ pub(super) async fn place(
         );
     }
     let viewport = viewport_of(connection, ancestry).await?;
-    Ok(report.placed(id, offset, viewport))
+    Ok(report.into_field(id, offset, viewport))
 }
 
 fn add(offset: &mut (f64, f64), corner: (f64, f64)) {
@@ -272,14 +272,14 @@ mod tests {
 
     #[test]
     fn a_field_is_placed_in_fractions_of_the_visible_page() {
-        let report: Report = serde_json::from_value(json!({
+        let report: FocusReport = serde_json::from_value(json!({
             "number": 1, "type": "password", "inputmode": "", "autocomplete": "current-password",
             "enterkeyhint": "go", "secret": true, "multiline": false, "length": 3, "maxlength": 0,
             "rect": [10.0, 20.0, 100.0, 30.0], "viewport": null, "origin": "https://a.example",
         }))
         .unwrap();
 
-        let field = report.placed(7, (90.0, 80.0), [0.0, 0.0, 400.0, 1000.0]);
+        let field = report.into_field(7, (90.0, 80.0), [0.0, 0.0, 400.0, 1000.0]);
 
         let Rect {
             x,

@@ -7,13 +7,13 @@
 #![forbid(unsafe_code)]
 
 mod focus;
-mod follow;
-mod native;
+mod follower;
 mod origin;
+mod prompts;
 mod tabs;
 
 pub use focus::{FocusedField, Rect};
-pub use follow::{Dialog, DialogKind, Follower, Health, View};
-pub use native::{Answer, Challenge, Chooser, Refusals, Refused};
+pub use follower::{Dialog, DialogKind, Follower, Health, View};
 pub use origin::{Certificate, OriginInfo, SecurityState};
+pub use prompts::{AuthChallenge, FileChooser, PromptAnswer, Refusals, RefusedPrompt};
 pub use tabs::Tab;

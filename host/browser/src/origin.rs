@@ -1,4 +1,6 @@
-//! The true origin of what the user sees, and the epoch that guards keys against it.
+//! The true origin of what the user sees, and the epoch that guards keys against it. Pure.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use serde_json::Value;
 use url::Url;
@@ -75,7 +77,7 @@ pub struct OriginInfo {
     pub epoch: u64,
 }
 
-/// Turns committed addresses into [`OriginInfo`]; pure.
+/// Turns committed addresses into [`OriginInfo`].
 #[derive(Debug)]
 pub(super) struct OriginTracker {
     info: OriginInfo,

@@ -1,4 +1,6 @@
-//! Which page the user should see: pure, from the browser's target events.
+//! Decides which page the user should see, from the browser's target events. Pure.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use authloop_cdp::{TargetId, TargetInfo};
 
@@ -6,15 +8,15 @@ use authloop_cdp::{TargetId, TargetInfo};
 #[derive(Debug)]
 pub(super) struct Tabs {
     active: Option<TargetId>,
-    family: Vec<Member>,
-    numbers: u32,
+    family: Vec<FamilyMember>,
+    last_number: u32,
 }
 
 #[derive(Debug)]
-struct Member {
+struct FamilyMember {
     id: TargetId,
     opener: Option<TargetId>,
-    /// Its number among all pages that ever were of the family.
+    /// Its number among all pages that ever were in the family.
     number: u32,
     url: String,
     title: String,
@@ -37,20 +39,20 @@ impl Tabs {
     pub(super) fn new(first: TargetId) -> Self {
         Self {
             active: Some(first.clone()),
-            family: vec![Member {
+            family: vec![FamilyMember {
                 id: first,
                 opener: None,
                 number: 1,
                 url: String::new(),
                 title: String::new(),
             }],
-            numbers: 1,
+            last_number: 1,
         }
     }
 
     /// The family, in order of opening.
     pub(super) fn list(&self) -> Vec<Tab> {
-        let tab = |member: &Member| Tab {
+        let tab = |member: &FamilyMember| Tab {
             number: member.number,
             url: member.url.clone(),
             title: member.title.clone(),
@@ -93,11 +95,11 @@ impl Tabs {
         if !ours || known(&page.id) {
             return false;
         }
-        self.numbers += 1;
-        self.family.push(Member {
+        self.last_number += 1;
+        self.family.push(FamilyMember {
             id: page.id.clone(),
             opener: page.opener.clone(),
-            number: self.numbers,
+            number: self.last_number,
             url: page.url.clone(),
             title: page.title.clone(),
         });

@@ -2,14 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use authloop_browser::{DialogKind, Health, SecurityState};
-use authloop_browser_testkit::{LIMIT, Site, Stage, eval, within};
+use authloop_browser_testkit::{STEP_TIMEOUT, TestBrowser, TestSite, eval, within};
 use authloop_cdp::{Browser, BrowserError, Launch};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn wrong_addresses_get_clear_errors() {
-    let site = Site::serve([("/", "hello")]).await;
+    let site = TestSite::serve([("/", "hello")]).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = listener.local_addr().unwrap();
     drop(listener);
@@ -33,8 +33,8 @@ async fn wrong_addresses_get_clear_errors() {
 
 #[tokio::test]
 async fn every_form_of_address_reaches_the_same_page() {
-    let site = Site::serve([("/", "<title>one</title>")]).await;
-    let stage = Stage::open(&site.url("/")).await;
+    let site = TestSite::serve([("/", "<title>one</title>")]).await;
+    let stage = TestBrowser::open(&site.url("/")).await;
     let page = stage.page().target().clone();
     let port = stage.launched.http_url();
     let socket = format!("{}/devtools/page/{page}", port.replace("http:", "ws:"));
@@ -55,7 +55,7 @@ async fn every_form_of_address_reaches_the_same_page() {
 
 #[tokio::test]
 async fn a_dying_browser_is_an_error_at_once() {
-    let mut stage = Stage::open("about:blank").await;
+    let mut stage = TestBrowser::open("about:blank").await;
     let page = stage.page();
     let forever = json!({ "expression": "new Promise(() => {})", "awaitPromise": true });
     let waiting = tokio::spawn(async move { page.call("Runtime.evaluate", forever).await });
@@ -96,8 +96,8 @@ async fn a_browser_that_cannot_start_says_why() {
 
 #[tokio::test]
 async fn the_epoch_follows_the_true_origin() {
-    let site = Site::serve([("/", "<title>A</title>"), ("/next", "<title>B</title>")]).await;
-    let mut stage = Stage::open(&site.url("/")).await;
+    let site = TestSite::serve([("/", "<title>A</title>"), ("/next", "<title>B</title>")]).await;
+    let mut stage = TestBrowser::open(&site.url("/")).await;
     let first = stage.view.borrow().origin.clone();
     assert_eq!(first.origin, site.origin());
 
@@ -146,8 +146,8 @@ async fn the_epoch_follows_the_true_origin() {
 
 #[tokio::test]
 async fn pages_of_others_are_never_followed_nor_touched() {
-    let site = Site::serve([("/", "mine"), ("/theirs", "theirs")]).await;
-    let mut stage = Stage::open(&site.url("/")).await;
+    let site = TestSite::serve([("/", "mine"), ("/theirs", "theirs")]).await;
+    let mut stage = TestBrowser::open(&site.url("/")).await;
     let mine = stage.page();
 
     let params = json!({ "url": site.url("/theirs") });
@@ -180,8 +180,8 @@ async fn pages_of_others_are_never_followed_nor_touched() {
 #[tokio::test]
 async fn a_noopener_tab_is_followed_too() {
     let html = "<a id=link href=/next target=_blank rel=noopener>go</a>";
-    let site = Site::serve([("/", html), ("/next", "<title>next</title>")]).await;
-    let mut stage = Stage::open(&site.url("/")).await;
+    let site = TestSite::serve([("/", html), ("/next", "<title>next</title>")]).await;
+    let mut stage = TestBrowser::open(&site.url("/")).await;
     let opener = stage.page();
 
     stage.eval("link.click()").await;
@@ -200,8 +200,8 @@ async fn the_focused_field_is_described_but_not_its_value() {
         <input id=pass type=password><input id=otp autocomplete='one-time-code'>\
         <textarea id=area></textarea><button id=button>x</button><div id=host></div>\
         <script>host.attachShadow({mode:'open'}).innerHTML='<input type=tel>'</script>";
-    let site = Site::serve([("/", html)]).await;
-    let mut stage = Stage::open(&site.url("/")).await;
+    let site = TestSite::serve([("/", html)]).await;
+    let mut stage = TestBrowser::open(&site.url("/")).await;
     let size = stage.eval("[innerWidth, innerHeight]").await;
 
     stage.eval("user.focus()").await;
@@ -267,16 +267,16 @@ async fn fields_in_frames_are_placed_in_the_page() {
     let nested = "<!doctype html><body style='margin:0'><iframe src=/field \
         style='position:absolute;left:30px;top:40px;border:5px solid;width:200px;height:100px'>\
         </iframe>";
-    let site = Site::serve([("/field", field), ("/nested", nested)]).await;
+    let site = TestSite::serve([("/field", field), ("/nested", nested)]).await;
     // Three levels: the page, a frame of another site (another process), a frame inside it.
     let other = site.url_at("localhost", "/nested");
     let page = format!(
         "<!doctype html><body style='margin:0'><iframe src='{other}' \
          style='position:absolute;left:100px;top:200px;border:0;width:400px;height:300px'></iframe>"
     );
-    let outer = Site::serve([("/", &page)]).await;
+    let outer = TestSite::serve([("/", &page)]).await;
     let args = ["--site-per-process"];
-    let mut stage = Stage::open_with(&outer.url("/"), &args).await;
+    let mut stage = TestBrowser::open_with(&outer.url("/"), &args).await;
     let size = stage.eval("[innerWidth, innerHeight]").await;
 
     let click = |kind: &str| {
@@ -316,8 +316,8 @@ async fn fields_in_frames_are_placed_in_the_page() {
 
 #[tokio::test]
 async fn a_dialog_is_shown_and_answered() {
-    let site = Site::serve([("/", "dialogs")]).await;
-    let mut stage = Stage::open(&site.url("/")).await;
+    let site = TestSite::serve([("/", "dialogs")]).await;
+    let mut stage = TestBrowser::open(&site.url("/")).await;
     let page = stage.page();
     let asking = tokio::spawn(async move { eval(&page, "prompt('who?', 'me')").await });
 
@@ -341,8 +341,8 @@ async fn a_dialog_is_shown_and_answered() {
 
 #[tokio::test]
 async fn a_crashed_page_is_reported_and_comes_back() {
-    let site = Site::serve([("/", "<title>alive</title>")]).await;
-    let mut stage = Stage::open(&site.url("/")).await;
+    let site = TestSite::serve([("/", "<title>alive</title>")]).await;
+    let mut stage = TestBrowser::open(&site.url("/")).await;
     let page = stage.page();
 
     page.notify("Page.navigate", json!({ "url": "chrome://crash" }))
@@ -371,5 +371,5 @@ async fn a_killed_browser_leaves_no_profile() {
         .unwrap();
 
     assert!(!profile.exists());
-    assert!(LIMIT.as_secs() > 0);
+    assert!(STEP_TIMEOUT.as_secs() > 0);
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use authloop_browser_testkit::{Site, Stage, within};
+use authloop_browser_testkit::{TestBrowser, TestSite, within};
 use authloop_media::capture::{CaptureConfig, Viewport};
 use authloop_media::encode::{EncodedFrame, VideoConfig, VideoPipeline};
 use openh264::formats::YUVSource;
@@ -90,8 +90,8 @@ impl Screen {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_becomes_sharp_video_and_then_costs_nothing() {
-    let site = Site::serve([("/", FORM)]).await;
-    let stage = Stage::open(&site.url("/")).await;
+    let site = TestSite::serve([("/", FORM)]).await;
+    let stage = TestBrowser::open(&site.url("/")).await;
     let mut screen = Screen::new();
 
     let (pipeline, mut frames) = VideoPipeline::start(stage.follower.view(), phone()).unwrap();
@@ -151,8 +151,8 @@ async fn a_page_becomes_sharp_video_and_then_costs_nothing() {
 async fn the_capture_survives_navigation_popups_and_new_sizes() {
     let other = "<!doctype html><meta name=viewport content='width=device-width'>\
         <body style='margin:0;background:#0f0'>";
-    let site = Site::serve([("/", FORM), ("/other", other)]).await;
-    let mut stage = Stage::open(&site.url("/")).await;
+    let site = TestSite::serve([("/", FORM), ("/other", other)]).await;
+    let mut stage = TestBrowser::open(&site.url("/")).await;
     let mut screen = Screen::new();
     let (pipeline, mut frames) = VideoPipeline::start(stage.follower.view(), phone()).unwrap();
     let first = within("the first frame", frames.recv()).await.unwrap();

@@ -15,15 +15,15 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// The longest any single step may take; the machine may be busy.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves fixed pages, the same for every host name.
 #[derive(Debug)]
-pub struct Site {
+pub struct TestSite {
     port: u16,
 }
 
-impl Site {
+impl TestSite {
     /// `pages` maps a path to an HTML body.
     pub async fn serve<const N: usize>(pages: [(&str, &str); N]) -> Self {
         let pages: HashMap<String, String> = pages
@@ -82,7 +82,7 @@ impl Site {
 
 /// A browser showing one page.
 #[derive(Debug)]
-pub struct Stage {
+pub struct TestBrowser {
     /// The process.
     pub launched: LaunchedBrowser,
     /// The connection to it.
@@ -93,7 +93,7 @@ pub struct Stage {
     pub view: watch::Receiver<View>,
 }
 
-impl Stage {
+impl TestBrowser {
     /// Starts a browser at `url` and waits until the page is there.
     pub async fn open(url: &str) -> Self {
         Self::open_with(url, &[]).await
@@ -132,7 +132,7 @@ impl Stage {
 
     /// Waits until the view is as wanted.
     pub async fn until(&mut self, what: &str, wanted: impl FnMut(&View) -> bool) -> View {
-        let waiting = tokio::time::timeout(LIMIT, self.view.wait_for(wanted));
+        let waiting = tokio::time::timeout(STEP_TIMEOUT, self.view.wait_for(wanted));
         let found = waiting.await.ok().and_then(Result::ok).map(|v| v.clone());
         found.unwrap_or_else(|| panic!("never saw {what}: {:?}", self.view.borrow()))
     }
@@ -151,7 +151,7 @@ impl Stage {
         let params = json!({ "expression": waiter, "awaitPromise": true, "returnByValue": true });
         let page = self.page();
         let waiting = page.call("Runtime.evaluate", params);
-        let answer = tokio::time::timeout(LIMIT, waiting).await;
+        let answer = tokio::time::timeout(STEP_TIMEOUT, waiting).await;
         match answer {
             Ok(Ok(answer)) if answer["result"]["value"] == true => {}
             other => panic!("never true: {expression}: {other:?}"),
@@ -170,7 +170,7 @@ pub async fn eval(page: &Page, expression: &str) -> Value {
 
 /// Waits for a future, or fails the test.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LIMIT, future)
+    tokio::time::timeout(STEP_TIMEOUT, future)
         .await
         .unwrap_or_else(|_| panic!("{what} took too long"))
 }

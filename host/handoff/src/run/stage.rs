@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use authloop_browser::{Answer, Follower, Health, View};
+use authloop_browser::{Follower, Health, PromptAnswer, View};
 use authloop_cdp::{Browser, BrowserError, Page};
 use authloop_host_metrics::Metrics;
 use authloop_media::capture::Viewport;
@@ -188,7 +188,7 @@ impl Stage {
 
     /// The browser is the user's from now on: what it would ask unseen, it asks them.
     pub(super) async fn serve(&self) {
-        self.follower.serve().await;
+        self.follower.begin_user_control().await;
     }
 
     /// Shows the browser on a confirmed connection, whole.
@@ -211,7 +211,7 @@ impl Stage {
     /// The browser is the agent's again: nothing of ours is left in it.
     pub(super) async fn leave(&mut self) {
         self.pause().await;
-        self.follower.release().await;
+        self.follower.end_user_control().await;
     }
 
     /// The viewer's browser asks for a keyframe.
@@ -287,18 +287,22 @@ impl Stage {
                 });
             }
             InputEvent::Pick { id, options, value } => {
-                let answer = Answer::Pick { id, options, value };
+                let answer = PromptAnswer::Pick { id, options, value };
                 self.follower.answer(answer).await;
             }
             InputEvent::Auth { id, user, password } => {
                 let credentials = password.map(|password| (user, password));
-                self.follower.answer(Answer::Auth { id, credentials }).await;
+                self.follower
+                    .answer(PromptAnswer::Auth { id, credentials })
+                    .await;
             }
             InputEvent::Files { id, files } => {
                 if files.is_empty() {
                     self.uploads.stop();
                     let paths = Vec::new();
-                    self.follower.answer(Answer::Files { id, paths }).await;
+                    self.follower
+                        .answer(PromptAnswer::Files { id, paths })
+                        .await;
                 } else if self.chooser() == Some(id) {
                     let whole = self.uploads.begin(id, &files).await?;
                     self.give(id, whole).await;
@@ -341,7 +345,9 @@ impl Stage {
     /// Gives the page the files that are there as a whole.
     async fn give(&self, id: u32, whole: Option<Vec<String>>) {
         if let Some(paths) = whole {
-            self.follower.answer(Answer::Files { id, paths }).await;
+            self.follower
+                .answer(PromptAnswer::Files { id, paths })
+                .await;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the browser asks, and what the viewer has been told of it.
 
-use authloop_browser::{Chooser, Refusals, Refused, View};
-use authloop_protocol::browser_ui::{MAX_FILES, MAX_TABS, MAX_TOTAL_FILE_BYTES, Tab};
+use authloop_browser::{FileChooser, Refusals, RefusedPrompt, View};
+use authloop_protocol::native::{MAX_FILE_BYTES, MAX_FILES, MAX_TABS, Tab};
 use authloop_protocol::output::OutputMessage;
 use url::Url;
 
@@ -82,7 +82,7 @@ impl Asked {
 
     fn chooser(
         &mut self,
-        open: Option<&Chooser>,
+        open: Option<&FileChooser>,
         received: impl Fn(u32) -> u64,
         out: &mut Vec<OutputMessage>,
     ) {
@@ -140,42 +140,42 @@ pub(super) fn origin_of(url: &str) -> String {
 }
 
 /// The notice's code and its English sentence.
-fn words(refused: Refused) -> (&'static str, &'static str) {
+fn words(refused: RefusedPrompt) -> (&'static str, &'static str) {
     match refused {
-        Refused::Passkey => (
+        RefusedPrompt::Passkey => (
             PASSKEY_REQUIRED,
             "The page asks for a passkey. Choose another way to sign in there, or decline.",
         ),
-        Refused::Identity => (
+        RefusedPrompt::Identity => (
             "identity_refused",
             "The page asked the remote browser for an account. Choose another way to sign in there.",
         ),
-        Refused::Camera => (
+        RefusedPrompt::Camera => (
             "camera_refused",
             "The page asked for camera or microphone, which the remote browser has not got.",
         ),
-        Refused::Screen => ("screen_refused", "The page asked to record the screen."),
-        Refused::Geolocation => (
+        RefusedPrompt::Screen => ("screen_refused", "The page asked to record the screen."),
+        RefusedPrompt::Geolocation => (
             "geolocation_refused",
             "The page asked where you are. That was refused.",
         ),
-        Refused::Notifications => (
+        RefusedPrompt::Notifications => (
             "notifications_refused",
             "The page asked to send notifications. That was refused.",
         ),
-        Refused::Clipboard => (
+        RefusedPrompt::Clipboard => (
             "clipboard_refused",
             "The page asked for the remote clipboard. That was refused.",
         ),
-        Refused::Files => (
+        RefusedPrompt::Files => (
             "files_refused",
             "The page asked for files in a way that cannot be handed over.",
         ),
-        Refused::Other => (
+        RefusedPrompt::Other => (
             "permission_refused",
             "The page asked for something that the remote browser cannot ask you.",
         ),
-        Refused::Answer => (
+        RefusedPrompt::Answer => (
             "answer_lost",
             "The page has changed and did not take your answer.",
         ),
@@ -186,8 +186,8 @@ fn words(refused: Refused) -> (&'static str, &'static str) {
 mod tests {
     use super::*;
 
-    fn chooser(id: u32) -> Chooser {
-        Chooser {
+    fn chooser(id: u32) -> FileChooser {
+        FileChooser {
             id,
             origin: "https://a.example".to_owned(),
             multiple: false,
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn a_chooser_is_told_as_it_fills_and_when_it_is_gone() {
         let mut asked = Asked::default();
-        let mut told = |open: Option<&Chooser>, received: u64| {
+        let mut told = |open: Option<&FileChooser>, received: u64| {
             let mut out = Vec::new();
             asked.chooser(open, |_| received, &mut out);
             out

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use authloop_browser_testkit::{Site, Stage, within};
+use authloop_browser_testkit::{TestBrowser, TestSite, within};
 use authloop_handoff::input::Injector;
 use authloop_host_metrics::Metrics;
 use authloop_media::capture::{CaptureConfig, Viewport};
@@ -37,15 +37,15 @@ const WIDE: &str = "<!doctype html><body style='margin:0;height:3000px'>\
     <script>window.log = []; addEventListener('click', e => log.push(e.target.id), true)</script>";
 
 struct Hands {
-    stage: Stage,
+    stage: TestBrowser,
     injector: Injector,
     video: VideoPipeline,
 }
 
 impl Hands {
     async fn on(html: &str) -> Self {
-        let site = Site::serve([("/", html), ("/popup", FORM)]).await;
-        let stage = Stage::open(&site.url("/")).await;
+        let site = TestSite::serve([("/", html), ("/popup", FORM)]).await;
+        let stage = TestBrowser::open(&site.url("/")).await;
         let config = VideoConfig {
             capture: CaptureConfig {
                 viewport: Some(VIEWPORT),

@@ -1,6 +1,6 @@
 //! Storage state of a real browser.
 
-use authloop_browser_testkit::{Site, Stage, within};
+use authloop_browser_testkit::{TestBrowser, TestSite, within};
 use authloop_handoff::storage::StorageState;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -25,8 +25,8 @@ const DATABASE: &str = "new Promise(done => {
 
 #[tokio::test]
 async fn the_signed_in_state_is_read_for_the_chosen_origins() {
-    let site = Site::serve([("/", "hello")]).await;
-    let mut stage = Stage::open(&site.url("/")).await;
+    let site = TestSite::serve([("/", "hello")]).await;
+    let mut stage = TestBrowser::open(&site.url("/")).await;
     stage
         .eval(
             "document.cookie = 'sid=s3cret; path=/; max-age=3600; SameSite=Strict'; \

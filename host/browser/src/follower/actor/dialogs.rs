@@ -3,7 +3,7 @@
 use authloop_cdp::{Event, TargetId};
 
 use super::{Actor, Dialog};
-use crate::follow::DialogKind;
+use crate::follower::DialogKind;
 
 impl Actor {
     pub(super) fn on_dialog(&mut self, event: &Event) {
@@ -12,9 +12,9 @@ impl Actor {
         };
         let params = &event.params;
         let text = |name: &str| params[name].as_str().unwrap_or_default().to_owned();
-        self.dialogs += 1;
+        self.last_dialog_id += 1;
         let dialog = Dialog {
-            id: self.dialogs,
+            id: self.last_dialog_id,
             kind: match params["type"].as_str() {
                 Some("confirm") => DialogKind::Confirm,
                 Some("prompt") => DialogKind::Prompt,
@@ -28,18 +28,18 @@ impl Actor {
         };
         self.open_dialogs
             .insert(dialog.page.target().clone(), dialog);
-        self.dialogs_changed();
+        self.publish_dialog();
     }
 
-    fn dialogs_changed(&self) {
+    fn publish_dialog(&self) {
         let shown = self.tabs.active().and_then(|id| self.open_dialogs.get(id));
         let dialog = shown.cloned();
-        self.change(|view| view.dialog = dialog);
+        self.update_view(|view| view.dialog = dialog);
     }
 
     pub(super) fn forget_dialog(&mut self, id: &TargetId) {
         if self.open_dialogs.remove(id).is_some() {
-            self.dialogs_changed();
+            self.publish_dialog();
         }
     }
 }

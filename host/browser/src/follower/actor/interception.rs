@@ -1,4 +1,4 @@
-//! Switches on what tells of the browser's questions, and off again.
+//! Switches the interception of prompts on while the user has the browser, and off again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,125 +12,136 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Actor, Found, frames_in};
-use crate::focus::Source;
-use crate::native;
+use super::frames::frames_in;
+use super::{Actor, TaskReport};
+use crate::focus::FrameSource;
+use crate::prompts;
 
-/// Paused requests that wait to be let go.
-const PAUSED: usize = 8192;
+/// Most paused requests that wait to be continued.
+const MAX_PAUSED: usize = 8192;
 /// How long documents may take to be left alone again; a page that hangs asks for nothing either.
-const LEAVING: Duration = Duration::from_secs(1);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the browser may take to have its settings back.
-const RELEASING: Duration = Duration::from_secs(2);
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Scripts for documents to come, by the session that has them.
-type Scripts = Mutex<Vec<(Option<CdpSessionId>, Value)>>;
+/// Scripts for documents to come, with the session that has them.
+type InstalledScripts = Mutex<Vec<(Option<CdpSessionId>, Value)>>;
 
-/// What is switched on, to be switched off again.
+/// Everything that is switched on, to be switched off again.
 #[derive(Clone)]
-pub(super) struct Serving {
-    leave: CancellationToken,
+pub(super) struct Interception {
+    ended: CancellationToken,
     tasks: TaskTracker,
-    scripts: Arc<Scripts>,
+    scripts: Arc<InstalledScripts>,
 }
 
 impl Actor {
-    /// The browser is the user's: what it would ask unseen is theirs to answer.
-    pub(super) fn serve(&mut self) {
-        if self.asks.serving.is_some() {
+    /// Gives the browser to the user: what it would ask unseen is theirs to answer.
+    pub(super) fn begin_user_control(&mut self) {
+        if self.prompts.interception.is_some() {
             return;
         }
-        let serving = Serving {
-            leave: CancellationToken::new(),
+        let interception = Interception {
+            ended: CancellationToken::new(),
             tasks: TaskTracker::new(),
             scripts: Arc::default(),
         };
-        let go_on = let_go(self.connection(), self.sessions(), serving.leave.clone());
-        serving.tasks.spawn(go_on);
-        self.asks.serving = Some(serving);
+        let go_on = continue_paused_requests(
+            self.connection(),
+            self.sessions(),
+            interception.ended.clone(),
+        );
+        interception.tasks.spawn(go_on);
+        self.prompts.interception = Some(interception);
         for session in self.sessions() {
-            self.serve_session(session);
+            self.intercept_session(session);
         }
     }
 
     /// Switches everything on in a page, or in a frame of another process.
-    pub(super) fn serve_session(&self, session: Option<CdpSessionId>) {
-        let Some(serving) = self.asks.serving.clone() else {
+    pub(super) fn intercept_session(&self, session: Option<CdpSessionId>) {
+        let Some(interception) = self.prompts.interception.clone() else {
             return;
         };
         let (connection, reporter) = (self.connection(), self.reporter.clone());
-        let leave = serving.leave.clone();
+        let ended = interception.ended.clone();
         let work = async move {
             let of = session.as_ref();
             let intercept = json!({ "enabled": true });
             for (method, params) in [
                 ("Page.setInterceptFileChooserDialog", intercept),
-                ("Fetch.enable", native::interception()),
+                ("Fetch.enable", prompts::interception_params()),
             ] {
                 connection.post(of, method, params).await?;
             }
-            for script in native::scripts() {
+            for script in prompts::scripts() {
                 let method = "Page.addScriptToEvaluateOnNewDocument";
                 let mut answer = connection.call(of, method, script).await?;
                 let script = (session.clone(), answer["identifier"].take());
-                serving.scripts.lock().push(script);
+                interception.scripts.lock().push(script);
             }
             let tree = connection.call(of, "Page.getFrameTree", json!({})).await?;
-            let _actor_gone = reporter.send(Found::Served(session.clone(), tree)).await;
+            let _actor_gone = reporter
+                .send(TaskReport::Intercepted(session.clone(), tree))
+                .await;
             Ok::<(), BrowserError>(())
         };
-        serving.tasks.spawn(async move {
+        interception.tasks.spawn(async move {
             tokio::select! {
                 done = work => if let Err(error) = done {
                     tracing::debug!(%error, "a page or frame was gone before it was served");
                 },
-                () = leave.cancelled() => {}
+                () = ended.cancelled() => {}
             }
         });
     }
 
-    /// Hears what a frame's document asks; ends with the document.
-    pub(super) fn watch_asks(&mut self, source: &Source) {
-        let Some(serving) = self.asks.serving.clone() else {
+    /// Hears the prompts of a frame's document; ends with the document.
+    pub(super) fn watch_prompts(&mut self, source: &FrameSource) {
+        let Some(interception) = self.prompts.interception.clone() else {
             return;
         };
         let (connection, reporter) = (self.connection(), self.reporter.clone());
         let source = source.clone();
-        serving.tasks.spawn(async move {
-            let send = |said| {
+        interception.tasks.spawn(async move {
+            let send = |report| {
                 let (source, reporter) = (source.clone(), reporter.clone());
                 async move {
-                    let _actor_gone = reporter.send(Found::Said(source, said)).await;
+                    let _actor_gone = reporter.send(TaskReport::Frame(source, report)).await;
                 }
             };
-            let ended = native::watch(&connection, &source, &serving.leave, send).await;
+            let ended = prompts::watch(&connection, &source, &interception.ended, send).await;
             tracing::trace!(?ended, "a document is heard no more");
         });
     }
 
-    /// The documents that a page or frame shows already.
-    pub(super) fn on_served(&mut self, session: Option<&CdpSessionId>, answer: &Value) {
+    /// Watches the documents that a page or frame shows already.
+    pub(super) fn on_intercepted(&mut self, session: Option<&CdpSessionId>, answer: &Value) {
         for frame in frames_in(answer) {
             if let Some(frame) = frame.as_str().map(FrameId::from) {
                 let session = session.cloned();
-                self.watch_asks(&Source { session, frame });
+                self.watch_prompts(&FrameSource { session, frame });
             }
         }
     }
 
-    /// The browser is the agent's again.
-    pub(super) fn release(&mut self, done: oneshot::Sender<()>) {
-        let Some(serving) = self.asks.serving.take() else {
+    /// Gives the browser back to the agent.
+    pub(super) fn end_user_control(&mut self, done: oneshot::Sender<()>) {
+        let Some(interception) = self.prompts.interception.take() else {
             let _nobody_waits = done.send(());
             return;
         };
-        self.forget_asks(|_| true);
-        serving.leave.cancel();
-        serving.tasks.close();
+        self.forget_prompts(|_| true);
+        interception.ended.cancel();
+        interception.tasks.close();
         let (connection, sessions) = (self.connection(), self.sessions());
         tokio::spawn(async move {
-            let _a_page_hangs = timeout(LEAVING, serving.tasks.wait()).await;
-            let released = timeout(RELEASING, undo(&connection, sessions, &serving)).await;
+            let _a_page_hangs = timeout(RELEASE_TIMEOUT, interception.tasks.wait()).await;
+            let released = timeout(
+                RESTORE_TIMEOUT,
+                restore_settings(&connection, sessions, &interception),
+            )
+            .await;
             if released.is_err() {
                 tracing::warn!("a page did not answer while its settings were given back");
             }
@@ -145,18 +156,18 @@ impl Actor {
     }
 }
 
-/// Lets every request go on that is stopped on its way, until the end. Interception stops it for the
-/// sake of a password that it may be asked for.
-async fn let_go(
+/// Continues every request that interception pauses, until the end. Requests are paused only because
+/// they may be asked for a password.
+async fn continue_paused_requests(
     connection: Connection,
     sessions: Vec<Option<CdpSessionId>>,
-    leave: CancellationToken,
+    ended: CancellationToken,
 ) {
-    let mut paused = connection.subscribe(EventScope::All, &["Fetch.requestPaused"], PAUSED);
+    let mut paused = connection.subscribe(EventScope::All, &["Fetch.requestPaused"], MAX_PAUSED);
     loop {
         let event = tokio::select! {
             event = paused.recv() => event,
-            () = leave.cancelled() => return,
+            () = ended.cancelled() => return,
         };
         let Some(event) = event else { return };
         let params = json!({ "requestId": event.params["requestId"] });
@@ -173,7 +184,7 @@ async fn let_go(
             for session in &sessions {
                 for (method, params) in [
                     ("Fetch.disable", json!({})),
-                    ("Fetch.enable", native::interception()),
+                    ("Fetch.enable", prompts::interception_params()),
                 ] {
                     let _gone = connection.post(session.as_ref(), method, params).await;
                 }
@@ -182,8 +193,12 @@ async fn let_go(
     }
 }
 
-async fn undo(connection: &Connection, sessions: Vec<Option<CdpSessionId>>, serving: &Serving) {
-    let scripts = std::mem::take(&mut *serving.scripts.lock());
+async fn restore_settings(
+    connection: &Connection,
+    sessions: Vec<Option<CdpSessionId>>,
+    interception: &Interception,
+) {
+    let scripts = std::mem::take(&mut *interception.scripts.lock());
     for (session, script) in scripts {
         let params = json!({ "identifier": script });
         let method = "Page.removeScriptToEvaluateOnNewDocument";

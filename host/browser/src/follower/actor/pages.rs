@@ -3,8 +3,8 @@
 use authloop_cdp::{BrowserError, Page, TargetId, TargetInfo};
 use serde_json::{Value, json};
 
-use super::{Actor, Found, watch_page};
-use crate::follow::Health;
+use super::{Actor, TaskReport, watch_page};
+use crate::follower::Health;
 
 impl Actor {
     pub(super) fn on_target(&mut self, info: &Value) {
@@ -16,7 +16,7 @@ impl Actor {
             self.publish_tabs();
             // The address in a target's info may still be a pending one: ask for the committed.
             if self.tabs.active() == Some(&info.id) {
-                self.ask_address();
+                self.request_address();
             }
         } else {
             self.on_opened(&info);
@@ -38,7 +38,7 @@ impl Actor {
             if let Ok(page) = browser.attach(&target).await
                 && watch_page(&page).await.is_ok()
             {
-                let _actor_gone = reporter.send(Found::Attached(page)).await;
+                let _actor_gone = reporter.send(TaskReport::Attached(page)).await;
             }
         });
     }
@@ -49,7 +49,7 @@ impl Actor {
         self.open_dialogs.remove(id);
         self.publish_tabs();
         if let Some(page) = self.pages.get(id).cloned() {
-            self.forget_asks_of(&page);
+            self.forget_prompts_of(&page);
         }
         if self.pages.remove(id).is_some() {
             let browser = self.browser.clone();
@@ -66,7 +66,7 @@ impl Actor {
             .cloned();
         match next {
             Some(page) => self.show(&page),
-            None => self.change(|view| {
+            None => self.update_view(|view| {
                 view.health = Health::Gone(BrowserError::NoPage);
                 view.focus = None;
                 view.dialog = None;
@@ -76,12 +76,12 @@ impl Actor {
 
     pub(super) fn show(&mut self, page: &Page) {
         self.focus_source = None;
-        self.focus_turn += 1;
+        self.focus_generation += 1;
         self.tracker.forget_title();
         let shown = page.clone();
         let dialog = self.open_dialogs.get(page.target()).cloned();
         self.forget_shown_picker();
-        self.change(|view| {
+        self.update_view(|view| {
             view.page = shown;
             view.focus = None;
             view.dialog = dialog;
@@ -90,7 +90,7 @@ impl Actor {
         });
         let _page_may_be_gone = page.notify("Page.bringToFront", json!({}));
         self.publish_tabs();
-        self.ask_address();
+        self.request_address();
     }
 
     /// The user wants to see another window.
@@ -106,7 +106,7 @@ impl Actor {
 
     pub(super) fn publish_tabs(&self) {
         let tabs = self.tabs.list();
-        self.change(|view| view.tabs = tabs);
+        self.update_view(|view| view.tabs = tabs);
     }
 
     /// Closes a window, but never the last one.
@@ -133,7 +133,7 @@ impl Actor {
         let reporter = self.reporter.clone();
         tokio::spawn(async move {
             if let Ok(pages) = browser.pages().await {
-                let _actor_gone = reporter.send(Found::Pages(pages)).await;
+                let _actor_gone = reporter.send(TaskReport::Pages(pages)).await;
             }
         });
     }

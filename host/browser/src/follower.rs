@@ -1,9 +1,10 @@
-//! Keeps with what the user should see: one actor over the browser's events.
+//! Follows what the user should see: one actor over the browser's events.
 //!
 //! The actor never waits for the browser: what needs an answer runs as a task that reports back, so
 //! a frozen page cannot keep a dialog, a crash or a popup from being seen.
 
 mod actor;
+mod command;
 
 use std::sync::Arc;
 
@@ -13,10 +14,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::focus::FocusedField;
-use super::native::{Answer, Challenge, Chooser, Refusals};
 use super::origin::OriginInfo;
+use super::prompts::{AuthChallenge, FileChooser, PromptAnswer, Refusals};
 use super::tabs::Tab;
-use actor::Command;
+use command::Command;
 
 /// What the user should see now. Level-triggered: a slow reader misses steps, never the state.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,9 +33,9 @@ pub struct View {
     /// The control that the user opened, to be offered natively.
     pub picker: Option<Arc<Picker>>,
     /// HTTP authentication that a request waits for.
-    pub challenge: Option<Challenge>,
+    pub challenge: Option<AuthChallenge>,
     /// The file chooser that the page opened.
-    pub chooser: Option<Chooser>,
+    pub chooser: Option<FileChooser>,
     /// What was refused, as nobody could have answered it.
     pub refusals: Refusals,
     /// The page's windows, in order of opening.
@@ -102,8 +103,8 @@ pub struct Follower {
     task: JoinHandle<()>,
 }
 
-/// Commands that may wait for the actor, which never waits itself.
-const COMMANDS: usize = 64;
+/// Most commands that may wait for the actor, which never waits itself.
+const MAX_QUEUED_COMMANDS: usize = 64;
 
 impl Follower {
     /// Follows what the user should see, from `first` or else from [`Browser::default_page`].
@@ -115,8 +116,8 @@ impl Follower {
             Some(target) => target.clone(),
             None => browser.default_page().await?.id,
         };
-        let (commands, orders) = mpsc::channel(COMMANDS);
-        let (actor, view) = actor::Actor::prepare(browser.clone(), &first, orders).await?;
+        let (commands, queued_commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
+        let (actor, view) = actor::Actor::prepare(browser.clone(), &first, queued_commands).await?;
         Ok(Self {
             view,
             commands,
@@ -129,34 +130,35 @@ impl Follower {
         self.view.clone()
     }
 
-    /// From now on what the browser would ask unseen is in the [`View`], until [`Self::release`].
-    pub async fn serve(&self) {
-        self.order(Command::Serve).await;
+    /// Gives the browser to the user: what it would ask unseen is in the [`View`], until
+    /// [`Self::end_user_control`].
+    pub async fn begin_user_control(&self) {
+        self.send_command(Command::BeginUserControl).await;
     }
 
-    /// Gives the browser back as it was; what is still asked is cancelled.
-    pub async fn release(&self) {
+    /// Gives the browser back as it was; prompts that still wait are cancelled.
+    pub async fn end_user_control(&self) {
         let (done, released) = oneshot::channel();
-        self.order(Command::Release(done)).await;
+        self.send_command(Command::EndUserControl(done)).await;
         let _browser_gone = released.await;
     }
 
     /// Gives the user's answer; one to what is no longer asked does nothing.
-    pub async fn answer(&self, answer: Answer) {
-        self.order(Command::Answer(answer)).await;
+    pub async fn answer(&self, answer: PromptAnswer) {
+        self.send_command(Command::Answer(answer)).await;
     }
 
     /// Shows another of [`View::tabs`].
     pub async fn show_tab(&self, number: u32) {
-        self.order(Command::ShowTab(number)).await;
+        self.send_command(Command::ShowTab(number)).await;
     }
 
     /// Closes one of [`View::tabs`], if it is not the last.
     pub async fn close_tab(&self, number: u32) {
-        self.order(Command::CloseTab(number)).await;
+        self.send_command(Command::CloseTab(number)).await;
     }
 
-    async fn order(&self, command: Command) {
+    async fn send_command(&self, command: Command) {
         // Without an actor the browser is gone, which the view says.
         let _gone = self.commands.send(command).await;
     }

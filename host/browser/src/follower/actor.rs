@@ -1,10 +1,12 @@
 //! The actor behind [`Follower`](super::Follower).
 
-mod asking;
 mod dialogs;
-mod focusing;
-mod paging;
-mod serving;
+mod focus;
+mod frames;
+mod interception;
+mod navigation;
+mod pages;
+mod prompts;
 
 use std::collections::HashMap;
 
@@ -15,22 +17,24 @@ use authloop_cdp::{
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
+use super::command::Command;
 use super::{Dialog, Health, View};
 use crate::Refusals;
-use crate::focus::{FocusedField, Report, Source};
-use crate::native::Said;
+use crate::focus::{FocusReport, FocusedField, FrameSource};
 use crate::origin::{Certificate, OriginTracker, SecurityState};
+use crate::prompts::FrameReport;
 use crate::tabs::Tabs;
 
-pub(super) use asking::Command;
-use asking::{Asks, HeldChooser};
+use frames::{frames_in, frames_only};
+use navigation::committed_address;
+use prompts::{PendingChooser, Prompts};
 
-/// Events that may wait for the actor; it resynchronises if this is not enough.
-const QUEUE: usize = 1024;
-/// Reports from the actor's own tasks.
-const REPORTS: usize = 64;
+/// Most events that may wait for the actor; it resynchronises if this is not enough.
+const MAX_QUEUED_EVENTS: usize = 1024;
+/// Most reports of the actor's own tasks that may wait for it.
+const MAX_QUEUED_REPORTS: usize = 64;
 
-const EVENTS: [&str; 16] = [
+const FOLLOWED_EVENTS: [&str; 16] = [
     "Target.targetCreated",
     "Target.targetDestroyed",
     "Target.targetInfoChanged",
@@ -49,29 +53,30 @@ const EVENTS: [&str; 16] = [
     "Page.fileChooserOpened",
 ];
 
-/// What the actor's tasks found out.
-enum Found {
+/// What one of the actor's tasks found out.
+enum TaskReport {
     Attached(Page),
     Address {
         target: TargetId,
         url: String,
         title: String,
     },
-    Report {
-        source: Source,
-        report: Option<Report>,
+    FocusReport {
+        source: FrameSource,
+        report: Option<FocusReport>,
     },
     Focus {
-        turn: u64,
+        generation: u64,
         field: FocusedField,
     },
     Pages(Vec<TargetInfo>),
     /// A page's answer to `Page.getFrameTree`.
-    Frames(Page, Value),
-    /// A session's answer to `Page.getFrameTree`, now that it is served.
-    Served(Option<CdpSessionId>, Value),
-    Said(Source, Said),
-    Chooser(HeldChooser),
+    FrameTree(Page, Value),
+    /// A session's answer to `Page.getFrameTree`, now that its prompts are intercepted.
+    Intercepted(Option<CdpSessionId>, Value),
+    /// What a script in a frame says of prompts.
+    Frame(FrameSource, FrameReport),
+    Chooser(PendingChooser),
 }
 
 /// A frame in a process of its own.
@@ -83,8 +88,8 @@ struct FrameSession {
 pub(super) struct Actor {
     browser: Browser,
     events: EventStream,
-    reports: mpsc::Receiver<Found>,
-    reporter: mpsc::Sender<Found>,
+    reports: mpsc::Receiver<TaskReport>,
+    reporter: mpsc::Sender<TaskReport>,
     view: watch::Sender<View>,
     tabs: Tabs,
     pages: HashMap<TargetId, Page>,
@@ -92,13 +97,13 @@ pub(super) struct Actor {
     security: HashMap<TargetId, (SecurityState, Option<Certificate>)>,
     frames: HashMap<CdpSessionId, FrameSession>,
     tracker: OriginTracker,
-    focus_source: Option<(Source, u64)>,
-    focus_turn: u64,
-    fields: u64,
-    dialogs: u32,
+    focus_source: Option<(FrameSource, u64)>,
+    focus_generation: u64,
+    last_field_id: u64,
+    last_dialog_id: u32,
     open_dialogs: HashMap<TargetId, Dialog>,
     commands: mpsc::Receiver<Command>,
-    asks: Asks,
+    prompts: Prompts,
 }
 
 impl Actor {
@@ -107,7 +112,7 @@ impl Actor {
         first: &TargetId,
         commands: mpsc::Receiver<Command>,
     ) -> Result<(Self, watch::Receiver<View>), BrowserError> {
-        let events = browser.subscribe_all(&EVENTS, QUEUE);
+        let events = browser.subscribe_all(&FOLLOWED_EVENTS, MAX_QUEUED_EVENTS);
         if !browser.is_one_page() {
             let params = json!({ "discover": true });
             browser.call("Target.setDiscoverTargets", params).await?;
@@ -130,7 +135,7 @@ impl Actor {
             health: Health::Alive,
             document: 1,
         });
-        let (reporter, reports) = mpsc::channel(REPORTS);
+        let (reporter, reports) = mpsc::channel(MAX_QUEUED_REPORTS);
         let actor = Self {
             browser,
             events,
@@ -143,12 +148,12 @@ impl Actor {
             frames: HashMap::new(),
             tracker,
             focus_source: None,
-            focus_turn: 0,
-            fields: 0,
-            dialogs: 0,
+            focus_generation: 0,
+            last_field_id: 0,
+            last_dialog_id: 0,
             open_dialogs: HashMap::new(),
             commands,
-            asks: Asks::default(),
+            prompts: Prompts::default(),
         };
         Ok((actor, receiver))
     }
@@ -163,7 +168,7 @@ impl Actor {
                     Some(event) => self.on_event(&event),
                     None => break,
                 },
-                Some(found) = self.reports.recv() => self.on_found(found),
+                Some(report) = self.reports.recv() => self.on_task_report(report),
                 Some(command) = self.commands.recv() => self.on_command(command),
             }
             if self.events.take_lost() > 0 {
@@ -171,7 +176,7 @@ impl Actor {
             }
         }
         let error = self.browser.ended().await;
-        self.change(|view| view.health = Health::Gone(error));
+        self.update_view(|view| view.health = Health::Gone(error));
     }
 
     fn on_event(&mut self, event: &Event) {
@@ -189,7 +194,7 @@ impl Actor {
                 if let Some(session) = params["sessionId"].as_str().map(CdpSessionId::from) {
                     self.frames.remove(&session);
                     self.drop_focus_of(Some(&session));
-                    self.forget_asks(|gone| gone == Some(&session));
+                    self.forget_prompts(|gone| gone == Some(&session));
                 }
             }
             "Page.frameAttached" => self.watch_focus(event.session.as_ref(), &params["frameId"]),
@@ -199,7 +204,7 @@ impl Actor {
             }
             // The title is known only now, and nothing else tells of it.
             "Page.domContentEventFired" | "Page.loadEventFired" if self.is_active(event) => {
-                self.ask_address();
+                self.request_address();
             }
             "Page.javascriptDialogOpening" => self.on_dialog(event),
             "Page.javascriptDialogClosed" => {
@@ -211,14 +216,14 @@ impl Actor {
             "Page.fileChooserOpened" => self.on_chooser(event),
             "Inspector.targetCrashed" if self.is_active(event) => {
                 self.focus_source = None;
-                self.change(|view| {
+                self.update_view(|view| {
                     view.health = Health::Crashed;
                     view.focus = None;
                     view.dialog = None;
                 });
             }
             "Inspector.targetReloadedAfterCrash" if self.is_active(event) => {
-                self.change(|view| view.health = Health::Alive);
+                self.update_view(|view| view.health = Health::Alive);
             }
             "Security.visibleSecurityStateChanged" => {
                 if let Some(page) = self.page_of(event.session.as_ref()) {
@@ -232,37 +237,49 @@ impl Actor {
         }
     }
 
-    fn on_found(&mut self, found: Found) {
-        match found {
-            Found::Attached(page) => {
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::BeginUserControl => self.begin_user_control(),
+            Command::EndUserControl(done) => self.end_user_control(done),
+            Command::Answer(answer) => self.on_answer(answer),
+            Command::ShowTab(number) => self.show_tab(number),
+            Command::CloseTab(number) => self.close_tab(number),
+        }
+    }
+
+    fn on_task_report(&mut self, report: TaskReport) {
+        match report {
+            TaskReport::Attached(page) => {
                 self.pages.insert(page.target().clone(), page.clone());
                 self.watch_open_frames(&page);
-                self.serve_session(page.session().cloned());
+                self.intercept_session(page.session().cloned());
                 if self.tabs.active() == Some(page.target()) {
                     self.show(&page);
                 }
             }
-            Found::Address { target, url, title } => {
+            TaskReport::Address { target, url, title } => {
                 if self.tabs.active() == Some(&target) {
                     self.tracker.observe(&url, &title);
                     self.publish_origin();
                 }
             }
-            Found::Report { source, report } => self.on_report(&source, report),
-            Found::Focus { turn, field } => {
-                if turn == self.focus_turn {
-                    self.change(|view| view.focus = Some(field));
+            TaskReport::FocusReport { source, report } => self.on_focus_report(&source, report),
+            TaskReport::Focus { generation, field } => {
+                if generation == self.focus_generation {
+                    self.update_view(|view| view.focus = Some(field));
                 }
             }
-            Found::Frames(page, answer) => {
+            TaskReport::FrameTree(page, answer) => {
                 for frame in frames_in(&answer) {
                     self.watch_focus(page.session(), frame);
                 }
             }
-            Found::Served(session, answer) => self.on_served(session.as_ref(), &answer),
-            Found::Said(source, said) => self.on_said(&source, said),
-            Found::Chooser(held) => self.on_chooser_described(held),
-            Found::Pages(open) => {
+            TaskReport::Intercepted(session, answer) => {
+                self.on_intercepted(session.as_ref(), &answer)
+            }
+            TaskReport::Frame(source, report) => self.on_frame_report(&source, report),
+            TaskReport::Chooser(pending) => self.on_chooser_described(pending),
+            TaskReport::Pages(open) => {
                 let gone: Vec<TargetId> = self
                     .pages
                     .keys()
@@ -275,91 +292,9 @@ impl Actor {
                 for page in &open {
                     self.on_opened(page);
                 }
-                self.ask_address();
+                self.request_address();
             }
         }
-    }
-
-    fn on_navigated(&mut self, event: &Event) {
-        let frame = &event.params["frame"];
-        if frame["parentId"].is_string() {
-            return;
-        }
-        let of = self.pages.values().find(|page| page.owns(event)).cloned();
-        if let Some(page) = of {
-            self.forget_asks_of(&page);
-            self.forget_dialog(page.target());
-        }
-        if !self.is_active(event) {
-            return;
-        }
-        self.focus_source = None;
-        self.focus_turn += 1;
-        self.tracker.forget_title();
-        self.change(|view| {
-            view.focus = None;
-            view.document += 1;
-            view.health = Health::Alive;
-        });
-        self.ask_address();
-    }
-
-    /// The committed address comes from the browser process, not from the page's renderer.
-    fn ask_address(&self) {
-        let Some(page) = self
-            .tabs
-            .active()
-            .and_then(|id| self.pages.get(id))
-            .cloned()
-        else {
-            return;
-        };
-        let reporter = self.reporter.clone();
-        tokio::spawn(async move {
-            if let Ok((url, title)) = committed_address(&page).await {
-                let target = page.target().clone();
-                let _actor_gone = reporter.send(Found::Address { target, url, title }).await;
-            }
-        });
-    }
-
-    fn on_frame_session(&mut self, event: &Event) {
-        let info = &event.params["targetInfo"];
-        let session = event.params["sessionId"].as_str().map(CdpSessionId::from);
-        let (Some(session), Some(frame), Some("iframe")) =
-            (session, info["targetId"].as_str(), info["type"].as_str())
-        else {
-            return;
-        };
-        let connection = self.connection();
-        for (method, params) in [
-            ("Page.enable", json!({})),
-            ("Target.setAutoAttach", frames_only()),
-        ] {
-            // A frame that is gone before it is watched needs no watching.
-            let _gone = connection.notify(Some(&session), method, params);
-        }
-        self.frames.insert(
-            session.clone(),
-            FrameSession {
-                parent: event.session.clone(),
-                frame: FrameId::from(frame),
-            },
-        );
-        self.watch_focus(Some(&session), &info["targetId"]);
-        self.serve_session(Some(session));
-    }
-
-    /// The page a session belongs to, directly or through frames.
-    fn page_of(&self, session: Option<&CdpSessionId>) -> Option<Page> {
-        let mut at = session;
-        while let Some(frame) = at.and_then(|session| self.frames.get(session)) {
-            at = frame.parent.as_ref();
-        }
-        self.pages
-            .values()
-            .find(|page| page.session() == at)
-            .cloned()
     }
 
     fn is_active(&self, event: &Event) -> bool {
@@ -367,14 +302,7 @@ impl Actor {
         active.is_some_and(|page| page.owns(event))
     }
 
-    fn publish_origin(&self) {
-        let mut origin = self.tracker.info().clone();
-        let security = self.tabs.active().and_then(|id| self.security.get(id));
-        (origin.security, origin.certificate) = security.cloned().unwrap_or_default();
-        self.change(|view| view.origin = origin);
-    }
-
-    fn change(&self, change: impl FnOnce(&mut View)) {
+    fn update_view(&self, change: impl FnOnce(&mut View)) {
         self.view.send_if_modified(|view| {
             let before = view.clone();
             change(view);
@@ -397,31 +325,4 @@ async fn watch_page(page: &Page) -> Result<(), BrowserError> {
     page.post("Emulation.setFocusEmulationEnabled", focused)
         .await?;
     page.post("Target.setAutoAttach", frames_only()).await
-}
-
-/// The ids of all frames in an answer to `Page.getFrameTree`.
-fn frames_in(answer: &Value) -> Vec<&Value> {
-    let mut trees = vec![&answer["frameTree"]];
-    let mut frames = Vec::new();
-    while let Some(tree) = trees.pop() {
-        frames.push(&tree["frame"]["id"]);
-        trees.extend(tree["childFrames"].as_array().into_iter().flatten());
-    }
-    frames
-}
-
-/// Attaches to frames in other processes, and to nothing else.
-fn frames_only() -> Value {
-    json!({
-        "autoAttach": true, "waitForDebuggerOnStart": false, "flatten": true,
-        "filter": [{ "type": "iframe" }],
-    })
-}
-
-async fn committed_address(page: &Page) -> Result<(String, String), BrowserError> {
-    let history = page.call("Page.getNavigationHistory", json!({})).await?;
-    let current = history["currentIndex"].as_u64().unwrap_or(0) as usize;
-    let entry = &history["entries"][current];
-    let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-    Ok((text("url"), text("title")))
 }

@@ -3,8 +3,8 @@
 use authloop_cdp::{CdpSessionId, FrameId, Page};
 use serde_json::{Value, json};
 
-use super::{Actor, Found};
-use crate::focus::{self, Ancestry, Report, Source};
+use super::{Actor, TaskReport};
+use crate::focus::{self, Ancestry, FocusReport, FrameSource};
 
 impl Actor {
     /// Watches the focus in a frame's new document; ends with the document.
@@ -12,7 +12,7 @@ impl Actor {
         let Some(frame) = frame.as_str().map(FrameId::from) else {
             return;
         };
-        let source = Source {
+        let source = FrameSource {
             session: session.cloned(),
             frame,
         };
@@ -27,7 +27,7 @@ impl Actor {
         if self.page_of(session).is_none() {
             return;
         }
-        self.watch_asks(&source);
+        self.watch_prompts(&source);
         let connection = self.connection();
         let reporter = self.reporter.clone();
         tokio::spawn(async move {
@@ -35,7 +35,9 @@ impl Actor {
                 let source = source.clone();
                 let reporter = reporter.clone();
                 async move {
-                    let _actor_gone = reporter.send(Found::Report { source, report }).await;
+                    let _actor_gone = reporter
+                        .send(TaskReport::FocusReport { source, report })
+                        .await;
                 }
             };
             let ended = focus::watch(&connection, &source, send).await;
@@ -48,12 +50,12 @@ impl Actor {
         let (page, reporter) = (page.clone(), self.reporter.clone());
         tokio::spawn(async move {
             if let Ok(answer) = page.call("Page.getFrameTree", json!({})).await {
-                let _actor_gone = reporter.send(Found::Frames(page, answer)).await;
+                let _actor_gone = reporter.send(TaskReport::FrameTree(page, answer)).await;
             }
         });
     }
 
-    pub(super) fn on_report(&mut self, source: &Source, report: Option<Report>) {
+    pub(super) fn on_focus_report(&mut self, source: &FrameSource, report: Option<FocusReport>) {
         let Some(page) = self.page_of(source.session.as_ref()) else {
             return;
         };
@@ -70,29 +72,29 @@ impl Actor {
         let here = Some((source.clone(), report.number));
         if self.focus_source != here {
             self.focus_source = here;
-            self.fields += 1;
+            self.last_field_id += 1;
         }
-        self.focus_turn += 1;
-        let (turn, id) = (self.focus_turn, self.fields);
+        self.focus_generation += 1;
+        let (generation, id) = (self.focus_generation, self.last_field_id);
         let ancestry = self.ancestry(&page, source.session.as_ref());
         let (connection, source) = (self.connection(), source.clone());
         let reporter = self.reporter.clone();
         tokio::spawn(async move {
-            let placed = focus::place(&connection, &source, &ancestry, id, report).await;
-            if let Ok(field) = placed {
-                let _actor_gone = reporter.send(Found::Focus { turn, field }).await;
+            let located = focus::locate_field(&connection, &source, &ancestry, id, report).await;
+            if let Ok(field) = located {
+                let _actor_gone = reporter.send(TaskReport::Focus { generation, field }).await;
             }
         });
     }
 
     pub(super) fn lose_focus(&mut self) {
         self.focus_source = None;
-        self.focus_turn += 1;
-        self.change(|view| view.focus = None);
+        self.focus_generation += 1;
+        self.update_view(|view| view.focus = None);
     }
 
     pub(super) fn drop_focus_of(&mut self, session: Option<&CdpSessionId>) {
-        let lost = |(source, _): &(Source, u64)| source.session.as_ref() == session;
+        let lost = |(source, _): &(FrameSource, u64)| source.session.as_ref() == session;
         if self.focus_source.as_ref().is_some_and(lost) {
             self.lose_focus();
         }

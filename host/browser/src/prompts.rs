@@ -1,9 +1,11 @@
-//! What the browser would draw outside the page's pixels, for the viewer to draw instead.
+//! Prompts that the browser would draw outside the page's pixels, for the viewer to draw instead.
 //!
 //! A screencast shows the page and nothing else: no list of a `select`, no calendar, no question for a
 //! passkey or a password, no file dialog. Two scripts in each document and three CDP events tell of
-//! them. All of it is on only between [`Follower::serve`](super::Follower::serve) and
-//! [`Follower::release`](super::Follower::release): the browser is the agent's before and after.
+//! them. All of it is on only between
+//! [`Follower::begin_user_control`](super::Follower::begin_user_control) and
+//! [`Follower::end_user_control`](super::Follower::end_user_control): the browser is the agent's before
+//! and after.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,20 +16,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::focus::{self, Source};
+use super::focus::{self, FrameSource};
 
 /// In an isolated world of each frame.
-const PICKERS: &str = include_str!("native/pickers.js");
+const PICKERS_SCRIPT: &str = include_str!("prompts/pickers.js");
 /// In the page's own world.
-const UNSEEN: &str = include_str!("native/unseen.js");
+const REFUSED_SCRIPT: &str = include_str!("prompts/refused.js");
 
 /// The most bytes of a picker's options as JSON, so that it fits one output record.
 const MAX_OPTION_BYTES: usize = 48 * 1024;
 
-/// Something that the browser would have asked the user unseen, and that was refused instead.
+/// A prompt that the browser would have shown the user unseen, and that was refused instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Refused {
+pub enum RefusedPrompt {
     /// A passkey or a security key (`navigator.credentials`, WebAuthn).
     Passkey,
     /// An account of the browser's (FedCM).
@@ -50,9 +52,9 @@ pub enum Refused {
     Answer,
 }
 
-impl Refused {
-    /// Every kind that `unseen.js` tells of.
-    const ASKED: [Self; 9] = [
+impl RefusedPrompt {
+    /// Every kind that `refused.js` reports.
+    const REPORTED: [Self; 9] = [
         Self::Passkey,
         Self::Identity,
         Self::Camera,
@@ -82,11 +84,11 @@ impl Refused {
 }
 
 /// How often each kind was refused since the following began.
-pub type Refusals = BTreeMap<Refused, u64>;
+pub type Refusals = BTreeMap<RefusedPrompt, u64>;
 
 /// A challenge of HTTP authentication, which holds its request until it is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Challenge {
+pub struct AuthChallenge {
     /// Differs from every other of this session.
     pub id: u32,
     /// Who asks (RFC 6454).
@@ -97,7 +99,7 @@ pub struct Challenge {
 
 /// A file chooser that the page opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chooser {
+pub struct FileChooser {
     /// Differs from every other of this session.
     pub id: u32,
     /// The origin of the frame that asks.
@@ -108,8 +110,8 @@ pub struct Chooser {
     pub accept: String,
 }
 
-/// What the user answers, by the number of what was asked.
-pub enum Answer {
+/// The user's answer, with the id of the prompt that it is for.
+pub enum PromptAnswer {
     /// To a picker. Neither: it is put away.
     Pick {
         /// Which picker.
@@ -136,7 +138,7 @@ pub enum Answer {
 }
 
 /// Names the kind only: what was typed must never reach a log.
-impl std::fmt::Debug for Answer {
+impl std::fmt::Debug for PromptAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Pick { .. } => "Pick",
@@ -146,28 +148,28 @@ impl std::fmt::Debug for Answer {
     }
 }
 
-/// A picker and the element behind it.
+/// A picker that the user is offered, and the element behind it.
 #[derive(Debug, Clone)]
-pub(super) struct Offered {
+pub(super) struct OfferedPicker {
     pub(super) picker: Arc<Picker>,
-    pub(super) source: Source,
+    pub(super) source: FrameSource,
     /// The element's number in its document.
     pub(super) number: u64,
 }
 
-/// What `pickers.js` says.
+/// What `pickers.js` reports of a frame.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Said {
+pub(super) enum FrameReport {
     /// A control was opened, or what was offered is over.
-    Picker(Option<Opened>),
+    Picker(Option<PickerReport>),
     /// Something was refused.
-    Refused(Refused),
+    Refused(RefusedPrompt),
 }
 
 /// A control, in the words of `pickers.js`, which take them from the page.
 #[derive(Debug, Deserialize)]
-pub(super) struct Opened {
+pub(super) struct PickerReport {
     pub(super) number: u64,
     label: String,
     kind: PickerKind,
@@ -187,7 +189,7 @@ pub(super) struct Opened {
     step: String,
 }
 
-impl Opened {
+impl PickerReport {
     /// The same within the bounds of the wire.
     pub(super) fn bounded(self, id: u32) -> Picker {
         let mut truncated = self.truncated;
@@ -195,8 +197,8 @@ impl Opened {
         let mut options = Vec::with_capacity(self.options.len().min(MAX_PICKER_OPTIONS));
         for option in self.options {
             let option = PickerOption {
-                label: cut(option.label),
-                group: cut(option.group),
+                label: truncate_label(option.label),
+                group: truncate_label(option.group),
                 ..option
             };
             bytes += serde_json::to_string(&option).map_or(0, |json| json.len() + 1);
@@ -209,20 +211,20 @@ impl Opened {
         Picker {
             id,
             kind: self.kind,
-            label: cut(self.label),
+            label: truncate_label(self.label),
             multiple: self.multiple,
             options,
             truncated,
-            value: cut(self.value),
-            min: cut(self.min),
-            max: cut(self.max),
-            step: cut(self.step),
+            value: truncate_label(self.value),
+            min: truncate_label(self.min),
+            max: truncate_label(self.max),
+            step: truncate_label(self.step),
         }
     }
 }
 
-fn cut(words: String) -> String {
-    match words.char_indices().nth(MAX_LABEL_CHARS) {
+fn truncate_label(words: String) -> String {
+    match words.char_indices().nth(MAX_LABEL) {
         Some((end, _)) => words[..end].to_owned(),
         None => words,
     }
@@ -236,36 +238,36 @@ fn secret() -> &'static str {
 
 /// The script of the isolated world, called.
 fn pickers() -> String {
-    let codes = Refused::ASKED.map(Refused::code);
-    format!("({PICKERS})(\"{}\", {})", secret(), json!(codes))
+    let codes = RefusedPrompt::REPORTED.map(RefusedPrompt::code);
+    format!("({PICKERS_SCRIPT})(\"{}\", {})", secret(), json!(codes))
 }
 
 /// The scripts for every document to come and those that are open: for
 /// `Page.addScriptToEvaluateOnNewDocument`. The listener comes first.
 pub(super) fn scripts() -> [Value; 2] {
-    let unseen = format!("({UNSEEN})(\"{}\")", secret());
+    let refused = format!("({REFUSED_SCRIPT})(\"{}\")", secret());
     [
-        json!({ "source": pickers(), "worldName": focus::WORLD, "runImmediately": true }),
-        json!({ "source": unseen, "runImmediately": true }),
+        json!({ "source": pickers(), "worldName": focus::WORLD_NAME, "runImmediately": true }),
+        json!({ "source": refused, "runImmediately": true }),
     ]
 }
 
 /// Documents may be asked for a password; everything else goes its way without us. A script's requests
 /// fail by themselves where one is missing, and the browser would tell each one's body, many times its size.
-pub(super) fn interception() -> Value {
+pub(super) fn interception_params() -> Value {
     json!({
         "handleAuthRequests": true,
         "patterns": [{ "urlPattern": "*", "resourceType": "Document", "requestStage": "Request" }],
     })
 }
 
-/// Hears what a frame's document says; ends with the document, or when `leave` is cancelled, from
+/// Hears what a frame's document says; ends with the document, or when `ended` is cancelled, from
 /// when on the browser asks by itself again.
 pub(super) async fn watch<F>(
     connection: &Connection,
-    source: &Source,
-    leave: &CancellationToken,
-    mut report: impl FnMut(Said) -> F,
+    source: &FrameSource,
+    ended: &CancellationToken,
+    mut on_report: impl FnMut(FrameReport) -> F,
 ) -> Result<(), BrowserError>
 where
     F: Future<Output = ()>,
@@ -281,14 +283,14 @@ where
         let answer = connection.begin(session, "Runtime.evaluate", next).await?;
         let answer = tokio::select! {
             answer = answer => answer?,
-            () = leave.cancelled() => {
+            () = ended.cancelled() => {
                 let stop = "globalThis.authloopNative?.stop(); delete globalThis.authloopNative";
                 return evaluate(connection, session, &context, stop).await.map(drop);
             }
         };
-        let said = answer["result"]["value"].as_str();
-        match said.map(serde_json::from_str) {
-            Some(Ok(said)) => report(said).await,
+        let report = answer["result"]["value"].as_str();
+        match report.map(serde_json::from_str) {
+            Some(Ok(report)) => on_report(report).await,
             // The script is ours, but the words are the page's.
             Some(Err(_)) => tracing::debug!("an unreadable report of a document's was passed over"),
             None => return Err(BrowserError::Unexpected("Runtime.evaluate".to_owned())),
@@ -299,7 +301,7 @@ where
 /// Gives the user's answer to the element; whether it took it.
 pub(super) async fn answer(
     connection: &Connection,
-    offered: &Offered,
+    offered: &OfferedPicker,
     options: Option<Vec<u16>>,
     value: Option<String>,
 ) -> Result<bool, BrowserError> {
@@ -330,9 +332,9 @@ async fn evaluate(
 mod tests {
     use super::*;
 
-    fn opened(report: Value) -> Opened {
+    fn opened(report: Value) -> PickerReport {
         match serde_json::from_value(report).unwrap() {
-            Said::Picker(Some(opened)) => opened,
+            FrameReport::Picker(Some(opened)) => opened,
             other => panic!("{other:?}"),
         }
     }
@@ -376,10 +378,10 @@ mod tests {
 
     #[test]
     fn every_code_is_heard_as_what_it_is() {
-        for refused in Refused::ASKED {
-            let said = serde_json::from_value(json!({ "refused": refused.code() })).unwrap();
-            assert!(matches!(said, Said::Refused(heard) if heard == refused));
-            assert!(UNSEEN.contains(&format!("\"{}\"", refused.code())));
+        for refused in RefusedPrompt::REPORTED {
+            let report = serde_json::from_value(json!({ "refused": refused.code() })).unwrap();
+            assert!(matches!(report, FrameReport::Refused(heard) if heard == refused));
+            assert!(REFUSED_SCRIPT.contains(&format!("\"{}\"", refused.code())));
         }
     }
 }

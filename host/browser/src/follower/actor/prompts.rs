@@ -1,4 +1,4 @@
-//! What the browser would ask the user unseen, and their answers.
+//! Prompts that the browser would show the user unseen, and their answers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,111 +6,95 @@ use std::sync::Arc;
 use authloop_cdp::{BrowserError, CdpSessionId, Connection, Event, FrameId, Page};
 use authloop_protocol::native::PickerKind;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
-use super::serving::Serving;
-use super::{Actor, Found};
+use super::interception::Interception;
+use super::{Actor, TaskReport};
 use crate::Refusals;
-use crate::focus::{self, Source};
-use crate::native::{self, Answer, Challenge, Chooser, Offered, Refused, Said};
+use crate::focus::{self, FrameSource};
+use crate::prompts::{
+    self, AuthChallenge, FileChooser, FrameReport, OfferedPicker, PromptAnswer, RefusedPrompt,
+};
 
-/// Challenges that wait for the user; a page that makes more is refused the rest.
+/// Most challenges that wait for the user; a page that makes more is refused the rest.
 const MAX_CHALLENGES: usize = 8;
 /// The longest `accept` that is told, in characters.
-const MAX_ACCEPT: usize = 500;
-/// What the actor's owner wants of it.
-pub(in crate::follow) enum Command {
-    Serve,
-    Release(oneshot::Sender<()>),
-    Answer(Answer),
-    ShowTab(u32),
-    CloseTab(u32),
-}
+const MAX_ACCEPT_CHARS: usize = 500;
 
-/// What is asked now.
+/// The prompts that wait for an answer now.
 #[derive(Default)]
-pub(super) struct Asks {
-    pub(super) serving: Option<Serving>,
-    picker: Option<Offered>,
-    challenges: VecDeque<HeldChallenge>,
-    chooser: Option<HeldChooser>,
-    numbers: u32,
+pub(super) struct Prompts {
+    pub(super) interception: Option<Interception>,
+    picker: Option<OfferedPicker>,
+    challenges: VecDeque<PendingChallenge>,
+    chooser: Option<PendingChooser>,
+    last_id: u32,
     refusals: Refusals,
 }
 
-impl Asks {
-    fn number(&mut self) -> u32 {
-        self.numbers += 1;
-        self.numbers
+impl Prompts {
+    fn next_id(&mut self) -> u32 {
+        self.last_id += 1;
+        self.last_id
     }
 }
 
-struct HeldChallenge {
-    challenge: Challenge,
+struct PendingChallenge {
+    challenge: AuthChallenge,
     session: Option<CdpSessionId>,
     request: Value,
 }
 
-pub(super) struct HeldChooser {
-    chooser: Chooser,
-    source: Source,
+pub(super) struct PendingChooser {
+    chooser: FileChooser,
+    source: FrameSource,
     node: Value,
 }
 
 impl Actor {
-    pub(super) fn on_command(&mut self, command: Command) {
-        match command {
-            Command::Serve => self.serve(),
-            Command::Release(done) => self.release(done),
-            Command::Answer(answer) => self.on_answer(answer),
-            Command::ShowTab(number) => self.show_tab(number),
-            Command::CloseTab(number) => self.close_tab(number),
-        }
-    }
-
-    pub(super) fn on_said(&mut self, source: &Source, said: Said) {
+    pub(super) fn on_frame_report(&mut self, source: &FrameSource, report: FrameReport) {
         let page = self.page_of(source.session.as_ref());
         let shown = page.is_some_and(|page| self.tabs.active() == Some(page.target()));
-        match said {
-            Said::Refused(refused) => self.refuse(refused),
-            Said::Picker(Some(opened)) if shown => {
-                let id = self.asks.number();
-                self.asks.picker = Some(Offered {
+        match report {
+            FrameReport::Refused(refused) => self.refuse(refused),
+            FrameReport::Picker(Some(opened)) if shown => {
+                let id = self.prompts.next_id();
+                self.prompts.picker = Some(OfferedPicker {
                     number: opened.number,
                     picker: Arc::new(opened.bounded(id)),
                     source: source.clone(),
                 });
             }
-            Said::Picker(None)
-                if self.asks.picker.as_ref().is_some_and(|offered| {
+            FrameReport::Picker(None)
+                if self.prompts.picker.as_ref().is_some_and(|offered| {
                     offered.source == *source && offered.picker.kind == PickerKind::Datalist
                 }) =>
             {
-                self.asks.picker = None;
+                self.prompts.picker = None;
             }
-            Said::Picker(_) => {}
+            FrameReport::Picker(_) => {}
         }
-        self.publish_asks();
+        self.publish_prompts();
     }
 
-    pub(super) fn refuse(&mut self, refused: Refused) {
-        *self.asks.refusals.entry(refused).or_default() += 1;
-        self.publish_asks();
+    pub(super) fn refuse(&mut self, refused: RefusedPrompt) {
+        *self.prompts.refusals.entry(refused).or_default() += 1;
+        self.publish_prompts();
     }
 
     pub(super) fn on_challenge(&mut self, event: &Event) {
         let (challenge, request) = (&event.params["authChallenge"], &event.params["requestId"]);
         let word = |name: &str| challenge[name].as_str().unwrap_or_default().to_owned();
-        let ours = self.asks.serving.is_some() && self.page_of(event.session.as_ref()).is_some();
+        let ours =
+            self.prompts.interception.is_some() && self.page_of(event.session.as_ref()).is_some();
         // A proxy's password and the machine's own tickets are no user's business.
         let personal = word("source") != "Proxy" && word("scheme") != "negotiate";
-        if !ours || !personal || self.asks.challenges.len() >= MAX_CHALLENGES {
+        if !ours || !personal || self.prompts.challenges.len() >= MAX_CHALLENGES {
             let response = json!({ "response": "Default" });
             return self.respond(event.session.clone(), request.clone(), response);
         }
-        let id = self.asks.number();
-        self.asks.challenges.push_back(HeldChallenge {
-            challenge: Challenge {
+        let id = self.prompts.next_id();
+        self.prompts.challenges.push_back(PendingChallenge {
+            challenge: AuthChallenge {
                 id,
                 origin: word("origin"),
                 realm: word("realm"),
@@ -118,7 +102,7 @@ impl Actor {
             session: event.session.clone(),
             request: request.clone(),
         });
-        self.publish_asks();
+        self.publish_prompts();
     }
 
     fn respond(&self, session: Option<CdpSessionId>, request: Value, response: Value) {
@@ -139,13 +123,13 @@ impl Actor {
         };
         if node.is_null() {
             // The browser has told the page already that the user chose nothing.
-            return self.refuse(Refused::Files);
+            return self.refuse(RefusedPrompt::Files);
         }
-        let source = Source {
+        let source = FrameSource {
             session: event.session.clone(),
             frame,
         };
-        let id = self.asks.number();
+        let id = self.prompts.next_id();
         let multiple = event.params["mode"] == "selectMultiple";
         let (connection, reporter) = (self.connection(), self.reporter.clone());
         let node = node.clone();
@@ -155,50 +139,56 @@ impl Actor {
             let (Ok(accept), Ok(origin)) = (accept, origin) else {
                 return;
             };
-            let chooser = Chooser {
+            let chooser = FileChooser {
                 id,
                 origin,
                 multiple,
                 accept,
             };
-            let held = HeldChooser {
+            let pending = PendingChooser {
                 chooser,
                 source,
                 node,
             };
-            let _actor_gone = reporter.send(Found::Chooser(held)).await;
+            let _actor_gone = reporter.send(TaskReport::Chooser(pending)).await;
         });
     }
 
-    pub(super) fn on_chooser_described(&mut self, held: HeldChooser) {
-        if self.asks.serving.is_none() || self.page_of(held.source.session.as_ref()).is_none() {
+    pub(super) fn on_chooser_described(&mut self, pending: PendingChooser) {
+        if self.prompts.interception.is_none()
+            || self.page_of(pending.source.session.as_ref()).is_none()
+        {
             return;
         }
-        if let Some(older) = self.asks.chooser.replace(held) {
+        if let Some(older) = self.prompts.chooser.replace(pending) {
             self.give_files(older, Vec::new());
         }
-        self.publish_asks();
+        self.publish_prompts();
     }
 
-    fn on_answer(&mut self, answer: Answer) {
+    pub(super) fn on_answer(&mut self, answer: PromptAnswer) {
         match answer {
-            Answer::Pick { id, options, value } => {
-                let offered = self.asks.picker.take_if(|offered| offered.picker.id == id);
+            PromptAnswer::Pick { id, options, value } => {
+                let offered = self
+                    .prompts
+                    .picker
+                    .take_if(|offered| offered.picker.id == id);
                 if let Some(offered) = offered.filter(|_| options.is_some() || value.is_some()) {
                     let (connection, reporter) = (self.connection(), self.reporter.clone());
                     tokio::spawn(async move {
-                        let taken = native::answer(&connection, &offered, options, value).await;
+                        let taken = prompts::answer(&connection, &offered, options, value).await;
                         if !matches!(taken, Ok(true)) {
-                            let said = Said::Refused(Refused::Answer);
-                            let _actor_gone =
-                                reporter.send(Found::Said(offered.source, said)).await;
+                            let report = FrameReport::Refused(RefusedPrompt::Answer);
+                            let _actor_gone = reporter
+                                .send(TaskReport::Frame(offered.source, report))
+                                .await;
                         }
                     });
                 }
             }
-            Answer::Auth { id, credentials } => {
-                let held = self.asks.challenges.iter();
-                let asked = held.map(|h| &h.challenge).find(|c| c.id == id).cloned();
+            PromptAnswer::Auth { id, credentials } => {
+                let pending = self.prompts.challenges.iter();
+                let asked = pending.map(|h| &h.challenge).find(|c| c.id == id).cloned();
                 let Some(asked) = asked else { return };
                 let response = match credentials {
                     Some((user, password)) => json!({
@@ -207,35 +197,39 @@ impl Actor {
                     None => json!({ "response": "CancelAuth" }),
                 };
                 // Requests that ran side by side are asked the same.
-                let (same, others) = std::mem::take(&mut self.asks.challenges)
-                    .into_iter()
-                    .partition::<VecDeque<_>, _>(|HeldChallenge { challenge, .. }| {
-                        challenge.origin == asked.origin && challenge.realm == asked.realm
-                    });
-                self.asks.challenges = others;
-                for held in same {
-                    self.respond(held.session, held.request, response.clone());
+                let (same, others) =
+                    std::mem::take(&mut self.prompts.challenges)
+                        .into_iter()
+                        .partition::<VecDeque<_>, _>(|PendingChallenge { challenge, .. }| {
+                            challenge.origin == asked.origin && challenge.realm == asked.realm
+                        });
+                self.prompts.challenges = others;
+                for pending in same {
+                    self.respond(pending.session, pending.request, response.clone());
                 }
             }
-            Answer::Files { id, paths } => {
-                let held = self.asks.chooser.take_if(|held| held.chooser.id == id);
-                if let Some(held) = held {
-                    self.give_files(held, paths);
+            PromptAnswer::Files { id, paths } => {
+                let pending = self
+                    .prompts
+                    .chooser
+                    .take_if(|pending| pending.chooser.id == id);
+                if let Some(pending) = pending {
+                    self.give_files(pending, paths);
                 }
             }
         }
-        self.publish_asks();
+        self.publish_prompts();
     }
 
     /// Puts files into the input, or tells it that the user chose none.
-    fn give_files(&self, held: HeldChooser, paths: Vec<String>) {
+    fn give_files(&self, pending: PendingChooser, paths: Vec<String>) {
         let (connection, reporter) = (self.connection(), self.reporter.clone());
         tokio::spawn(async move {
-            let session = held.source.session.as_ref();
+            let session = pending.source.session.as_ref();
             let given = if paths.is_empty() {
-                cancel_choice(&connection, session, &held.node).await
+                cancel_choice(&connection, session, &pending.node).await
             } else {
-                let params = json!({ "files": paths, "backendNodeId": held.node });
+                let params = json!({ "files": paths, "backendNodeId": pending.node });
                 connection
                     .call(session, "DOM.setFileInputFiles", params)
                     .await
@@ -243,55 +237,57 @@ impl Actor {
             };
             if let Err(error) = given {
                 tracing::debug!(%error, "a file chooser was gone before it was answered");
-                let said = Said::Refused(Refused::Answer);
-                let _actor_gone = reporter.send(Found::Said(held.source, said)).await;
+                let report = FrameReport::Refused(RefusedPrompt::Answer);
+                let _actor_gone = reporter
+                    .send(TaskReport::Frame(pending.source, report))
+                    .await;
             }
         });
     }
 
-    /// Documents are gone: so is what they asked.
-    pub(super) fn forget_asks(&mut self, gone: impl Fn(Option<&CdpSessionId>) -> bool) {
-        self.asks
+    /// Drops the prompts of documents that are gone.
+    pub(super) fn forget_prompts(&mut self, gone: impl Fn(Option<&CdpSessionId>) -> bool) {
+        self.prompts
             .picker
             .take_if(|offered| gone(offered.source.session.as_ref()));
         let chooser = self
-            .asks
+            .prompts
             .chooser
-            .take_if(|held| gone(held.source.session.as_ref()));
-        if let Some(chooser) = chooser.filter(|_| self.asks.serving.is_none()) {
+            .take_if(|pending| gone(pending.source.session.as_ref()));
+        if let Some(chooser) = chooser.filter(|_| self.prompts.interception.is_none()) {
             self.give_files(chooser, Vec::new());
         }
-        let (left, held) = std::mem::take(&mut self.asks.challenges)
+        let (left, pending) = std::mem::take(&mut self.prompts.challenges)
             .into_iter()
-            .partition::<VecDeque<_>, _>(|held| gone(held.session.as_ref()));
-        self.asks.challenges = held;
-        for held in left {
+            .partition::<VecDeque<_>, _>(|pending| gone(pending.session.as_ref()));
+        self.prompts.challenges = pending;
+        for pending in left {
             let cancel = json!({ "response": "CancelAuth" });
-            self.respond(held.session, held.request, cancel);
+            self.respond(pending.session, pending.request, cancel);
         }
-        self.publish_asks();
+        self.publish_prompts();
     }
 
-    /// The picker of a frame whose document is gone.
-    pub(super) fn forget_picker(&mut self, source: &Source) {
+    /// Drops the picker of a frame whose document is gone.
+    pub(super) fn forget_picker(&mut self, source: &FrameSource) {
         if self
-            .asks
+            .prompts
             .picker
             .take_if(|offered| offered.source == *source)
             .is_some()
         {
-            self.publish_asks();
+            self.publish_prompts();
         }
     }
 
-    /// Another page is shown.
+    /// Drops the picker of the page that is no longer shown.
     pub(super) fn forget_shown_picker(&mut self) {
-        self.asks.picker = None;
-        self.publish_asks();
+        self.prompts.picker = None;
+        self.publish_prompts();
     }
 
-    /// Everything that a page and its frames ask.
-    pub(super) fn forget_asks_of(&mut self, page: &Page) {
+    /// Drops every prompt of a page and its frames.
+    pub(super) fn forget_prompts_of(&mut self, page: &Page) {
         let session = page.session().cloned();
         let mut sessions: Vec<Option<CdpSessionId>> = vec![session];
         for frame in self.frames.keys() {
@@ -299,23 +295,27 @@ impl Actor {
                 sessions.push(Some(frame.clone()));
             }
         }
-        self.forget_asks(|session| sessions.iter().any(|s| s.as_ref() == session));
+        self.forget_prompts(|session| sessions.iter().any(|s| s.as_ref() == session));
     }
 
-    fn publish_asks(&self) {
+    fn publish_prompts(&self) {
         let picker = self
-            .asks
+            .prompts
             .picker
             .as_ref()
             .map(|offered| Arc::clone(&offered.picker));
         let challenge = self
-            .asks
+            .prompts
             .challenges
             .front()
-            .map(|held| held.challenge.clone());
-        let chooser = self.asks.chooser.as_ref().map(|held| held.chooser.clone());
-        let refusals = self.asks.refusals.clone();
-        self.change(|view| {
+            .map(|pending| pending.challenge.clone());
+        let chooser = self
+            .prompts
+            .chooser
+            .as_ref()
+            .map(|pending| pending.chooser.clone());
+        let refusals = self.prompts.refusals.clone();
+        self.update_view(|view| {
             view.picker = picker;
             view.challenge = challenge;
             view.chooser = chooser;
@@ -337,7 +337,7 @@ async fn accept_of(
     let mut pairs = attributes.map_or(&[][..], Vec::as_slice).chunks_exact(2);
     let accept = pairs.find(|pair| pair[0] == "accept");
     let accept = accept.and_then(|pair| pair[1].as_str()).unwrap_or_default();
-    Ok(accept.chars().take(MAX_ACCEPT).collect())
+    Ok(accept.chars().take(MAX_ACCEPT_CHARS).collect())
 }
 
 async fn cancel_choice(
