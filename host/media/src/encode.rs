@@ -3,16 +3,17 @@
 //! [`VideoPipeline::start`] is the whole way from a page to [`EncodedFrame`]s; the parts are public
 //! for benchmarks and tests.
 
+mod blocks;
 mod counters;
-mod detail;
-mod flow;
 mod h264;
 mod mailbox;
 mod picture;
 mod pipeline;
-mod quality;
+mod quantizer_control;
+mod resolution_control;
 mod scale;
 mod scene;
+mod send_budget;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "vp8")]
@@ -26,7 +27,7 @@ use bytes::Bytes;
 pub use h264::H264Encoder;
 pub use picture::{Picture, PictureDecoder};
 pub use pipeline::{PipelineStats, VideoConfig, VideoPipeline};
-pub use quality::Purpose;
+pub use quantizer_control::Purpose;
 #[cfg(feature = "vp8")]
 pub use vp8::Vp8Encoder;
 

@@ -1,82 +1,55 @@
 //! The host's end of the WebRTC connection: one video track, one data channel, one certificate.
 
-mod feedback;
+mod bandwidth;
+mod certificate;
+mod codecs;
+mod error;
+mod keyframe_requests;
+mod local_addresses;
 mod pacing;
 pub mod sdp;
-mod trains;
 mod video;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use authloop_protocol::{invitation::Fingerprint, signal::LegIce};
 use bytes::{Bytes, BytesMut};
-use rtc::crypto::SignatureScheme;
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::Slot;
-use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::RTCOfferOptions;
-use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_VP8};
-use rtc::rtp_transceiver::rtp_sender::{
-    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters,
-    RTCRtpEncodingParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind,
-};
+use rtc::rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind};
 use tokio::sync::mpsc;
 use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
 use webrtc::media_stream::track_local::{
     TrackLocal, TrackLocalEvent, static_rtp::TrackLocalStaticRTP,
 };
 use webrtc::peer_connection::{
-    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCCertificate,
+    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
     RTCConfigurationBuilder, RTCPeerConnectionState, RTCSessionDescription, Registry,
     SettingEngineBuilder, configure_nack, configure_rtcp_reports,
 };
 use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RtpSender};
 
-pub use feedback::TargetBitrate;
+pub use bandwidth::TargetBitrate;
+pub use certificate::Certificate;
+pub use error::PeerError;
 pub use sdp::SdpError;
 pub use video::VideoSender;
 pub use webrtc::peer_connection::RTCIceConnectionState;
 
+use self::codecs::{H264_PAYLOAD_TYPE, VP8_PAYLOAD_TYPE, codecs, track};
+use self::local_addresses::local_addresses;
 use crate::encode::Codec;
 
 /// Fixed by `docs/PROTOCOL.md` section 6.
 const CHANNEL_LABEL: &str = "authloop";
 const CHANNEL_ID: u16 = 0;
-const H264_PAYLOAD_TYPE: u8 = 102;
-const VP8_PAYLOAD_TYPE: u8 = 96;
-/// Constrained baseline, level 5.2: sharp phone portraits exceed level 3.1's picture size, and
-/// `level-asymmetry-allowed` lets a viewer that names a lower level receive it all the same.
-const H264_FORMAT: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e034";
 const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
 /// Events that may wait for the handoff loop.
 const EVENTS: usize = 256;
 /// What the channel may hold unsent; the host's messages are small and few.
 const SEND_BUFFER: usize = 1024 * 1024;
-
-/// Why the peer connection cannot be made or used.
-#[derive(Debug, thiserror::Error)]
-pub enum PeerError {
-    /// The `webrtc` crate refused.
-    #[error("WebRTC: {0}")]
-    WebRtc(#[from] webrtc::error::Error),
-    /// The certificate could not be made.
-    #[error("the DTLS certificate could not be made: {0}")]
-    Certificate(String),
-    /// A description that must not be used.
-    #[error(transparent)]
-    Sdp(#[from] SdpError),
-    /// The viewer takes none of the codecs.
-    #[error("the viewer can decode neither H.264 nor VP8")]
-    NoCodec,
-    /// No local address leads to the relay.
-    #[error("no local address leads to the relay: {0}")]
-    Unroutable(std::io::Error),
-    /// DTLS has not presented a certificate.
-    #[error("the viewer presented no certificate")]
-    NoCertificate,
-}
 
 /// What happens at the connection.
 #[derive(Debug)]
@@ -91,38 +64,6 @@ pub enum PeerEvent {
     Closed,
     /// The viewer's decoder needs a keyframe.
     Keyframe,
-}
-
-/// The host's DTLS certificate of one session, ECDSA P-256.
-#[derive(Clone)]
-pub struct Certificate(RTCCertificate, Fingerprint);
-
-impl Certificate {
-    /// Makes a fresh one.
-    ///
-    /// # Errors
-    /// [`PeerError::Certificate`].
-    pub fn generate() -> Result<Self, PeerError> {
-        let fail = |error: String| PeerError::Certificate(error);
-        let provider = rtc::crypto::default_provider().map_err(|e| fail(e.to_string()))?;
-        let crypto = provider.crypto();
-        let params = rcgen::CertificateParams::new(vec!["authloop".to_owned()])
-            .map_err(|e| fail(e.to_string()))?;
-        let certificate =
-            RTCCertificate::generate(crypto, SignatureScheme::EcdsaP256Sha256, params)?;
-        let der = certificate
-            .dtls_certificate
-            .certificate
-            .first()
-            .ok_or_else(|| fail("empty chain".to_owned()))?;
-        let fingerprint = Fingerprint::of_certificate(der.as_ref());
-        Ok(Self(certificate, fingerprint))
-    }
-
-    /// How SDP and the invitation name it.
-    pub fn fingerprint(&self) -> &Fingerprint {
-        &self.1
-    }
 }
 
 /// One peer connection with the viewer.
@@ -162,7 +103,7 @@ impl Peer {
             )
             .build();
         let configuration = RTCConfigurationBuilder::new()
-            .with_certificates(vec![certificate.0.clone()])
+            .with_certificates(vec![certificate.rtc().clone()])
             .build();
         let pc: Arc<dyn PeerConnection> = Arc::new(
             PeerConnectionBuilder::new()
@@ -364,92 +305,18 @@ fn media(
         None,
     )?;
     let (registry, target) =
-        feedback::congestion_control(Registry::new(), &mut media, move || {
+        bandwidth::congestion_control(Registry::new(), &mut media, move || {
             // Full: the loop has requests enough.
             let _ = events.try_send(PeerEvent::Keyframe);
         })?;
     let registry = configure_nack(registry, &mut media);
     let registry = configure_rtcp_reports(registry)
         // After every interceptor that reads RTCP, so that none misses what this one drops.
-        .with(Slot::from(14_000), feedback::KeyframeRequests::default());
+        .with(
+            Slot::from(14_000),
+            keyframe_requests::KeyframeRequests::default(),
+        );
     Ok((media, registry, target))
-}
-
-/// What is offered, best first.
-fn codecs() -> Vec<RTCRtpCodecParameters> {
-    [
-        (Codec::H264, H264_PAYLOAD_TYPE),
-        (Codec::Vp8, VP8_PAYLOAD_TYPE),
-    ]
-    .map(|(codec, payload_type)| RTCRtpCodecParameters {
-        rtp_codec: rtp_codec(codec),
-        payload_type,
-    })
-    .to_vec()
-}
-
-fn rtp_codec(codec: Codec) -> RTCRtpCodec {
-    let (mime, format) = match codec {
-        Codec::H264 => (MIME_TYPE_H264, H264_FORMAT),
-        Codec::Vp8 => (MIME_TYPE_VP8, ""),
-    };
-    let feedback = |typ: &str, parameter: &str| RTCPFeedback {
-        typ: typ.to_owned(),
-        parameter: parameter.to_owned(),
-    };
-    RTCRtpCodec {
-        mime_type: mime.to_owned(),
-        clock_rate: 90_000,
-        channels: 0,
-        sdp_fmtp_line: format.to_owned(),
-        rtcp_feedback: vec![
-            feedback("ccm", "fir"),
-            feedback("nack", ""),
-            feedback("nack", "pli"),
-        ],
-    }
-}
-
-fn track(codec: Codec, ssrc: u32) -> Arc<TrackLocalStaticRTP> {
-    let track = MediaStreamTrack::new(
-        "authloop".to_owned(),
-        "screen".to_owned(),
-        "screen".to_owned(),
-        RtpCodecKind::Video,
-        vec![RTCRtpEncodingParameters {
-            rtp_coding_parameters: RTCRtpCodingParameters {
-                ssrc: Some(ssrc),
-                ..RTCRtpCodingParameters::default()
-            },
-            codec: rtp_codec(codec),
-            ..RTCRtpEncodingParameters::default()
-        }],
-    );
-    Arc::new(TrackLocalStaticRTP::new(track))
-}
-
-/// The local addresses from which the system reaches the relay's candidates; nothing is sent.
-fn local_addresses(ice: &LegIce) -> Result<Vec<SocketAddr>, PeerError> {
-    let mut addresses: Vec<IpAddr> = Vec::new();
-    let mut failure = None;
-    for candidate in &ice.candidates {
-        let any: IpAddr = match candidate {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let local = UdpSocket::bind((any, 0))
-            .and_then(|socket| socket.connect(candidate).map(|()| socket))
-            .and_then(|socket| socket.local_addr());
-        match local {
-            Ok(address) if !addresses.contains(&address.ip()) => addresses.push(address.ip()),
-            Ok(_) => {}
-            Err(error) => failure = Some(error),
-        }
-    }
-    match failure {
-        Some(error) if addresses.is_empty() => Err(PeerError::Unroutable(error)),
-        _ => Ok(addresses.into_iter().map(|ip| (ip, 0).into()).collect()),
-    }
 }
 
 #[cfg(test)]

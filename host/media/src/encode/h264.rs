@@ -12,7 +12,7 @@ use openh264_sys2::{
     ENCODER_OPTION_SVC_ENCODE_PARAM_EXT, ENCODER_OPTION_TRACE_LEVEL, SEncParamExt, WELS_LOG_QUIET,
 };
 
-use super::quality::{Purpose, Quality};
+use super::quantizer_control::{Purpose, Quality};
 use super::{EncodeError, EncodedFrame, Picture, VideoEncoder};
 
 const FRAME_RATE: f32 = 30.0;

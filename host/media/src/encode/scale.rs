@@ -1,32 +1,8 @@
-//! What a picture costs to send: how much of it is new, and the same at half the size.
+//! A picture at half its size.
 
 use super::Picture;
 
-/// Pixels along a block's side, as coders divide pictures (H.264's macroblocks).
-const BLOCK: usize = 16;
-
 impl Picture {
-    /// How many blocks of 16 x 16 pixels it has; those at the edges count whole.
-    pub fn blocks(&self) -> usize {
-        self.width().div_ceil(BLOCK) * self.height().div_ceil(BLOCK)
-    }
-
-    /// How many blocks differ from `other`'s; all, if that has another size.
-    pub fn changed_blocks(&self, other: &Self) -> usize {
-        if (self.width(), self.height()) != (other.width(), other.height()) {
-            return self.blocks();
-        }
-        let across = self.width().div_ceil(BLOCK);
-        let mut changed = vec![false; self.blocks()];
-        let width = self.width();
-        mark(&mut changed, across, (self.y(), other.y()), width, BLOCK);
-        let colours = [(self.u(), other.u()), (self.v(), other.v())];
-        for planes in colours {
-            mark(&mut changed, across, planes, width / 2, BLOCK / 2);
-        }
-        changed.into_iter().filter(|changed| *changed).count()
-    }
-
     /// Writes it to `half` at half its sides, each pixel the mean of four.
     pub fn halve(&self, half: &mut Self) {
         half.resize(self.width().div_ceil(2), self.height().div_ceil(2));
@@ -36,23 +12,6 @@ impl Picture {
         shrink(self.y(), self.width(), y, sides.0);
         shrink(self.u(), self.width() / 2, u, chroma.0);
         shrink(self.v(), self.width() / 2, v, chroma.0);
-    }
-}
-
-/// Marks the blocks in which the two planes differ.
-fn mark(changed: &mut [bool], across: usize, planes: (&[u8], &[u8]), width: usize, block: usize) {
-    let rows = planes
-        .0
-        .chunks_exact(width)
-        .zip(planes.1.chunks_exact(width));
-    for (y, (row, other)) in rows.enumerate() {
-        if row == other {
-            continue;
-        }
-        let runs = row.chunks(block).zip(other.chunks(block));
-        for (x, (run, other)) in runs.enumerate() {
-            changed[y / block * across + x] |= run != other;
-        }
     }
 }
 
@@ -74,19 +33,6 @@ fn shrink(from: &[u8], from_width: usize, to: &mut [u8], to_width: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_changed_pixel_is_one_block_in_any_plane() {
-        let still = Picture::solid(50, 34, [100, 128, 128]);
-        assert_eq!((still.blocks(), still.changed_blocks(&still)), (4 * 3, 0));
-        for plane in 0..3 {
-            let mut other = still.clone();
-            *other.planes_mut()[plane].last_mut().unwrap() ^= 1;
-            assert_eq!(still.changed_blocks(&other), 1, "plane {plane}");
-        }
-        let larger = Picture::solid(52, 34, [100, 128, 128]);
-        assert_eq!(larger.changed_blocks(&still), larger.blocks());
-    }
 
     #[test]
     fn half_a_picture_has_its_colours_and_even_sides() {

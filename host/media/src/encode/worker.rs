@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::counters::Counters;
-use super::detail::Detail;
-use super::flow::Flow;
 use super::mailbox::Mailbox;
+use super::resolution_control::Detail;
+use super::send_budget::Flow;
 use super::{EncodeError, EncodedFrame, Picture, PictureDecoder, Purpose, VideoEncoder};
 use crate::capture::CapturedFrame;
 

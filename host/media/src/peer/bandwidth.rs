@@ -1,26 +1,23 @@
-//! What the viewer's RTCP asks of the encoder: keyframes and a bitrate.
+//! How many bits a second the viewer's path takes, and the pacer that keeps to it.
 
-use std::collections::VecDeque;
+mod dispersion;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use rtc::interceptor::{
-    Attribute, BandwidthEstimator, CongestionControlBuilder, EstimatorStats, Interceptor,
-    PacerBuilder, Packet, PacketReport, Registry, Slot, StreamInfo, TaggedPacket,
-    TwccSenderBuilder,
-};
-use rtc::rtcp::payload_feedbacks::{
-    full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication,
+    BandwidthEstimator, CongestionControlBuilder, EstimatorStats, PacerBuilder, PacketReport,
+    Registry, Slot, TwccSenderBuilder,
 };
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpHeaderExtensionCapability, RtpCodecKind,
 };
-use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 use webrtc::peer_connection::MediaEngine;
 
-use super::{pacing::Paced, trains::Trains};
+use self::dispersion::Trains;
+use super::pacing::Paced;
 
 const TRANSPORT_CC_URI: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
@@ -126,55 +123,4 @@ pub(super) fn congestion_control(
         .with(Slot::Pacer, Paced::new(pacer.build(), ask_keyframe))
         .with(Slot::TwccSender, TwccSenderBuilder::new().build());
     Ok((registry, target))
-}
-
-/// Hands keyframe requests (PLI and FIR, RFC 4585, RFC 5104) to the application. The library's
-/// chain ends inbound RTCP unless a packet is marked.
-#[derive(Default)]
-pub(super) struct KeyframeRequests {
-    inbound: VecDeque<TaggedPacket>,
-    outbound: VecDeque<TaggedPacket>,
-}
-
-impl Protocol<TaggedPacket, TaggedPacket, ()> for KeyframeRequests {
-    type Rout = TaggedPacket;
-    type Wout = TaggedPacket;
-    type Eout = ();
-    type Error = Error;
-    type Time = Instant;
-
-    fn handle_read(&mut self, mut msg: TaggedPacket) -> Result<(), Error> {
-        if let Packet::Rtcp(packets) = &mut msg.message.packet {
-            packets.retain(|packet| {
-                let packet = packet.as_any();
-                packet.is::<PictureLossIndication>() || packet.is::<FullIntraRequest>()
-            });
-            if packets.is_empty() {
-                return Ok(());
-            }
-            msg.message.add(Attribute::DeliverToApplication);
-        }
-        self.inbound.push_back(msg);
-        Ok(())
-    }
-
-    fn poll_read(&mut self) -> Option<TaggedPacket> {
-        self.inbound.pop_front()
-    }
-
-    fn handle_write(&mut self, msg: TaggedPacket) -> Result<(), Error> {
-        self.outbound.push_back(msg);
-        Ok(())
-    }
-
-    fn poll_write(&mut self) -> Option<TaggedPacket> {
-        self.outbound.pop_front()
-    }
-}
-
-impl Interceptor for KeyframeRequests {
-    fn bind_local_stream(&mut self, _info: &StreamInfo) {}
-    fn unbind_local_stream(&mut self, _info: &StreamInfo) {}
-    fn bind_remote_stream(&mut self, _info: &StreamInfo) {}
-    fn unbind_remote_stream(&mut self, _info: &StreamInfo) {}
 }
