@@ -49,14 +49,14 @@ impl Default for CaptureConfig {
 pub struct Capture {
     viewport: watch::Sender<Option<Viewport>>,
     surface: watch::Receiver<Surface>,
-    counters: Arc<Counters>,
+    counters: Arc<CaptureCounters>,
     stop: watch::Sender<bool>,
     _task: JoinHandle<()>,
 }
 
 /// Shared with the task.
 #[derive(Debug, Default)]
-struct Counters {
+struct CaptureCounters {
     received: AtomicU64,
     unchanged: AtomicU64,
 }
@@ -81,8 +81,8 @@ impl Capture {
         let (viewport, viewports) = watch::channel(config.viewport);
         let (surfaces, surface) = watch::channel(Surface::of(config.viewport, config.max_pixels));
         let (stop, stopped) = watch::channel(false);
-        let counters = Arc::new(Counters::default());
-        let task = task::Task::new(
+        let counters = Arc::new(CaptureCounters::default());
+        let task = task::CaptureTask::new(
             view,
             viewports,
             surfaces,

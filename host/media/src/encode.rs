@@ -37,7 +37,7 @@ pub enum EncodeError {
     /// The JPEG is damaged, or of a kind browsers do not make.
     #[error("unreadable picture: {0}")]
     Picture(String),
-    /// The video encoder refused.
+    /// The video encoder failed.
     #[error("the encoder failed: {0}")]
     Encoder(String),
 }
@@ -85,8 +85,8 @@ impl std::fmt::Debug for EncodedFrame {
 /// An encoder for live video without reordering: one picture in, one frame out.
 pub trait VideoEncoder: Send {
     /// Encodes a picture; the first one, one of another size, and one for
-    /// [`Purpose::Keyframe`] become keyframes. `at` must rise. `None` if the encoder had nothing
-    /// to say.
+    /// [`Purpose::Keyframe`] become keyframes. `at` must rise. Returns `None` if the encoder made no
+    /// frame.
     fn encode(
         &mut self,
         picture: &Picture,
@@ -94,7 +94,7 @@ pub trait VideoEncoder: Send {
         at: Duration,
     ) -> Result<Option<EncodedFrame>, EncodeError>;
 
-    /// Aims at this many bits a second from the next picture on.
+    /// Sets the bitrate, from the next picture on.
     fn set_bitrate(&mut self, bps: u32);
 }
 

@@ -7,6 +7,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+/// Base64 of a JPEG that is searched for its size: enough for the segments before the frame header, a
+/// colour profile included.
+const MAX_HEADER_BASE64_BYTES: usize = 8192;
+
 /// A JPEG of the page.
 #[derive(Clone)]
 pub struct CapturedFrame {
@@ -34,8 +38,7 @@ impl CapturedFrame {
 
     /// The size in the JPEG's header.
     pub fn size(&self) -> Option<(u32, u32)> {
-        // Enough for the segments before the frame header, a colour profile included.
-        let head = self.data.len().min(8192) & !3;
+        let head = self.data.len().min(MAX_HEADER_BASE64_BYTES) & !3;
         let head = STANDARD.decode(self.data.get(..head)?).ok()?;
         jpeg_size(&head)
     }
@@ -51,28 +54,28 @@ impl std::fmt::Debug for CapturedFrame {
     }
 }
 
-/// Tells whether a payload equals the one before it.
+/// Recognises a payload that equals the one before it.
 #[derive(Debug, Default)]
-pub(super) struct Repeats {
-    /// Keyed by chance, so that no page can make two pictures look the same.
+pub(super) struct RepeatDetector {
+    /// Keyed at random, so that no page can make two pictures look the same.
     hasher: RandomState,
-    last: Option<u64>,
+    last_hash: Option<u64>,
 }
 
-impl Repeats {
+impl RepeatDetector {
     pub(super) fn is_repeat(&mut self, payload: &str) -> bool {
         let hash = self.hasher.hash_one(payload);
-        self.last.replace(hash) == Some(hash)
+        self.last_hash.replace(hash) == Some(hash)
     }
 
     pub(super) fn forget(&mut self) {
-        self.last = None;
+        self.last_hash = None;
     }
 }
 
-/// When a screencast frame was drawn: the monotonic clock where Chromium gives it (since 2025),
-/// else the wall clock, which is as good until somebody sets it.
-pub(super) fn captured_at(metadata: &Value) -> Option<Duration> {
+/// When a screencast frame was drawn: by the monotonic clock where Chromium gives it (since 2025),
+/// else by the wall clock, which is as good until it is set.
+pub(super) fn capture_time(metadata: &Value) -> Option<Duration> {
     let seconds = metadata["monotonicTimestamp"]
         .as_f64()
         .or_else(|| metadata["timestamp"].as_f64())?;
@@ -112,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_repeat_is_one_of_the_last_only() {
-        let mut repeats = Repeats::default();
+        let mut repeats = RepeatDetector::default();
 
         let seen: Vec<bool> = ["a", "a", "b", "a"]
             .iter()

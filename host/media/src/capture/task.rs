@@ -10,58 +10,64 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::frame::{CapturedFrame, Repeats, captured_at};
+use super::frame::{CapturedFrame, RepeatDetector, capture_time};
 use super::viewport::{Surface, Viewport};
-use super::{CaptureConfig, Counters, caret};
+use super::{CaptureConfig, CaptureCounters, caret};
 
-/// A page that has drawn nothing by then is asked for a screenshot.
-const FIRST_FRAME: Duration = Duration::from_millis(600);
-/// While the surface changes size, Chromium may send a frame of the wrong shape.
-const SETTLING: Duration = Duration::from_secs(1);
-/// Chromium has at most a few unacknowledged frames under way.
-const FRAMES: usize = 8;
+/// Time after which a page that has drawn nothing is asked for a screenshot.
+const FIRST_FRAME_TIMEOUT: Duration = Duration::from_millis(600);
+/// Time after a start during which Chromium may send a frame of the wrong shape, because the surface
+/// changes size.
+const RESIZE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Events that may wait; Chromium has at most a few unacknowledged frames under way.
+const MAX_QUEUED_EVENTS: usize = 8;
 
-const EVENTS: [&str; 2] = ["Page.screencastFrame", "Page.frameNavigated"];
+/// The events that a screencast subscribes to.
+const SUBSCRIBED_EVENTS: [&str; 2] = ["Page.screencastFrame", "Page.frameNavigated"];
 
-pub(super) type Sink = Box<dyn FnMut(CapturedFrame) + Send>;
+/// Largest difference of a frame's proportions from the surface's, as a share.
+const MAX_SHAPE_ERROR: f64 = 0.02;
 
-pub(super) struct Task {
+pub(super) type FrameSink = Box<dyn FnMut(CapturedFrame) + Send>;
+
+pub(super) struct CaptureTask {
     view: watch::Receiver<View>,
     viewports: watch::Receiver<Option<Viewport>>,
     surfaces: watch::Sender<Surface>,
     config: CaptureConfig,
-    counters: Arc<Counters>,
-    sink: Sink,
-    repeats: Repeats,
+    counters: Arc<CaptureCounters>,
+    sink: FrameSink,
+    repeats: RepeatDetector,
+    /// Capture time of the last frame, and when it arrived.
     last_captured: Option<(Duration, Instant)>,
 }
 
 /// One screencast on one page.
-struct Cast {
+struct Screencast {
     page: Page,
     events: EventStream,
     fitted: Option<Viewport>,
     started: Instant,
-    /// When to ask for a screenshot instead.
+    /// When to ask for a screenshot instead, if no frame has come.
     first_frame_due: Option<Instant>,
     next_ack: Instant,
     waiting_ack: Option<(Instant, Value)>,
 }
 
 /// Why a screencast ended.
-enum End {
+enum ScreencastEnd {
     Stopped,
     Restart,
 }
 
-impl Task {
+impl CaptureTask {
     pub(super) fn new(
         view: watch::Receiver<View>,
         viewports: watch::Receiver<Option<Viewport>>,
         surfaces: watch::Sender<Surface>,
         config: CaptureConfig,
-        counters: Arc<Counters>,
-        sink: Sink,
+        counters: Arc<CaptureCounters>,
+        sink: FrameSink,
     ) -> Self {
         Self {
             view,
@@ -70,7 +76,7 @@ impl Task {
             config,
             counters,
             sink,
-            repeats: Repeats::default(),
+            repeats: RepeatDetector::default(),
             last_captured: None,
         }
     }
@@ -82,7 +88,7 @@ impl Task {
             }
             let page = self.view.borrow().page.clone();
             let viewport = *self.viewports.borrow_and_update();
-            let cast = match self.start(page.clone(), viewport).await {
+            let cast = match self.start_screencast(page.clone(), viewport).await {
                 Ok(cast) => cast,
                 Err(error) => {
                     tracing::debug!(%error, "the page cannot be captured now");
@@ -96,9 +102,9 @@ impl Task {
                     }
                 }
             };
-            let end = self.cast(cast, &mut stopped).await;
+            let end = self.run_screencast(cast, &mut stopped).await;
             let _page_may_be_gone = page.notify("Page.stopScreencast", json!({}));
-            if matches!(end, End::Stopped) {
+            if matches!(end, ScreencastEnd::Stopped) {
                 let _gone = page.notify("Emulation.clearDeviceMetricsOverride", json!({}));
                 let touch = json!({ "enabled": false });
                 let _gone = page.notify("Emulation.setTouchEmulationEnabled", touch);
@@ -114,12 +120,12 @@ impl Task {
         }
     }
 
-    async fn start(
+    async fn start_screencast(
         &mut self,
         page: Page,
         viewport: Option<Viewport>,
-    ) -> Result<Cast, BrowserError> {
-        let events = page.subscribe(&EVENTS, FRAMES);
+    ) -> Result<Screencast, BrowserError> {
+        let events = page.subscribe(&SUBSCRIBED_EVENTS, MAX_QUEUED_EVENTS);
         let fitted = viewport.map(|viewport| viewport.fitted(self.config.max_pixels));
         let mut params = json!({ "format": "jpeg", "quality": self.config.quality });
         if let Some(fitted) = &fitted {
@@ -136,37 +142,44 @@ impl Task {
             params["maxHeight"] = height.into();
             self.surfaces.send_replace(fitted.surface());
         }
-        spawn_caret(&page);
+        stop_caret_of(&page);
         self.repeats.forget();
         page.post("Page.startScreencast", params).await?;
         let now = Instant::now();
-        Ok(Cast {
+        Ok(Screencast {
             page,
             events,
             fitted,
             started: now,
-            first_frame_due: Some(now + FIRST_FRAME),
+            first_frame_due: Some(now + FIRST_FRAME_TIMEOUT),
             next_ack: now,
             waiting_ack: None,
         })
     }
 
-    async fn cast(&mut self, mut cast: Cast, stopped: &mut watch::Receiver<bool>) -> End {
+    async fn run_screencast(
+        &mut self,
+        mut cast: Screencast,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> ScreencastEnd {
         let (screenshots, mut shots) = mpsc::channel::<Option<String>>(1);
         loop {
             let ack_due = cast.waiting_ack.as_ref().map(|(at, _)| *at);
             tokio::select! {
-                _ = stopped.wait_for(|stop| *stop) => return End::Stopped,
+                _ = stopped.wait_for(|stop| *stop) => return ScreencastEnd::Stopped,
                 changed = self.viewports.changed() => {
-                    return if changed.is_ok() { End::Restart } else { End::Stopped };
+                    return match changed {
+                        Ok(()) => ScreencastEnd::Restart,
+                        Err(_) => ScreencastEnd::Stopped,
+                    };
                 }
                 changed = self.view.changed() => {
                     if changed.is_err() {
-                        return End::Stopped;
+                        return ScreencastEnd::Stopped;
                     }
                     let view = self.view.borrow_and_update();
                     if view.page != cast.page || view.health != Health::Alive {
-                        return End::Restart;
+                        return ScreencastEnd::Restart;
                     }
                 }
                 event = cast.events.recv() => match event {
@@ -174,33 +187,33 @@ impl Task {
                         self.on_frame(&mut cast, &event.params);
                     }
                     Some(event) => on_navigated(&cast.page, &event.params["frame"]),
-                    None => return End::Stopped,
+                    None => return ScreencastEnd::Stopped,
                 },
-                () = maybe(ack_due) => {
+                () = sleep_until_due(ack_due) => {
                     if let Some((_, params)) = cast.waiting_ack.take() {
                         cast.ack(params);
                     }
                 }
-                () = maybe(cast.first_frame_due) => {
+                () = sleep_until_due(cast.first_frame_due) => {
                     cast.first_frame_due = None;
-                    screenshot(&cast.page, self.config.quality, screenshots.clone());
+                    spawn_screenshot(&cast.page, self.config.quality, screenshots.clone());
                 }
                 Some(shot) = shots.recv() => match shot {
                     Some(data) => {
                         let captured = self.now_on_browser_clock();
                         self.deliver(CapturedFrame::new(data, captured));
                     }
-                    None => cast.first_frame_due = Some(Instant::now() + FIRST_FRAME),
+                    None => cast.first_frame_due = Some(Instant::now() + FIRST_FRAME_TIMEOUT),
                 },
             }
         }
     }
 
-    fn on_frame(&mut self, cast: &mut Cast, params: &Value) {
+    fn on_frame(&mut self, cast: &mut Screencast, params: &Value) {
         self.counters.received.fetch_add(1, Ordering::Relaxed);
-        cast.acknowledge(params, self.interval());
+        cast.acknowledge(params, self.min_frame_interval());
         let metadata = &params["metadata"];
-        self.learn_surface(cast.fitted.as_ref(), metadata);
+        self.update_surface(cast.fitted.as_ref(), metadata);
         let Some(data) = params["data"].as_str() else {
             return;
         };
@@ -209,9 +222,11 @@ impl Task {
             return;
         }
         let now = Instant::now();
-        let captured = captured_at(metadata).unwrap_or_else(|| self.now_on_browser_clock());
+        let captured = capture_time(metadata).unwrap_or_else(|| self.now_on_browser_clock());
         let frame = CapturedFrame::new(data.to_owned(), captured);
-        if now < cast.started + SETTLING && !has_shape_of(&frame, cast.fitted.as_ref(), metadata) {
+        if now < cast.started + RESIZE_TIMEOUT
+            && !has_shape_of(&frame, cast.fitted.as_ref(), metadata)
+        {
             // It may be the last one: a screenshot comes if nothing better does.
             self.repeats.forget();
             return;
@@ -225,9 +240,10 @@ impl Task {
         (self.sink)(frame);
     }
 
-    /// Input is dispatched in the picture's space before the page's own zoom, which is below 1 for
-    /// a page without a mobile layout on a phone, and above while it is pinched.
-    fn learn_surface(&self, fitted: Option<&Viewport>, metadata: &Value) {
+    /// Publishes the surface's size. Input is dispatched in the picture's space before the page's own
+    /// zoom, which is below 1 for a page without a mobile layout on a phone, and above while it is
+    /// pinched.
+    fn update_surface(&self, fitted: Option<&Viewport>, metadata: &Value) {
         let number = |name: &str| metadata[name].as_f64().filter(|n| *n > 0.0);
         let zoom = number("pageScaleFactor").unwrap_or(1.0);
         let whole = fitted.map(Viewport::surface).unwrap_or(Surface {
@@ -245,8 +261,8 @@ impl Task {
         });
     }
 
-    /// The least time between two frames.
-    fn interval(&self) -> Duration {
+    /// The shortest time between two frames.
+    fn min_frame_interval(&self) -> Duration {
         Duration::from_secs(1) / self.config.max_fps.max(1)
     }
 
@@ -256,8 +272,8 @@ impl Task {
     }
 }
 
-impl Cast {
-    /// At once when the rate allows it, else when it will.
+impl Screencast {
+    /// Acknowledges a frame: at once when the rate allows it, else when it will.
     fn acknowledge(&mut self, params: &Value, interval: Duration) {
         let ack = json!({ "sessionId": params["sessionId"] });
         let now = Instant::now();
@@ -282,14 +298,14 @@ impl Cast {
     }
 }
 
-async fn maybe(at: Option<Instant>) {
+async fn sleep_until_due(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
     }
 }
 
-/// Within one part in fifty of the surface's proportions.
+/// Whether a frame has the surface's proportions, within [`MAX_SHAPE_ERROR`].
 fn has_shape_of(frame: &CapturedFrame, fitted: Option<&Viewport>, metadata: &Value) -> bool {
     let wanted = match fitted {
         Some(viewport) => {
@@ -305,32 +321,32 @@ fn has_shape_of(frame: &CapturedFrame, fitted: Option<&Viewport>, metadata: &Val
         return true;
     };
     let (a, b) = (f64::from(width) * wanted.1, f64::from(height) * wanted.0);
-    (a - b).abs() <= 0.02 * a.max(b)
+    (a - b).abs() <= MAX_SHAPE_ERROR * a.max(b)
 }
 
 fn on_navigated(page: &Page, frame: &Value) {
     if frame["parentId"].is_null() {
-        spawn_caret(page);
+        stop_caret_of(page);
     } else if let Some(id) = frame["id"].as_str() {
-        spawn_caret_in(page, FrameId::from(id));
+        stop_caret_in(page, FrameId::from(id));
     }
 }
 
-fn spawn_caret(page: &Page) {
-    spawn_caret_in(page, FrameId::from(page.target().as_str()));
+fn stop_caret_of(page: &Page) {
+    stop_caret_in(page, FrameId::from(page.target().as_str()));
 }
 
-/// In a task of its own: a page held by a dialog answers late.
-fn spawn_caret_in(page: &Page, frame: FrameId) {
+/// Stops a frame's caret, in a task of its own: a page held by a dialog answers late.
+fn stop_caret_in(page: &Page, frame: FrameId) {
     let page = page.clone();
     tokio::spawn(async move {
-        if let Err(error) = caret::hold_still(&page, &frame).await {
+        if let Err(error) = caret::stop_blinking(&page, &frame).await {
             tracing::debug!(%error, "the caret blinks on");
         }
     });
 }
 
-fn screenshot(page: &Page, quality: u8, shots: mpsc::Sender<Option<String>>) {
+fn spawn_screenshot(page: &Page, quality: u8, shots: mpsc::Sender<Option<String>>) {
     let page = page.clone();
     tokio::spawn(async move {
         let params = json!({ "format": "jpeg", "quality": quality, "optimizeForSpeed": true });

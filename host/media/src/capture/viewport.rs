@@ -1,4 +1,4 @@
-//! The viewer's size, and the coordinate space it makes.
+//! The viewer's size, and the coordinate space that follows from it. Pure.
 
 use serde_json::{Value, json};
 
@@ -24,12 +24,14 @@ pub struct Surface {
     pub height: f64,
 }
 
+/// Shortest and longest side of a page, in CSS pixels; the longest is that of a picture, too.
 const MIN_SIDE: u32 = 64;
 const MAX_SIDE: u32 = 3840;
+/// Most device pixels per CSS pixel.
 const MAX_SCALE: f64 = 3.0;
 
 impl Viewport {
-    /// The same within what a browser and an encoder can do: sides of 64..=3840 CSS pixels, and a
+    /// Limits the size to what a browser and an encoder can do: sides of 64..=3840 CSS pixels, and a
     /// scale that keeps the picture within `max_pixels`.
     pub fn fitted(self, max_pixels: u32) -> Self {
         let width = self.width.clamp(MIN_SIDE, MAX_SIDE);
@@ -58,8 +60,9 @@ impl Viewport {
         (side(self.width), side(self.height))
     }
 
-    /// `Emulation.setDeviceMetricsOverride`: the page sees its own size at `scale` device pixels,
-    /// and the *surface* is as many times larger, so that the screencast has those pixels.
+    /// The parameters of `Emulation.setDeviceMetricsOverride`: the page sees its own size at `scale`
+    /// device pixels, and the *surface* is larger by that factor, so that the screencast has those
+    /// pixels.
     pub(super) fn metrics(&self) -> Value {
         json!({
             "width": self.width, "height": self.height,
@@ -77,7 +80,7 @@ impl Viewport {
         }
     }
 
-    /// `Emulation.setVisibleSize`.
+    /// The parameters of `Emulation.setVisibleSize`.
     pub(super) fn visible_size(&self) -> Value {
         let (width, height) = self.pixels();
         json!({ "width": width, "height": height })

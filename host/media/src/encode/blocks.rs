@@ -1,35 +1,47 @@
-//! How much of a picture is new.
+//! How much of a picture is new, which is what it costs to send. Pure.
 
 use super::Picture;
 
-/// Pixels along a block's side, as coders divide pictures (H.264's macroblocks).
-const BLOCK: usize = 16;
+/// Pixels along a block's side, as encoders divide pictures (H.264's macroblocks).
+const BLOCK_SIDE: usize = 16;
 
 impl Picture {
-    /// How many blocks of 16 x 16 pixels it has; those at the edges count whole.
+    /// The number of blocks of 16 x 16 pixels; those at the edges count whole.
     pub fn blocks(&self) -> usize {
-        self.width().div_ceil(BLOCK) * self.height().div_ceil(BLOCK)
+        self.width().div_ceil(BLOCK_SIDE) * self.height().div_ceil(BLOCK_SIDE)
     }
 
-    /// How many blocks differ from `other`'s; all, if that has another size.
+    /// The number of blocks that differ from `other`'s; all of them if that has another size.
     pub fn changed_blocks(&self, other: &Self) -> usize {
         if (self.width(), self.height()) != (other.width(), other.height()) {
             return self.blocks();
         }
-        let across = self.width().div_ceil(BLOCK);
+        let across = self.width().div_ceil(BLOCK_SIDE);
         let mut changed = vec![false; self.blocks()];
         let width = self.width();
-        mark(&mut changed, across, (self.y(), other.y()), width, BLOCK);
+        mark_changed(
+            &mut changed,
+            across,
+            (self.y(), other.y()),
+            width,
+            BLOCK_SIDE,
+        );
         let colours = [(self.u(), other.u()), (self.v(), other.v())];
         for planes in colours {
-            mark(&mut changed, across, planes, width / 2, BLOCK / 2);
+            mark_changed(&mut changed, across, planes, width / 2, BLOCK_SIDE / 2);
         }
         changed.into_iter().filter(|changed| *changed).count()
     }
 }
 
 /// Marks the blocks in which the two planes differ.
-fn mark(changed: &mut [bool], across: usize, planes: (&[u8], &[u8]), width: usize, block: usize) {
+fn mark_changed(
+    changed: &mut [bool],
+    across: usize,
+    planes: (&[u8], &[u8]),
+    width: usize,
+    block: usize,
+) {
     let rows = planes
         .0
         .chunks_exact(width)

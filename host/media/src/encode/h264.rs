@@ -12,33 +12,33 @@ use openh264_sys2::{
     ENCODER_OPTION_SVC_ENCODE_PARAM_EXT, ENCODER_OPTION_TRACE_LEVEL, SEncParamExt, WELS_LOG_QUIET,
 };
 
-use super::quantizer_control::{Purpose, Quality};
+use super::quantizer_control::{Purpose, QuantizerControl};
 use super::{EncodeError, EncodedFrame, Picture, VideoEncoder};
 
-const FRAME_RATE: f32 = 30.0;
-const MIN_BITRATE: u32 = 50_000;
+const MAX_FRAME_RATE_HZ: f32 = 30.0;
+const MIN_BITRATE_BPS: u32 = 50_000;
 
 /// A constrained-baseline encoder: no reordering, keyframes only when asked.
 pub struct H264Encoder {
     encoder: Encoder,
-    quality: Quality,
-    /// The quantizer the encoder has now; none before the first picture.
+    quantizer_control: QuantizerControl,
+    /// The quantizer the encoder has now; `None` before the first picture.
     quantizer: Option<i32>,
-    /// Size of the pictures so far; none before the first.
+    /// Size of the pictures so far; `None` before the first.
     size: Option<(usize, usize)>,
 }
 
 impl H264Encoder {
     /// An encoder that aims at `bitrate` bits a second.
     pub fn new(bitrate: u32) -> Result<Self, EncodeError> {
-        let bitrate = bitrate.max(MIN_BITRATE);
+        let bitrate = bitrate.max(MIN_BITRATE_BPS);
         let config = EncoderConfig::new()
             .usage_type(UsageType::ScreenContentRealTime)
             .profile(Profile::Baseline)
             .bitrate(BitRate::from_bps(bitrate))
             // OpenH264's own rate control leaves a still page as coarse as it was first coded.
             .rate_control_mode(RateControlMode::Off)
-            .max_frame_rate(FrameRate::from_hz(FRAME_RATE))
+            .max_frame_rate(FrameRate::from_hz(MAX_FRAME_RATE_HZ))
             .complexity(Complexity::Low)
             .skip_frames(false)
             .scene_change_detect(true)
@@ -51,7 +51,7 @@ impl H264Encoder {
             Encoder::with_api_config(OpenH264API::from_source(), config).map_err(failed)?;
         let mut encoder = Self {
             encoder,
-            quality: Quality::new(bitrate),
+            quantizer_control: QuantizerControl::new(bitrate),
             quantizer: None,
             size: None,
         };
@@ -109,13 +109,13 @@ impl VideoEncoder for H264Encoder {
         at: Duration,
     ) -> Result<Option<EncodedFrame>, EncodeError> {
         let (width, height) = (picture.width(), picture.height());
-        let quantizer = self.quality.quantizer(purpose, at);
+        let quantizer = self.quantizer_control.choose(purpose, at);
         let millis = u64::try_from(at.as_millis()).unwrap_or(u64::MAX / 2);
         let at_millis = Timestamp::from_millis(millis);
-        let anew = self.size != Some((width, height));
-        if anew {
-            // The encoder starts anew, with its own quantizer, which can be changed only once it has
-            // coded something: a blank picture, which nobody gets.
+        let is_new_size = self.size != Some((width, height));
+        if is_new_size {
+            // The encoder starts again, with its own quantizer, which can be changed only once it has
+            // coded something: a blank picture, which is not sent.
             self.quantizer = None;
             let blank = Picture::solid(width, height, [128; 3]);
             self.encoder
@@ -123,7 +123,7 @@ impl VideoEncoder for H264Encoder {
                 .map_err(failed)?;
         }
         self.apply_quantizer(quantizer);
-        if anew || purpose == Purpose::Keyframe {
+        if is_new_size || purpose == Purpose::Keyframe {
             self.encoder.force_intra_frame();
         }
         let coded = self
@@ -133,7 +133,7 @@ impl VideoEncoder for H264Encoder {
         let keyframe = matches!(coded.frame_type(), FrameType::IDR | FrameType::I);
         let data = coded.to_vec();
         self.size = Some((width, height));
-        self.quality.sent(data.len());
+        self.quantizer_control.add_frame(data.len());
         let frame = EncodedFrame {
             data: data.into(),
             keyframe,
@@ -146,7 +146,7 @@ impl VideoEncoder for H264Encoder {
     }
 
     fn set_bitrate(&mut self, bps: u32) {
-        self.quality.set_bitrate(bps.max(MIN_BITRATE));
+        self.quantizer_control.set_bitrate(bps.max(MIN_BITRATE_BPS));
     }
 }
 

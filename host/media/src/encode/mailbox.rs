@@ -1,4 +1,4 @@
-//! What the encoding thread is to do next: the newest picture and pending wishes, one slot each.
+//! What the encoding thread is to do next: the newest picture and pending requests, one slot each.
 
 use std::time::Instant;
 
@@ -6,17 +6,17 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::capture::CapturedFrame;
 
-/// Wishes since the thread last looked.
+/// What was asked for since the thread last took it.
 #[derive(Debug, Default)]
-pub(super) struct Work {
-    /// The newest picture; older ones that were not fetched are gone.
+pub(super) struct PendingWork {
+    /// The newest picture; older ones that were not taken are gone.
     pub(super) frame: Option<CapturedFrame>,
     pub(super) keyframe: bool,
     pub(super) bitrate: Option<u32>,
     pub(super) closed: bool,
 }
 
-impl Work {
+impl PendingWork {
     fn is_empty(&self) -> bool {
         self.frame.is_none() && !self.keyframe && self.bitrate.is_none() && !self.closed
     }
@@ -25,13 +25,13 @@ impl Work {
 /// Shared between the capture, the handle and the encoding thread.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    work: Mutex<Work>,
+    work: Mutex<PendingWork>,
     changed: Condvar,
 }
 
 impl Mailbox {
     /// Adds to the pending work; returns what `change` does.
-    pub(super) fn update<T>(&self, change: impl FnOnce(&mut Work) -> T) -> T {
+    pub(super) fn update<T>(&self, change: impl FnOnce(&mut PendingWork) -> T) -> T {
         let mut work = self.work.lock();
         let result = change(&mut work);
         drop(work);
@@ -39,10 +39,10 @@ impl Mailbox {
         result
     }
 
-    /// Leaves what comes where it is until `at`, for a path that has no room yet; sooner if a new
-    /// bitrate came, which is taken, or the end.
-    pub(super) fn hold(&self, at: Instant) -> Option<u32> {
-        let idle = |work: &mut Work| work.bitrate.is_none() && !work.closed;
+    /// Waits until `at`, for a path that has no room yet, and leaves the work where it is. Returns
+    /// sooner if a new bitrate came, which is taken, or the mailbox was closed.
+    pub(super) fn wait_for_room(&self, at: Instant) -> Option<u32> {
+        let idle = |work: &mut PendingWork| work.bitrate.is_none() && !work.closed;
         self.wait_while(Some(at), idle).bitrate.take()
     }
 
@@ -50,8 +50,8 @@ impl Mailbox {
         self.work.lock().closed
     }
 
-    /// Waits for work, at most until `deadline`; empty if that came first.
-    pub(super) fn take(&self, deadline: Option<Instant>) -> Work {
+    /// Waits for work, at most until `deadline`; returns none if that came first.
+    pub(super) fn take(&self, deadline: Option<Instant>) -> PendingWork {
         let mut work = self.wait_while(deadline, |work| work.is_empty());
         let closed = work.closed;
         let taken = std::mem::take(&mut *work);
@@ -62,8 +62,8 @@ impl Mailbox {
     fn wait_while(
         &self,
         deadline: Option<Instant>,
-        idle: impl FnMut(&mut Work) -> bool,
-    ) -> MutexGuard<'_, Work> {
+        idle: impl FnMut(&mut PendingWork) -> bool,
+    ) -> MutexGuard<'_, PendingWork> {
         let mut work = self.work.lock();
         match deadline {
             Some(deadline) => {

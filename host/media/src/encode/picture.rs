@@ -1,7 +1,7 @@
-//! JPEG to I420.
+//! JPEG to I420. Pure.
 //!
-//! JPEG is BT.601 at full range (JFIF); video is sent as BT.601 at limited range, which is what a
-//! decoder assumes that does not read the signalling, and is signalled too.
+//! JPEG is BT.601 at full range (JFIF); video is sent as BT.601 at limited range, which is signalled,
+//! and which a decoder assumes that does not read the signalling.
 
 use turbojpeg::{Colorspace, Decompressor, Subsamp, YuvImage};
 
@@ -57,7 +57,7 @@ impl Picture {
         &self.data[luma * 5 / 4..]
     }
 
-    /// Makes room for another size; the samples are then anything.
+    /// Makes room for another size; the samples are arbitrary afterwards.
     pub(super) fn resize(&mut self, width: usize, height: usize) {
         (self.width, self.height) = (even(width), even(height));
         self.data.resize(self.width * self.height * 3 / 2, 128);
@@ -142,7 +142,7 @@ fn decode_into(
     decoder.decompress_to_yuv(jpeg, image).map_err(unreadable)
 }
 
-/// Any other subsampling to 4:2:0, by averaging the chroma samples under each pair of pixels.
+/// Converts any other subsampling to 4:2:0, by averaging the chroma samples under each pair of pixels.
 fn resample(planes: &[u8], header: &turbojpeg::DecompressHeader, picture: &mut Picture) {
     // Luma pixels per chroma sample; TurboJPEG pads each plane to whole samples.
     let (across, down) = match header.subsamp {
@@ -189,7 +189,7 @@ fn resample(planes: &[u8], header: &turbojpeg::DecompressHeader, picture: &mut P
     }
 }
 
-/// Full to limited range (BT.601): Y to 16..=235, U and V to 16..=240, in 8.8 fixed point, which
+/// Converts full to limited range (BT.601): Y to 16..=235, U and V to 16..=240, in 8.8 fixed point, which
 /// the compiler turns into vector code.
 fn to_limited_range(picture: &mut Picture) {
     let (luma, chroma) = picture.data.split_at_mut(picture.width * picture.height);

@@ -7,14 +7,14 @@ use std::time::Duration;
 use authloop_browser::View;
 use tokio::sync::{mpsc, watch};
 
-use super::counters::Counters;
+use super::counters::EncodeCounters;
 use super::mailbox::Mailbox;
 use super::worker::Worker;
 use super::{Codec, EncodeError, EncodedFrame, encoder};
 use crate::capture::{Capture, CaptureConfig, CaptureStats, Surface, Viewport};
 
 /// Coded frames that may wait for the receiver.
-const FRAMES: usize = 2;
+const MAX_QUEUED_FRAMES: usize = 2;
 
 /// How to make video of a page.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Default for VideoConfig {
 pub struct VideoPipeline {
     capture: Capture,
     mailbox: Arc<Mailbox>,
-    counters: Arc<Counters>,
+    counters: Arc<EncodeCounters>,
     bitrate: AtomicU32,
 }
 
@@ -56,9 +56,9 @@ impl VideoPipeline {
         view: watch::Receiver<View>,
         config: VideoConfig,
     ) -> Result<(Self, mpsc::Receiver<EncodedFrame>), EncodeError> {
-        let (sender, frames) = mpsc::channel(FRAMES);
+        let (sender, frames) = mpsc::channel(MAX_QUEUED_FRAMES);
         let mailbox = Arc::new(Mailbox::default());
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(EncodeCounters::default());
         let worker = Worker::new(
             Arc::clone(&mailbox),
             sender,
@@ -116,8 +116,8 @@ impl VideoPipeline {
             pictures: load(&self.counters.pictures),
             frames: load(&self.counters.frames),
             bytes: load(&self.counters.bytes),
-            decoding: micros(&self.counters.decoding),
-            encoding: micros(&self.counters.encoding),
+            decoding: micros(&self.counters.decoding_micros),
+            encoding: micros(&self.counters.encoding_micros),
         }
     }
 }

@@ -1,41 +1,42 @@
-//! At which size a page is sent: pure.
+//! At which size a page is sent. Pure.
 //!
 //! Over a slow path a page that changes as a whole would be seen once in several seconds, and a
-//! decoder that waits so long asks for a keyframe, which takes longer still. At half the size it
+//! decoder that waits that long asks for a keyframe, which takes longer still. At half the size it
 //! comes several times as often; once the page is calm it is sent in full.
 
 use std::time::{Duration, Instant};
 
-/// A picture that takes longer to send is sent at half the size.
-const SOON: Duration = Duration::from_millis(700);
-/// After the last change of that kind the page counts as calm.
-const CALM: Duration = Duration::from_millis(400);
-/// Bits of a new block before the first was coded; of text on a phone, coded coarsely.
-const PER_BLOCK: f64 = 120.0;
-/// Fewer new blocks say little of what one costs.
-const BLOCKS: usize = 128;
-/// How far one picture moves the estimate.
-const WEIGHT: f64 = 0.5;
-/// At half the size, all of the picture is new at first: that must be less than what changed.
-const HALF: usize = 3;
+/// Longest time that sending a picture at the full size may take; a longer one is halved.
+const MAX_SEND_TIME: Duration = Duration::from_millis(700);
+/// Time without another such picture after which the page counts as calm.
+const CALM_AFTER: Duration = Duration::from_millis(400);
+/// Bits of a new block before the first was coded: text on a phone, coded coarsely.
+const INITIAL_BITS_PER_BLOCK: f64 = 120.0;
+/// New blocks that a picture needs before the cost of a block is learned from it.
+const MIN_BLOCKS: usize = 128;
+/// Share of the difference by which one picture moves the estimate.
+const SMOOTHING: f64 = 0.5;
+/// Part of the picture that must be new (1 / this) before it is halved: at half the size, all of the
+/// picture is new at first, and that must be less than what changed.
+const MIN_CHANGED_DIVISOR: usize = 3;
 
-/// Chooses between the whole size and half of it.
+/// Chooses between the full size and half of it.
 #[derive(Debug)]
-pub(super) struct Detail {
+pub(super) struct ResolutionControl {
     /// Bits a second.
     bitrate: f64,
-    /// Bits of a block that changed, at the whole size.
-    per_block: f64,
-    /// When the last change came that was too much to send soon; none at the whole size.
-    busy: Option<Instant>,
+    /// Bits of a block that changed, at the full size.
+    bits_per_block: f64,
+    /// When the last change came that takes too long at the full size; `None` at the full size.
+    busy_since: Option<Instant>,
 }
 
-impl Detail {
+impl ResolutionControl {
     pub(super) fn new(bitrate: u32) -> Self {
         Self {
             bitrate: f64::from(bitrate.max(1)),
-            per_block: PER_BLOCK,
-            busy: None,
+            bits_per_block: INITIAL_BITS_PER_BLOCK,
+            busy_since: None,
         }
     }
 
@@ -43,35 +44,36 @@ impl Detail {
         self.bitrate = f64::from(bitrate.max(1));
     }
 
-    /// A picture came of whose `blocks` so many are new.
-    pub(super) fn changed(&mut self, changed: usize, blocks: usize, now: Instant) {
-        let long = changed as f64 * self.per_block > self.bitrate * SOON.as_secs_f64();
-        if long && changed > blocks / HALF {
-            self.busy = Some(now);
+    /// Takes account of a new picture, `changed` of whose `blocks` are new.
+    pub(super) fn on_picture(&mut self, changed: usize, blocks: usize, now: Instant) {
+        let is_slow =
+            changed as f64 * self.bits_per_block > self.bitrate * MAX_SEND_TIME.as_secs_f64();
+        if is_slow && changed > blocks / MIN_CHANGED_DIVISOR {
+            self.busy_since = Some(now);
         } else {
-            self.calm(now);
+            self.restore_if_calm(now);
         }
     }
 
-    /// The whole size again, if nothing great happened for a while.
-    pub(super) fn calm(&mut self, now: Instant) {
-        self.busy = self.busy.filter(|busy| now < *busy + CALM);
+    /// Returns to the full size if the page has been calm for a while.
+    pub(super) fn restore_if_calm(&mut self, now: Instant) {
+        self.busy_since = self.busy_since.filter(|since| now < *since + CALM_AFTER);
     }
 
-    /// When [`Detail::calm`] will choose the whole size; `None` if it has.
+    /// When [`ResolutionControl::restore_if_calm`] will choose the full size; `None` if it has.
     pub(super) fn calm_at(&self) -> Option<Instant> {
-        self.busy.map(|busy| busy + CALM)
+        self.busy_since.map(|since| since + CALM_AFTER)
     }
 
     pub(super) fn is_half(&self) -> bool {
-        self.busy.is_some()
+        self.busy_since.is_some()
     }
 
-    /// So many new blocks became this many bytes, at the whole size.
-    pub(super) fn coded(&mut self, changed: usize, bytes: usize) {
-        if changed >= BLOCKS {
-            let seen = bytes as f64 * 8.0 / changed as f64;
-            self.per_block += (seen - self.per_block) * WEIGHT;
+    /// Learns what a block costs: `changed` new blocks became `bytes` bytes, at the full size.
+    pub(super) fn add_frame(&mut self, changed: usize, bytes: usize) {
+        if changed >= MIN_BLOCKS {
+            let measured = bytes as f64 * 8.0 / changed as f64;
+            self.bits_per_block += (measured - self.bits_per_block) * SMOOTHING;
         }
     }
 }
@@ -85,38 +87,38 @@ mod tests {
 
     #[test]
     fn a_fast_path_always_gets_all() {
-        let mut detail = Detail::new(4_000_000);
-        detail.changed(BLOCKS_OF_A_PHONE, BLOCKS_OF_A_PHONE, Instant::now());
-        assert!(!detail.is_half());
+        let mut control = ResolutionControl::new(4_000_000);
+        control.on_picture(BLOCKS_OF_A_PHONE, BLOCKS_OF_A_PHONE, Instant::now());
+        assert!(!control.is_half());
     }
 
     #[test]
     fn a_slow_path_gets_half_until_the_page_is_calm() {
-        let (mut detail, start) = (Detail::new(200_000), Instant::now());
-        detail.changed(BLOCKS_OF_A_PHONE, BLOCKS_OF_A_PHONE, start);
-        assert!(detail.is_half());
+        let (mut control, start) = (ResolutionControl::new(200_000), Instant::now());
+        control.on_picture(BLOCKS_OF_A_PHONE, BLOCKS_OF_A_PHONE, start);
+        assert!(control.is_half());
         // What is typed meanwhile does not keep it small.
-        detail.changed(10, BLOCKS_OF_A_PHONE, start + MS(200));
-        assert!(detail.is_half());
-        assert_eq!(detail.calm_at(), Some(start + CALM));
-        detail.changed(10, BLOCKS_OF_A_PHONE, start + CALM);
-        assert!(!detail.is_half());
+        control.on_picture(10, BLOCKS_OF_A_PHONE, start + MS(200));
+        assert!(control.is_half());
+        assert_eq!(control.calm_at(), Some(start + CALM_AFTER));
+        control.on_picture(10, BLOCKS_OF_A_PHONE, start + CALM_AFTER);
+        assert!(!control.is_half());
     }
 
     #[test]
     fn keys_never_make_it_small() {
-        let mut detail = Detail::new(50_000);
-        detail.changed(400, BLOCKS_OF_A_PHONE, Instant::now());
-        assert!(!detail.is_half());
+        let mut control = ResolutionControl::new(50_000);
+        control.on_picture(400, BLOCKS_OF_A_PHONE, Instant::now());
+        assert!(!control.is_half());
     }
 
     #[test]
     fn cheap_pages_stay_whole() {
-        let (mut detail, now) = (Detail::new(200_000), Instant::now());
+        let (mut control, now) = (ResolutionControl::new(200_000), Instant::now());
         for _ in 0..8 {
-            detail.coded(BLOCKS_OF_A_PHONE, 4_000);
+            control.add_frame(BLOCKS_OF_A_PHONE, 4_000);
         }
-        detail.changed(BLOCKS_OF_A_PHONE, BLOCKS_OF_A_PHONE, now);
-        assert!(!detail.is_half());
+        control.on_picture(BLOCKS_OF_A_PHONE, BLOCKS_OF_A_PHONE, now);
+        assert!(!control.is_half());
     }
 }

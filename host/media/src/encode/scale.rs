@@ -1,22 +1,22 @@
-//! A picture at half its size.
+//! A picture at half its size. Pure.
 
 use super::Picture;
 
 impl Picture {
-    /// Writes it to `half` at half its sides, each pixel the mean of four.
+    /// Writes the picture to `half` at half its sides, each pixel the mean of four.
     pub fn halve(&self, half: &mut Self) {
         half.resize(self.width().div_ceil(2), self.height().div_ceil(2));
         let sides = (half.width(), half.height());
         let [y, u, v] = half.planes_mut();
         let chroma = (sides.0 / 2, sides.1 / 2);
-        shrink(self.y(), self.width(), y, sides.0);
-        shrink(self.u(), self.width() / 2, u, chroma.0);
-        shrink(self.v(), self.width() / 2, v, chroma.0);
+        halve_plane(self.y(), self.width(), y, sides.0);
+        halve_plane(self.u(), self.width() / 2, u, chroma.0);
+        halve_plane(self.v(), self.width() / 2, v, chroma.0);
     }
 }
 
-/// Where the source ends before the last pixel, its edge goes on.
-fn shrink(from: &[u8], from_width: usize, to: &mut [u8], to_width: usize) {
+/// Writes one plane at half its sides. Where the source ends before the last pixel, its edge goes on.
+fn halve_plane(from: &[u8], from_width: usize, to: &mut [u8], to_width: usize) {
     let last = from.len() / from_width - 1;
     for (y, out) in to.chunks_exact_mut(to_width).enumerate() {
         let row = |y: usize| &from[y.min(last) * from_width..][..from_width];

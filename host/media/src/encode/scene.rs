@@ -1,41 +1,42 @@
-//! Whether a picture has nothing to do with the one before: pure.
+//! Whether a picture has nothing to do with the one before. Pure.
 //!
 //! An encoder for screens looks for each block elsewhere in the picture before, because pages scroll.
-//! Where there is nothing to find that is time lost, in the very moment in which everything changed.
+//! Where nothing can be found, that is time lost, at the very moment at which everything changed.
 
 use std::collections::HashSet;
 
 use super::Picture;
 
 /// Luma samples along a block's side.
-const BLOCK: usize = 8;
-/// A block whose luma differs by more in sum is another one. This and the next are OpenH264's, which
-/// makes a keyframe of such a picture, too, once it has searched.
-const OTHER: u32 = 320;
-/// Percent of blocks that are others in another scene.
-const SCENE: usize = 80;
-/// A page that was scrolled shows at least this part of its rows again, in percent.
-const AGAIN: usize = 20;
+const BLOCK_SIDE: usize = 8;
+/// Largest sum of luma differences at which a block counts as the same. This and
+/// [`MIN_CHANGED_PERCENT`] are OpenH264's, which makes a keyframe of such a picture, too, once it has
+/// searched.
+const MAX_BLOCK_DIFFERENCE: u32 = 320;
+/// Share of blocks that must have changed in another scene.
+const MIN_CHANGED_PERCENT: usize = 80;
+/// Share of rows that a page which was scrolled shows again.
+const MIN_REPEATED_ROWS_PERCENT: usize = 20;
 
 impl Picture {
-    /// Whether nothing in `before` helps to code it. False where one of them was scrolled into the
-    /// other, and where their sizes differ.
+    /// Whether nothing in `before` helps to code this picture. False where one of them was scrolled
+    /// into the other, and where their sizes differ.
     pub(super) fn is_another_scene(&self, before: &Self) -> bool {
         let same_size = (self.width(), self.height()) == (before.width(), before.height());
         let is_empty = self.y().is_empty();
-        same_size && !is_empty && self.other_blocks(before) && !self.shows_rows_of(before)
+        same_size && !is_empty && self.most_blocks_differ(before) && !self.shows_rows_of(before)
     }
 
-    fn other_blocks(&self, before: &Self) -> bool {
+    fn most_blocks_differ(&self, before: &Self) -> bool {
         let width = self.width();
-        let band = BLOCK * width;
+        let band = BLOCK_SIDE * width;
         let bands = self
             .y()
             .chunks_exact(band)
             .zip(before.y().chunks_exact(band));
         // By columns first, which the compiler turns into vector code; eight rows fit 16 bits.
         let mut columns = vec![0_u16; width];
-        let (mut blocks, mut others) = (0, 0);
+        let (mut blocks, mut changed) = (0, 0);
         for (now, before) in bands {
             columns.fill(0);
             for (now, before) in now.chunks_exact(width).zip(before.chunks_exact(width)) {
@@ -43,28 +44,29 @@ impl Picture {
                     *sum += u16::from(now.abs_diff(*before));
                 }
             }
-            for block in columns.chunks_exact(BLOCK) {
+            for block in columns.chunks_exact(BLOCK_SIDE) {
                 let sum: u32 = block.iter().copied().map(u32::from).sum();
                 blocks += 1;
-                others += usize::from(sum > OTHER);
+                changed += usize::from(sum > MAX_BLOCK_DIFFERENCE);
             }
         }
-        blocks > 0 && others * 100 >= blocks * SCENE
+        blocks > 0 && changed * 100 >= blocks * MIN_CHANGED_PERCENT
     }
 
-    /// Rows alone: pages scroll up and down. Those of one colour are everywhere and say nothing.
+    /// Compares rows alone, because pages scroll up and down. Rows of one colour are everywhere and say
+    /// nothing.
     fn shows_rows_of(&self, before: &Self) -> bool {
-        let known: HashSet<&[u8]> = before.telling_rows().collect();
-        let (mut rows, mut again) = (0, 0);
-        for row in self.telling_rows() {
+        let known: HashSet<&[u8]> = before.distinctive_rows().collect();
+        let (mut rows, mut repeated) = (0, 0);
+        for row in self.distinctive_rows() {
             rows += 1;
-            again += usize::from(known.contains(row));
+            repeated += usize::from(known.contains(row));
         }
-        rows > 0 && again * 100 >= rows * AGAIN
+        rows > 0 && repeated * 100 >= rows * MIN_REPEATED_ROWS_PERCENT
     }
 
-    /// The middle of each row that has any change in it; what is beside it may stand still.
-    fn telling_rows(&self) -> impl Iterator<Item = &[u8]> {
+    /// The middle of each row whose samples differ; what is beside the middle may stand still.
+    fn distinctive_rows(&self) -> impl Iterator<Item = &[u8]> {
         let width = self.width();
         self.y()
             .chunks_exact(width)

@@ -10,37 +10,39 @@ use vpx_sys as vpx;
 
 use super::{EncodeError, EncodedFrame, Picture, Purpose, VideoEncoder};
 
-/// Quantizer index 0..=63: above this, small text is no longer legible.
+/// Quantizer index (0..=63) above which small text is no longer legible.
 const MAX_QUANTIZER: u32 = 48;
 const MIN_QUANTIZER: u32 = 4;
-/// -16..=16; this much speed keeps a phone's picture within a frame time.
+/// libvpx's speed setting, -16..=16; this one keeps a phone's picture within a frame time.
 const CPU_USED: i32 = -8;
-const MIN_KILOBITS: u32 = 50;
+const MIN_BITRATE_KBPS: u32 = 50;
 
 /// A VP8 encoder: no alternate reference frames, keyframes only when asked.
 pub struct Vp8Encoder {
-    kilobits: u32,
-    /// None before the first picture.
-    running: Option<Running>,
+    /// Kilobits a second.
+    bitrate_kbps: u32,
+    /// `None` before the first picture.
+    context: Option<EncoderContext>,
 }
 
-/// libvpx with a picture size.
-struct Running {
+/// libvpx, set up for one picture size.
+struct EncoderContext {
     /// libvpx keeps pointers into it, so it must not move.
     context: Box<vpx::vpx_codec_ctx_t>,
     config: vpx::vpx_codec_enc_cfg_t,
-    last: i64,
+    /// Milliseconds; -1 before the first picture.
+    last_pts: i64,
 }
 
 // SAFETY: libvpx has no thread affinity, and `&mut self` excludes concurrent calls.
-unsafe impl Send for Running {}
+unsafe impl Send for EncoderContext {}
 
 impl Vp8Encoder {
     /// An encoder that aims at `bitrate` bits a second.
     pub fn new(bitrate: u32) -> Result<Self, EncodeError> {
         Ok(Self {
-            kilobits: (bitrate / 1000).max(MIN_KILOBITS),
-            running: None,
+            bitrate_kbps: (bitrate / 1000).max(MIN_BITRATE_KBPS),
+            context: None,
         })
     }
 }
@@ -53,23 +55,23 @@ impl VideoEncoder for Vp8Encoder {
         at: Duration,
     ) -> Result<Option<EncodedFrame>, EncodeError> {
         let (width, height) = (picture.width() as u32, picture.height() as u32);
-        let fits = |r: &Running| (r.config.g_w, r.config.g_h) == (width, height);
-        let running = match self.running.take().filter(fits) {
-            Some(running) => self.running.insert(running),
+        let has_size = |c: &EncoderContext| (c.config.g_w, c.config.g_h) == (width, height);
+        let context = match self.context.take().filter(has_size) {
+            Some(context) => self.context.insert(context),
             None => self
-                .running
-                .insert(Running::start(width, height, self.kilobits)?),
+                .context
+                .insert(EncoderContext::new(width, height, self.bitrate_kbps)?),
         };
-        running.encode(picture, purpose, at)
+        context.encode(picture, purpose, at)
     }
 
     fn set_bitrate(&mut self, bps: u32) {
-        self.kilobits = (bps / 1000).max(MIN_KILOBITS);
-        if let Some(running) = &mut self.running {
-            running.config.rc_target_bitrate = self.kilobits;
+        self.bitrate_kbps = (bps / 1000).max(MIN_BITRATE_KBPS);
+        if let Some(context) = &mut self.context {
+            context.config.rc_target_bitrate = self.bitrate_kbps;
             // SAFETY: the context is initialised, and the configuration is only read.
             let result = unsafe {
-                vpx::vpx_codec_enc_config_set(&raw mut *running.context, &running.config)
+                vpx::vpx_codec_enc_config_set(&raw mut *context.context, &context.config)
             };
             if check(result).is_err() {
                 tracing::debug!("the encoder kept its bitrate");
@@ -78,8 +80,8 @@ impl VideoEncoder for Vp8Encoder {
     }
 }
 
-impl Running {
-    fn start(width: u32, height: u32, kilobits: u32) -> Result<Self, EncodeError> {
+impl EncoderContext {
+    fn new(width: u32, height: u32, bitrate_kbps: u32) -> Result<Self, EncodeError> {
         let mut config = MaybeUninit::zeroed();
         // SAFETY: the interface is libvpx's own, and `config` is written before it is read.
         let mut config = unsafe {
@@ -98,7 +100,7 @@ impl Running {
         config.g_lag_in_frames = 0;
         config.g_error_resilient = 0;
         config.rc_end_usage = vpx::vpx_rc_mode::VPX_CBR;
-        config.rc_target_bitrate = kilobits;
+        config.rc_target_bitrate = bitrate_kbps;
         config.rc_min_quantizer = MIN_QUANTIZER;
         config.rc_max_quantizer = MAX_QUANTIZER;
         config.rc_dropframe_thresh = 0;
@@ -110,7 +112,7 @@ impl Running {
         let mut context = Box::new(MaybeUninit::<vpx::vpx_codec_ctx_t>::zeroed());
         // SAFETY: the context lives in a box and is initialised by this call; from then on it is a
         // valid `vpx_codec_ctx_t`. The controls given take an int.
-        let running = unsafe {
+        let context = unsafe {
             check(vpx::vpx_codec_enc_init_ver(
                 context.as_mut_ptr(),
                 vpx::vpx_codec_vp8_cx(),
@@ -118,17 +120,17 @@ impl Running {
                 0,
                 vpx::VPX_ENCODER_ABI_VERSION as i32,
             ))?;
-            let mut running = Self {
+            let mut this = Self {
                 context: context.assume_init(),
                 config,
-                last: -1,
+                last_pts: -1,
             };
-            running.control(vpx::vp8e_enc_control_id::VP8E_SET_CPUUSED, CPU_USED)?;
-            running.control(vpx::vp8e_enc_control_id::VP8E_SET_SCREEN_CONTENT_MODE, 1)?;
-            running.control(vpx::vp8e_enc_control_id::VP8E_SET_STATIC_THRESHOLD, 0)?;
-            running
+            this.control(vpx::vp8e_enc_control_id::VP8E_SET_CPUUSED, CPU_USED)?;
+            this.control(vpx::vp8e_enc_control_id::VP8E_SET_SCREEN_CONTENT_MODE, 1)?;
+            this.control(vpx::vp8e_enc_control_id::VP8E_SET_STATIC_THRESHOLD, 0)?;
+            this
         };
-        Ok(running)
+        Ok(context)
     }
 
     /// # Safety
@@ -149,12 +151,12 @@ impl Running {
         at: Duration,
     ) -> Result<Option<EncodedFrame>, EncodeError> {
         let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX / 2);
-        let pts = millis.max(self.last + 1);
+        let pts = millis.max(self.last_pts + 1);
         // What rate control budgets for: the time since the last frame, at most a tenth of a second.
-        let duration = if self.last < 0 {
+        let duration = if self.last_pts < 0 {
             33
         } else {
-            (pts - self.last).clamp(1, 100)
+            (pts - self.last_pts).clamp(1, 100)
         };
         let flags = if purpose == Purpose::Keyframe {
             vpx::VPX_EFLAG_FORCE_KF
@@ -180,7 +182,7 @@ impl Running {
                 vpx::VPX_DL_REALTIME.into(),
             ))?;
         }
-        self.last = pts;
+        self.last_pts = pts;
         Ok(self.collect().map(|(data, keyframe)| EncodedFrame {
             data: data.into(),
             keyframe,
@@ -217,7 +219,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for EncoderContext {
     fn drop(&mut self) {
         // SAFETY: initialised, and never used again.
         unsafe {

@@ -5,40 +5,43 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::counters::Counters;
+use super::counters::EncodeCounters;
 use super::mailbox::Mailbox;
-use super::resolution_control::Detail;
-use super::send_budget::Flow;
+use super::resolution_control::ResolutionControl;
+use super::send_budget::SendBudget;
 use super::{EncodeError, EncodedFrame, Picture, PictureDecoder, Purpose, VideoEncoder};
 use crate::capture::CapturedFrame;
 
-/// After a change, the picture is sent again so that text sharpens: soon, then once more.
-const REFINE_AFTER: Duration = Duration::from_millis(120);
+/// Time from a change to its first refinement; the next ones follow at twice this interval.
+const REFINEMENT_DELAY: Duration = Duration::from_millis(120);
 
 pub(super) struct Worker {
     mailbox: Arc<Mailbox>,
     frames: mpsc::Sender<EncodedFrame>,
     encoder: Box<dyn VideoEncoder>,
     decoder: PictureDecoder,
-    counters: Arc<Counters>,
-    flow: Flow,
-    detail: Detail,
-    refinements: u32,
+    counters: Arc<EncodeCounters>,
+    budget: SendBudget,
+    resolution: ResolutionControl,
+    /// How often a picture is refined after a change.
+    max_refinements: u32,
     jpeg: Vec<u8>,
-    picture: Picture,
-    /// Half of it, while it is sent so.
-    half: Picture,
-    /// The picture as it was sent last, and how many blocks of it are new since.
-    sent: Picture,
-    changed: usize,
-    /// The capture time of the picture and when it came; none before the first picture.
-    shown: Option<(Duration, Instant)>,
-    /// When the picture came, until a frame of it is coded.
-    unseen: Option<Instant>,
-    last_sent: Duration,
-    keyframe: bool,
-    /// When to refine, and for the how-manieth time.
-    refine: Option<(Instant, u32)>,
+    current_picture: Picture,
+    /// The current picture at half its size, while it is sent that way.
+    half_resolution: Picture,
+    /// The picture as it was sent last.
+    last_sent: Picture,
+    /// How many blocks of the current picture have changed since.
+    changed_blocks: usize,
+    /// Capture time and arrival of the current picture; `None` before the first one.
+    current_frame: Option<(Duration, Instant)>,
+    /// When the current picture arrived, until a frame of it is coded.
+    pending_capture_at: Option<Instant>,
+    /// Capture time of the frame that was sent last.
+    last_sent_at: Duration,
+    needs_keyframe: bool,
+    /// When to refine next, and the number of that pass, from 1.
+    next_refinement: Option<(Instant, u32)>,
 }
 
 impl Worker {
@@ -46,9 +49,9 @@ impl Worker {
         mailbox: Arc<Mailbox>,
         frames: mpsc::Sender<EncodedFrame>,
         encoder: Box<dyn VideoEncoder>,
-        counters: Arc<Counters>,
+        counters: Arc<EncodeCounters>,
         bitrate: u32,
-        refinements: u32,
+        max_refinements: u32,
     ) -> Result<Self, EncodeError> {
         Ok(Self {
             mailbox,
@@ -56,41 +59,41 @@ impl Worker {
             encoder,
             decoder: PictureDecoder::new()?,
             counters,
-            flow: Flow::new(bitrate, Instant::now()),
-            detail: Detail::new(bitrate),
-            refinements,
+            budget: SendBudget::new(bitrate, Instant::now()),
+            resolution: ResolutionControl::new(bitrate),
+            max_refinements,
             jpeg: Vec::new(),
-            picture: Picture::default(),
-            half: Picture::default(),
-            sent: Picture::default(),
-            changed: 0,
-            shown: None,
-            unseen: None,
-            last_sent: Duration::ZERO,
-            keyframe: true,
-            refine: None,
+            current_picture: Picture::default(),
+            half_resolution: Picture::default(),
+            last_sent: Picture::default(),
+            changed_blocks: 0,
+            current_frame: None,
+            pending_capture_at: None,
+            last_sent_at: Duration::ZERO,
+            needs_keyframe: true,
+            next_refinement: None,
         })
     }
 
     /// Works until the mailbox is closed or nobody receives any more.
     pub(super) fn run(mut self) {
         loop {
-            while let Some(at) = self.flow.ready_at(Instant::now()) {
-                if let Some(bps) = self.mailbox.hold(at) {
+            while let Some(at) = self.budget.ready_at(Instant::now()) {
+                if let Some(bps) = self.mailbox.wait_for_room(at) {
                     self.set_bitrate(bps);
                 }
                 if self.mailbox.is_closed() {
                     return;
                 }
             }
-            let work = self.mailbox.take(self.refine.map(|(at, _)| at));
+            let work = self.mailbox.take(self.next_refinement.map(|(at, _)| at));
             if work.closed {
                 return;
             }
             if let Some(bps) = work.bitrate {
                 self.set_bitrate(bps);
             }
-            self.keyframe |= work.keyframe;
+            self.needs_keyframe |= work.keyframe;
             let sent = match work.frame {
                 Some(frame) => self.on_picture(&frame),
                 None => self.on_idle(),
@@ -103,8 +106,8 @@ impl Worker {
 
     fn set_bitrate(&mut self, bps: u32) {
         self.encoder.set_bitrate(bps);
-        self.flow.set_bitrate(bps, Instant::now());
-        self.detail.set_bitrate(bps);
+        self.budget.set_bitrate(bps, Instant::now());
+        self.resolution.set_bitrate(bps);
     }
 
     fn on_picture(&mut self, frame: &CapturedFrame) -> Result<(), Closed> {
@@ -113,104 +116,108 @@ impl Worker {
             tracing::debug!("a frame that is not base64 was ignored");
             return Ok(());
         }
-        if let Err(error) = self.decoder.decode(&self.jpeg, &mut self.picture) {
+        if let Err(error) = self.decoder.decode(&self.jpeg, &mut self.current_picture) {
             // The picture may be half overwritten; the next one replaces it.
             tracing::debug!(%error, "a frame was ignored");
             return Ok(());
         }
-        self.counters.decoded(begun.elapsed());
-        self.shown = Some((frame.captured, frame.received));
-        self.unseen = Some(frame.received);
-        self.weigh(Instant::now());
+        self.counters.add_decoded(begun.elapsed());
+        self.current_frame = Some((frame.captured, frame.received));
+        self.pending_capture_at = Some(frame.received);
+        self.assess_change(Instant::now());
         self.send(Purpose::Change, frame.captured)
     }
 
-    /// How much of the picture the viewer has not got, and what follows from that.
-    fn weigh(&mut self, now: Instant) {
-        let blocks = self.picture.blocks();
-        self.changed = if self.keyframe {
+    /// Finds how much of the picture the viewer does not have, and what follows from that.
+    fn assess_change(&mut self, now: Instant) {
+        let blocks = self.current_picture.blocks();
+        self.changed_blocks = if self.needs_keyframe {
             blocks
         } else {
-            self.picture.changed_blocks(&self.sent)
+            self.current_picture.changed_blocks(&self.last_sent)
         };
-        self.detail.changed(self.changed, blocks, now);
-        self.refine_from(now);
+        self.resolution.on_picture(self.changed_blocks, blocks, now);
+        self.schedule_refinement(now);
     }
 
-    /// A picture was sent coarsely, or at half the size: when to mend that.
-    fn refine_from(&mut self, now: Instant) {
-        let first = (self.refinements > 0).then_some(now + REFINE_AFTER);
-        self.refine = self.detail.calm_at().or(first).map(|at| (at, 1));
+    /// Plans the refinement of a picture that is sent coarsely, or at half the size, at `now`.
+    fn schedule_refinement(&mut self, now: Instant) {
+        let first = (self.max_refinements > 0).then_some(now + REFINEMENT_DELAY);
+        self.next_refinement = self.resolution.calm_at().or(first).map(|at| (at, 1));
     }
 
-    /// Nothing new: a keyframe was asked for, or the picture may be refined.
+    /// Sends a keyframe that was asked for, or a refinement that is due; there is no new picture.
     fn on_idle(&mut self) -> Result<(), Closed> {
-        let Some((captured, received)) = self.shown else {
+        let Some((captured, received)) = self.current_frame else {
             return Ok(());
         };
         let now = Instant::now();
         let at = captured + received.elapsed();
-        if self.keyframe {
-            // It is coarse, whatever was refined before.
-            self.weigh(now);
+        if self.needs_keyframe {
+            // It is coarse, even if the picture was refined before.
+            self.assess_change(now);
             return self.send(Purpose::Keyframe, at);
         }
-        let Some((_, time)) = self.refine.filter(|(at, _)| *at <= now) else {
+        let Some((_, pass)) = self.next_refinement.filter(|(at, _)| *at <= now) else {
             return Ok(());
         };
-        if self.detail.is_half() {
-            self.detail.calm(now);
-            self.changed = self.picture.blocks();
-            self.refine_from(now);
+        if self.resolution.is_half() {
+            self.resolution.restore_if_calm(now);
+            self.changed_blocks = self.current_picture.blocks();
+            self.schedule_refinement(now);
             // Of another size than the last, so that it stands alone anyway.
             return self.send(Purpose::Keyframe, at);
         }
-        let more = time < self.refinements;
-        self.refine = more.then(|| (now + 2 * REFINE_AFTER, time + 1));
-        self.send(Purpose::Refinement(time), at)
+        let more = pass < self.max_refinements;
+        self.next_refinement = more.then(|| (now + 2 * REFINEMENT_DELAY, pass + 1));
+        self.send(Purpose::Refinement(pass), at)
     }
 
-    /// Whether the encoder would search what was sent in vain. Most pictures change little, so that
-    /// this is rarely looked into.
+    /// Whether the encoder would search in vain for parts of this picture in the last one. Most
+    /// pictures change little, so the costly comparison is rare.
     fn is_another_scene(&self) -> bool {
-        self.changed * 4 > self.picture.blocks() * 3
-            && !self.detail.is_half()
-            && self.picture.is_another_scene(&self.sent)
+        self.changed_blocks * 4 > self.current_picture.blocks() * 3
+            && !self.resolution.is_half()
+            && self.current_picture.is_another_scene(&self.last_sent)
     }
 
     fn send(&mut self, purpose: Purpose, at: Duration) -> Result<(), Closed> {
-        // Never backwards, whatever clock the frames came with.
-        let at = at.max(self.last_sent + Duration::from_millis(1));
+        // Capture times must rise, even if the clock of the frames does not.
+        let at = at.max(self.last_sent_at + Duration::from_millis(1));
         let begun = Instant::now();
-        let purpose = if self.keyframe || self.is_another_scene() {
+        let purpose = if self.needs_keyframe || self.is_another_scene() {
             Purpose::Keyframe
         } else {
             purpose
         };
-        let half = self.detail.is_half();
+        let half = self.resolution.is_half();
         if half {
-            self.picture.halve(&mut self.half);
+            self.current_picture.halve(&mut self.half_resolution);
         }
-        let picture = if half { &self.half } else { &self.picture };
+        let picture = if half {
+            &self.half_resolution
+        } else {
+            &self.current_picture
+        };
         match self.encoder.encode(picture, purpose, at) {
             Ok(Some(mut frame)) => {
-                frame.received = self.unseen.take();
-                self.counters.encoded(begun.elapsed(), frame.data.len());
-                let new = if frame.keyframe {
-                    self.picture.blocks()
+                frame.received = self.pending_capture_at.take();
+                self.counters.add_encoded(begun.elapsed(), frame.data.len());
+                let coded_blocks = if frame.keyframe {
+                    self.current_picture.blocks()
                 } else {
-                    self.changed
+                    self.changed_blocks
                 };
                 if !half && !matches!(purpose, Purpose::Refinement(_)) {
-                    self.detail.coded(new, frame.data.len());
+                    self.resolution.add_frame(coded_blocks, frame.data.len());
                 }
-                // A refinement is of the picture that was sent already.
-                if std::mem::take(&mut self.changed) > 0 {
-                    self.sent.clone_from(&self.picture);
+                // A refinement shows the picture that was sent already.
+                if std::mem::take(&mut self.changed_blocks) > 0 {
+                    self.last_sent.clone_from(&self.current_picture);
                 }
-                self.flow.coded(frame.data.len(), Instant::now());
-                self.keyframe = false;
-                self.last_sent = at;
+                self.budget.add_frame(frame.data.len(), Instant::now());
+                self.needs_keyframe = false;
+                self.last_sent_at = at;
                 // Waiting here is right: a coded frame must not be dropped, and meanwhile the
                 // mailbox keeps only the newest picture.
                 self.frames.blocking_send(frame).map_err(|_| Closed)
@@ -218,12 +225,12 @@ impl Worker {
             Ok(None) => Ok(()),
             Err(error) => {
                 tracing::warn!(%error, "a picture was not encoded");
-                self.keyframe = true;
+                self.needs_keyframe = true;
                 Ok(())
             }
         }
     }
 }
 
-/// Nobody receives any more.
+/// The receiver is gone.
 struct Closed;
