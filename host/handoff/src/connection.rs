@@ -1,7 +1,7 @@
 //! One hello's connection: its keys, its peer connection, and what has been confirmed of both.
 
 use authloop_media::encode::Codec;
-use authloop_media::peer::{Certificate, Peer, PeerError, PeerEvent, VideoSender, sdp};
+use authloop_media::peer::{DtlsCertificate, Peer, PeerError, PeerEvent, VideoSender, sdp};
 use authloop_protocol::{
     frame::{Frame, FrameOpener, OutputSealer},
     id::{Blob, SessionId},
@@ -71,7 +71,7 @@ impl Connection {
         id: SessionId,
         hello: &Hello,
         keys: HelloKeys,
-        certificate: &Certificate,
+        certificate: &DtlsCertificate,
         ice: &LegIce,
     ) -> Result<(Self, mpsc::Receiver<PeerEvent>, Vec<u8>), ConnectionError> {
         let (peer, events, offer) = Peer::offer(certificate, ice).await?;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use authloop_media::peer::Certificate;
+use authloop_media::peer::DtlsCertificate;
 use authloop_protocol::{
     id::{Blob, SessionId},
     invitation::{Invitation, invitation_hash},
@@ -20,7 +20,7 @@ use crate::signal::SignalError;
 pub(super) struct Invite {
     pub(super) id: SessionId,
     pub(super) host: HostKeyPair,
-    pub(super) certificate: Certificate,
+    pub(super) certificate: DtlsCertificate,
     pub(super) context: SealContext,
     invitation: Vec<u8>,
     hash: InvitationHash,
@@ -42,7 +42,7 @@ impl Invite {
         let id = SessionId(rand::random());
         let secret = LinkSecret::new(rand::random());
         let host = HostKeyPair::generate(&mut rand::rng());
-        let certificate = Certificate::generate()?;
+        let certificate = DtlsCertificate::generate()?;
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();

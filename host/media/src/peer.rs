@@ -32,7 +32,7 @@ use webrtc::peer_connection::{
 use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RtpSender};
 
 pub use bandwidth::TargetBitrate;
-pub use certificate::Certificate;
+pub use certificate::DtlsCertificate;
 pub use error::PeerError;
 pub use sdp::SdpError;
 pub use video::VideoSender;
@@ -47,20 +47,25 @@ const CHANNEL_LABEL: &str = "authloop";
 const CHANNEL_ID: u16 = 0;
 const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
 /// Events that may wait for the handoff loop.
-const EVENTS: usize = 256;
-/// What the channel may hold unsent; the host's messages are small and few.
-const SEND_BUFFER: usize = 1024 * 1024;
+const MAX_QUEUED_EVENTS: usize = 256;
+/// Bytes that the channel may hold unsent; the host's messages are small and few.
+const MAX_SEND_BUFFER_BYTES: usize = 1024 * 1024;
+/// Silence after which the path counts as disconnected, and as failed. Viewer or signaling usually say
+/// sooner that it is.
+const ICE_DISCONNECTED_TIMEOUT: Duration = Duration::from_secs(5);
+const ICE_FAILED_TIMEOUT: Duration = Duration::from_secs(25);
+const ICE_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What happens at the connection.
 #[derive(Debug)]
 pub enum PeerEvent {
     /// The data channel can be used.
     Open,
-    /// A message of the viewer's, and when it came.
+    /// A message of the viewer, and when it came.
     Message(Bytes, Instant),
     /// The ICE path changed.
     Ice(RTCIceConnectionState),
-    /// The connection is over and cannot be mended.
+    /// The connection is over and cannot be restored.
     Closed,
     /// The viewer's decoder needs a keyframe.
     Keyframe,
@@ -86,24 +91,23 @@ impl Peer {
     /// # Errors
     /// [`PeerError`].
     pub async fn offer(
-        certificate: &Certificate,
+        certificate: &DtlsCertificate,
         ice: &LegIce,
     ) -> Result<(Self, mpsc::Receiver<PeerEvent>, String), PeerError> {
-        let (events, receiver) = mpsc::channel(EVENTS);
-        let (media, registry, target) = media(events.clone())?;
+        let (events, receiver) = mpsc::channel(MAX_QUEUED_EVENTS);
+        let (media, registry, target) = configure_media(events.clone())?;
         let settings = SettingEngineBuilder::new()
             .with_include_loopback_candidate(true)
-            // The relay is the only path; nobody on the local network is asked for another.
+            // The relay is the only path; the local network is not asked for another.
             .with_multicast_dns_mode(MulticastDnsMode::Disabled)
             .with_ice_timeouts(
-                // Told of by the viewer or signaling before these run out; both are for silence.
-                Some(Duration::from_secs(5)),
-                Some(Duration::from_secs(25)),
-                Some(Duration::from_secs(2)),
+                Some(ICE_DISCONNECTED_TIMEOUT),
+                Some(ICE_FAILED_TIMEOUT),
+                Some(ICE_KEEPALIVE_INTERVAL),
             )
             .build();
         let configuration = RTCConfigurationBuilder::new()
-            .with_certificates(vec![certificate.rtc().clone()])
+            .with_certificates(vec![certificate.as_rtc().clone()])
             .build();
         let pc: Arc<dyn PeerConnection> = Arc::new(
             PeerConnectionBuilder::new()
@@ -111,9 +115,9 @@ impl Peer {
                 .with_media_engine(media)
                 .with_setting_engine(settings)
                 .with_interceptor_registry(registry)
-                .with_handler(Arc::new(Handler(events.clone())))
+                .with_handler(Arc::new(EventForwarder(events.clone())))
                 .with_udp_addrs(local_addresses(ice)?)
-                .with_data_channel_send_buffer_limit(SEND_BUFFER)
+                .with_data_channel_send_buffer_limit(MAX_SEND_BUFFER_BYTES)
                 .build()
                 .await?,
         );
@@ -248,10 +252,11 @@ impl Peer {
     }
 }
 
-struct Handler(mpsc::Sender<PeerEvent>);
+/// Passes what the library reports on to the events.
+struct EventForwarder(mpsc::Sender<PeerEvent>);
 
 #[async_trait::async_trait]
-impl PeerConnectionEventHandler for Handler {
+impl PeerConnectionEventHandler for EventForwarder {
     async fn on_ice_connection_state_change(&self, state: RTCIceConnectionState) {
         // Never waits: the library's driver must not stall on a busy loop.
         let _ = self.0.try_send(PeerEvent::Ice(state));
@@ -290,7 +295,8 @@ async fn read_feedback(track: Arc<TrackLocalStaticRTP>, events: mpsc::Sender<Pee
     }
 }
 
-fn media(
+/// Makes the library's media engine and its interceptors.
+fn configure_media(
     events: mpsc::Sender<PeerEvent>,
 ) -> Result<(MediaEngine, Registry, TargetBitrate), PeerError> {
     let mut media = MediaEngine::default();
@@ -305,8 +311,8 @@ fn media(
         None,
     )?;
     let (registry, target) =
-        bandwidth::congestion_control(Registry::new(), &mut media, move || {
-            // Full: the loop has requests enough.
+        bandwidth::configure_congestion_control(Registry::new(), &mut media, move || {
+            // If it is full, the loop has enough requests.
             let _ = events.try_send(PeerEvent::Keyframe);
         })?;
     let registry = configure_nack(registry, &mut media);
@@ -314,7 +320,7 @@ fn media(
         // After every interceptor that reads RTCP, so that none misses what this one drops.
         .with(
             Slot::from(14_000),
-            keyframe_requests::KeyframeRequests::default(),
+            keyframe_requests::KeyframeRequestFilter::default(),
         );
     Ok((media, registry, target))
 }
@@ -334,7 +340,7 @@ mod tests {
             turn: None,
         };
 
-        let (peer, _events, offer) = Peer::offer(&Certificate::generate().unwrap(), &leg)
+        let (peer, _events, offer) = Peer::offer(&DtlsCertificate::generate().unwrap(), &leg)
             .await
             .unwrap();
 

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use rtc::interceptor::{
-    BandwidthEstimator, CongestionControlBuilder, EstimatorStats, PacerBuilder, PacketReport,
-    Registry, Slot, TwccSenderBuilder,
+    self, CongestionControlBuilder, EstimatorStats, PacerBuilder, PacketReport, Registry, Slot,
+    TwccSenderBuilder,
 };
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpHeaderExtensionCapability, RtpCodecKind,
@@ -16,24 +16,25 @@ use rtc::rtp_transceiver::rtp_sender::{
 use rtc::shared::error::Error;
 use webrtc::peer_connection::MediaEngine;
 
-use self::dispersion::Trains;
-use super::pacing::Paced;
+use self::dispersion::BandwidthEstimator;
+use super::pacing::FilteringPacer;
 
 const TRANSPORT_CC_URI: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
-/// Bits a second before the first feedback.
+/// Target before the first feedback, in bits a second.
 const INITIAL_BITRATE: f64 = 4_000_000.0;
+/// Lowest and highest target, in bits a second.
 const MIN_BITRATE: f64 = 64_000.0;
 const MAX_BITRATE: f64 = 40_000_000.0;
-/// What is used of what the path was seen to carry; the rest is for keys, for packets sent again, and
+/// Share of what the path carries that is used; the rest is for keys, for packets sent again, and
 /// lets queues drain.
-const SHARE: f64 = 0.75;
-/// Packets leave this much faster than the target, but never faster than the path was seen to carry:
-/// what is sent again after a loss must not make the next one.
-const PACE: f64 = 1.15;
-/// So much leaves at once, faster than that: a bunch that finds out what the path carries.
-const BURST_BITS: f64 = 40_000.0;
+const TARGET_SHARE: f64 = 0.75;
+/// Factor by which packets leave faster than the target, but never faster than the path was seen to
+/// carry: what is sent again after a loss must not make the next one.
+const PACING_GAIN: f64 = 1.15;
+/// Bits that may leave at once, faster than that: a train that finds out what the path carries.
+const MAX_BURST_BITS: f64 = 40_000.0;
 
 /// The congestion controller's latest target, in bits a second.
 #[derive(Clone)]
@@ -47,37 +48,40 @@ impl TargetBitrate {
 }
 
 /// Follows what the path carries, and publishes the target.
-pub(super) struct Estimator {
-    trains: Trains,
+pub(super) struct CongestionController {
+    estimator: BandwidthEstimator,
     target: TargetBitrate,
 }
 
-impl Estimator {
+impl CongestionController {
     pub(super) fn new() -> (Self, TargetBitrate) {
         let target = TargetBitrate(Arc::new(AtomicU32::new(INITIAL_BITRATE as u32)));
-        let estimator = Self {
-            trains: Trains::default(),
+        let controller = Self {
+            estimator: BandwidthEstimator::default(),
             target: target.clone(),
         };
-        (estimator, target)
+        (controller, target)
     }
 
     fn target(&self) -> f64 {
-        let seen = self.trains.capacity().map(|capacity| capacity * SHARE);
-        let target = seen.unwrap_or(INITIAL_BITRATE);
+        let used = self
+            .estimator
+            .capacity()
+            .map(|capacity| capacity * TARGET_SHARE);
+        let target = used.unwrap_or(INITIAL_BITRATE);
         target.clamp(MIN_BITRATE, MAX_BITRATE)
     }
 }
 
-impl BandwidthEstimator for Estimator {
+impl interceptor::BandwidthEstimator for CongestionController {
     fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
-        self.trains.on_reports(now, reports);
+        self.estimator.on_reports(now, reports);
         self.target.0.store(self.target() as u32, Ordering::Relaxed);
     }
 
-    /// The pacer's rate: nobody else asks here.
+    /// The pacer's rate: nothing else reads it.
     fn target_bitrate(&self) -> f64 {
-        self.target() * PACE
+        self.target() * PACING_GAIN
     }
 
     fn stats(&self) -> EstimatorStats {
@@ -88,14 +92,15 @@ impl BandwidthEstimator for Estimator {
 /// Has `media` ask for transport-wide feedback, and puts estimator and pacer into `registry`.
 ///
 /// Not the library's `configure_congestion_control`, whose pacer begins at 1 Mbit/s whatever the
-/// estimator says, and stays there until the estimate changes. `ask_keyframe`: see [`Paced::new`].
+/// estimator says, and stays there until the estimate changes. `request_keyframe`: see
+/// [`FilteringPacer::new`].
 ///
 /// # Errors
-/// What the media engine says of a feedback or extension that it does not take.
-pub(super) fn congestion_control(
+/// The media engine's error, for a feedback or extension that it does not take.
+pub(super) fn configure_congestion_control(
     registry: Registry,
     media: &mut MediaEngine,
-    ask_keyframe: impl FnMut() + Send + Sync + 'static,
+    request_keyframe: impl FnMut() + Send + Sync + 'static,
 ) -> Result<(Registry, TargetBitrate), Error> {
     media.register_feedback(
         RTCPFeedback {
@@ -111,16 +116,19 @@ pub(super) fn congestion_control(
         RtpCodecKind::Video,
         None,
     )?;
-    let (estimator, target) = Estimator::new();
+    let (controller, target) = CongestionController::new();
     let pacer = PacerBuilder::new()
-        .with_target_bitrate(INITIAL_BITRATE * PACE)
-        .with_burst_bits(BURST_BITS);
+        .with_target_bitrate(INITIAL_BITRATE * PACING_GAIN)
+        .with_burst_bits(MAX_BURST_BITS);
     let registry = registry
         .with(
             Slot::CongestionControl,
-            CongestionControlBuilder::new(estimator).build(),
+            CongestionControlBuilder::new(controller).build(),
         )
-        .with(Slot::Pacer, Paced::new(pacer.build(), ask_keyframe))
+        .with(
+            Slot::Pacer,
+            FilteringPacer::new(pacer.build(), request_keyframe),
+        )
         .with(Slot::TwccSender, TwccSenderBuilder::new().build());
     Ok((registry, target))
 }

@@ -8,10 +8,13 @@ use super::error::PeerError;
 
 /// The host's DTLS certificate of one session, ECDSA P-256.
 #[derive(Clone)]
-pub struct Certificate(RTCCertificate, Fingerprint);
+pub struct DtlsCertificate {
+    certificate: RTCCertificate,
+    fingerprint: Fingerprint,
+}
 
-impl Certificate {
-    /// Makes a fresh one.
+impl DtlsCertificate {
+    /// Makes a new certificate.
     ///
     /// # Errors
     /// [`PeerError::Certificate`].
@@ -29,15 +32,19 @@ impl Certificate {
             .first()
             .ok_or_else(|| fail("empty chain".to_owned()))?;
         let fingerprint = Fingerprint::of_certificate(der.as_ref());
-        Ok(Self(certificate, fingerprint))
+        Ok(Self {
+            certificate,
+            fingerprint,
+        })
     }
 
-    pub(super) fn rtc(&self) -> &RTCCertificate {
-        &self.0
+    /// The certificate as the library takes it.
+    pub(super) fn as_rtc(&self) -> &RTCCertificate {
+        &self.certificate
     }
 
-    /// How SDP and the invitation name it.
+    /// The fingerprint by which SDP and the invitation name it.
     pub fn fingerprint(&self) -> &Fingerprint {
-        &self.1
+        &self.fingerprint
     }
 }

@@ -12,13 +12,14 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
 use crate::encode::Codec;
 
+/// RTP payload types, as this side offers them.
 pub(super) const H264_PAYLOAD_TYPE: u8 = 102;
 pub(super) const VP8_PAYLOAD_TYPE: u8 = 96;
 /// Constrained baseline, level 5.2: sharp phone portraits exceed level 3.1's picture size, and
 /// `level-asymmetry-allowed` lets a viewer that names a lower level receive it all the same.
 const H264_FORMAT: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e034";
 
-/// What is offered, best first.
+/// The codecs that are offered, best first.
 pub(super) fn codecs() -> Vec<RTCRtpCodecParameters> {
     [
         (Codec::H264, H264_PAYLOAD_TYPE),

@@ -5,7 +5,7 @@ use super::sdp::SdpError;
 /// Why the peer connection cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
-    /// The `webrtc` crate refused.
+    /// The `webrtc` crate failed.
     #[error("WebRTC: {0}")]
     WebRtc(#[from] webrtc::error::Error),
     /// The certificate could not be made.

@@ -1,4 +1,4 @@
-//! The viewer's requests for a keyframe, as RTCP carries them.
+//! Picks the viewer's requests for a keyframe out of its RTCP.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -13,12 +13,12 @@ use rtc::shared::error::Error;
 /// Hands keyframe requests (PLI and FIR, RFC 4585, RFC 5104) to the application. The library's
 /// chain ends inbound RTCP unless a packet is marked.
 #[derive(Default)]
-pub(super) struct KeyframeRequests {
+pub(super) struct KeyframeRequestFilter {
     inbound: VecDeque<TaggedPacket>,
     outbound: VecDeque<TaggedPacket>,
 }
 
-impl Protocol<TaggedPacket, TaggedPacket, ()> for KeyframeRequests {
+impl Protocol<TaggedPacket, TaggedPacket, ()> for KeyframeRequestFilter {
     type Rout = TaggedPacket;
     type Wout = TaggedPacket;
     type Eout = ();
@@ -54,7 +54,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for KeyframeRequests {
     }
 }
 
-impl Interceptor for KeyframeRequests {
+impl Interceptor for KeyframeRequestFilter {
     fn bind_local_stream(&mut self, _info: &StreamInfo) {}
     fn unbind_local_stream(&mut self, _info: &StreamInfo) {}
     fn bind_remote_stream(&mut self, _info: &StreamInfo) {}

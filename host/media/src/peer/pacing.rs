@@ -1,9 +1,9 @@
-//! The library's pacer, which sends again what is worth it.
+//! The library's pacer, without the retransmissions that are not worth sending. Pure.
 //!
 //! A viewer that waits for lost packets asks for all of them in every round trip. Where a picture takes
 //! longer than that to leave, the pacer's queue would fill with the same packets over and over, and
 //! everything newer would wait behind them. So each waits there only once; and where a path broke down
-//! and a second's worth is missing, a keyframe is sooner there than all that was lost.
+//! and a second's worth is missing, a keyframe arrives sooner than all that was lost.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -14,82 +14,85 @@ use rtc::interceptor::{
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 
-/// What left so lately is still on its way, whoever asks for it again; on a slow path longer, by the
-/// time of so many bits, which may wait before it.
-const UNDER_WAY: Duration = Duration::from_millis(100);
-const BEFORE_IT: f64 = 30_000.0;
-/// What takes longer to leave than this is given up for a keyframe.
-const WORTH: Duration = Duration::from_millis(500);
-/// As many packets as the library keeps for sending again.
-const KEPT: usize = 1024;
+/// Time after a packet left during which it counts as on its way, even if it is asked for again,
+/// beside the time that [`MAX_BITS_AHEAD`] take.
+const MIN_TIME_IN_FLIGHT: Duration = Duration::from_millis(100);
+/// Bits that may wait before a packet on a slow path.
+const MAX_BITS_AHEAD: f64 = 30_000.0;
+/// Longest time that a queue may take to leave before lost packets are given up for a keyframe.
+const MAX_QUEUE_TIME: Duration = Duration::from_millis(500);
+/// Packets whose departure is remembered: as many as the library keeps for sending again.
+const MAX_REMEMBERED_PACKETS: usize = 1024;
 
-/// A pacer for one stream: packets go by their sequence numbers alone.
-pub(super) struct Paced {
+/// A pacer that drops retransmissions that are not worth sending. It is for one stream: packets are
+/// told apart by their sequence numbers alone.
+pub(super) struct FilteringPacer {
     inner: PacerInterceptor,
-    /// In the pacer's queue.
-    waiting: HashSet<u16>,
-    /// What left lately and when, by sequence number modulo [`KEPT`].
-    left: Vec<Option<(u16, Instant)>>,
-    /// The newest packet but for those sent again.
+    /// Sequence numbers in the pacer's queue.
+    queued: HashSet<u16>,
+    /// The packets that left last and when, by sequence number modulo [`MAX_REMEMBERED_PACKETS`].
+    departures: Vec<Option<(u16, Instant)>>,
+    /// The newest packet that was not sent again.
     newest: u16,
-    /// The newest that was given up.
+    /// The newest packet that was given up.
     given_up: Option<u16>,
-    ask_keyframe: Box<dyn FnMut() + Send + Sync>,
+    request_keyframe: Box<dyn FnMut() + Send + Sync>,
 }
 
-impl Paced {
-    /// `ask_keyframe` is called, and must return at once, when lost packets are given up.
+impl FilteringPacer {
+    /// `request_keyframe` is called, and must return at once, when lost packets are given up.
     pub(super) fn new(
         inner: PacerInterceptor,
-        ask_keyframe: impl FnMut() + Send + Sync + 'static,
+        request_keyframe: impl FnMut() + Send + Sync + 'static,
     ) -> Self {
         Self {
             inner,
             newest: 0,
             given_up: None,
-            ask_keyframe: Box::new(ask_keyframe),
-            waiting: HashSet::new(),
-            left: vec![None; KEPT],
+            request_keyframe: Box::new(request_keyframe),
+            queued: HashSet::new(),
+            departures: vec![None; MAX_REMEMBERED_PACKETS],
         }
     }
 
-    /// Whether a lost packet is to be sent again, at `now`.
-    fn is_worth_it(&mut self, number: u16, bits: f64, now: Instant) -> bool {
-        if self.is_under_way(number, now)
+    /// Whether a lost packet of this size is to be sent again at `now`. Asks for a keyframe if not,
+    /// because the queue is too long.
+    fn admit_retransmission(&mut self, number: u16, bits: f64, now: Instant) -> bool {
+        if self.is_in_flight(number, now)
             || self.given_up.is_some_and(|last| !is_newer(number, last))
         {
             return false;
         }
         // All are about as large as this one.
-        let queued = self.inner.queued() as f64 * bits;
-        if queued / self.rate() < WORTH.as_secs_f64() {
+        let queued_bits = self.inner.queued() as f64 * bits;
+        if queued_bits / self.rate() < MAX_QUEUE_TIME.as_secs_f64() {
             return true;
         }
         self.given_up = Some(self.newest);
-        (self.ask_keyframe)();
+        (self.request_keyframe)();
         false
     }
 
-    /// Bits a second.
+    /// The pacing rate, in bits a second.
     fn rate(&self) -> f64 {
         self.inner.pacer().target_bitrate().max(1.0)
     }
 
-    fn is_under_way(&self, number: u16, now: Instant) -> bool {
-        let under_way = UNDER_WAY + Duration::from_secs_f64(BEFORE_IT / self.rate());
-        self.waiting.contains(&number)
-            || self.left[usize::from(number) % KEPT].is_some_and(|(left, at)| {
-                left == number && now.saturating_duration_since(at) < under_way
-            })
+    fn is_in_flight(&self, number: u16, now: Instant) -> bool {
+        let max_time = MIN_TIME_IN_FLIGHT + Duration::from_secs_f64(MAX_BITS_AHEAD / self.rate());
+        self.queued.contains(&number)
+            || self.departures[usize::from(number) % MAX_REMEMBERED_PACKETS].is_some_and(
+                |(departed, at)| departed == number && now.saturating_duration_since(at) < max_time,
+            )
     }
 }
 
-/// By serial number arithmetic (RFC 1982).
+/// Compares by serial number arithmetic (RFC 1982).
 fn is_newer(number: u16, than: u16) -> bool {
     number != than && number.wrapping_sub(than) < 1 << 15
 }
 
-impl Protocol<TaggedPacket, TaggedPacket, ()> for Paced {
+impl Protocol<TaggedPacket, TaggedPacket, ()> for FilteringPacer {
     type Rout = TaggedPacket;
     type Wout = TaggedPacket;
     type Eout = ();
@@ -109,10 +112,10 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Paced {
             return self.inner.handle_write(msg);
         };
         let number = packet.header.sequence_number;
-        let again = msg.message.get(&Attribute::Retransmission).is_some();
-        if again {
+        let is_retransmission = msg.message.get(&Attribute::Retransmission).is_some();
+        if is_retransmission {
             let bits = packet.payload.len() as f64 * 8.0;
-            if !self.is_worth_it(number, bits, msg.now) {
+            if !self.admit_retransmission(number, bits, msg.now) {
                 return Ok(());
             }
         } else {
@@ -125,7 +128,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Paced {
         let dropped = self.inner.dropped();
         self.inner.handle_write(msg)?;
         if self.inner.dropped() == dropped {
-            self.waiting.insert(number);
+            self.queued.insert(number);
         }
         Ok(())
     }
@@ -134,8 +137,8 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Paced {
         let msg = self.inner.poll_write()?;
         if let Packet::Rtp(packet) = &msg.message.packet {
             let number = packet.header.sequence_number;
-            self.waiting.remove(&number);
-            self.left[usize::from(number) % KEPT] = Some((number, msg.now));
+            self.queued.remove(&number);
+            self.departures[usize::from(number) % MAX_REMEMBERED_PACKETS] = Some((number, msg.now));
         }
         Some(msg)
     }
@@ -149,7 +152,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Paced {
     }
 }
 
-impl Interceptor for Paced {
+impl Interceptor for FilteringPacer {
     fn bind_local_stream(&mut self, info: &StreamInfo) {
         self.inner.bind_local_stream(info);
     }
@@ -198,7 +201,7 @@ mod tests {
         }
     }
 
-    fn leaving(paced: &mut Paced, now: Instant) -> Vec<u16> {
+    fn leaving(paced: &mut FilteringPacer, now: Instant) -> Vec<u16> {
         paced.handle_timeout(now).unwrap();
         std::iter::from_fn(|| paced.poll_write())
             .map(|msg| match msg.message.packet {
@@ -216,7 +219,7 @@ mod tests {
         let pacer = PacerBuilder::new()
             .with_target_bitrate(100_000.0)
             .with_burst_bits(0.0);
-        let mut paced = Paced::new(pacer.build(), || panic!("nothing is to be given up"));
+        let mut paced = FilteringPacer::new(pacer.build(), || panic!("nothing is to be given up"));
         for number in [7, 8] {
             paced.handle_write(packet(number, false, start)).unwrap();
         }
@@ -244,7 +247,7 @@ mod tests {
         let pacer = PacerBuilder::new()
             .with_target_bitrate(10_000_000.0)
             .with_burst_bits(0.0);
-        let mut paced = Paced::new(pacer.build(), move || {
+        let mut paced = FilteringPacer::new(pacer.build(), move || {
             counter.fetch_add(1, Ordering::Relaxed);
         });
         let first = u16::MAX - 50;

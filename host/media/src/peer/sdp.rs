@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 
 use authloop_protocol::{invitation::Fingerprint, signal::LegIce};
 
-/// The type preference 126 of a host candidate, the highest local preference, component 1
+/// Priority of a host candidate: type preference 126, the highest local preference, component 1
 /// (RFC 8445 section 5.1.2.1).
-const HOST_PRIORITY: usize = 2_130_706_431;
+const HOST_CANDIDATE_PRIORITY: usize = 2_130_706_431;
 
-const REPLACED: [&str; 6] = [
+/// Beginnings of the lines that the relay's own replace.
+const REPLACED_LINE_PREFIXES: [&str; 6] = [
     "a=candidate:",
     "a=end-of-candidates",
     "a=ice-options:",
@@ -35,8 +36,8 @@ pub enum SdpError {
     Credentials,
 }
 
-/// The peer's description with the relay's leg as the only path: by UDP, since whoever runs a host
-/// can let UDP out.
+/// Returns the peer's description with the relay's leg as the only path: by UDP, since an operator of
+/// a host can let UDP out.
 ///
 /// # Errors
 /// [`SdpError::Ice`] for parameters that are not ice-chars, [`SdpError::NoMedia`].
@@ -48,7 +49,10 @@ pub fn munge(sdp: &str, ice: &LegIce) -> Result<String, SdpError> {
     let mut media = 0;
     let mut pending = false;
     for line in lines(sdp) {
-        if REPLACED.iter().any(|prefix| line.starts_with(prefix)) {
+        if REPLACED_LINE_PREFIXES
+            .iter()
+            .any(|prefix| line.starts_with(prefix))
+        {
             continue;
         }
         // Attributes follow i=, c= and b= (RFC 8866 section 5), so the leg's wait for the first.
@@ -90,14 +94,14 @@ fn push_leg(out: &mut String, ice: &LegIce, first: bool) {
             out,
             "a=candidate:{} 1 udp {} {} {} typ host\r\n",
             index + 1,
-            HOST_PRIORITY - index,
+            HOST_CANDIDATE_PRIORITY - index,
             address.ip(),
             address.port()
         );
     }
 }
 
-/// The one certificate that every m-line names.
+/// Returns the fingerprint of the one certificate that every m-line names.
 ///
 /// # Errors
 /// [`SdpError::Fingerprint`] unless there is exactly one for all of them.
@@ -112,8 +116,8 @@ pub fn fingerprint(sdp: &str) -> Result<Fingerprint, SdpError> {
             continue;
         };
         let value = Fingerprint::parse(text).ok_or(SdpError::Fingerprint)?;
-        let held = media.last_mut().unwrap_or(&mut session);
-        if held.replace(value).is_some() {
+        let place = media.last_mut().unwrap_or(&mut session);
+        if place.replace(value).is_some() {
             return Err(SdpError::Fingerprint);
         }
     }

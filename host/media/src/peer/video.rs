@@ -1,4 +1,4 @@
-//! Coded pictures to RTP packets (RFC 3550, RFC 6184, RFC 7741), with exact capture times.
+//! From coded pictures to RTP packets (RFC 3550, RFC 6184, RFC 7741), with exact capture times.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,23 +16,25 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use crate::encode::{Codec, EncodedFrame};
 
 /// The RTP clock of video, in Hz (RFC 6184 section 8.2.1, RFC 7741 section 6.1).
-const CLOCK: u128 = 90_000;
-/// Below the smallest path MTU of IPv6 less IP, UDP, SRTP and extension headers.
-const MTU: usize = 1160;
+const CLOCK_RATE_HZ: u128 = 90_000;
+/// Largest payload of a packet: below the smallest path MTU of IPv6 less IP, UDP, SRTP and extension
+/// headers.
+const MAX_PAYLOAD_BYTES: usize = 1160;
 
 /// Sends coded pictures on one peer connection's video track.
 #[derive(Clone)]
 pub struct VideoSender {
     track: Arc<TrackLocalStaticRTP>,
-    state: Arc<Mutex<State>>,
+    stream: Arc<Mutex<RtpStream>>,
 }
 
-struct State {
+struct RtpStream {
     payloader: Box<dyn Payloader>,
     payload_type: u8,
     ssrc: u32,
     sequence_number: u16,
-    offset: u32,
+    /// What RTP time counts from, at random.
+    timestamp_offset: u32,
 }
 
 impl VideoSender {
@@ -51,12 +53,12 @@ impl VideoSender {
         let [a, b, c, d, e, f, ..] = random.to_be_bytes();
         Self {
             track,
-            state: Arc::new(Mutex::new(State {
+            stream: Arc::new(Mutex::new(RtpStream {
                 payloader,
                 payload_type,
                 ssrc,
                 sequence_number: u16::from_be_bytes([a, b]),
-                offset: u32::from_be_bytes([c, d, e, f]),
+                timestamp_offset: u32::from_be_bytes([c, d, e, f]),
             })),
         }
     }
@@ -64,12 +66,14 @@ impl VideoSender {
     /// Sends one picture. Returns the bytes of payload sent.
     ///
     /// # Errors
-    /// What the peer connection says once it is closed.
+    /// The peer connection's error once it is closed.
     pub async fn send(&self, frame: &EncodedFrame) -> Result<usize, webrtc::error::Error> {
-        let mut state = self.state.lock().await;
-        let payloads = state.payloader.payload(MTU, &frame.data)?;
-        let timestamp = state.offset.wrapping_add(rtp_time(frame.capture_time));
-        // The picture is shown as soon as it is decoded: live control bears no playout buffer.
+        let mut stream = self.stream.lock().await;
+        let payloads = stream.payloader.payload(MAX_PAYLOAD_BYTES, &frame.data)?;
+        let timestamp = stream
+            .timestamp_offset
+            .wrapping_add(rtp_time(frame.capture_time));
+        // The picture is shown as soon as it is decoded: live control cannot afford a playout buffer.
         let extensions = [HeaderExtension::PlayoutDelay(PlayoutDelayExtension::new(
             0, 0,
         ))];
@@ -81,15 +85,15 @@ impl VideoSender {
                 header: Header {
                     version: 2,
                     marker: index == last,
-                    payload_type: state.payload_type,
-                    sequence_number: state.sequence_number,
+                    payload_type: stream.payload_type,
+                    sequence_number: stream.sequence_number,
                     timestamp,
-                    ssrc: state.ssrc,
+                    ssrc: stream.ssrc,
                     ..Header::default()
                 },
                 payload,
             };
-            state.sequence_number = state.sequence_number.wrapping_add(1);
+            stream.sequence_number = stream.sequence_number.wrapping_add(1);
             self.track
                 .write_rtp_with_extensions(packet, &extensions)
                 .await?;
@@ -99,7 +103,7 @@ impl VideoSender {
 }
 
 fn rtp_time(capture: Duration) -> u32 {
-    let ticks = capture.as_micros() * CLOCK / 1_000_000;
+    let ticks = capture.as_micros() * CLOCK_RATE_HZ / 1_000_000;
     // RTP time wraps (RFC 3550 section 5.1).
     u32::try_from(ticks % (1 << 32)).unwrap_or_default()
 }

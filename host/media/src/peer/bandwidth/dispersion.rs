@@ -1,13 +1,13 @@
-//! How much a path carries, read from how bunches of packets spread on the way. Pure.
+//! How much a path carries, read from how trains of packets spread on the way. Pure.
 //!
-//! A page is still most of the time, so what the viewer receives says nothing of what it could: a
-//! controller that backs off to a part of the received rate, as Google's does, takes an idle page
-//! for a slow path. But every picture leaves as a bunch, faster than a slow path takes it; what
-//! comes out of the path's narrowest place then is spread out by exactly its rate (packet-train
+//! A page is still most of the time, so what the viewer receives says nothing about what it could
+//! receive: a controller that backs off to a part of the received rate, as Google's does, takes an
+//! idle page for a slow path. But every picture leaves as a train of packets, faster than a slow path
+//! takes it; the narrowest place of the path then spreads the train by exactly its rate (packet-train
 //! dispersion; Dovrolis, Ramanathan, Moore, "What do packet dispersion techniques measure?", 2001).
 //!
-//! Lost packets alone say little: radio loses some whatever the rate. They count where packets also
-//! wait (one-way delay over its least, as in RFC 6817, LEDBAT), or where nearly all are lost.
+//! Lost packets alone say little: radio loses some at any rate. They count where packets also wait
+//! (one-way delay above its minimum, as in RFC 6817, LEDBAT), or where nearly all are lost.
 
 #[cfg(test)]
 mod tests;
@@ -16,100 +16,113 @@ use std::time::{Duration, Instant};
 
 use rtc::interceptor::PacketReport;
 
-/// Packets further apart than this are of different bunches; or, where one takes longer, than so
-/// many take.
-const GAP: Duration = Duration::from_millis(30);
-const GAP_PACKETS: f64 = 2.5;
-/// A stream without gaps is taken in pieces, so that a path that changes is followed; in such of so
-/// many packets, where they take longer.
-const LONGEST: Duration = Duration::from_millis(100);
-const LONGEST_PACKETS: f64 = 12.0;
+/// Longest time between two departures in one train; on a slow path, that of [`MAX_GAP_PACKETS`].
+const MAX_DEPARTURE_GAP: Duration = Duration::from_millis(30);
+/// The same in full packets at the estimated rate.
+const MAX_GAP_PACKETS: f64 = 2.5;
+/// Longest time that a train takes to leave, so that a path that changes is followed in a stream
+/// without gaps, too; on a slow path, that of [`MAX_TRAIN_PACKETS`].
+const MAX_TRAIN_DURATION: Duration = Duration::from_millis(100);
+/// The same in full packets at the estimated rate.
+const MAX_TRAIN_PACKETS: f64 = 12.0;
 /// Bits of a full packet.
-const PACKET: f64 = 9600.0;
-/// More is never used, and what a loopback bunch tells would take long to unlearn.
-const CEILING: f64 = 60_000_000.0;
-/// So much is taken for granted, in bits a second. What came through freely at less was sent at less:
-/// a still page's few packets, over a path of which nothing is known.
-const ASSUMED: f64 = 5_000_000.0;
-/// Fewer say too little.
-const PACKETS: u32 = 8;
-/// But so few do, once they are so far apart as neither jitter nor a busy machine brings them: a
-/// slow path's pictures are small.
-const FEW: u32 = 4;
-const SPREAD: Duration = Duration::from_millis(40);
-/// And evenly so: where one gap is more than this part of the whole, a machine stood still.
-const EVEN: f64 = 0.6;
-/// Even fewer do that came so many times as fast as the estimate allows. They do not tell how much
-/// more it is, but a page of small pictures would never tell it otherwise.
-const FEWEST: u32 = 3;
-const FASTER: f64 = 4.0;
-const TRY: f64 = 2.0;
-/// Arrivals are told in steps of 250 µs, and sockets are read in batches.
-const RESOLUTION: Duration = Duration::from_millis(2);
-/// A bunch that arrives at nearly the rate it left at has not found the narrowest place.
-const UNHINDERED: f64 = 0.85;
-/// Unless it waited so long in a queue that was there before; beside the time that a packet takes.
-const WAITED: Duration = Duration::from_millis(50);
-/// The least delay is forgotten after one to two of these: the path may have become a longer one.
-const MEMORY: Duration = Duration::from_secs(30);
-/// How far one bunch moves an estimate.
-const WEIGHT: f64 = 0.5;
-/// But one that took so long, for so small a part of the estimate, is believed at once: what is sent
-/// until a second one says so would be lost, and all that it was needed for with it.
-const COLLAPSE: Duration = Duration::from_millis(100);
-const COLLAPSED: f64 = 0.125;
-/// One that came through freely, at nearly the rate of the estimate, is reason to try a little more.
-const NEARLY: f64 = 0.7;
-const MORE: f64 = 1.08;
-/// So many packets, so much of them lost, are a path that carries a small part of what was thought.
-/// What was sent before the answer to that says it again.
-const FLOOD: u32 = 12;
-const FLOODED: f64 = 0.6;
-const FLOOD_LEAVES: f64 = 0.25;
+const FULL_PACKET_BITS: f64 = 9600.0;
+/// Highest estimate, in bits a second. More is never used, and what a train on the loopback says would
+/// take long to unlearn.
+const MAX_CAPACITY: f64 = 60_000_000.0;
+/// Lowest first estimate, in bits a second, from a train that came through freely. One at less was
+/// only sent at less: a still page's few packets, over a path of which nothing is known.
+const MIN_FIRST_LOWER_BOUND: f64 = 5_000_000.0;
+/// Packets that a train needs before we estimate from it.
+const MIN_PACKETS: u32 = 8;
+/// Packets that suffice when the train is spread over [`SPARSE_SPREAD`] or more. Pictures on a slow
+/// path are small, but neither jitter nor a busy CPU separates packets that far.
+const MIN_PACKETS_SPARSE: u32 = 4;
+const SPARSE_SPREAD: Duration = Duration::from_millis(40);
+/// Largest share of the spread that one gap may take. Beyond it, a CPU stalled; the path did not slow
+/// down.
+const MAX_GAP_SHARE: f64 = 0.6;
+/// Packets that suffice for a hint, which counts only if they came at [`HINT_SPEEDUP`] times the
+/// estimate. They do not tell how much more the path carries, but a page of small pictures would
+/// never tell it otherwise.
+const MIN_PACKETS_HINT: u32 = 3;
+const HINT_SPEEDUP: f64 = 4.0;
+/// Factor by which a hint raises the estimate.
+const PROBE_GAIN: f64 = 2.0;
+/// Shortest time that is told from none: arrivals are reported in steps of 250 µs, and sockets are
+/// read in batches.
+const TIME_RESOLUTION: Duration = Duration::from_millis(2);
+/// Share of its departure rate at which a train still counts as one that found no narrow place.
+const UNCONGESTED_RATIO: f64 = 0.85;
+/// Delay above the minimum from which a train waited in a queue that was there before; beside the time
+/// that a packet takes.
+const QUEUEING_DELAY: Duration = Duration::from_millis(50);
+/// Time for which the minimum delay is kept, once to twice: the path may have become a longer one.
+const MIN_DELAY_WINDOW: Duration = Duration::from_secs(30);
+/// Share of the difference by which one train moves the estimate.
+const SMOOTHING: f64 = 0.5;
+/// Spread from which a train is believed at once if its rate is at most [`COLLAPSE_RATIO`] of the
+/// estimate: what is sent until a second one confirms it would be lost, and all that depends on it.
+const COLLAPSE_DURATION: Duration = Duration::from_millis(100);
+const COLLAPSE_RATIO: f64 = 0.125;
+/// Share of the estimate from which a train that came through freely is a reason to raise it by
+/// [`GROWTH_FACTOR`].
+const NEAR_ESTIMATE_RATIO: f64 = 0.7;
+const GROWTH_FACTOR: f64 = 1.08;
+/// Packets that a train needs before its losses mean that the estimate is far too high.
+const OVERLOAD_MIN_PACKETS: u32 = 12;
+/// Share of them that must be lost.
+const OVERLOAD_LOSS: f64 = 0.6;
+/// Factor by which an overload lowers the estimate; what was sent before the answer to it does not
+/// lower it again.
+const OVERLOAD_BACKOFF: f64 = 0.25;
 
-/// One packet's times.
+/// Departure and arrival of one packet.
 #[derive(Debug, Clone, Copy)]
-struct Passage {
-    left: Instant,
-    arrived: Duration,
-    /// Bits sent and received of its bunch, up to and with it.
+struct PacketTiming {
+    departure: Instant,
+    arrival: Duration,
+    /// Bits of its train that were sent, up to and with it.
     sent: f64,
+    /// Bits of its train that were received, up to and with it.
     received: f64,
 }
 
-/// The packets of one bunch so far.
+/// The packets of one train so far.
 #[derive(Debug, Clone, Copy)]
-struct Train {
-    left: (Instant, Instant),
-    /// The first and the last that arrived.
-    arrived: Option<(Passage, Passage)>,
-    /// The longest time between two that arrived one after the other.
-    gap: Duration,
+struct PacketTrain {
+    first_departure: Instant,
+    last_departure: Instant,
+    /// The first and the last packet that arrived.
+    arrivals: Option<(PacketTiming, PacketTiming)>,
+    /// The longest time between two successive arrivals.
+    max_gap: Duration,
     sent: f64,
     received: f64,
     packets: u32,
     lost: u32,
 }
 
-/// What a bunch told.
+/// What a train says about the path, in bits a second.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Told {
-    /// The path carries at least so many bits a second.
-    AtLeast(f64),
-    /// It carries so many, as was evenly seen for so long.
-    Exactly(f64, Duration),
-    /// It carried a few packets at so many.
-    Glimpse(f64),
-    /// It carries next to nothing of what was sent.
-    Flooded,
+enum Sample {
+    /// The path carries at least this rate.
+    LowerBound(f64),
+    /// The path carries this rate, as evenly spread arrivals showed for this time.
+    Measured(f64, Duration),
+    /// The path carried a few packets at this rate.
+    Hint(f64),
+    /// The path carries next to nothing of what was sent.
+    Overload,
 }
 
-impl Train {
-    fn new(left: Instant) -> Self {
+impl PacketTrain {
+    fn new(departure: Instant) -> Self {
         Self {
-            left: (left, left),
-            arrived: None,
-            gap: Duration::ZERO,
+            first_departure: departure,
+            last_departure: departure,
+            arrivals: None,
+            max_gap: Duration::ZERO,
             sent: 0.0,
             received: 0.0,
             packets: 0,
@@ -120,177 +133,194 @@ impl Train {
     fn add(&mut self, report: &PacketReport) {
         let bits = report.size as f64 * 8.0;
         self.sent += bits;
-        self.left.1 = self.left.1.max(report.departure);
+        self.last_departure = self.last_departure.max(report.departure);
         self.packets += 1;
-        let Some(arrived) = report.arrival.filter(|_| report.arrived) else {
+        let Some(arrival) = report.arrival.filter(|_| report.arrived) else {
             self.lost += 1;
             return;
         };
         self.received += bits;
-        let passage = Passage {
-            left: report.departure,
-            arrived,
+        let timing = PacketTiming {
+            departure: report.departure,
+            arrival,
             sent: self.sent,
             received: self.received,
         };
-        match &mut self.arrived {
-            None => self.arrived = Some((passage, passage)),
-            Some((_, last)) if arrived >= last.arrived => {
-                self.gap = self.gap.max(arrived - last.arrived);
-                *last = passage;
+        match &mut self.arrivals {
+            None => self.arrivals = Some((timing, timing)),
+            Some((_, last)) if arrival >= last.arrival => {
+                self.max_gap = self.max_gap.max(arrival - last.arrival);
+                *last = timing;
             }
             // Overtaken on the way.
             Some((_, last)) => (last.sent, last.received) = (self.sent, self.received),
         }
     }
 
-    /// What it tells, given whether the last packet `waited`.
-    fn tells(&self, waited: impl Fn(&Passage) -> bool) -> Option<Told> {
-        if self.packets >= FLOOD && f64::from(self.lost) > f64::from(self.packets) * FLOODED {
-            return Some(Told::Flooded);
+    /// What the train says, given whether a packet `was_queued` behind earlier trains.
+    fn sample(&self, was_queued: impl Fn(&PacketTiming) -> bool) -> Option<Sample> {
+        if self.packets >= OVERLOAD_MIN_PACKETS
+            && f64::from(self.lost) > f64::from(self.packets) * OVERLOAD_LOSS
+        {
+            return Some(Sample::Overload);
         }
-        let (first, last) = self.arrived?;
-        let spread = last.arrived.saturating_sub(first.arrived);
-        let rate = |bits: f64, time: Duration| bits / time.max(RESOLUTION).as_secs_f64();
-        let left = rate(
+        let (first, last) = self.arrivals?;
+        let spread = last.arrival.saturating_sub(first.arrival);
+        let rate = |bits: f64, time: Duration| bits / time.max(TIME_RESOLUTION).as_secs_f64();
+        let departure_rate = rate(
             last.sent - first.sent,
-            last.left.saturating_duration_since(first.left),
+            last.departure.saturating_duration_since(first.departure),
         );
-        // Those lost between them took their time, too, where nothing waited.
-        let through = rate(last.sent - first.sent, spread);
-        if self.packets < PACKETS && spread < SPREAD {
-            return (self.packets >= FEWEST).then_some(Told::Glimpse(through));
+        // Packets lost in between took their time, too, where nothing waited.
+        let passing_rate = rate(last.sent - first.sent, spread);
+        if self.packets < MIN_PACKETS && spread < SPARSE_SPREAD {
+            return (self.packets >= MIN_PACKETS_HINT).then_some(Sample::Hint(passing_rate));
         }
-        let is_even = self.gap.as_secs_f64() <= spread.as_secs_f64() * EVEN;
-        if self.packets < PACKETS && (self.packets < FEW || !is_even) {
+        let is_even = self.max_gap.as_secs_f64() <= spread.as_secs_f64() * MAX_GAP_SHARE;
+        if self.packets < MIN_PACKETS && (self.packets < MIN_PACKETS_SPARSE || !is_even) {
             return None;
         }
-        if through >= left * UNHINDERED && !waited(&last) {
-            return (through > 0.0).then_some(Told::AtLeast(through));
+        if passing_rate >= departure_rate * UNCONGESTED_RATIO && !was_queued(&last) {
+            return (passing_rate > 0.0).then_some(Sample::LowerBound(passing_rate));
         }
-        let arrived = rate(last.received - first.received, spread);
-        let seen = if is_even { spread } else { Duration::ZERO };
-        (arrived > 0.0).then_some(Told::Exactly(arrived, seen))
+        let arrival_rate = rate(last.received - first.received, spread);
+        let even_spread = if is_even { spread } else { Duration::ZERO };
+        (arrival_rate > 0.0).then_some(Sample::Measured(arrival_rate, even_spread))
     }
 }
 
-/// The least one-way delay of late, up to a constant: the clocks differ.
+/// The lowest one-way delay of late, up to a constant: the clocks differ.
 #[derive(Debug, Default)]
-struct LeastDelay {
+struct MinDelay {
     /// What departures are counted from.
     epoch: Option<Instant>,
-    since: Option<Instant>,
-    before: Option<i64>,
-    now: Option<i64>,
+    window_start: Option<Instant>,
+    /// Microseconds, of the window before this one.
+    previous: Option<i64>,
+    /// Microseconds, of this window.
+    current: Option<i64>,
 }
 
-impl LeastDelay {
-    /// In microseconds, from an unknown zero.
-    fn delay(&self, passage: &Passage) -> i64 {
-        let epoch = self.epoch.unwrap_or(passage.left);
-        let left = passage.left.saturating_duration_since(epoch);
+impl MinDelay {
+    /// The packet's delay in microseconds, from an unknown zero.
+    fn delay(&self, timing: &PacketTiming) -> i64 {
+        let epoch = self.epoch.unwrap_or(timing.departure);
+        let departure = timing.departure.saturating_duration_since(epoch);
         let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 4);
-        micros(passage.arrived) - micros(left)
+        micros(timing.arrival) - micros(departure)
     }
 
-    fn add(&mut self, passage: &Passage) {
-        self.epoch.get_or_insert(passage.left);
-        let since = *self.since.get_or_insert(passage.left);
-        if passage.left.saturating_duration_since(since) > MEMORY {
-            self.since = Some(passage.left);
-            self.before = self.now.take();
+    fn add(&mut self, timing: &PacketTiming) {
+        self.epoch.get_or_insert(timing.departure);
+        let start = *self.window_start.get_or_insert(timing.departure);
+        if timing.departure.saturating_duration_since(start) > MIN_DELAY_WINDOW {
+            self.window_start = Some(timing.departure);
+            self.previous = self.current.take();
         }
-        let delay = self.delay(passage);
-        self.now = Some(self.now.map_or(delay, |least| least.min(delay)));
+        let delay = self.delay(timing);
+        self.current = Some(self.current.map_or(delay, |least| least.min(delay)));
     }
 
-    fn waited(&self, passage: &Passage) -> Duration {
-        let least = [self.before, self.now].into_iter().flatten().min();
-        let over = least.map_or(0, |least| self.delay(passage) - least);
-        Duration::from_micros(u64::try_from(over).unwrap_or_default())
+    /// How long the packet waited in queues: its delay above the minimum.
+    fn queueing_delay(&self, timing: &PacketTiming) -> Duration {
+        let least = [self.previous, self.current].into_iter().flatten().min();
+        let excess = least.map_or(0, |least| self.delay(timing) - least);
+        Duration::from_micros(u64::try_from(excess).unwrap_or_default())
     }
 }
 
-/// The estimate over all bunches.
+/// Estimates what the path carries, over all trains.
 #[derive(Debug, Default)]
-pub(super) struct Trains {
-    current: Option<Train>,
-    least: LeastDelay,
-    /// Before the current bunch.
-    before: Option<f64>,
+pub(super) struct BandwidthEstimator {
+    train: Option<PacketTrain>,
+    min_delay: MinDelay,
+    /// The estimate before the current train, in bits a second.
+    previous: Option<f64>,
+    /// The estimate, in bits a second.
     capacity: Option<f64>,
-    /// When a flood was answered last.
-    answered: Option<Instant>,
+    /// When an overload was answered last.
+    backed_off_at: Option<Instant>,
 }
 
-impl Trains {
+impl BandwidthEstimator {
     /// Takes what the viewer reported at `now`, in the order in which it was sent.
     pub(super) fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
         for report in reports {
-            let packet = PACKET / self.capacity.unwrap_or(CEILING);
-            let slow = |packets: f64| Duration::from_secs_f64(packet * packets);
-            let apart = self.current.is_none_or(|train| {
-                let since = |at| report.departure.saturating_duration_since(at);
-                since(train.left.1) > GAP.max(slow(GAP_PACKETS))
-                    || since(train.left.0) > LONGEST.max(slow(LONGEST_PACKETS))
-            });
-            if apart {
-                self.before = self.capacity;
-                self.current = Some(Train::new(report.departure));
-            }
-            let Some(train) = &mut self.current else {
-                continue;
-            };
-            train.add(report);
-            if let Some((_, last)) = train.arrived.filter(|_| report.arrived) {
-                self.least.add(&last);
-            }
+            self.add(report);
         }
-        let Some(train) = self.current else {
+        let Some(train) = self.train else {
             return;
         };
-        let packet = PACKET / self.capacity.unwrap_or(CEILING);
-        let much = WAITED + Duration::from_secs_f64(packet);
-        let Some(told) = train.tells(|last| self.least.waited(last) > much) else {
+        let max_delay = QUEUEING_DELAY + self.time_of_packets(1.0);
+        let was_queued = |last: &PacketTiming| self.min_delay.queueing_delay(last) > max_delay;
+        let Some(sample) = train.sample(was_queued) else {
             return;
         };
-        if told == Told::Flooded {
-            if self
-                .answered
-                .is_some_and(|answered| train.left.0 <= answered)
-            {
+        if sample == Sample::Overload {
+            let is_answered = |at: Instant| train.first_departure <= at;
+            if self.backed_off_at.is_some_and(is_answered) {
                 return;
             }
-            self.answered = Some(now);
+            self.backed_off_at = Some(now);
         }
-        self.take(told);
+        self.apply(sample);
     }
 
-    /// A bunch that is reported in parts tells more than once; what it told before is replaced.
-    fn take(&mut self, told: Told) {
-        let capacity = match (told, self.before) {
-            (Told::AtLeast(rate), Some(before)) if rate >= before * NEARLY => {
-                before.max(rate) * MORE
+    /// Adds a packet to the current train, or begins another one with it.
+    fn add(&mut self, report: &PacketReport) {
+        let max_gap = MAX_DEPARTURE_GAP.max(self.time_of_packets(MAX_GAP_PACKETS));
+        let max_duration = MAX_TRAIN_DURATION.max(self.time_of_packets(MAX_TRAIN_PACKETS));
+        let since = |at| report.departure.saturating_duration_since(at);
+        let continued = self.train.filter(|train| {
+            since(train.last_departure) <= max_gap && since(train.first_departure) <= max_duration
+        });
+        if continued.is_none() {
+            self.previous = self.capacity;
+        }
+        let mut train = continued.unwrap_or_else(|| PacketTrain::new(report.departure));
+        train.add(report);
+        if let Some((_, last)) = train.arrivals.filter(|_| report.arrived) {
+            self.min_delay.add(&last);
+        }
+        self.train = Some(train);
+    }
+
+    /// The time that full packets take at the estimated rate.
+    fn time_of_packets(&self, packets: f64) -> Duration {
+        let capacity = self.capacity.unwrap_or(MAX_CAPACITY);
+        Duration::from_secs_f64(FULL_PACKET_BITS / capacity * packets)
+    }
+
+    /// Moves the estimate by what the current train says. A train that is reported in parts gives
+    /// several samples, each of which replaces the one before.
+    fn apply(&mut self, sample: Sample) {
+        let capacity = match (sample, self.previous) {
+            (Sample::LowerBound(rate), Some(previous))
+                if rate >= previous * NEAR_ESTIMATE_RATIO =>
+            {
+                previous.max(rate) * GROWTH_FACTOR
             }
-            (Told::AtLeast(_), Some(before)) => before,
-            (Told::Exactly(rate, time), Some(before))
-                if time >= COLLAPSE && rate < before * COLLAPSED =>
+            (Sample::LowerBound(_), Some(previous)) => previous,
+            (Sample::Measured(rate, time), Some(previous))
+                if time >= COLLAPSE_DURATION && rate < previous * COLLAPSE_RATIO =>
             {
                 rate
             }
-            (Told::Exactly(rate, _), Some(before)) => before + (rate - before) * WEIGHT,
-            (Told::AtLeast(rate), None) if rate < ASSUMED => return,
-            (Told::AtLeast(rate) | Told::Exactly(rate, _), None) => rate,
-            (Told::Glimpse(rate), Some(before)) if rate >= before * FASTER => before * TRY,
-            (Told::Glimpse(_), Some(before)) => before,
-            (Told::Glimpse(_), None) => return,
-            (Told::Flooded, Some(before)) => before * FLOOD_LEAVES,
-            (Told::Flooded, None) => return,
+            (Sample::Measured(rate, _), Some(previous)) => previous + (rate - previous) * SMOOTHING,
+            (Sample::LowerBound(rate), None) if rate < MIN_FIRST_LOWER_BOUND => return,
+            (Sample::LowerBound(rate) | Sample::Measured(rate, _), None) => rate,
+            (Sample::Hint(rate), Some(previous)) if rate >= previous * HINT_SPEEDUP => {
+                previous * PROBE_GAIN
+            }
+            (Sample::Hint(_), Some(previous)) => previous,
+            (Sample::Hint(_), None) => return,
+            (Sample::Overload, Some(previous)) => previous * OVERLOAD_BACKOFF,
+            (Sample::Overload, None) => return,
         };
-        self.capacity = Some(capacity.min(CEILING));
+        self.capacity = Some(capacity.min(MAX_CAPACITY));
     }
 
-    /// What the path carries, in bits a second; `None` before a bunch told.
+    /// What the path carries, in bits a second; `None` before a train told.
     pub(super) fn capacity(&self) -> Option<f64> {
         self.capacity
     }
