@@ -9,6 +9,7 @@ use authloop_browser::Follower;
 use authloop_cdp::{Browser, Launch};
 use authloop_media::capture::{Capture, CaptureConfig, CapturedFrame, Viewport};
 use authloop_media::encode::{Codec, Picture, PictureDecoder, Purpose, encoder};
+use authloop_protocol::quantity::Bitrate;
 use tokio::sync::mpsc;
 
 const PAGE: &str = "data:text/html,<meta name=viewport content='width=device-width'>\
@@ -75,7 +76,7 @@ async fn last_of(frames: &mut mpsc::UnboundedReceiver<CapturedFrame>) -> Option<
 
 fn measure(viewport: Viewport, codec: Codec, frames: &[CapturedFrame]) -> Result<()> {
     let mut decoder = PictureDecoder::new()?;
-    let mut encoder = encoder(codec, 2_500_000)?;
+    let mut encoder = encoder(codec, Bitrate::from_kbps(2_500))?;
     let mut jpeg = Vec::new();
     let mut pictures = [Picture::default(), Picture::default()];
     let (mut decoding, mut changes, mut repeats) = (Vec::new(), Vec::new(), Vec::new());

@@ -22,6 +22,7 @@ mod worker;
 
 use std::time::{Duration, Instant};
 
+use authloop_protocol::quantity::Bitrate;
 use bytes::Bytes;
 
 pub use h264::H264Encoder;
@@ -95,11 +96,11 @@ pub trait VideoEncoder: Send {
     ) -> Result<Option<EncodedFrame>, EncodeError>;
 
     /// Sets the bitrate, from the next picture on.
-    fn set_bitrate(&mut self, bps: u32);
+    fn set_bitrate(&mut self, bitrate: Bitrate);
 }
 
 /// Makes an encoder for `codec`.
-pub fn encoder(codec: Codec, bitrate: u32) -> Result<Box<dyn VideoEncoder>, EncodeError> {
+pub fn encoder(codec: Codec, bitrate: Bitrate) -> Result<Box<dyn VideoEncoder>, EncodeError> {
     match codec {
         Codec::H264 => Ok(Box::new(H264Encoder::new(bitrate)?)),
         #[cfg(feature = "vp8")]

@@ -12,6 +12,7 @@ use authloop_protocol::{
     browser_ui::TabAction,
     input::{InputEvent, Navigation},
     output::OutputMessage,
+    quantity::Bitrate,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -231,11 +232,9 @@ impl Stage {
         }
     }
 
-    pub(super) fn set_bitrate(&self, target: u32) {
+    pub(super) fn set_bitrate(&self, target: Bitrate) {
         if let Some(video) = &self.video {
-            video
-                .pipeline
-                .set_bitrate((f64::from(target) * VIDEO_SHARE) as u32);
+            video.pipeline.set_bitrate(target * VIDEO_SHARE);
         }
     }
 

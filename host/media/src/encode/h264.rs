@@ -1,7 +1,8 @@
 //! H.264 by OpenH264, set up for text on a screen.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use authloop_protocol::quantity::{Bitrate, DataSize};
 use openh264::encoder::{
     BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, Profile,
     RateControlMode, UsageType, VuiConfig,
@@ -16,7 +17,7 @@ use super::quantizer_control::{Purpose, QuantizerControl};
 use super::{EncodeError, EncodedFrame, Picture, VideoEncoder};
 
 const MAX_FRAME_RATE_HZ: f32 = 30.0;
-const MIN_BITRATE_BPS: u32 = 50_000;
+const MIN_BITRATE: Bitrate = Bitrate::from_kbps(50);
 
 /// A constrained-baseline encoder: no reordering, keyframes only when asked.
 pub struct H264Encoder {
@@ -29,13 +30,14 @@ pub struct H264Encoder {
 }
 
 impl H264Encoder {
-    /// An encoder that aims at `bitrate` bits a second.
-    pub fn new(bitrate: u32) -> Result<Self, EncodeError> {
-        let bitrate = bitrate.max(MIN_BITRATE_BPS);
+    /// Makes an encoder that aims at `bitrate`.
+    pub fn new(bitrate: Bitrate) -> Result<Self, EncodeError> {
+        let bitrate = bitrate.max(MIN_BITRATE);
+        let bps = u32::try_from(bitrate.as_bps()).unwrap_or(u32::MAX);
         let config = EncoderConfig::new()
             .usage_type(UsageType::ScreenContentRealTime)
             .profile(Profile::Baseline)
-            .bitrate(BitRate::from_bps(bitrate))
+            .bitrate(BitRate::from_bps(bps))
             // OpenH264's own rate control leaves a still page as coarse as it was first coded.
             .rate_control_mode(RateControlMode::Off)
             .max_frame_rate(FrameRate::from_hz(MAX_FRAME_RATE_HZ))
@@ -51,7 +53,7 @@ impl H264Encoder {
             Encoder::with_api_config(OpenH264API::from_source(), config).map_err(failed)?;
         let mut encoder = Self {
             encoder,
-            quantizer_control: QuantizerControl::new(bitrate),
+            quantizer_control: QuantizerControl::new(bitrate, Instant::now()),
             quantizer: None,
             size: None,
         };
@@ -133,7 +135,8 @@ impl VideoEncoder for H264Encoder {
         let keyframe = matches!(coded.frame_type(), FrameType::IDR | FrameType::I);
         let data = coded.to_vec();
         self.size = Some((width, height));
-        self.quantizer_control.add_frame(data.len());
+        self.quantizer_control
+            .add_frame(DataSize::from_bytes(data.len()));
         let frame = EncodedFrame {
             data: data.into(),
             keyframe,
@@ -145,8 +148,8 @@ impl VideoEncoder for H264Encoder {
         Ok((!frame.data.is_empty()).then_some(frame))
     }
 
-    fn set_bitrate(&mut self, bps: u32) {
-        self.quantizer_control.set_bitrate(bps.max(MIN_BITRATE_BPS));
+    fn set_bitrate(&mut self, bitrate: Bitrate) {
+        self.quantizer_control.set_bitrate(bitrate.max(MIN_BITRATE));
     }
 }
 

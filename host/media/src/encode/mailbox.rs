@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use authloop_protocol::quantity::Bitrate;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::capture::CapturedFrame;
@@ -12,7 +13,7 @@ pub(super) struct PendingWork {
     /// The newest picture; older ones that were not taken are gone.
     pub(super) frame: Option<CapturedFrame>,
     pub(super) keyframe: bool,
-    pub(super) bitrate: Option<u32>,
+    pub(super) bitrate: Option<Bitrate>,
     pub(super) closed: bool,
 }
 
@@ -41,7 +42,7 @@ impl Mailbox {
 
     /// Waits until `at`, for a path that has no room yet, and leaves the work where it is. Returns
     /// sooner if a new bitrate came, which is taken, or the mailbox was closed.
-    pub(super) fn wait_for_room(&self, at: Instant) -> Option<u32> {
+    pub(super) fn wait_for_room(&self, at: Instant) -> Option<Bitrate> {
         let idle = |work: &mut PendingWork| work.bitrate.is_none() && !work.closed;
         self.wait_while(Some(at), idle).bitrate.take()
     }

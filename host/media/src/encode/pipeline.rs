@@ -1,10 +1,11 @@
 //! The whole way from a page to video.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use authloop_browser::View;
+use authloop_protocol::quantity::Bitrate;
 use tokio::sync::{mpsc, watch};
 
 use super::counters::EncodeCounters;
@@ -23,8 +24,8 @@ pub struct VideoConfig {
     pub capture: CaptureConfig,
     /// How to code it.
     pub codec: Codec,
-    /// Bits a second to begin with.
-    pub bitrate: u32,
+    /// The bitrate to begin with.
+    pub bitrate: Bitrate,
     /// How often a picture is sent again after a change, to sharpen it.
     pub refinements: u32,
 }
@@ -34,7 +35,7 @@ impl Default for VideoConfig {
         Self {
             capture: CaptureConfig::default(),
             codec: Codec::H264,
-            bitrate: 2_500_000,
+            bitrate: Bitrate::from_kbps(2_500),
             refinements: 2,
         }
     }
@@ -46,7 +47,8 @@ pub struct VideoPipeline {
     capture: Capture,
     mailbox: Arc<Mailbox>,
     counters: Arc<EncodeCounters>,
-    bitrate: AtomicU32,
+    /// Bits a second.
+    bitrate_bps: AtomicU64,
 }
 
 impl VideoPipeline {
@@ -79,7 +81,7 @@ impl VideoPipeline {
             capture,
             mailbox,
             counters,
-            bitrate: AtomicU32::new(config.bitrate),
+            bitrate_bps: AtomicU64::new(config.bitrate.as_bps()),
         };
         Ok((pipeline, frames))
     }
@@ -89,11 +91,13 @@ impl VideoPipeline {
         self.mailbox.update(|work| work.keyframe = true);
     }
 
-    /// Aims at this many bits a second from now on.
-    pub fn set_bitrate(&self, bps: u32) {
+    /// Changes the bitrate from now on; fractions of a bit are dropped.
+    pub fn set_bitrate(&self, bitrate: Bitrate) {
+        let bps = bitrate.as_bps();
         // An idle page's thread sleeps on.
-        if self.bitrate.swap(bps, Ordering::Relaxed) != bps {
-            self.mailbox.update(|work| work.bitrate = Some(bps));
+        if self.bitrate_bps.swap(bps, Ordering::Relaxed) != bps {
+            self.mailbox
+                .update(|work| work.bitrate = Some(Bitrate::from_bps(bps)));
         }
     }
 

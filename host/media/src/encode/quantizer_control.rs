@@ -4,7 +4,9 @@
 //! ends up sharp. A change is coded as coarsely as the bitrate requires, and coarser the more is
 //! still under way; once the link has drained, refinements recode it finely.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use authloop_protocol::quantity::{Bitrate, DataSize, LeakyBucket};
 
 /// H.264 quantizer above which text is no longer legible.
 const MAX_QUANTIZER: i32 = 42;
@@ -13,14 +15,13 @@ const MIN_QUANTIZER: i32 = 18;
 /// Quantizer of a change at [`REFERENCE_BITRATE`]. OpenH264 recodes a still block only if it was
 /// coded above 26 and now is finer by 6 or more.
 const REFERENCE_QUANTIZER: f64 = 28.0;
-/// Bits a second.
-const REFERENCE_BITRATE: f64 = 2_500_000.0;
+const REFERENCE_BITRATE: Bitrate = Bitrate::from_kbps(2_500);
 /// Quantizer steps for each time that the bitrate is halved (6 would halve the bits).
 const QUANTIZER_STEP_PER_HALVING: f64 = 2.5;
-/// Quantizer steps for each [`BACKLOG_SECONDS`] that the link is behind.
+/// Quantizer steps for each [`BACKLOG_STEP`] that the link is behind.
 const QUANTIZER_STEP_PER_BACKLOG: f64 = 10.0;
-const BACKLOG_SECONDS: f64 = 0.3;
-/// Most [`BACKLOG_SECONDS`] that a backlog counts as.
+const BACKLOG_STEP: Duration = Duration::from_millis(300);
+/// Most [`BACKLOG_STEP`]s that a backlog counts as.
 const MAX_BACKLOG_STEPS: f64 = 2.0;
 /// Quantizer steps by which each refinement is finer.
 const QUANTIZER_STEP_PER_REFINEMENT: i32 = 8;
@@ -41,42 +42,46 @@ pub enum Purpose {
 /// Chooses quantizers by the bitrate and by what is still under way.
 #[derive(Debug)]
 pub(super) struct QuantizerControl {
-    /// Bits a second.
-    bitrate: f64,
-    /// Bits that are still under way.
-    backlog: f64,
-    /// Capture time of the last picture.
-    updated_at: Option<Duration>,
+    /// What is under way, by the clock of the capture times: between two pictures, time passes at
+    /// the speed at which they were drawn.
+    in_flight: LeakyBucket,
+    /// What capture times count from.
+    epoch: Instant,
     /// Quantizer of the last picture that was not a refinement.
     base_quantizer: i32,
 }
 
 impl QuantizerControl {
-    pub(super) fn new(bitrate: u32) -> Self {
+    /// `epoch` may be any time: only differences between capture times count.
+    pub(super) fn new(bitrate: Bitrate, epoch: Instant) -> Self {
         Self {
-            bitrate: f64::from(bitrate.max(1)),
-            backlog: 0.0,
-            updated_at: None,
+            in_flight: LeakyBucket::new(bitrate, epoch),
+            epoch,
             base_quantizer: MAX_QUANTIZER,
         }
     }
 
-    pub(super) fn set_bitrate(&mut self, bitrate: u32) {
-        self.bitrate = f64::from(bitrate.max(1));
+    /// Changes the bitrate, from the last picture on.
+    pub(super) fn set_bitrate(&mut self, bitrate: Bitrate) {
+        let last_picture_at = self.in_flight.updated_at();
+        self.in_flight.set_rate(bitrate, last_picture_at);
     }
 
     /// Chooses the quantizer for a picture captured at `at`, which must not go backwards.
     pub(super) fn choose(&mut self, purpose: Purpose, at: Duration) -> i32 {
-        let elapsed = at.saturating_sub(self.updated_at.unwrap_or(at));
-        self.updated_at = Some(at);
-        self.backlog = (self.backlog - elapsed.as_secs_f64() * self.bitrate).max(0.0);
+        if let Some(now) = self.epoch.checked_add(at) {
+            self.in_flight.advance(now);
+        }
         if let Purpose::Refinement(pass) = purpose {
             let passes = i32::try_from(pass).unwrap_or(MAX_REFINEMENT_STEPS);
             let finer = passes.min(MAX_REFINEMENT_STEPS) * QUANTIZER_STEP_PER_REFINEMENT;
             return (self.base_quantizer - finer).clamp(MIN_QUANTIZER, MAX_QUANTIZER);
         }
-        let halvings = (REFERENCE_BITRATE / self.bitrate).log2();
-        let backlog_steps = (self.backlog / self.bitrate / BACKLOG_SECONDS).min(MAX_BACKLOG_STEPS);
+        let halvings = (REFERENCE_BITRATE / self.in_flight.rate()).log2();
+        let backlog = self.in_flight.time_until_empty();
+        let backlog_steps = backlog
+            .div_duration_f64(BACKLOG_STEP)
+            .min(MAX_BACKLOG_STEPS);
         let chosen = REFERENCE_QUANTIZER
             + QUANTIZER_STEP_PER_HALVING * halvings.max(0.0)
             + QUANTIZER_STEP_PER_BACKLOG * backlog_steps;
@@ -84,9 +89,9 @@ impl QuantizerControl {
         self.base_quantizer
     }
 
-    /// Adds a coded picture of `bytes` bytes.
-    pub(super) fn add_frame(&mut self, bytes: usize) {
-        self.backlog += bytes as f64 * 8.0;
+    /// Adds a frame that was coded.
+    pub(super) fn add_frame(&mut self, size: DataSize) {
+        self.in_flight.add(size);
     }
 }
 
@@ -98,12 +103,12 @@ mod tests {
 
     #[test]
     fn a_slow_link_and_a_backlog_are_coarser_and_time_heals() {
-        let mut fast = QuantizerControl::new(2_500_000);
-        let mut slow = QuantizerControl::new(300_000);
+        let mut fast = QuantizerControl::new(Bitrate::from_bps(2_500_000), Instant::now());
+        let mut slow = QuantizerControl::new(Bitrate::from_bps(300_000), Instant::now());
         assert!(fast.choose(Purpose::Change, START) < slow.choose(Purpose::Keyframe, START));
 
         let fresh = fast.choose(Purpose::Change, START);
-        fast.add_frame(200_000);
+        fast.add_frame(DataSize::from_bytes(200_000));
         let behind = fast.choose(Purpose::Change, START);
         let later = fast.choose(Purpose::Change, START + Duration::from_secs(2));
 
@@ -113,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_refinement_is_finer_until_nothing_is_gained() {
-        let mut control = QuantizerControl::new(500_000);
+        let mut control = QuantizerControl::new(Bitrate::from_bps(500_000), Instant::now());
         let change = control.choose(Purpose::Change, START);
 
         let finer: Vec<i32> = (1..=3)

@@ -6,12 +6,14 @@
 
 use std::time::{Duration, Instant};
 
+use authloop_protocol::quantity::{Bitrate, DataSize};
+
 /// Longest time that sending a picture at the full size may take; a longer one is halved.
 const MAX_SEND_TIME: Duration = Duration::from_millis(700);
 /// Time without another such picture after which the page counts as calm.
 const CALM_AFTER: Duration = Duration::from_millis(400);
-/// Bits of a new block before the first was coded: text on a phone, coded coarsely.
-const INITIAL_BITS_PER_BLOCK: f64 = 120.0;
+/// Size of a new block before the first was coded: text on a phone, coded coarsely.
+const INITIAL_BLOCK_COST: DataSize = DataSize::from_bits(120);
 /// New blocks that a picture needs before the cost of a block is learned from it.
 const MIN_BLOCKS: usize = 128;
 /// Share of the difference by which one picture moves the estimate.
@@ -23,31 +25,29 @@ const MIN_CHANGED_DIVISOR: usize = 3;
 /// Chooses between the full size and half of it.
 #[derive(Debug)]
 pub(super) struct ResolutionControl {
-    /// Bits a second.
-    bitrate: f64,
-    /// Bits of a block that changed, at the full size.
-    bits_per_block: f64,
+    bitrate: Bitrate,
+    /// Size of a block that changed, once it is coded at the full size.
+    block_cost: DataSize,
     /// When the last change came that takes too long at the full size; `None` at the full size.
     busy_since: Option<Instant>,
 }
 
 impl ResolutionControl {
-    pub(super) fn new(bitrate: u32) -> Self {
+    pub(super) fn new(bitrate: Bitrate) -> Self {
         Self {
-            bitrate: f64::from(bitrate.max(1)),
-            bits_per_block: INITIAL_BITS_PER_BLOCK,
+            bitrate,
+            block_cost: INITIAL_BLOCK_COST,
             busy_since: None,
         }
     }
 
-    pub(super) fn set_bitrate(&mut self, bitrate: u32) {
-        self.bitrate = f64::from(bitrate.max(1));
+    pub(super) fn set_bitrate(&mut self, bitrate: Bitrate) {
+        self.bitrate = bitrate;
     }
 
     /// Takes account of a new picture, `changed` of whose `blocks` are new.
     pub(super) fn on_picture(&mut self, changed: usize, blocks: usize, now: Instant) {
-        let is_slow =
-            changed as f64 * self.bits_per_block > self.bitrate * MAX_SEND_TIME.as_secs_f64();
+        let is_slow = self.block_cost * changed as f64 > self.bitrate * MAX_SEND_TIME;
         if is_slow && changed > blocks / MIN_CHANGED_DIVISOR {
             self.busy_since = Some(now);
         } else {
@@ -69,11 +69,11 @@ impl ResolutionControl {
         self.busy_since.is_some()
     }
 
-    /// Learns what a block costs: `changed` new blocks became `bytes` bytes, at the full size.
-    pub(super) fn add_frame(&mut self, changed: usize, bytes: usize) {
+    /// Learns what a block costs: `changed` new blocks became a frame of this `size`, at the full size.
+    pub(super) fn add_frame(&mut self, changed: usize, size: DataSize) {
         if changed >= MIN_BLOCKS {
-            let measured = bytes as f64 * 8.0 / changed as f64;
-            self.bits_per_block += (measured - self.bits_per_block) * SMOOTHING;
+            let measured = size * (1.0 / changed as f64);
+            self.block_cost = self.block_cost * (1.0 - SMOOTHING) + measured * SMOOTHING;
         }
     }
 }
@@ -87,14 +87,17 @@ mod tests {
 
     #[test]
     fn a_fast_path_always_gets_all() {
-        let mut control = ResolutionControl::new(4_000_000);
+        let mut control = ResolutionControl::new(Bitrate::from_bps(4_000_000));
         control.on_picture(BLOCKS_OF_A_PHONE, BLOCKS_OF_A_PHONE, Instant::now());
         assert!(!control.is_half());
     }
 
     #[test]
     fn a_slow_path_gets_half_until_the_page_is_calm() {
-        let (mut control, start) = (ResolutionControl::new(200_000), Instant::now());
+        let (mut control, start) = (
+            ResolutionControl::new(Bitrate::from_bps(200_000)),
+            Instant::now(),
+        );
         control.on_picture(BLOCKS_OF_A_PHONE, BLOCKS_OF_A_PHONE, start);
         assert!(control.is_half());
         // What is typed meanwhile does not keep it small.
@@ -107,16 +110,19 @@ mod tests {
 
     #[test]
     fn keys_never_make_it_small() {
-        let mut control = ResolutionControl::new(50_000);
+        let mut control = ResolutionControl::new(Bitrate::from_bps(50_000));
         control.on_picture(400, BLOCKS_OF_A_PHONE, Instant::now());
         assert!(!control.is_half());
     }
 
     #[test]
     fn cheap_pages_stay_whole() {
-        let (mut control, now) = (ResolutionControl::new(200_000), Instant::now());
+        let (mut control, now) = (
+            ResolutionControl::new(Bitrate::from_bps(200_000)),
+            Instant::now(),
+        );
         for _ in 0..8 {
-            control.add_frame(BLOCKS_OF_A_PHONE, 4_000);
+            control.add_frame(BLOCKS_OF_A_PHONE, DataSize::from_bytes(4_000));
         }
         control.on_picture(BLOCKS_OF_A_PHONE, BLOCKS_OF_A_PHONE, now);
         assert!(!control.is_half());

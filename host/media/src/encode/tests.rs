@@ -51,7 +51,7 @@ fn at(step: u64) -> Duration {
 #[test]
 fn keyframes_come_first_on_request_and_with_a_new_size() {
     for codec in [Codec::H264, Codec::Vp8] {
-        let mut encoder = encoder(codec, 1_000_000).unwrap();
+        let mut encoder = encoder(codec, Bitrate::from_mbps(1)).unwrap();
         let small = Picture::solid(64, 64, [100, 128, 128]);
         let pictures = [
             (text(0), false, true),
@@ -78,7 +78,7 @@ fn keyframes_come_first_on_request_and_with_a_new_size() {
 
 #[test]
 fn h264_starts_with_parameter_sets_for_constrained_baseline() {
-    let mut encoder = H264Encoder::new(1_000_000).unwrap();
+    let mut encoder = H264Encoder::new(Bitrate::from_mbps(1)).unwrap();
 
     let frame = encoder
         .encode(&text(0), Purpose::Keyframe, at(0))
@@ -93,7 +93,7 @@ fn h264_starts_with_parameter_sets_for_constrained_baseline() {
 
 #[test]
 fn the_same_picture_again_is_sharper() {
-    let mut encoder = H264Encoder::new(300_000).unwrap();
+    let mut encoder = H264Encoder::new(Bitrate::from_kbps(300)).unwrap();
     let mut decoder = Decoder::new().unwrap();
     let first = text(1);
     encoder
@@ -130,7 +130,7 @@ fn the_same_picture_again_is_sharper() {
 #[test]
 fn less_bitrate_is_fewer_bytes() {
     for codec in [Codec::H264, Codec::Vp8] {
-        let mut encoder = encoder(codec, 4_000_000).unwrap();
+        let mut encoder = encoder(codec, Bitrate::from_mbps(4)).unwrap();
         let bytes = |encoder: &mut Box<dyn VideoEncoder>, from: u64| -> usize {
             let sizes = (from..from + 20).map(|step| {
                 let frame = encoder
@@ -142,7 +142,7 @@ fn less_bitrate_is_fewer_bytes() {
         };
 
         let many = bytes(&mut encoder, 0);
-        encoder.set_bitrate(100_000);
+        encoder.set_bitrate(Bitrate::from_kbps(100));
         let few = bytes(&mut encoder, 20);
 
         assert!(few < many, "{codec:?}: {few} {many}");

@@ -6,6 +6,7 @@
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
+use authloop_protocol::quantity::Bitrate;
 use vpx_sys as vpx;
 
 use super::{EncodeError, EncodedFrame, Picture, Purpose, VideoEncoder};
@@ -15,7 +16,7 @@ const MAX_QUANTIZER: u32 = 48;
 const MIN_QUANTIZER: u32 = 4;
 /// libvpx's speed setting, -16..=16; this one keeps a phone's picture within a frame time.
 const CPU_USED: i32 = -8;
-const MIN_BITRATE_KBPS: u32 = 50;
+const MIN_BITRATE: Bitrate = Bitrate::from_kbps(50);
 
 /// A VP8 encoder: no alternate reference frames, keyframes only when asked.
 pub struct Vp8Encoder {
@@ -38,10 +39,10 @@ struct EncoderContext {
 unsafe impl Send for EncoderContext {}
 
 impl Vp8Encoder {
-    /// An encoder that aims at `bitrate` bits a second.
-    pub fn new(bitrate: u32) -> Result<Self, EncodeError> {
+    /// Makes an encoder that aims at `bitrate`.
+    pub fn new(bitrate: Bitrate) -> Result<Self, EncodeError> {
         Ok(Self {
-            bitrate_kbps: (bitrate / 1000).max(MIN_BITRATE_KBPS),
+            bitrate_kbps: kilobits(bitrate),
             context: None,
         })
     }
@@ -65,8 +66,8 @@ impl VideoEncoder for Vp8Encoder {
         context.encode(picture, purpose, at)
     }
 
-    fn set_bitrate(&mut self, bps: u32) {
-        self.bitrate_kbps = (bps / 1000).max(MIN_BITRATE_KBPS);
+    fn set_bitrate(&mut self, bitrate: Bitrate) {
+        self.bitrate_kbps = kilobits(bitrate);
         if let Some(context) = &mut self.context {
             context.config.rc_target_bitrate = self.bitrate_kbps;
             // SAFETY: the context is initialised, and the configuration is only read.
@@ -226,6 +227,11 @@ impl Drop for EncoderContext {
             vpx::vpx_codec_destroy(&raw mut *self.context);
         }
     }
+}
+
+/// The bitrate as libvpx takes it, in whole kilobits a second.
+fn kilobits(bitrate: Bitrate) -> u32 {
+    bitrate.max(MIN_BITRATE).as_kbps_f64() as u32
 }
 
 fn check(result: vpx::vpx_codec_err_t) -> Result<(), EncodeError> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use authloop_protocol::quantity::{Bitrate, DataSize};
 use tokio::sync::mpsc;
 
 use super::counters::EncodeCounters;
@@ -50,7 +51,7 @@ impl Worker {
         frames: mpsc::Sender<EncodedFrame>,
         encoder: Box<dyn VideoEncoder>,
         counters: Arc<EncodeCounters>,
-        bitrate: u32,
+        bitrate: Bitrate,
         max_refinements: u32,
     ) -> Result<Self, EncodeError> {
         Ok(Self {
@@ -79,8 +80,8 @@ impl Worker {
     pub(super) fn run(mut self) {
         loop {
             while let Some(at) = self.budget.ready_at(Instant::now()) {
-                if let Some(bps) = self.mailbox.wait_for_room(at) {
-                    self.set_bitrate(bps);
+                if let Some(bitrate) = self.mailbox.wait_for_room(at) {
+                    self.set_bitrate(bitrate);
                 }
                 if self.mailbox.is_closed() {
                     return;
@@ -90,8 +91,8 @@ impl Worker {
             if work.closed {
                 return;
             }
-            if let Some(bps) = work.bitrate {
-                self.set_bitrate(bps);
+            if let Some(bitrate) = work.bitrate {
+                self.set_bitrate(bitrate);
             }
             self.needs_keyframe |= work.keyframe;
             let sent = match work.frame {
@@ -104,10 +105,10 @@ impl Worker {
         }
     }
 
-    fn set_bitrate(&mut self, bps: u32) {
-        self.encoder.set_bitrate(bps);
-        self.budget.set_bitrate(bps, Instant::now());
-        self.resolution.set_bitrate(bps);
+    fn set_bitrate(&mut self, bitrate: Bitrate) {
+        self.encoder.set_bitrate(bitrate);
+        self.budget.set_bitrate(bitrate, Instant::now());
+        self.resolution.set_bitrate(bitrate);
     }
 
     fn on_picture(&mut self, frame: &CapturedFrame) -> Result<(), Closed> {
@@ -201,6 +202,7 @@ impl Worker {
         };
         match self.encoder.encode(picture, purpose, at) {
             Ok(Some(mut frame)) => {
+                let size = DataSize::from_bytes(frame.data.len());
                 frame.received = self.pending_capture_at.take();
                 self.counters.add_encoded(begun.elapsed(), frame.data.len());
                 let coded_blocks = if frame.keyframe {
@@ -209,13 +211,13 @@ impl Worker {
                     self.changed_blocks
                 };
                 if !half && !matches!(purpose, Purpose::Refinement(_)) {
-                    self.resolution.add_frame(coded_blocks, frame.data.len());
+                    self.resolution.add_frame(coded_blocks, size);
                 }
                 // A refinement shows the picture that was sent already.
                 if std::mem::take(&mut self.changed_blocks) > 0 {
                     self.last_sent.clone_from(&self.current_picture);
                 }
-                self.budget.add_frame(frame.data.len(), Instant::now());
+                self.budget.add_frame(size, Instant::now());
                 self.needs_keyframe = false;
                 self.last_sent_at = at;
                 // Waiting here is right: a coded frame must not be dropped, and meanwhile the

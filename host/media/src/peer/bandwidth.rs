@@ -3,9 +3,10 @@
 mod dispersion;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use authloop_protocol::quantity::{Bitrate, DataSize};
 use rtc::interceptor::{
     self, CongestionControlBuilder, EstimatorStats, PacerBuilder, PacketReport, Registry, Slot,
     TwccSenderBuilder,
@@ -22,28 +23,28 @@ use super::pacing::FilteringPacer;
 const TRANSPORT_CC_URI: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
-/// Target before the first feedback, in bits a second.
-const INITIAL_BITRATE: f64 = 4_000_000.0;
-/// Lowest and highest target, in bits a second.
-const MIN_BITRATE: f64 = 64_000.0;
-const MAX_BITRATE: f64 = 40_000_000.0;
+/// Target before the first feedback.
+const INITIAL_BITRATE: Bitrate = Bitrate::from_mbps(4);
+/// Lowest and highest target.
+const MIN_BITRATE: Bitrate = Bitrate::from_kbps(64);
+const MAX_BITRATE: Bitrate = Bitrate::from_mbps(40);
 /// Share of what the path carries that is used; the rest is for keys, for packets sent again, and
 /// lets queues drain.
 const TARGET_SHARE: f64 = 0.75;
 /// Factor by which packets leave faster than the target, but never faster than the path was seen to
 /// carry: what is sent again after a loss must not make the next one.
 const PACING_GAIN: f64 = 1.15;
-/// Bits that may leave at once, faster than that: a train that finds out what the path carries.
-const MAX_BURST_BITS: f64 = 40_000.0;
+/// What may leave at once, faster than that: a train that finds out what the path carries.
+const MAX_BURST: DataSize = DataSize::from_bits(40_000);
 
-/// The congestion controller's latest target, in bits a second.
+/// The congestion controller's latest target, in whole bits a second.
 #[derive(Clone)]
-pub struct TargetBitrate(Arc<AtomicU32>);
+pub struct TargetBitrate(Arc<AtomicU64>);
 
 impl TargetBitrate {
     /// The target now.
-    pub fn get(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+    pub fn get(&self) -> Bitrate {
+        Bitrate::from_bps(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -55,7 +56,7 @@ pub(super) struct CongestionController {
 
 impl CongestionController {
     pub(super) fn new() -> (Self, TargetBitrate) {
-        let target = TargetBitrate(Arc::new(AtomicU32::new(INITIAL_BITRATE as u32)));
+        let target = TargetBitrate(Arc::new(AtomicU64::new(INITIAL_BITRATE.as_bps())));
         let controller = Self {
             estimator: BandwidthEstimator::default(),
             target: target.clone(),
@@ -63,7 +64,7 @@ impl CongestionController {
         (controller, target)
     }
 
-    fn target(&self) -> f64 {
+    fn target(&self) -> Bitrate {
         let used = self
             .estimator
             .capacity()
@@ -76,12 +77,13 @@ impl CongestionController {
 impl interceptor::BandwidthEstimator for CongestionController {
     fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
         self.estimator.on_reports(now, reports);
-        self.target.0.store(self.target() as u32, Ordering::Relaxed);
+        let bps = self.target().as_bps();
+        self.target.0.store(bps, Ordering::Relaxed);
     }
 
     /// The pacer's rate: nothing else reads it.
     fn target_bitrate(&self) -> f64 {
-        self.target() * PACING_GAIN
+        (self.target() * PACING_GAIN).as_bps_f64()
     }
 
     fn stats(&self) -> EstimatorStats {
@@ -118,8 +120,8 @@ pub(super) fn configure_congestion_control(
     )?;
     let (controller, target) = CongestionController::new();
     let pacer = PacerBuilder::new()
-        .with_target_bitrate(INITIAL_BITRATE * PACING_GAIN)
-        .with_burst_bits(MAX_BURST_BITS);
+        .with_target_bitrate((INITIAL_BITRATE * PACING_GAIN).as_bps_f64())
+        .with_burst_bits(MAX_BURST.as_bits_f64());
     let registry = registry
         .with(
             Slot::CongestionControl,

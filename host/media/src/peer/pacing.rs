@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use authloop_protocol::quantity::{Bitrate, DataSize};
 use rtc::interceptor::{
     Attribute, Interceptor, PacerInterceptor, Packet, StreamInfo, TaggedPacket,
 };
@@ -15,10 +16,10 @@ use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 
 /// Time after a packet left during which it counts as on its way, even if it is asked for again,
-/// beside the time that [`MAX_BITS_AHEAD`] take.
+/// beside the time that [`MAX_SIZE_AHEAD`] takes.
 const MIN_TIME_IN_FLIGHT: Duration = Duration::from_millis(100);
-/// Bits that may wait before a packet on a slow path.
-const MAX_BITS_AHEAD: f64 = 30_000.0;
+/// What may wait before a packet on a slow path.
+const MAX_SIZE_AHEAD: DataSize = DataSize::from_bits(30_000);
 /// Longest time that a queue may take to leave before lost packets are given up for a keyframe.
 const MAX_QUEUE_TIME: Duration = Duration::from_millis(500);
 /// Packets whose departure is remembered: as many as the library keeps for sending again.
@@ -57,15 +58,15 @@ impl FilteringPacer {
 
     /// Whether a lost packet of this size is to be sent again at `now`. Asks for a keyframe if not,
     /// because the queue is too long.
-    fn admit_retransmission(&mut self, number: u16, bits: f64, now: Instant) -> bool {
+    fn admit_retransmission(&mut self, number: u16, size: DataSize, now: Instant) -> bool {
         if self.is_in_flight(number, now)
             || self.given_up.is_some_and(|last| !is_newer(number, last))
         {
             return false;
         }
         // All are about as large as this one.
-        let queued_bits = self.inner.queued() as f64 * bits;
-        if queued_bits / self.rate() < MAX_QUEUE_TIME.as_secs_f64() {
+        let queued = size * self.inner.queued() as f64;
+        if queued / self.rate() < MAX_QUEUE_TIME {
             return true;
         }
         self.given_up = Some(self.newest);
@@ -73,13 +74,13 @@ impl FilteringPacer {
         false
     }
 
-    /// The pacing rate, in bits a second.
-    fn rate(&self) -> f64 {
-        self.inner.pacer().target_bitrate().max(1.0)
+    /// The pacing rate.
+    fn rate(&self) -> Bitrate {
+        Bitrate::from_bps_f64(self.inner.pacer().target_bitrate())
     }
 
     fn is_in_flight(&self, number: u16, now: Instant) -> bool {
-        let max_time = MIN_TIME_IN_FLIGHT + Duration::from_secs_f64(MAX_BITS_AHEAD / self.rate());
+        let max_time = MIN_TIME_IN_FLIGHT.saturating_add(MAX_SIZE_AHEAD / self.rate());
         self.queued.contains(&number)
             || self.departures[usize::from(number) % MAX_REMEMBERED_PACKETS].is_some_and(
                 |(departed, at)| departed == number && now.saturating_duration_since(at) < max_time,
@@ -114,8 +115,8 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for FilteringPacer {
         let number = packet.header.sequence_number;
         let is_retransmission = msg.message.get(&Attribute::Retransmission).is_some();
         if is_retransmission {
-            let bits = packet.payload.len() as f64 * 8.0;
-            if !self.admit_retransmission(number, bits, msg.now) {
+            let size = DataSize::from_bytes(packet.payload.len());
+            if !self.admit_retransmission(number, size, msg.now) {
                 return Ok(());
             }
         } else {

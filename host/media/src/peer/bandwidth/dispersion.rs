@@ -14,6 +14,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
+use authloop_protocol::quantity::{Bitrate, DataSize};
 use rtc::interceptor::PacketReport;
 
 /// Longest time between two departures in one train; on a slow path, that of [`MAX_GAP_PACKETS`].
@@ -25,14 +26,14 @@ const MAX_GAP_PACKETS: f64 = 2.5;
 const MAX_TRAIN_DURATION: Duration = Duration::from_millis(100);
 /// The same in full packets at the estimated rate.
 const MAX_TRAIN_PACKETS: f64 = 12.0;
-/// Bits of a full packet.
-const FULL_PACKET_BITS: f64 = 9600.0;
-/// Highest estimate, in bits a second. More is never used, and what a train on the loopback says would
-/// take long to unlearn.
-const MAX_CAPACITY: f64 = 60_000_000.0;
-/// Lowest first estimate, in bits a second, from a train that came through freely. One at less was
-/// only sent at less: a still page's few packets, over a path of which nothing is known.
-const MIN_FIRST_LOWER_BOUND: f64 = 5_000_000.0;
+/// Size of a full packet.
+const FULL_PACKET: DataSize = DataSize::from_bytes(1_200);
+/// Highest estimate. More is never used, and what a train on the loopback says would take long to
+/// unlearn.
+const MAX_CAPACITY: Bitrate = Bitrate::from_mbps(60);
+/// Lowest first estimate from a train that came through freely. One at less was only sent at less: a
+/// still page's few packets, over a path of which nothing is known.
+const MIN_FIRST_LOWER_BOUND: Bitrate = Bitrate::from_mbps(5);
 /// Packets that a train needs before we estimate from it.
 const MIN_PACKETS: u32 = 8;
 /// Packets that suffice when the train is spread over [`SPARSE_SPREAD`] or more. Pictures on a slow
@@ -82,10 +83,10 @@ const OVERLOAD_BACKOFF: f64 = 0.25;
 struct PacketTiming {
     departure: Instant,
     arrival: Duration,
-    /// Bits of its train that were sent, up to and with it.
-    sent: f64,
-    /// Bits of its train that were received, up to and with it.
-    received: f64,
+    /// What was sent of its train, up to and with it.
+    sent: DataSize,
+    /// What was received of its train, up to and with it.
+    received: DataSize,
 }
 
 /// The packets of one train so far.
@@ -97,21 +98,21 @@ struct PacketTrain {
     arrivals: Option<(PacketTiming, PacketTiming)>,
     /// The longest time between two successive arrivals.
     max_gap: Duration,
-    sent: f64,
-    received: f64,
+    sent: DataSize,
+    received: DataSize,
     packets: u32,
     lost: u32,
 }
 
-/// What a train says about the path, in bits a second.
+/// What a train says about the path.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Sample {
     /// The path carries at least this rate.
-    LowerBound(f64),
+    LowerBound(Bitrate),
     /// The path carries this rate, as evenly spread arrivals showed for this time.
-    Measured(f64, Duration),
+    Measured(Bitrate, Duration),
     /// The path carried a few packets at this rate.
-    Hint(f64),
+    Hint(Bitrate),
     /// The path carries next to nothing of what was sent.
     Overload,
 }
@@ -123,23 +124,23 @@ impl PacketTrain {
             last_departure: departure,
             arrivals: None,
             max_gap: Duration::ZERO,
-            sent: 0.0,
-            received: 0.0,
+            sent: DataSize::ZERO,
+            received: DataSize::ZERO,
             packets: 0,
             lost: 0,
         }
     }
 
     fn add(&mut self, report: &PacketReport) {
-        let bits = report.size as f64 * 8.0;
-        self.sent += bits;
+        let size = DataSize::from_bytes(report.size);
+        self.sent += size;
         self.last_departure = self.last_departure.max(report.departure);
         self.packets += 1;
         let Some(arrival) = report.arrival.filter(|_| report.arrived) else {
             self.lost += 1;
             return;
         };
-        self.received += bits;
+        self.received += size;
         let timing = PacketTiming {
             departure: report.departure,
             arrival,
@@ -166,13 +167,13 @@ impl PacketTrain {
         }
         let (first, last) = self.arrivals?;
         let spread = last.arrival.saturating_sub(first.arrival);
-        let rate = |bits: f64, time: Duration| bits / time.max(TIME_RESOLUTION).as_secs_f64();
+        let rate = |size: DataSize, time: Duration| size / time.max(TIME_RESOLUTION);
         let departure_rate = rate(
-            last.sent - first.sent,
+            last.sent.saturating_sub(first.sent),
             last.departure.saturating_duration_since(first.departure),
         );
         // Packets lost in between took their time, too, where nothing waited.
-        let passing_rate = rate(last.sent - first.sent, spread);
+        let passing_rate = rate(last.sent.saturating_sub(first.sent), spread);
         if self.packets < MIN_PACKETS && spread < SPARSE_SPREAD {
             return (self.packets >= MIN_PACKETS_HINT).then_some(Sample::Hint(passing_rate));
         }
@@ -181,11 +182,11 @@ impl PacketTrain {
             return None;
         }
         if passing_rate >= departure_rate * UNCONGESTED_RATIO && !was_queued(&last) {
-            return (passing_rate > 0.0).then_some(Sample::LowerBound(passing_rate));
+            return (passing_rate > Bitrate::ZERO).then_some(Sample::LowerBound(passing_rate));
         }
-        let arrival_rate = rate(last.received - first.received, spread);
+        let arrival_rate = rate(last.received.saturating_sub(first.received), spread);
         let even_spread = if is_even { spread } else { Duration::ZERO };
-        (arrival_rate > 0.0).then_some(Sample::Measured(arrival_rate, even_spread))
+        (arrival_rate > Bitrate::ZERO).then_some(Sample::Measured(arrival_rate, even_spread))
     }
 }
 
@@ -234,10 +235,10 @@ impl MinDelay {
 pub(super) struct BandwidthEstimator {
     train: Option<PacketTrain>,
     min_delay: MinDelay,
-    /// The estimate before the current train, in bits a second.
-    previous: Option<f64>,
-    /// The estimate, in bits a second.
-    capacity: Option<f64>,
+    /// The estimate before the current train.
+    previous: Option<Bitrate>,
+    /// The estimate.
+    capacity: Option<Bitrate>,
     /// When an overload was answered last.
     backed_off_at: Option<Instant>,
 }
@@ -288,7 +289,7 @@ impl BandwidthEstimator {
     /// The time that full packets take at the estimated rate.
     fn time_of_packets(&self, packets: f64) -> Duration {
         let capacity = self.capacity.unwrap_or(MAX_CAPACITY);
-        Duration::from_secs_f64(FULL_PACKET_BITS / capacity * packets)
+        FULL_PACKET * packets / capacity
     }
 
     /// Moves the estimate by what the current train says. A train that is reported in parts gives
@@ -306,7 +307,9 @@ impl BandwidthEstimator {
             {
                 rate
             }
-            (Sample::Measured(rate, _), Some(previous)) => previous + (rate - previous) * SMOOTHING,
+            (Sample::Measured(rate, _), Some(previous)) => {
+                previous * (1.0 - SMOOTHING) + rate * SMOOTHING
+            }
             (Sample::LowerBound(rate), None) if rate < MIN_FIRST_LOWER_BOUND => return,
             (Sample::LowerBound(rate) | Sample::Measured(rate, _), None) => rate,
             (Sample::Hint(rate), Some(previous)) if rate >= previous * HINT_SPEEDUP => {
@@ -320,8 +323,8 @@ impl BandwidthEstimator {
         self.capacity = Some(capacity.min(MAX_CAPACITY));
     }
 
-    /// What the path carries, in bits a second; `None` before a train told.
-    pub(super) fn capacity(&self) -> Option<f64> {
+    /// What the path carries; `None` before the first train that tells.
+    pub(super) fn capacity(&self) -> Option<Bitrate> {
         self.capacity
     }
 }

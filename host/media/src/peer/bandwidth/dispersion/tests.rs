@@ -22,8 +22,8 @@ fn train(left: Instant, rate: f64, lost: impl Fn(u32) -> bool) -> Vec<PacketRepo
     (0..40).map(report).collect()
 }
 
-fn near(capacity: Option<f64>, rate: f64) -> bool {
-    capacity.is_some_and(|capacity| (capacity / rate - 1.0).abs() < 0.1)
+fn near(capacity: Option<Bitrate>, rate: f64) -> bool {
+    capacity.is_some_and(|capacity| (capacity.as_bps_f64() / rate - 1.0).abs() < 0.1)
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn packets_lost_at_random_are_not_a_slow_path() {
         estimator.on_reports(start, &reports);
     }
     assert!(
-        estimator.capacity().unwrap() >= 5_000_000.0,
+        estimator.capacity().unwrap() >= Bitrate::from_mbps(5),
         "{estimator:?}"
     );
 }
@@ -144,7 +144,7 @@ fn a_collapse_is_believed_with_the_first_few_packets() {
     let before = estimator.capacity().unwrap();
     estimator.on_reports(start, &train(start + MS(3000), 500_000.0, |_| false)[..5]);
     assert!(
-        estimator.capacity().unwrap() > before / 2.0,
+        estimator.capacity().unwrap() > before * 0.5,
         "{estimator:?}"
     );
 }
@@ -154,7 +154,7 @@ fn a_machine_that_stood_still_is_not_a_slow_path() {
     let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
     estimator.on_reports(start, &train(start, 10_000_000.0, |_| false));
     let before = estimator.capacity().unwrap();
-    for (packets, least) in [(5, before), (12, before / 2.0)] {
+    for (packets, least) in [(5, before), (12, before * 0.5)] {
         let mut stalled = train(start + MS(1000 * packets), 10_000_000.0, |_| false);
         for report in &mut stalled[2..] {
             report.arrival = report.arrival.map(|at| at + MS(300));
@@ -185,7 +185,10 @@ fn small_pictures_that_come_at_once_undo_a_low_estimate() {
         let picture = train(start + MS(1000 * n), 10_000_000.0, |_| false);
         estimator.on_reports(start, &picture[..3]);
     }
-    assert!(estimator.capacity().unwrap() > 1_000_000.0, "{estimator:?}");
+    assert!(
+        estimator.capacity().unwrap() > Bitrate::from_mbps(1),
+        "{estimator:?}"
+    );
 }
 
 #[test]
@@ -194,7 +197,7 @@ fn a_path_that_is_free_is_tried_for_more() {
     estimator.on_reports(start, &train(start, 300_000.0, |_| false));
     for n in 0..30 {
         // Full packets at 0.85 of the estimate, as a pacer lets them out.
-        let rate = estimator.capacity().unwrap() * 0.85;
+        let rate = estimator.capacity().unwrap().as_bps_f64() * 0.85;
         let mut reports = train(start, rate, |_| false);
         for (packet, report) in reports.iter_mut().enumerate() {
             let sent = Duration::from_secs(2 * (n + 1))
@@ -204,5 +207,8 @@ fn a_path_that_is_free_is_tried_for_more() {
         }
         estimator.on_reports(start, &reports);
     }
-    assert!(estimator.capacity().unwrap() > 1_000_000.0, "{estimator:?}");
+    assert!(
+        estimator.capacity().unwrap() > Bitrate::from_mbps(1),
+        "{estimator:?}"
+    );
 }
