@@ -9,3 +9,5 @@
 pub mod capture;
 pub mod encode;
 pub mod peer;
+#[cfg(test)]
+mod testing;

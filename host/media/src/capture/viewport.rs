@@ -1,4 +1,5 @@
 //! The viewer's size, and the coordinate space that follows from it. Pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
 //! How much of a picture is new, which is what it costs to send. Pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::Picture;
 

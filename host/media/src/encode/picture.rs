@@ -2,6 +2,7 @@
 //!
 //! JPEG is BT.601 at full range (JFIF); video is sent as BT.601 at limited range, which is signalled,
 //! and which a decoder assumes that does not read the signalling.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use turbojpeg::{Colorspace, Decompressor, Subsamp, YuvImage};
 

@@ -3,6 +3,7 @@
 //! A page is still most of the time, so what counts is that a change is seen soon and that text
 //! ends up sharp. A change is coded as coarsely as the bitrate requires, and coarser the more is
 //! still under way; once the link has drained, refinements recode it finely.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::time::{Duration, Instant};
 
@@ -98,13 +99,14 @@ impl QuantizerControl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::some_time;
 
     const START: Duration = Duration::from_secs(1);
 
     #[test]
     fn a_slow_link_and_a_backlog_are_coarser_and_time_heals() {
-        let mut fast = QuantizerControl::new(Bitrate::from_bps(2_500_000), Instant::now());
-        let mut slow = QuantizerControl::new(Bitrate::from_bps(300_000), Instant::now());
+        let mut fast = QuantizerControl::new(Bitrate::from_bps(2_500_000), some_time());
+        let mut slow = QuantizerControl::new(Bitrate::from_bps(300_000), some_time());
         assert!(fast.choose(Purpose::Change, START) < slow.choose(Purpose::Keyframe, START));
 
         let fresh = fast.choose(Purpose::Change, START);
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_refinement_is_finer_until_nothing_is_gained() {
-        let mut control = QuantizerControl::new(Bitrate::from_bps(500_000), Instant::now());
+        let mut control = QuantizerControl::new(Bitrate::from_bps(500_000), some_time());
         let change = control.choose(Purpose::Change, START);
 
         let finer: Vec<i32> = (1..=3)

@@ -3,6 +3,7 @@
 //! Over a slow path a page that changes as a whole would be seen once in several seconds, and a
 //! decoder that waits that long asks for a keyframe, which takes longer still. At half the size it
 //! comes several times as often; once the page is calm it is sent in full.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,7 @@ impl ResolutionControl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::some_time;
 
     const BLOCKS_OF_A_PHONE: usize = 49 * 92;
     const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -88,7 +90,7 @@ mod tests {
     #[test]
     fn a_fast_path_always_gets_all() {
         let mut control = ResolutionControl::new(Bitrate::from_bps(4_000_000));
-        control.on_picture(BLOCKS_OF_A_PHONE, BLOCKS_OF_A_PHONE, Instant::now());
+        control.on_picture(BLOCKS_OF_A_PHONE, BLOCKS_OF_A_PHONE, some_time());
         assert!(!control.is_half());
     }
 
@@ -96,7 +98,7 @@ mod tests {
     fn a_slow_path_gets_half_until_the_page_is_calm() {
         let (mut control, start) = (
             ResolutionControl::new(Bitrate::from_bps(200_000)),
-            Instant::now(),
+            some_time(),
         );
         control.on_picture(BLOCKS_OF_A_PHONE, BLOCKS_OF_A_PHONE, start);
         assert!(control.is_half());
@@ -111,7 +113,7 @@ mod tests {
     #[test]
     fn keys_never_make_it_small() {
         let mut control = ResolutionControl::new(Bitrate::from_bps(50_000));
-        control.on_picture(400, BLOCKS_OF_A_PHONE, Instant::now());
+        control.on_picture(400, BLOCKS_OF_A_PHONE, some_time());
         assert!(!control.is_half());
     }
 
@@ -119,7 +121,7 @@ mod tests {
     fn cheap_pages_stay_whole() {
         let (mut control, now) = (
             ResolutionControl::new(Bitrate::from_bps(200_000)),
-            Instant::now(),
+            some_time(),
         );
         for _ in 0..8 {
             control.add_frame(BLOCKS_OF_A_PHONE, DataSize::from_bytes(4_000));

@@ -1,4 +1,5 @@
 //! A picture at half its size. Pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::Picture;
 

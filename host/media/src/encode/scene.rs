@@ -2,6 +2,7 @@
 //!
 //! An encoder for screens looks for each block elsewhere in the picture before, because pages scroll.
 //! Where nothing can be found, that is time lost, at the very moment at which everything changed.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::collections::HashSet;
 

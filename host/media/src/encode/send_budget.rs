@@ -3,6 +3,7 @@
 //! Coded pictures wait in the pacer, and everything newer waits behind them. So a picture is coded
 //! only when the one before it has nearly left; until then the newest one stays outside, and a slow
 //! path shows fewer pictures, not older ones.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::time::{Duration, Instant};
 
@@ -50,12 +51,13 @@ impl SendBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::some_time;
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     #[test]
     fn a_fast_path_holds_nothing_up() {
-        let now = Instant::now();
+        let now = some_time();
         let mut budget = SendBudget::new(Bitrate::from_bps(10_000_000), now);
         budget.add_frame(DataSize::from_bytes(100_000), now);
         assert_eq!(budget.ready_at(now), None, "80 ms under way");
@@ -63,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_slow_path_shows_fewer_pictures() {
-        let start = Instant::now();
+        let start = some_time();
         let mut budget = SendBudget::new(Bitrate::from_bps(200_000), start);
         let mut at = start;
         let mut pictures = 0;
@@ -80,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_path_that_widens_is_used_at_once_and_one_that_closes_does_not_stop_it_for_good() {
-        let start = Instant::now();
+        let start = some_time();
         let mut budget = SendBudget::new(Bitrate::from_bps(100_000), start);
         budget.add_frame(DataSize::from_bytes(1_000_000), start);
         assert_eq!(budget.ready_at(start), Some(start + MAX_WAIT));

@@ -4,6 +4,7 @@
 //! longer than that to leave, the pacer's queue would fill with the same packets over and over, and
 //! everything newer would wait behind them. So each waits there only once; and where a path broke down
 //! and a second's worth is missing, a keyframe arrives sooner than all that was lost.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -181,6 +182,7 @@ mod tests {
     use rtc::shared::TransportContext;
 
     use super::*;
+    use crate::testing::some_time;
 
     fn packet(number: u16, again: bool, now: Instant) -> TaggedPacket {
         let packet = rtp::Packet {
@@ -214,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_waits_or_has_just_left_is_not_queued_again() {
-        let start = Instant::now();
+        let start = some_time();
         let later = |ms| start + Duration::from_millis(ms);
         // A packet in 80 ms.
         let pacer = PacerBuilder::new()
@@ -241,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_takes_too_long_is_given_up_for_a_keyframe() {
-        let start = Instant::now();
+        let start = some_time();
         let later = |ms| start + Duration::from_millis(ms);
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);

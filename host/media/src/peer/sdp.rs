@@ -1,5 +1,6 @@
 //! Session descriptions: only the relay's path may be put in, only the sealed certificate may
 //! stand there (`docs/PROTOCOL.md` section 7). Pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::fmt::Write as _;
 

@@ -8,6 +8,7 @@
 //!
 //! Lost packets alone say little: radio loses some at any rate. They count where packets also wait
 //! (one-way delay above its minimum, as in RFC 6817, LEDBAT), or where nearly all are lost.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 #[cfg(test)]
 mod tests;

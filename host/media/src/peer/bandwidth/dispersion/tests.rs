@@ -1,6 +1,7 @@
 use rtc::rtcp::transport_feedbacks::cc_feedback_report::Ecn;
 
 use super::*;
+use crate::testing::some_time;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -28,7 +29,7 @@ fn near(capacity: Option<Bitrate>, rate: f64) -> bool {
 
 #[test]
 fn a_bunch_tells_the_narrowest_place_also_in_parts() {
-    let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
+    let (mut estimator, start) = (BandwidthEstimator::default(), some_time());
     for part in train(start, 500_000.0, |_| false).chunks(7) {
         estimator.on_reports(start, part);
     }
@@ -37,14 +38,14 @@ fn a_bunch_tells_the_narrowest_place_also_in_parts() {
 
 #[test]
 fn losses_leave_what_came_through() {
-    let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
+    let (mut estimator, start) = (BandwidthEstimator::default(), some_time());
     estimator.on_reports(start, &train(start, 1_000_000.0, |n| n % 4 == 1));
     assert!(near(estimator.capacity(), 750_000.0), "{estimator:?}");
 }
 
 #[test]
 fn it_follows_a_path_that_changes() {
-    let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
+    let (mut estimator, start) = (BandwidthEstimator::default(), some_time());
     for (rate, from) in [(8_000_000.0, 0), (400_000.0, 20), (2_000_000.0, 40)] {
         for n in 0..8 {
             let left = start + Duration::from_millis(100) * (from + n);
@@ -56,7 +57,7 @@ fn it_follows_a_path_that_changes() {
 
 #[test]
 fn a_slow_paths_small_pictures_tell_and_a_fast_ones_do_not() {
-    let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
+    let (mut estimator, start) = (BandwidthEstimator::default(), some_time());
     estimator.on_reports(start, &train(start, 5_000_000.0, |_| false));
     let known = estimator.capacity();
     let later = |ms| start + Duration::from_millis(ms);
@@ -70,7 +71,7 @@ fn a_slow_paths_small_pictures_tell_and_a_fast_ones_do_not() {
 
 #[test]
 fn an_endless_stream_is_followed_too() {
-    let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
+    let (mut estimator, start) = (BandwidthEstimator::default(), some_time());
     estimator.on_reports(start, &train(start, 1e9, |_| false));
     assert_eq!(estimator.capacity(), Some(MAX_CAPACITY));
     for n in 0..200 {
@@ -85,7 +86,7 @@ fn an_endless_stream_is_followed_too() {
 
 #[test]
 fn single_packets_and_silence_say_nothing() {
-    let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
+    let (mut estimator, start) = (BandwidthEstimator::default(), some_time());
     estimator.on_reports(start, &train(start, 5_000_000.0, |_| false));
     let known = estimator.capacity();
     for n in 1..20 {
@@ -98,7 +99,7 @@ fn single_packets_and_silence_say_nothing() {
 
 #[test]
 fn packets_lost_at_random_are_not_a_slow_path() {
-    let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
+    let (mut estimator, start) = (BandwidthEstimator::default(), some_time());
     estimator.on_reports(start, &train(start, 5_000_000.0, |_| false));
     for n in 0..100 {
         let mut reports = train(start, 1e6, |packet| (packet + n) % 3 == 0);
@@ -119,7 +120,7 @@ fn packets_lost_at_random_are_not_a_slow_path() {
 
 #[test]
 fn a_path_that_breaks_down_is_believed_once_a_flood() {
-    let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
+    let (mut estimator, start) = (BandwidthEstimator::default(), some_time());
     estimator.on_reports(start, &train(start, 8_000_000.0, |_| false));
     let answer = start + MS(300);
     for n in 0..3 {
@@ -134,7 +135,7 @@ fn a_path_that_breaks_down_is_believed_once_a_flood() {
 
 #[test]
 fn a_collapse_is_believed_with_the_first_few_packets() {
-    let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
+    let (mut estimator, start) = (BandwidthEstimator::default(), some_time());
     estimator.on_reports(start, &train(start, 10_000_000.0, |_| false));
     let later = start + MS(1000);
     estimator.on_reports(later, &train(later, 200_000.0, |_| false)[..4]);
@@ -151,7 +152,7 @@ fn a_collapse_is_believed_with_the_first_few_packets() {
 
 #[test]
 fn a_machine_that_stood_still_is_not_a_slow_path() {
-    let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
+    let (mut estimator, start) = (BandwidthEstimator::default(), some_time());
     estimator.on_reports(start, &train(start, 10_000_000.0, |_| false));
     let before = estimator.capacity().unwrap();
     for (packets, least) in [(5, before), (12, before * 0.5)] {
@@ -166,7 +167,7 @@ fn a_machine_that_stood_still_is_not_a_slow_path() {
 
 #[test]
 fn little_that_was_sent_does_not_tell_a_slow_path() {
-    let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
+    let (mut estimator, start) = (BandwidthEstimator::default(), some_time());
     let mut reports = train(start, 1e9, |_| false);
     for (n, report) in (0..).zip(&mut reports) {
         report.departure = start + MS(25) * n;
@@ -178,7 +179,7 @@ fn little_that_was_sent_does_not_tell_a_slow_path() {
 
 #[test]
 fn small_pictures_that_come_at_once_undo_a_low_estimate() {
-    let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
+    let (mut estimator, start) = (BandwidthEstimator::default(), some_time());
     estimator.on_reports(start, &train(start, 150_000.0, |_| false));
     assert!(near(estimator.capacity(), 150_000.0), "{estimator:?}");
     for n in 1..6 {
@@ -193,7 +194,7 @@ fn small_pictures_that_come_at_once_undo_a_low_estimate() {
 
 #[test]
 fn a_path_that_is_free_is_tried_for_more() {
-    let (mut estimator, start) = (BandwidthEstimator::default(), Instant::now());
+    let (mut estimator, start) = (BandwidthEstimator::default(), some_time());
     estimator.on_reports(start, &train(start, 300_000.0, |_| false));
     for n in 0..30 {
         // Full packets at 0.85 of the estimate, as a pacer lets them out.
