@@ -1,7 +1,7 @@
 // Runs in the page's own world, before its scripts. A headless browser asks for permissions, passkeys
 // and accounts in windows that nobody sees, and the page waits forever. What would have asked so is
 // refused instead, if pickers.js says that a host is there to explain it; else the call goes through.
-((secret) => {
+function refuseUnseen(secret) {
   const { apply } = Reflect;
   const { dispatchEvent } = EventTarget.prototype;
   const { defineProperty, getOwnPropertyDescriptor } = Object;
@@ -109,4 +109,4 @@
       if (!navigator.userActivation?.isActive || !(self instanceof Element) || !taken(self, "show")) return go();
     });
   }
-})
+}

@@ -1,6 +1,6 @@
 // Called on one form field, in a world of its own, before agents see the page again. What the
 // document did not bring along was typed while the user had the browser.
-function () {
+function clearField() {
   const kind = this.localName === "textarea" ? "textarea" : this.type;
   const typed = ["text", "password", "email", "tel", "number", "url", "search", "textarea"];
   if (!typed.includes(kind)) return false;
