@@ -4,7 +4,16 @@
   if (globalThis.authloopNext) return;
 
   const NOT_TYPED_INTO = new Set([
-    "button", "submit", "reset", "checkbox", "radio", "range", "color", "file", "image", "hidden",
+    "button",
+    "submit",
+    "reset",
+    "checkbox",
+    "radio",
+    "range",
+    "color",
+    "file",
+    "image",
+    "hidden",
   ]);
   // On a touch device these are picked (see prompts/pickers.js), with a keyboard their parts are typed.
   const PICKED_BY_TOUCH = new Set(["date", "time", "datetime-local", "month", "week"]);
@@ -30,7 +39,8 @@
   const kindOf = (element) => {
     if (element instanceof HTMLInputElement) {
       const picked = PICKED_BY_TOUCH.has(element.type) && matchMedia("(pointer: coarse)").matches;
-      const open = !NOT_TYPED_INTO.has(element.type) && !picked && !element.disabled && !element.readOnly;
+      const open =
+        !NOT_TYPED_INTO.has(element.type) && !picked && !element.disabled && !element.readOnly;
       return open ? element.type : null;
     }
     if (element instanceof HTMLTextAreaElement) {
@@ -39,7 +49,10 @@
     return element?.isContentEditable ? "contenteditable" : null;
   };
 
-  const short = (text) => String(text ?? "").toLowerCase().slice(0, 64);
+  const short = (text) =>
+    String(text ?? "")
+      .toLowerCase()
+      .slice(0, 64);
 
   const viewport = () => {
     const view = window.visualViewport;
@@ -79,7 +92,14 @@
       attributes.disconnect();
       watched = element;
       if (field) {
-        const attributeFilter = ["type", "inputmode", "autocomplete", "enterkeyhint", "readonly", "maxlength"];
+        const attributeFilter = [
+          "type",
+          "inputmode",
+          "autocomplete",
+          "enterkeyhint",
+          "readonly",
+          "maxlength",
+        ];
         attributes.observe(element, { attributeFilter });
       }
     }

@@ -39,9 +39,18 @@ function installPickers(secret, codes) {
   const offered = new Map();
   let lastNumber = 0;
 
-  const short = (text) => String(text ?? "").replace(/\s+/g, " ").trim().slice(0, MAX_LABEL);
+  const short = (text) =>
+    String(text ?? "")
+      .replace(/\s+/g, " ")
+      .trim()
+      .slice(0, MAX_LABEL);
   const labelOf = (element) =>
-    short(element.getAttribute("aria-label") || element.labels?.[0]?.textContent || element.getAttribute("placeholder") || element.title);
+    short(
+      element.getAttribute("aria-label") ||
+        element.labels?.[0]?.textContent ||
+        element.getAttribute("placeholder") ||
+        element.title,
+    );
 
   // Through open shadow trees: the innermost element of the event.
   const targetOf = (event) => event.composedPath()[0];
@@ -49,11 +58,17 @@ function installPickers(secret, codes) {
     const target = targetOf(event);
     const select = target instanceof Element ? target.closest("select") : null;
     // A select that the page styles as a whole is drawn in the page.
-    return select && !select.matches(":disabled") && getComputedStyle(select).appearance !== "base-select" ? select : null;
+    return select &&
+      !select.matches(":disabled") &&
+      getComputedStyle(select).appearance !== "base-select"
+      ? select
+      : null;
   };
   const inputAt = (event) => {
     const target = targetOf(event);
-    return target instanceof HTMLInputElement && INPUTS.has(target.type) && isOpen(target) ? target : null;
+    return target instanceof HTMLInputElement && INPUTS.has(target.type) && isOpen(target)
+      ? target
+      : null;
   };
   const isOpen = (input) => !input.matches(":disabled") && !input.readOnly;
 
@@ -69,16 +84,29 @@ function installPickers(secret, codes) {
     const told = shown.slice(0, MAX_OPTIONS);
     const options = told.map((option) => ({
       label: short(option.label),
-      group: option.parentElement instanceof HTMLOptGroupElement ? short(option.parentElement.label) : "",
+      group:
+        option.parentElement instanceof HTMLOptGroupElement
+          ? short(option.parentElement.label)
+          : "",
       disabled: option.matches(":disabled"),
       selected: option.selected,
     }));
-    offer(select, { kind: "select", multiple: select.multiple, options, truncated: told.length < shown.length }, told);
+    offer(
+      select,
+      { kind: "select", multiple: select.multiple, options, truncated: told.length < shown.length },
+      told,
+    );
   };
 
   const offerInput = (input) => {
     const { type, value, min, max, step } = input;
-    offer(input, { kind: type, value: short(value), min: short(min), max: short(max), step: short(step) });
+    offer(input, {
+      kind: type,
+      value: short(value),
+      min: short(min),
+      max: short(max),
+      step: short(step),
+    });
   };
 
   // Suggestions for what is typed so far; they stay until the field loses the focus.
@@ -89,10 +117,19 @@ function installPickers(secret, codes) {
       const words = `${option.value} ${option.label}`.toLowerCase();
       return option.value !== "" && option.value !== input.value && words.includes(typed);
     };
-    const told = [...input.list.options].filter((option) => !option.disabled && fits(option)).slice(0, MAX_SUGGESTIONS);
+    const told = [...input.list.options]
+      .filter((option) => !option.disabled && fits(option))
+      .slice(0, MAX_SUGGESTIONS);
     if (told.length === 0) return stopSuggesting();
     suggesting = input;
-    offer(input, { kind: "datalist", options: told.map((option) => ({ label: short(option.label || option.value) })) }, told);
+    offer(
+      input,
+      {
+        kind: "datalist",
+        options: told.map((option) => ({ label: short(option.label || option.value) })),
+      },
+      told,
+    );
   };
   const stopSuggesting = () => {
     if (!suggesting) return;
@@ -101,7 +138,10 @@ function installPickers(secret, codes) {
     say({ picker: null });
   };
   const maySuggest = (element) =>
-    element instanceof HTMLInputElement && SUGGESTING.has(element.type) && isOpen(element) && element.list !== null;
+    element instanceof HTMLInputElement &&
+    SUGGESTING.has(element.type) &&
+    isOpen(element) &&
+    element.list !== null;
 
   let touch = false;
   let touchedAt = null;
@@ -115,7 +155,15 @@ function installPickers(secret, codes) {
   on("touchend", (event) => {
     const select = selectAt(event);
     const [finger] = event.changedTouches;
-    if (!event.isTrusted || !event.cancelable || !select || !isListBox(select) || !touchedAt || event.touches.length > 0) return;
+    if (
+      !event.isTrusted ||
+      !event.cancelable ||
+      !select ||
+      !isListBox(select) ||
+      !touchedAt ||
+      event.touches.length > 0
+    )
+      return;
     if (Math.hypot(finger.clientX - touchedAt[0], finger.clientY - touchedAt[1]) > SLOP) return;
     event.preventDefault();
     select.focus({ preventScroll: true });
@@ -147,7 +195,8 @@ function installPickers(secret, codes) {
   on("keydown", (event) => {
     if (!event.isTrusted) return;
     const { key, altKey } = event;
-    const opens = key === " " || key === "F4" || (altKey && (key === "ArrowDown" || key === "ArrowUp"));
+    const opens =
+      key === " " || key === "F4" || (altKey && (key === "ArrowDown" || key === "ArrowUp"));
     const select = selectAt(event);
     if (select && !select.multiple && select.size <= 1 && (opens || key === "Enter")) {
       event.preventDefault();
@@ -212,13 +261,15 @@ function installPickers(secret, codes) {
       // Those that were not told stay as they are.
       const known = new Set(told.map((option) => current(select, option)));
       for (const option of select.options) {
-        if (known.has(option) && !option.matches(":disabled")) option.selected = chosen.includes(option);
+        if (known.has(option) && !option.matches(":disabled"))
+          option.selected = chosen.includes(option);
       }
     } else {
       chosen[0].selected = true;
     }
     const after = [...select.selectedOptions];
-    if (before.length !== after.length || before.some((option, i) => option !== after[i])) fire(select);
+    if (before.length !== after.length || before.some((option, i) => option !== after[i]))
+      fire(select);
     return true;
   };
 
@@ -246,7 +297,8 @@ function installPickers(secret, codes) {
       const found = offered.get(number);
       const element = found?.element.deref();
       if (!element?.isConnected || element.matches(":disabled")) return false;
-      if (element instanceof HTMLSelectElement) return Array.isArray(options) && chooseIn(element, found.options, options);
+      if (element instanceof HTMLSelectElement)
+        return Array.isArray(options) && chooseIn(element, found.options, options);
       if (!isOpen(element)) return false;
       if (found.options) {
         const option = found.options[options?.[0]];

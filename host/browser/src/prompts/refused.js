@@ -11,7 +11,9 @@ function refuseUnseen(secret) {
 
   // Only who knows the secret can listen, or forge it.
   const taken = (target, code) =>
-    !apply(dispatchEvent, target, [new Occurrence(secret + code, { bubbles: true, cancelable: true, composed: true })]);
+    !apply(dispatchEvent, target, [
+      new Occurrence(secret + code, { bubbles: true, cancelable: true, composed: true }),
+    ]);
   const fail = (name, message) => Pledge.reject(new Failure(message, name));
 
   // `instead(go, args)` decides; `go()` is the call as it was.
@@ -37,17 +39,37 @@ function refuseUnseen(secret) {
 
   // Whether the browser would ask: then the answer is no.
   const refused = (names, code) =>
-    Pledge.all(names.map((name) => apply(query, permissions, [{ name }]).then((status) => status.state, () => "prompt"))).then(
+    Pledge.all(
+      names.map((name) =>
+        apply(query, permissions, [{ name }]).then(
+          (status) => status.state,
+          () => "prompt",
+        ),
+      ),
+    ).then(
       (states) => !states.includes("denied") && states.includes("prompt") && taken(window, code),
     );
-  const ask = (object, name, names, code, instead = () => fail("NotAllowedError", "Permission denied")) =>
+  const ask = (
+    object,
+    name,
+    names,
+    code,
+    instead = () => fail("NotAllowedError", "Permission denied"),
+  ) =>
     wrap(object, name, (go, args) => {
       const wanted = typeof names === "function" ? names(args) : names;
-      return wanted.length === 0 || !query ? go() : refused(wanted, code).then((no) => (no ? instead() : go()));
+      return wanted.length === 0 || !query
+        ? go()
+        : refused(wanted, code).then((no) => (no ? instead() : go()));
     });
 
   const media = prototype("MediaDevices");
-  ask(media, "getUserMedia", ([wanted]) => [...(wanted?.video ? ["camera"] : []), ...(wanted?.audio ? ["microphone"] : [])], "camera");
+  ask(
+    media,
+    "getUserMedia",
+    ([wanted]) => [...(wanted?.video ? ["camera"] : []), ...(wanted?.audio ? ["microphone"] : [])],
+    "camera",
+  );
   const clipboard = prototype("Clipboard");
   for (const name of ["read", "readText"]) ask(clipboard, name, ["clipboard-read"], "clipboard");
   for (const name of ["write", "writeText"]) ask(clipboard, name, ["clipboard-write"], "clipboard");
@@ -96,17 +118,33 @@ function refuseUnseen(secret) {
   }
 
   // Windows to choose from, which nobody sees.
-  const choose = (object, name, code, error, message) => wrap(object, name, (go) => (taken(window, code) ? fail(error, message) : go()));
+  const choose = (object, name, code, error, message) =>
+    wrap(object, name, (go) => (taken(window, code) ? fail(error, message) : go()));
   choose(media, "getDisplayMedia", "screen", "NotAllowedError", "Permission denied");
-  for (const name of ["USB", "HID", "Bluetooth"]) choose(prototype(name), "requestDevice", "other", "NotFoundError", "No device selected.");
-  choose(prototype("Serial"), "requestPort", "other", "NotFoundError", "No port selected by the user.");
-  choose(prototype("PaymentRequest"), "show", "other", "AbortError", "User closed the Payment Request UI.");
-  for (const name of ["showSaveFilePicker", "showDirectoryPicker"]) choose(globalThis, name, "files", "AbortError", "The user aborted a request.");
+  for (const name of ["USB", "HID", "Bluetooth"])
+    choose(prototype(name), "requestDevice", "other", "NotFoundError", "No device selected.");
+  choose(
+    prototype("Serial"),
+    "requestPort",
+    "other",
+    "NotFoundError",
+    "No port selected by the user.",
+  );
+  choose(
+    prototype("PaymentRequest"),
+    "show",
+    "other",
+    "AbortError",
+    "User closed the Payment Request UI.",
+  );
+  for (const name of ["showSaveFilePicker", "showDirectoryPicker"])
+    choose(globalThis, name, "files", "AbortError", "The user aborted a request.");
 
   for (const name of ["HTMLInputElement", "HTMLSelectElement"]) {
     wrap(prototype(name), "showPicker", (go, _, self) => {
       // Only what may be shown: the browser's own checks come first.
-      if (!navigator.userActivation?.isActive || !(self instanceof Element) || !taken(self, "show")) return go();
+      if (!navigator.userActivation?.isActive || !(self instanceof Element) || !taken(self, "show"))
+        return go();
     });
   }
 }

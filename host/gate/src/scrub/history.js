@@ -22,4 +22,4 @@
   dialog.close();
   dialog.remove();
   return !has("redo");
-})()
+})();

@@ -4,14 +4,23 @@
 (async () => {
   const LIMIT = 16 * 1024 * 1024;
   const ARRAYS = {
-    i8: Int8Array, ui8: Uint8Array, ui8c: Uint8ClampedArray, i16: Int16Array, ui16: Uint16Array,
-    i32: Int32Array, ui32: Uint32Array, f32: Float32Array, f64: Float64Array,
-    bi64: BigInt64Array, bui64: BigUint64Array,
+    i8: Int8Array,
+    ui8: Uint8Array,
+    ui8c: Uint8ClampedArray,
+    i16: Int16Array,
+    ui16: Uint16Array,
+    i32: Int32Array,
+    ui32: Uint32Array,
+    f32: Float32Array,
+    f64: Float64Array,
+    bi64: BigInt64Array,
+    bui64: BigUint64Array,
   };
-  const request = (r) => new Promise((resolve, reject) => {
-    r.onsuccess = () => resolve(r.result);
-    r.onerror = () => reject(r.error);
-  });
+  const request = (r) =>
+    new Promise((resolve, reject) => {
+      r.onsuccess = () => resolve(r.result);
+      r.onerror = () => reject(r.error);
+    });
   const base64 = (bytes) => {
     let text = "";
     for (const byte of bytes) text += String.fromCharCode(byte);
@@ -45,18 +54,21 @@
     if (v instanceof Error) return { e: { n: v.name, m: v.message, s: v.stack ?? "" } };
     if (v instanceof ArrayBuffer) return { ab: { b: base64(new Uint8Array(v)) } };
     for (const [k, type] of Object.entries(ARRAYS)) {
-      if (v instanceof type) return { ta: { b: base64(new Uint8Array(v.buffer, v.byteOffset, v.byteLength)), k } };
+      if (v instanceof type)
+        return { ta: { b: base64(new Uint8Array(v.buffer, v.byteOffset, v.byteLength)), k } };
     }
     const id = seen.size + 1;
     seen.set(v, id);
     if (Array.isArray(v)) return { a: Array.from(v, (item) => encode(item, seen)), id };
-    if (v instanceof Map) return { m: [...v].map(([k, item]) => ({ k: encode(k, seen), v: encode(item, seen) })), id };
+    if (v instanceof Map)
+      return { m: [...v].map(([k, item]) => ({ k: encode(k, seen), v: encode(item, seen) })), id };
     if (v instanceof Set) return { s: [...v].map((item) => encode(item, seen)), id };
     if (!isObject(v)) throw new TypeError("no form for this");
     return { o: Object.keys(v).map((k) => ({ k, v: encode(v[k], seen) })), id };
   };
 
-  const path = (p) => (Array.isArray(p) ? { keyPathArray: [...p] } : typeof p === "string" ? { keyPath: p } : {});
+  const path = (p) =>
+    Array.isArray(p) ? { keyPathArray: [...p] } : typeof p === "string" ? { keyPath: p } : {};
   const put = (record, name, v) => {
     if (isPlain(v)) record[name] = v;
     else record[`${name}Encoded`] = encode(v);
@@ -65,7 +77,10 @@
   let skipped = 0;
   let size = 0;
   const readStore = async (store) => {
-    const [keys, values] = await Promise.all([request(store.getAllKeys()), request(store.getAll())]);
+    const [keys, values] = await Promise.all([
+      request(store.getAllKeys()),
+      request(store.getAll()),
+    ]);
     const records = [];
     for (const [i, key] of keys.entries()) {
       try {
@@ -83,7 +98,13 @@
       const index = store.index(name);
       return { name, ...path(index.keyPath), multiEntry: index.multiEntry, unique: index.unique };
     });
-    return { name: store.name, ...path(store.keyPath), autoIncrement: store.autoIncrement, records, indexes };
+    return {
+      name: store.name,
+      ...path(store.keyPath),
+      autoIncrement: store.autoIncrement,
+      records,
+      indexes,
+    };
   };
 
   const readDatabase = async ({ name, version }) => {
@@ -92,7 +113,9 @@
       const names = [...database.objectStoreNames];
       if (names.length === 0) return { name, version, stores: [] };
       const transaction = database.transaction(names, "readonly");
-      const stores = await Promise.all(names.map((store) => readStore(transaction.objectStore(store))));
+      const stores = await Promise.all(
+        names.map((store) => readStore(transaction.objectStore(store))),
+      );
       return { name, version, stores };
     } finally {
       database.close();
