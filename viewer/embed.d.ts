@@ -4,7 +4,13 @@
  */
 
 /** Where the session stands on the user's device. */
-export type AuthloopState = "invitation" | "connecting" | "live" | "reconnecting" | "ended" | "error";
+export type AuthloopState =
+  | "invitation"
+  | "connecting"
+  | "live"
+  | "reconnecting"
+  | "ended"
+  | "error";
 
 interface Base {
   source: "authloop";

@@ -22,11 +22,15 @@ for (let name = queue.shift(); name; name = queue.shift()) {
 
 const file = path.join(here, "index.html");
 const html = readFileSync(file, "utf8");
-const list = [...seen].sort().map((m) => `<link rel="modulepreload" href="${m}">\n`).join("");
+const list = [...seen]
+  .sort()
+  .map((m) => `<link rel="modulepreload" href="${m}">\n`)
+  .join("");
 const start = html.indexOf(BEGIN) + BEGIN.length;
 const next = html.slice(0, start) + list + html.slice(html.indexOf(END));
 if (process.argv.includes("--check")) {
-  if (next !== html) throw new Error("index.html does not list the modules in use: run `npm run preload`");
+  if (next !== html)
+    throw new Error("index.html does not list the modules in use: run `npm run preload`");
 } else {
   writeFileSync(file, next);
 }

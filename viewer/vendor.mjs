@@ -6,7 +6,7 @@
 // files that define those names; the sources are otherwise byte for byte those of the package.
 // Run `npm ci && npm run vendor` and compare with git to audit; SHA256SUMS lists the result.
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -31,12 +31,17 @@ function commonExports() {
   const map = new Map();
   const mod = source("common/mod.js");
   for (const [, names, file] of mod.matchAll(/export \{([^}]*)\} from "\.\/([^"]+)"/g)) {
-    for (const name of (names ?? "").split(",").map((n) => n.trim()).filter(Boolean)) {
+    for (const name of (names ?? "")
+      .split(",")
+      .map((n) => n.trim())
+      .filter(Boolean)) {
       map.set(name, `common/${file}`);
     }
   }
   for (const [, file] of mod.matchAll(/export \* from "\.\/([^"]+)"/g)) {
-    for (const [, name] of source(`common/${file}`).matchAll(/export (?:class|const|function) (\w+)/g)) {
+    for (const [, name] of source(`common/${file}`).matchAll(
+      /export (?:class|const|function) (\w+)/g,
+    )) {
       map.set(name ?? "", `common/${file}`);
     }
   }
@@ -49,21 +54,27 @@ function commonExports() {
  */
 function rewrite(name, exported) {
   const dir = path.posix.dirname(name);
-  return source(name).replace(/import \{([^}]*)\} from "@hpke\/common";/g, (_, /** @type {string} */ names) => {
-    /** @type {Map<string, string[]>} */
-    const files = new Map();
-    for (const n of names.split(",").map((s) => s.trim()).filter(Boolean)) {
-      const file = exported.get(n);
-      if (!file) throw new Error(`${name}: @hpke/common exports no ${n}`);
-      files.set(file, [...(files.get(file) ?? []), n]);
-    }
-    return [...files]
-      .map(([file, ns]) => {
-        const rel = path.posix.relative(dir, file);
-        return `import { ${ns.join(", ")} } from "${rel.startsWith(".") ? rel : `./${rel}`}";`;
-      })
-      .join("\n");
-  });
+  return source(name).replace(
+    /import \{([^}]*)\} from "@hpke\/common";/g,
+    (_, /** @type {string} */ names) => {
+      /** @type {Map<string, string[]>} */
+      const files = new Map();
+      for (const n of names
+        .split(",")
+        .map((s) => s.trim())
+        .filter(Boolean)) {
+        const file = exported.get(n);
+        if (!file) throw new Error(`${name}: @hpke/common exports no ${n}`);
+        files.set(file, [...(files.get(file) ?? []), n]);
+      }
+      return [...files]
+        .map(([file, ns]) => {
+          const rel = path.posix.relative(dir, file);
+          return `import { ${ns.join(", ")} } from "${rel.startsWith(".") ? rel : `./${rel}`}";`;
+        })
+        .join("\n");
+    },
+  );
 }
 
 const exported = commonExports();
@@ -81,7 +92,9 @@ for (let name = queue.shift(); name; name = queue.shift()) {
 files.set(
   "mod.js",
   "// Written by vendor.mjs.\n" +
-    Object.entries(ENTRY).map(([file, names]) => `export { ${names.join(", ")} } from "./${file}";\n`).join(""),
+    Object.entries(ENTRY)
+      .map(([file, names]) => `export { ${names.join(", ")} } from "./${file}";\n`)
+      .join(""),
 );
 files.set(
   "mod.d.ts",
@@ -103,9 +116,19 @@ for (const [name, text] of files) {
 
 const sums = readdirSync(out, { recursive: true, withFileTypes: true })
   .filter((e) => e.isFile())
-  .map((e) => path.relative(out, path.join(e.parentPath ?? e.path, e.name)).split(path.sep).join("/"))
+  .map((e) =>
+    path
+      .relative(out, path.join(e.parentPath ?? e.path, e.name))
+      .split(path.sep)
+      .join("/"),
+  )
   .sort()
-  .map((f) => `${createHash("sha256").update(readFileSync(path.join(out, f))).digest("hex")}  ${f}\n`)
+  .map(
+    (f) =>
+      `${createHash("sha256")
+        .update(readFileSync(path.join(out, f)))
+        .digest("hex")}  ${f}\n`,
+  )
   .join("");
 writeFileSync(path.join(out, "SHA256SUMS"), sums);
 console.log(`vendor: ${files.size} files`);

@@ -24,7 +24,12 @@ export const TOOLS = process.env.DEPLOY_TOOLS ?? `${ROOT}.cache/deploy-tools/bin
 
 /** Runs to the end and gives its output; a failure shows it. */
 export function run(file, args, options = {}) {
-  const { status, error, stdout, stderr } = spawnSync(file, args, { encoding: "utf8", timeout: 60_000, maxBuffer: 64 << 20, ...options });
+  const { status, error, stdout, stderr } = spawnSync(file, args, {
+    encoding: "utf8",
+    timeout: 60_000,
+    maxBuffer: 64 << 20,
+    ...options,
+  });
   assert.equal(status, 0, `${file} ${args.join(" ")}: ${error ?? ""}\n${stdout}${stderr}`);
   return stdout;
 }
@@ -49,7 +54,18 @@ export class Server extends Part {
   /** `wrapper`: a command that runs it. */
   static async start(t, wrapper = []) {
     assert.ok(existsSync(AUTHLOOP), `${AUTHLOOP} is missing: cargo build -p authloop`);
-    const [file, ...args] = [...wrapper, AUTHLOOP, "serve", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0"];
+    const [file, ...args] = [
+      ...wrapper,
+      AUTHLOOP,
+      "serve",
+      "--json",
+      "--listen",
+      "127.0.0.1:0",
+      "--admin-listen",
+      "127.0.0.1:0",
+      "--relay-listen",
+      "127.0.0.1:0",
+    ];
     const server = new Server("server", file, args, { group: wrapper.length > 0 });
     t.after(() => server.stop());
     const { listen, admin } = await server.event((e) => e.event === "listening", "the start");
@@ -65,7 +81,16 @@ export class Server extends Part {
 export class Host extends Part {
   static async start(t, server) {
     assert.ok(existsSync(HOST), `${HOST} is missing: cargo build -p authloop-host`);
-    const args = ["serve", "--json", "--server", server.url, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+    const args = [
+      "serve",
+      "--json",
+      "--server",
+      server.url,
+      "--listen",
+      "127.0.0.1:0",
+      "--metrics-listen",
+      "127.0.0.1:0",
+    ];
     const host = new Host("host", HOST, args);
     t.after(() => host.stop());
     const { metrics } = await host.event((e) => e.event === "listening", "the start");
@@ -91,7 +116,9 @@ class Socket {
   #wake = () => {};
 
   constructor(server, id, side) {
-    this.ws = new WebSocket(`ws://${server.listen}/v1/sessions/${id}/${side}`, { origin: side === "viewer" ? server.url : undefined });
+    this.ws = new WebSocket(`ws://${server.listen}/v1/sessions/${id}/${side}`, {
+      origin: side === "viewer" ? server.url : undefined,
+    });
     this.ws.on("message", (data) => {
       this.#received.push(JSON.parse(data.toString()));
       this.#wake();
@@ -122,13 +149,24 @@ class Socket {
 }
 
 const post = (server, body) =>
-  fetch(`${server.url}/v1/sessions`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  fetch(`${server.url}/v1/sessions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
 
 async function claim(server, id, token, with_) {
   const viewer = new Socket(server, b64u(id), "viewer");
   const { nonce } = await viewer.next("challenge");
-  const signed = Buffer.concat([Buffer.from("authloop/1 claim"), id, Buffer.from(nonce, "base64url"), await sha256(token)]);
-  const signature = b64u(await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, with_.keys.privateKey, signed));
+  const signed = Buffer.concat([
+    Buffer.from("authloop/1 claim"),
+    id,
+    Buffer.from(nonce, "base64url"),
+    await sha256(token),
+  ]);
+  const signature = b64u(
+    await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, with_.keys.privateKey, signed),
+  );
   viewer.send({ type: "claim", token: b64u(token), device: b64u(with_.point), signature });
   return viewer;
 }
@@ -138,10 +176,20 @@ export async function exercise(server) {
   const [id, token] = [bytes(16), bytes(32)];
   const [mine, other] = await Promise.all([device(), device()]);
   const invitation = {
-    v: 1, id: b64u(id), hpke: b64u(mine.point), fingerprint: `sha-256 ${Array(32).fill("AB").join(":")}`,
-    requester: "tests", reason: "to be seen in the metrics", origins: [], expires: Math.floor(Date.now() / 1000) + 600,
+    v: 1,
+    id: b64u(id),
+    hpke: b64u(mine.point),
+    fingerprint: `sha-256 ${Array(32).fill("AB").join(":")}`,
+    requester: "tests",
+    reason: "to be seen in the metrics",
+    origins: [],
+    expires: Math.floor(Date.now() / 1000) + 600,
   };
-  const body = { id: b64u(id), invitation: b64u(JSON.stringify(invitation)), claim_hash: b64u(await sha256(token)) };
+  const body = {
+    id: b64u(id),
+    invitation: b64u(JSON.stringify(invitation)),
+    claim_hash: b64u(await sha256(token)),
+  };
   const answer = await post(server, body);
   assert.equal(answer.status, 201, await answer.clone().text());
   const { host_token } = await answer.json();
@@ -167,9 +215,14 @@ export async function exercise(server) {
   await host.next("welcome");
   host.send({ type: "end", outcome: "resolved" });
   await Promise.all([host.closed, viewer.closed]);
-  await within(10_000, () => "the stream's end in the metrics", (async () => {
-    while (!(await server.metrics()).includes("authloop_streams_ended_total{")) await new Promise((wake) => setTimeout(wake, 20));
-  })());
+  await within(
+    10_000,
+    () => "the stream's end in the metrics",
+    (async () => {
+      while (!(await server.metrics()).includes("authloop_streams_ended_total{"))
+        await new Promise((wake) => setTimeout(wake, 20));
+    })(),
+  );
 }
 
 /** The metrics' names that a PromQL text uses; a histogram's three series count as it. */
@@ -178,8 +231,19 @@ export const metricNames = (text) =>
 
 /** The names of series in a scrape. */
 export const seriesNames = (scrape) =>
-  new Set(scrape.split("\n").filter((line) => line && !line.startsWith("#")).map((line) => /^[a-zA-Z0-9_:]+/.exec(line)[0]));
+  new Set(
+    scrape
+      .split("\n")
+      .filter((line) => line && !line.startsWith("#"))
+      .map((line) => /^[a-zA-Z0-9_:]+/.exec(line)[0]),
+  );
 
 /** A YAML file as JSON. */
 export const yaml = (path) =>
-  JSON.parse(run(`${TOOLS}/python`, ["-c", "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)", path]));
+  JSON.parse(
+    run(`${TOOLS}/python`, [
+      "-c",
+      "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)",
+      path,
+    ]),
+  );

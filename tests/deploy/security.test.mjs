@@ -7,14 +7,25 @@ import { test } from "node:test";
 import { ROOT, run } from "./parts.mjs";
 
 const read = (path) => readFileSync(`${ROOT}${path}`, "utf8");
-const rows = read("SECURITY.md").split("\n").filter((line) => /^\| (\*\*|\|)/.test(line) || /^\| \| /.test(line)).map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+const rows = read("SECURITY.md")
+  .split("\n")
+  .filter((line) => /^\| (\*\*|\|)/.test(line) || /^\| \| /.test(line))
+  .map((line) =>
+    line
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
 
 /** Whether the file has a test of this name; a JavaScript name may be the beginning of a template. */
 function exists(file, name) {
   const path = `${ROOT}${file}`;
   if (!existsSync(path)) return false;
   const text = readFileSync(path, "utf8");
-  if (file.endsWith(".rs")) return new RegExp(`#\\[(tokio::)?test\\b[^\\]]*\\]\\s*(#\\[[^\\]]*\\]\\s*|//.*\\s*)*(async )?fn ${name}\\(`).test(text);
+  if (file.endsWith(".rs"))
+    return new RegExp(
+      `#\\[(tokio::)?test\\b[^\\]]*\\]\\s*(#\\[[^\\]]*\\]\\s*|//.*\\s*)*(async )?fn ${name}\\(`,
+    ).test(text);
   const quoted = name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
   return new RegExp(`\\b(test|scenario|withGate)\\((["'\`])${quoted}`).test(text);
 }
@@ -28,8 +39,13 @@ test("each threat of SECURITY.md names tests, and each of them exists", () => {
     const named = [...shown.matchAll(/`([^`]+)` › `([^`]+)`/g)];
     const scripts = [...shown.matchAll(/`(script\/[\w-]+)`/g)];
     assert.ok(named.length + scripts.length > 0, `nothing shows: ${wants}`);
-    assert.equal(named.length + scripts.length, shown.split(/, (?=`[\w-]+\/)/).length, `not understood: ${shown}`);
-    for (const [, file, name] of named) assert.ok(exists(file, name), `no such test: ${file} › ${name}`);
+    assert.equal(
+      named.length + scripts.length,
+      shown.split(/, (?=`[\w-]+\/)/).length,
+      `not understood: ${shown}`,
+    );
+    for (const [, file, name] of named)
+      assert.ok(exists(file, name), `no such test: ${file} › ${name}`);
     for (const [, file] of scripts) {
       assert.ok(existsSync(`${ROOT}${file}`), file);
       assert.ok(read("script/test").includes(file), `script/test does not run ${file}`);
@@ -45,18 +61,42 @@ test("a test that does not exist would be noticed", () => {
 
 test("the page's one library has the bytes that its checksums name", () => {
   const vendor = "viewer/vendor/";
-  const sums = read(`${vendor}SHA256SUMS`).trim().split("\n").map((line) => line.split(/ +\*?/));
-  for (const [sum, file] of sums) assert.equal(createHash("sha256").update(readFileSync(`${ROOT}${vendor}${file}`)).digest("hex"), sum, file);
-  const here = readdirSync(`${ROOT}${vendor}`, { recursive: true, withFileTypes: true }).filter((e) => e.isFile() && e.name.endsWith(".js"));
-  assert.equal(sums.filter(([, file]) => file.endsWith(".js")).length, here.length, "files without a checksum");
+  const sums = read(`${vendor}SHA256SUMS`)
+    .trim()
+    .split("\n")
+    .map((line) => line.split(/ +\*?/));
+  for (const [sum, file] of sums)
+    assert.equal(
+      createHash("sha256")
+        .update(readFileSync(`${ROOT}${vendor}${file}`))
+        .digest("hex"),
+      sum,
+      file,
+    );
+  const here = readdirSync(`${ROOT}${vendor}`, { recursive: true, withFileTypes: true }).filter(
+    (e) => e.isFile() && e.name.endsWith(".js"),
+  );
+  assert.equal(
+    sums.filter(([, file]) => file.endsWith(".js")).length,
+    here.length,
+    "files without a checksum",
+  );
 });
 
 test("every crate in the lock file comes from crates.io with a checksum, or from here", () => {
   for (const folder of ["", "fuzz/"]) {
     const blocks = read(`${folder}Cargo.lock`).split("[[package]]").slice(1);
     assert.ok(blocks.length > 10, `${blocks.length} crates`);
-    const metadata = JSON.parse(run("cargo", ["metadata", "--offline", "--locked", "--format-version", "1"], { cwd: `${ROOT}${folder}` }));
-    const own = new Set(metadata.packages.filter((p) => p.source === null && p.manifest_path.startsWith(ROOT)).map((p) => p.name));
+    const metadata = JSON.parse(
+      run("cargo", ["metadata", "--offline", "--locked", "--format-version", "1"], {
+        cwd: `${ROOT}${folder}`,
+      }),
+    );
+    const own = new Set(
+      metadata.packages
+        .filter((p) => p.source === null && p.manifest_path.startsWith(ROOT))
+        .map((p) => p.name),
+    );
     for (const block of blocks) {
       const name = /^name = "(.*)"/m.exec(block)[1];
       const source = /^source = "(.*)"/m.exec(block)?.[1];

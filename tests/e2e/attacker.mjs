@@ -14,12 +14,25 @@ const page = {
     dc.onmessage = (e) => globalThis.heard.push(e.data.byteLength ?? e.data.length);
     pc.addTransceiver("video");
     await pc.setLocalDescription();
-    if (pc.iceGatheringState !== "complete") await new Promise((done) => (pc.onicegatheringstatechange = () => pc.iceGatheringState === "complete" && done()));
+    if (pc.iceGatheringState !== "complete")
+      await new Promise(
+        (done) =>
+          (pc.onicegatheringstatechange = () => pc.iceGatheringState === "complete" && done()),
+      );
     globalThis.passive = passive;
     const { sdp } = pc.localDescription;
     const of = (key) => new RegExp(`a=${key}:(\\S+)`).exec(sdp)[1];
-    const candidates = [...sdp.matchAll(/a=candidate:\S+ 1 udp \d+ (\d+\.\d+\.\d+\.\d+) (\d+) typ host/g)].map((m) => `${m[1]}:${m[2]}`);
-    return { type: "ice", generation: 1, ufrag: of("ice-ufrag"), pwd: of("ice-pwd"), candidates, fingerprint: /a=fingerprint:(.*)/.exec(sdp)[1].trim() };
+    const candidates = [
+      ...sdp.matchAll(/a=candidate:\S+ 1 udp \d+ (\d+\.\d+\.\d+\.\d+) (\d+) typ host/g),
+    ].map((m) => `${m[1]}:${m[2]}`);
+    return {
+      type: "ice",
+      generation: 1,
+      ufrag: of("ice-ufrag"),
+      pwd: of("ice-pwd"),
+      candidates,
+      fingerprint: /a=fingerprint:(.*)/.exec(sdp)[1].trim(),
+    };
   },
   /** Makes the victim's answer up. */
   async attack({ ufrag, pwd, fingerprint }) {
@@ -29,14 +42,20 @@ const page = {
       .replaceAll(/a=ice-pwd:.*/g, `a=ice-pwd:${pwd}`)
       .replaceAll(/a=fingerprint:.*/g, `a=fingerprint:${fingerprint}`)
       .replaceAll(/a=setup:.*/g, `a=setup:${passive ? "active" : "passive"}`)
-      .replaceAll(/a=candidate:.*\r\n|a=end-of-candidates\r\n|a=ice-options:.*\r\n|a=ssrc.*\r\n|a=msid:.*\r\n/g, "")
+      .replaceAll(
+        /a=candidate:.*\r\n|a=end-of-candidates\r\n|a=ice-options:.*\r\n|a=ssrc.*\r\n|a=msid:.*\r\n/g,
+        "",
+      )
       .replaceAll(/a=sendrecv/g, "a=inactive");
     await pc.setRemoteDescription({ type: "answer", sdp: answer });
   },
   /** How the DTLS handshake ended, once ICE has brought the two together. */
   async handshake() {
     const { pc } = globalThis;
-    const over = () => (["connected", "failed", "closed"].includes(pc.sctp?.transport.state) ? pc.sctp.transport.state : null);
+    const over = () =>
+      ["connected", "failed", "closed"].includes(pc.sctp?.transport.state)
+        ? pc.sctp.transport.state
+        : null;
     while (!over()) {
       await new Promise((news) => {
         pc.sctp.transport.addEventListener("statechange", news, { once: true });
@@ -67,7 +86,11 @@ export class Attacker {
   }
 
   handshake() {
-    return within(60_000, () => "the end of the attacker's handshake", this.page.evaluate(page.handshake));
+    return within(
+      60_000,
+      () => "the end of the attacker's handshake",
+      this.page.evaluate(page.handshake),
+    );
   }
 
   received() {
@@ -76,14 +99,21 @@ export class Attacker {
 
   /** What the attacker must know so that its own side does not refuse. */
   async victimFingerprint(viewer, mitm) {
-    if (this.side === "viewer") return viewer.page.evaluate(() => /a=fingerprint:(.*)/.exec(globalThis.peers.at(-1).localDescription.sdp)[1].trim());
+    if (this.side === "viewer")
+      return viewer.page.evaluate(() =>
+        /a=fingerprint:(.*)/.exec(globalThis.peers.at(-1).localDescription.sdp)[1].trim(),
+      );
     const { session } = mitm.transcript[0];
     const { invitation } = await (await fetch(`${mitm.upstream}/v1/sessions/${session}`)).json();
     return JSON.parse(Buffer.from(invitation, "base64url")).fingerprint;
   }
 
   static async deviceKey() {
-    const { publicKey } = await webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
+    const { publicKey } = await webcrypto.subtle.generateKey(
+      { name: "ECDSA", namedCurve: "P-256" },
+      true,
+      ["sign", "verify"],
+    );
     return Buffer.from(await webcrypto.subtle.exportKey("raw", publicKey)).toString("base64url");
   }
 
@@ -95,14 +125,17 @@ export class Attacker {
       attacker.page = await context.newPage();
       const ice = await attacker.page.evaluate(page.prepare, true);
       const naive = await context.newPage();
-      const victim = await naive.evaluate(async (sdp) => {
-        const pc = (globalThis.pc = new RTCPeerConnection());
-        pc.createDataChannel("authloop", { negotiated: true, id: 0 });
-        await pc.setRemoteDescription({ type: "offer", sdp });
-        await pc.setLocalDescription();
-        const of = (key) => new RegExp(`a=${key}:(.*)`).exec(pc.localDescription.sdp)[1].trim();
-        return { ufrag: of("ice-ufrag"), pwd: of("ice-pwd"), fingerprint: of("fingerprint") };
-      }, await attacker.page.evaluate(() => globalThis.pc.localDescription.sdp));
+      const victim = await naive.evaluate(
+        async (sdp) => {
+          const pc = (globalThis.pc = new RTCPeerConnection());
+          pc.createDataChannel("authloop", { negotiated: true, id: 0 });
+          await pc.setRemoteDescription({ type: "offer", sdp });
+          await pc.setLocalDescription();
+          const of = (key) => new RegExp(`a=${key}:(.*)`).exec(pc.localDescription.sdp)[1].trim();
+          return { ufrag: of("ice-ufrag"), pwd: of("ice-pwd"), fingerprint: of("fingerprint") };
+        },
+        await attacker.page.evaluate(() => globalThis.pc.localDescription.sdp),
+      );
       if (!ice.candidates.length) throw new Error("the attacker has no address");
       await attacker.attack(victim);
       return await attacker.handshake();

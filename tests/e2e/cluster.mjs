@@ -28,7 +28,20 @@ export class Switch {
   #plug(name, address) {
     ip("netns", "add", name);
     this.places.push({ name, address });
-    ip("link", "add", name, "master", this.#name, "type", "veth", "peer", "name", "eth0", "netns", name);
+    ip(
+      "link",
+      "add",
+      name,
+      "master",
+      this.#name,
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "eth0",
+      "netns",
+      name,
+    );
     ip("-n", name, "addr", "add", `${address}/24`, "dev", "eth0");
     for (const link of ["eth0", "lo"]) ip("-n", name, "link", "set", link, "up");
   }
@@ -44,7 +57,18 @@ export class Redis extends Part {
   constructor(address = "127.0.0.1") {
     // Below the ports that Linux gives to whoever asks for any.
     const port = 15_000 + Math.floor(Math.random() * 10_000);
-    super("redis", "redis-server", ["--port", String(port), "--bind", address, "--protected-mode", "no", "--save", "", "--appendonly", "no"]);
+    super("redis", "redis-server", [
+      "--port",
+      String(port),
+      "--bind",
+      address,
+      "--protected-mode",
+      "no",
+      "--save",
+      "",
+      "--appendonly",
+      "no",
+    ]);
     this.url = `redis://${address}:${port}`;
   }
 
@@ -78,7 +102,12 @@ export class Balancer {
       const [host, port] = this.backs[(first + n) % this.backs.length].split(":");
       const back = net.connect(Number(port), host);
       back.on("error", () => back.destroy());
-      if (!(await new Promise((done) => back.once("connect", () => done(true)).once("close", () => done(false))))) continue;
+      if (
+        !(await new Promise((done) =>
+          back.once("connect", () => done(true)).once("close", () => done(false)),
+        ))
+      )
+        continue;
       front.on("close", () => back.destroy());
       back.on("close", () => front.destroy());
       front.pipe(back).pipe(front);

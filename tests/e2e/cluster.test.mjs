@@ -34,9 +34,21 @@ class Cluster {
     cluster.redis = new Redis(net?.outside);
     cluster.balancer = await Balancer.start();
     await cluster.redis.ready();
-    cluster.args = ["--open-registration", "--viewer-dir", new URL("../../viewer", import.meta.url).pathname, "--redis-url", cluster.redis.url, "--public-origin", cluster.balancer.origin];
+    cluster.args = [
+      "--open-registration",
+      "--viewer-dir",
+      new URL("../../viewer", import.meta.url).pathname,
+      "--redis-url",
+      cluster.redis.url,
+      "--public-origin",
+      cluster.balancer.origin,
+    ];
     const first = cluster.#place();
-    const world = await World.open({ path, server: [...first.args, ...cluster.args], wrapper: first.wrapper });
+    const world = await World.open({
+      path,
+      server: [...first.args, ...cluster.args],
+      wrapper: first.wrapper,
+    });
     world.keep(cluster.balancer);
     world.keep(cluster.redis);
     Object.assign(cluster, { world });
@@ -60,7 +72,11 @@ class Cluster {
     const place = net.places.find(({ name }) => !this.#taken.has(name));
     this.#taken.add(place.name);
     const at = `${place.address}:0`;
-    return { ...place, args: ["--listen", at, "--relay-listen", at], wrapper: ["ip", "netns", "exec", place.name] };
+    return {
+      ...place,
+      args: ["--listen", at, "--relay-listen", at],
+      wrapper: ["ip", "netns", "exec", place.name],
+    };
   }
 
   #add(node, place) {
@@ -72,7 +88,8 @@ class Cluster {
   /** The node whose relay carries the handoff. */
   async owner() {
     for (;;) {
-      for (const node of this.nodes) if ((await node.metric("authloop_relay_legs_connected")) > 0) return node;
+      for (const node of this.nodes)
+        if ((await node.metric("authloop_relay_legs_connected")) > 0) return node;
       await pause(50);
     }
   }
@@ -83,7 +100,9 @@ class Cluster {
     node.kill(signal);
     const at = performance.now();
     this.nodes = this.nodes.filter((other) => other !== node);
-    const gone = node.ended.then(() => (this.balancer.backs = this.balancer.backs.filter((back) => back !== node.listen)));
+    const gone = node.ended.then(
+      () => (this.balancer.backs = this.balancer.backs.filter((back) => back !== node.listen)),
+    );
     if (signal === "SIGKILL") await gone;
     await this.grow();
     return { at, gone };
@@ -99,7 +118,10 @@ async function follow(site, typed, since, seen) {
     if (since() && last) gap = Math.max(gap, now - Math.max(last, since()));
     last = now;
     const text = records.filter((r) => r.step === "text").at(-1)?.fields.value ?? "";
-    const downs = records.filter((r) => r.step === "keydown").map((r) => r.fields.value).join("");
+    const downs = records
+      .filter((r) => r.step === "keydown")
+      .map((r) => r.fields.value)
+      .join("");
     Object.assign(seen, { text, downs });
     if (text.length >= typed.length && downs.length >= typed.length) return gap;
   }
@@ -109,7 +131,9 @@ for (const [name, signal, times] of [
   ["the relay's server is killed while its user types", "SIGKILL", KILLS],
   ["the relay's server is stopped while its user types", "SIGTERM", 1],
 ]) {
-  test(`${name}: nothing lost, doubled or reordered`, { timeout: 60_000 + times * 30_000 }, async (t) => {
+  test(`${name}: nothing lost, doubled or reordered`, {
+    timeout: 60_000 + times * 30_000,
+  }, async (t) => {
     const cluster = await Cluster.open("/extra/keys");
     const { world } = cluster;
     try {
@@ -122,7 +146,11 @@ for (const [name, signal, times] of [
         typed += text;
         let lost = null;
         const seen = {};
-        const arrived = within(25_000, () => `${JSON.stringify(typed)}: there is ${JSON.stringify(seen)}`, follow(world.site, typed, () => lost?.at, seen));
+        const arrived = within(
+          25_000,
+          () => `${JSON.stringify(typed)}: there is ${JSON.stringify(seen)}`,
+          follow(world.site, typed, () => lost?.at, seen),
+        );
         const typing = viewer.page.keyboard.type(text, { delay: PACE });
         await pause(6 * PACE);
         lost = await cluster.lose(signal);
@@ -135,7 +163,12 @@ for (const [name, signal, times] of [
       }
       gaps.sort((a, b) => a - b);
       const at = (share) => gaps[Math.min(gaps.length - 1, Math.floor(gaps.length * share))];
-      const found = { signal, times, namespaces: net !== null, gap_ms: { p50: at(0.5), p95: at(0.95), max: gaps.at(-1) } };
+      const found = {
+        signal,
+        times,
+        namespaces: net !== null,
+        gap_ms: { p50: at(0.5), p95: at(0.95), max: gaps.at(-1) },
+      };
       t.diagnostic(JSON.stringify(found));
       assert.ok(at(0.5) < GAP_MS, JSON.stringify(gaps));
       if (times >= 20) assert.ok(at(0.95) < GAP_MS, JSON.stringify(gaps));

@@ -66,39 +66,47 @@ scenario("a second claim is refused, both sides know, the first goes on", {}, as
   assert.equal((await host.outcome()).code, 0);
 });
 
-scenario("two devices at the invitation: exactly one wins, the other is told", {}, async (world) => {
-  const host = world.host();
-  const link = await host.link();
-  const [a, b] = await Promise.all([world.viewer("desktop"), world.viewer("phone")]);
-  await Promise.all([a.open(link), b.open(link)]);
+scenario(
+  "two devices at the invitation: exactly one wins, the other is told",
+  {},
+  async (world) => {
+    const host = world.host();
+    const link = await host.link();
+    const [a, b] = await Promise.all([world.viewer("desktop"), world.viewer("phone")]);
+    await Promise.all([a.open(link), b.open(link)]);
 
-  await Promise.all([a.page.click("#open"), b.page.click("#open")]);
-  await Promise.all([a.state("live", "error"), b.state("live", "error")]);
+    await Promise.all([a.page.click("#open"), b.page.click("#open")]);
+    await Promise.all([a.state("live", "error"), b.state("live", "error")]);
 
-  const states = await Promise.all([a, b].map(async (v) => (await v.dataset()).state));
-  assert.deepEqual(states.toSorted(), ["error", "live"]);
-  const loser = states[0] === "error" ? a : b;
-  assert.equal(await loser.error(), "already_claimed");
-  await (loser === a ? b : a).page.waitForSelector("#notices li");
-});
+    const states = await Promise.all([a, b].map(async (v) => (await v.dataset()).state));
+    assert.deepEqual(states.toSorted(), ["error", "live"]);
+    const loser = states[0] === "error" ? a : b;
+    assert.equal(await loser.error(), "already_claimed");
+    await (loser === a ? b : a).page.waitForSelector("#notices li");
+  },
+);
 
-scenario("a reload resumes, and input goes on where it stood", { path: "/extra/keys" }, async (world) => {
-  const { host, viewer } = await world.live("desktop");
-  await viewer.page.waitForSelector("#pad[autocomplete=off]", { state: "attached" });
-  await viewer.type("before ");
-  await world.site.records(3 * "before ".length);
+scenario(
+  "a reload resumes, and input goes on where it stood",
+  { path: "/extra/keys" },
+  async (world) => {
+    const { host, viewer } = await world.live("desktop");
+    await viewer.page.waitForSelector("#pad[autocomplete=off]", { state: "attached" });
+    await viewer.type("before ");
+    await world.site.records(3 * "before ".length);
 
-  await viewer.page.reload();
-  await viewer.state("live");
-  await viewer.data("keyboard", "enabled");
-  await viewer.page.waitForSelector("#pad[autocomplete=off]", { state: "attached" });
-  await viewer.type("after");
+    await viewer.page.reload();
+    await viewer.state("live");
+    await viewer.data("keyboard", "enabled");
+    await viewer.page.waitForSelector("#pad[autocomplete=off]", { state: "attached" });
+    await viewer.type("after");
 
-  const all = await world.site.records(3 * "before after".length);
-  assert.equal(all.filter((r) => r.step === "text").at(-1).fields.value, "before after");
-  await viewer.done();
-  assert.equal((await host.outcome()).code, 0);
-});
+    const all = await world.site.records(3 * "before after".length);
+    assert.equal(all.filter((r) => r.step === "text").at(-1).fields.value, "before after");
+    await viewer.done();
+    assert.equal((await host.outcome()).code, 0);
+  },
+);
 
 scenario("the browser dies: the host says so, and so does the page", {}, async (world) => {
   const { host, viewer } = await world.live("desktop");
@@ -117,11 +125,23 @@ scenario("wrong addresses are named before anyone gets a link", {}, async (world
   const { port } = new URL(world.remote.cdp);
   const cases = [
     { what: "no browser there", cdp: "http://127.0.0.1:9", about: /127\.0\.0\.1:9\b/ },
-    { what: "a site instead of a browser", cdp: world.site.url, about: new RegExp(new URL(world.site.url).host) },
+    {
+      what: "a site instead of a browser",
+      cdp: world.site.url,
+      about: new RegExp(new URL(world.site.url).host),
+    },
     { what: "not an address", cdp: "chrome please", about: /CDP address/ },
-    { what: "no such page", cdp: `ws://127.0.0.1:${port}/devtools/page/0123456789ABCDEF`, about: /page/i },
+    {
+      what: "no such page",
+      cdp: `ws://127.0.0.1:${port}/devtools/page/0123456789ABCDEF`,
+      about: /page/i,
+    },
     { what: "no server there", server: "http://127.0.0.1:9", about: /127\.0\.0\.1:9\b/ },
-    { what: "a site instead of a server", server: world.site.url, about: new RegExp(new URL(world.site.url).host) },
+    {
+      what: "a site instead of a server",
+      server: world.site.url,
+      about: new RegExp(new URL(world.site.url).host),
+    },
   ];
   for (const { what, about, ...addresses } of cases) {
     const host = world.host([], addresses);
@@ -134,7 +154,12 @@ scenario("wrong addresses are named before anyone gets a link", {}, async (world
 });
 
 scenario("bad usage exits with 2", {}, async () => {
-  for (const args of [["handoff"], ["handoff", "--cdp"], ["handoff", "--json", "--ttl", "soon"], ["no-such-command"]]) {
+  for (const args of [
+    ["handoff"],
+    ["handoff", "--cdp"],
+    ["handoff", "--json", "--ttl", "soon"],
+    ["no-such-command"],
+  ]) {
     const host = new Host("host-usage", bin("authloop-host"), args);
     assert.equal(await host.exit(), 2, args.join(" "));
     assert.match(host.tail(), /error/i);
@@ -155,10 +180,16 @@ scenario("cut, foreign and unknown links are explained", {}, async (world) => {
   assert.equal(await open(`${world.origin}/`), "no_link");
   const bytes = Buffer.from(new URL(link).hash.slice(1), "base64url");
   bytes[80] ^= 1;
-  assert.equal(await open(`${world.origin}/#${bytes.toString("base64url")}`), "invitation_mismatch");
+  assert.equal(
+    await open(`${world.origin}/#${bytes.toString("base64url")}`),
+    "invitation_mismatch",
+  );
   bytes[5] ^= 1;
   assert.equal(await open(`${world.origin}/#${bytes.toString("base64url")}`), "not_found");
-  assert.equal(host.events.some((e) => e.event === "failed"), false);
+  assert.equal(
+    host.events.some((e) => e.event === "failed"),
+    false,
+  );
 });
 
 /** Connects as a viewer, says `frames` once challenged, and gives the close code and what the server said. */
@@ -179,34 +210,70 @@ function knock(world, id, frames) {
 
 /** A claim whose token and signature are nobody's. */
 const claim = (device) =>
-  JSON.stringify({ type: "claim", token: Buffer.alloc(32, 1).toString("base64url"), device, signature: Buffer.alloc(64, 1).toString("base64url") });
+  JSON.stringify({
+    type: "claim",
+    token: Buffer.alloc(32, 1).toString("base64url"),
+    device,
+    signature: Buffer.alloc(64, 1).toString("base64url"),
+  });
 
-scenario("malformed, oversized and early messages are refused by name, and the session survives", {}, async (world) => {
-  const host = world.host();
-  const link = await host.link();
-  const id = Buffer.from(new URL(link).hash.slice(1), "base64url").subarray(1, 17).toString("base64url");
-  const cases = [
-    { frames: ["not json"], code: 4400, error: "malformed" },
-    { frames: ["[]"], code: 4400, error: "malformed" },
-    { frames: [Buffer.from([0xff, 0x00])], code: 4400, error: "malformed" },
-    { frames: ['{"type":"sealed","data":"AA"}'], code: 4400, error: "malformed" },
-    { frames: ['{"type":"claim","token":"AA","device":"AA","signature":"AA","more":1}'], code: 4400, error: "malformed" },
-    { frames: [`{"type":"sealed","data":"${"A".repeat(17 * 1024)}"}`], code: 4413, error: "too_large" },
-    { frames: [JSON.stringify({ type: "resume", signature: Buffer.alloc(64, 7).toString("base64url") })], code: 4401, error: "unauthorized" },
-    { frames: [claim(Buffer.alloc(65, 4).toString("base64url"))], code: 4400, error: "malformed" },
-    { frames: [claim(await Attacker.deviceKey())], code: 4401, error: "unauthorized" },
-  ];
-  for (const { frames, code, error } of cases) {
-    const end = await knock(world, id, frames);
-    assert.equal(end.code, code, String(frames[0]).slice(0, 60));
-    assert.equal(end.said.at(-1).type, "error");
-    assert.equal(end.said.at(-1).code, error);
-  }
-  assert.equal((await knock(world, Buffer.alloc(16).toString("base64url"), ['{"type":"resume","signature":"AA"}'])).code, 4404);
+scenario(
+  "malformed, oversized and early messages are refused by name, and the session survives",
+  {},
+  async (world) => {
+    const host = world.host();
+    const link = await host.link();
+    const id = Buffer.from(new URL(link).hash.slice(1), "base64url")
+      .subarray(1, 17)
+      .toString("base64url");
+    const cases = [
+      { frames: ["not json"], code: 4400, error: "malformed" },
+      { frames: ["[]"], code: 4400, error: "malformed" },
+      { frames: [Buffer.from([0xff, 0x00])], code: 4400, error: "malformed" },
+      { frames: ['{"type":"sealed","data":"AA"}'], code: 4400, error: "malformed" },
+      {
+        frames: ['{"type":"claim","token":"AA","device":"AA","signature":"AA","more":1}'],
+        code: 4400,
+        error: "malformed",
+      },
+      {
+        frames: [`{"type":"sealed","data":"${"A".repeat(17 * 1024)}"}`],
+        code: 4413,
+        error: "too_large",
+      },
+      {
+        frames: [
+          JSON.stringify({ type: "resume", signature: Buffer.alloc(64, 7).toString("base64url") }),
+        ],
+        code: 4401,
+        error: "unauthorized",
+      },
+      {
+        frames: [claim(Buffer.alloc(65, 4).toString("base64url"))],
+        code: 4400,
+        error: "malformed",
+      },
+      { frames: [claim(await Attacker.deviceKey())], code: 4401, error: "unauthorized" },
+    ];
+    for (const { frames, code, error } of cases) {
+      const end = await knock(world, id, frames);
+      assert.equal(end.code, code, String(frames[0]).slice(0, 60));
+      assert.equal(end.said.at(-1).type, "error");
+      assert.equal(end.said.at(-1).code, error);
+    }
+    assert.equal(
+      (
+        await knock(world, Buffer.alloc(16).toString("base64url"), [
+          '{"type":"resume","signature":"AA"}',
+        ])
+      ).code,
+      4404,
+    );
 
-  const viewer = await world.viewer("desktop");
-  await viewer.open(link);
-  await viewer.claim();
-  await viewer.done();
-  assert.equal((await host.outcome()).code, 0);
-});
+    const viewer = await world.viewer("desktop");
+    await viewer.open(link);
+    await viewer.claim();
+    await viewer.done();
+    assert.equal((await host.outcome()).code, 0);
+  },
+);

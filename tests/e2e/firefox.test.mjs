@@ -7,21 +7,39 @@ import { scenario } from "./harness.mjs";
 import { CODE, PASSWORD, site, typed, USER } from "./signin.mjs";
 
 const FIREFOX = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
-const skip = existsSync(FIREFOX) ? false : `no Firefox at ${FIREFOX} (script/bootstrap --tests installs it)`;
+const skip = existsSync(FIREFOX)
+  ? false
+  : `no Firefox at ${FIREFOX} (script/bootstrap --tests installs it)`;
 
 scenario("signs in from Firefox", { site, skip }, async (world) => {
   const browser = await puppeteer.launch({
-    browser: "firefox", executablePath: FIREFOX, headless: true,
+    browser: "firefox",
+    executablePath: FIREFOX,
+    headless: true,
     // The relay is on this machine's loopback, where no page usually looks for one.
-    extraPrefsFirefox: { "media.peerconnection.ice.loopback": true, "media.peerconnection.ice.obfuscate_host_addresses": false },
+    extraPrefsFirefox: {
+      "media.peerconnection.ice.loopback": true,
+      "media.peerconnection.ice.obfuscate_host_addresses": false,
+    },
   });
   world.keep({ stop: () => browser.close() });
   const host = world.host(["--expect-origin", world.site.url]);
   const page = await browser.newPage();
   const errors = [];
   page.on("pageerror", (error) => errors.push(String(error)));
-  const data = (key, value) => page.waitForFunction((k, v) => document.documentElement.dataset[k] === v, { timeout: 40_000 }, key, value);
-  const field = (autocomplete) => page.waitForFunction((a) => document.activeElement?.matches(`#pad[autocomplete="${a}"]`), { timeout: 20_000 }, autocomplete);
+  const data = (key, value) =>
+    page.waitForFunction(
+      (k, v) => document.documentElement.dataset[k] === v,
+      { timeout: 40_000 },
+      key,
+      value,
+    );
+  const field = (autocomplete) =>
+    page.waitForFunction(
+      (a) => document.activeElement?.matches(`#pad[autocomplete="${a}"]`),
+      { timeout: 20_000 },
+      autocomplete,
+    );
 
   await page.goto(await host.link());
   await data("state", "invitation");

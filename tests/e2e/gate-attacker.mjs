@@ -2,19 +2,43 @@
 
 /** They end the browser or the page, or stop it for good: never while the gate is open. */
 const FATAL = new Set([
-  "Browser.close", "Browser.crash", "Browser.crashGpuProcess", "Page.crash", "Page.close", "Target.closeTarget",
-  "Target.disposeBrowserContext", "Page.waitForDebugger", "Debugger.pause", "Emulation.setVirtualTimePolicy",
-  "Emulation.setScriptExecutionDisabled", "Page.setWebLifecycleState", "Target.detachFromTarget", "Tracing.requestMemoryDump",
+  "Browser.close",
+  "Browser.crash",
+  "Browser.crashGpuProcess",
+  "Page.crash",
+  "Page.close",
+  "Target.closeTarget",
+  "Target.disposeBrowserContext",
+  "Page.waitForDebugger",
+  "Debugger.pause",
+  "Emulation.setVirtualTimePolicy",
+  "Emulation.setScriptExecutionDisabled",
+  "Page.setWebLifecycleState",
+  "Target.detachFromTarget",
+  "Tracing.requestMemoryDump",
   // Chromium itself dies of these after some of the others.
-  "Page.printToPDF", "Storage.deleteStorageBucket",
-  "Input.synthesizePinchGesture", "Input.synthesizeScrollGesture", "Input.synthesizeTapGesture",
-  "Memory.prepareForLeakDetection", "Inspector.disable", "Page.handleJavaScriptDialog", "SystemInfo.getProcessInfo",
-  "Target.setRemoteLocations", "Browser.executeBrowserCommand", "HeapProfiler.startSampling", "DeviceAccess.enable",
-  "BluetoothEmulation.simulateAdvertisement", "BluetoothEmulation.simulateGATTOperationResponse", "BluetoothEmulation.simulateGATTDisconnection",
-  "BluetoothEmulation.simulateCharacteristicOperationResponse", "BluetoothEmulation.simulateDescriptorOperationResponse",
+  "Page.printToPDF",
+  "Storage.deleteStorageBucket",
+  "Input.synthesizePinchGesture",
+  "Input.synthesizeScrollGesture",
+  "Input.synthesizeTapGesture",
+  "Memory.prepareForLeakDetection",
+  "Inspector.disable",
+  "Page.handleJavaScriptDialog",
+  "SystemInfo.getProcessInfo",
+  "Target.setRemoteLocations",
+  "Browser.executeBrowserCommand",
+  "HeapProfiler.startSampling",
+  "DeviceAccess.enable",
+  "BluetoothEmulation.simulateAdvertisement",
+  "BluetoothEmulation.simulateGATTOperationResponse",
+  "BluetoothEmulation.simulateGATTDisconnection",
+  "BluetoothEmulation.simulateCharacteristicOperationResponse",
+  "BluetoothEmulation.simulateDescriptorOperationResponse",
 ]);
 /** They would destroy what the others look for. */
-export const LATE = /\.(disable|clear\w*|remove\w*|delete\w*|reset\w*|navigate\w*|reload|stop\w*|setOuterHTML|setNodeValue|setNodeName|setDocumentContent|setAttribute\w*|moveTo|copyTo|replace\w*|discard\w*|end)$/i;
+export const LATE =
+  /\.(disable|clear\w*|remove\w*|delete\w*|reset\w*|navigate\w*|reload|stop\w*|setOuterHTML|setNodeValue|setNodeName|setDocumentContent|setAttribute\w*|moveTo|copyTo|replace\w*|discard\w*|end)$/i;
 
 export class Attacker {
   /** @param {{domains: object[]}} protocol */
@@ -23,7 +47,12 @@ export class Attacker {
     this.methods = [];
     for (const { domain, types = [], commands = [] } of protocol.domains) {
       for (const type of types) this.types.set(`${domain}.${type.id}`, { ...type, domain });
-      for (const command of commands) this.methods.push({ name: `${domain}.${command.name}`, domain, parameters: command.parameters ?? [] });
+      for (const command of commands)
+        this.methods.push({
+          name: `${domain}.${command.name}`,
+          domain,
+          parameters: command.parameters ?? [],
+        });
     }
   }
 
@@ -35,22 +64,34 @@ export class Attacker {
       const short = name.split(".")[1];
       const id = short[0].toLowerCase() + short.slice(1);
       if (id in known) return known[id];
-      return type && depth < 4 ? this.#value({ ...type, name: undefined }, type.domain, known, depth + 1) : null;
+      return type && depth < 4
+        ? this.#value({ ...type, name: undefined }, type.domain, known, depth + 1)
+        : null;
     }
     if (param.enum) return param.enum[0];
     switch (param.type) {
-      case "string": case "binary": return "x";
-      case "integer": case "number": return 1;
-      case "boolean": return true;
-      case "array": return depth < 4 ? [this.#value(param.items, domain, known, depth + 1)] : [];
-      case "object": return this.#params(param.properties ?? [], domain, known, false, depth + 1);
-      default: return null;
+      case "string":
+      case "binary":
+        return "x";
+      case "integer":
+      case "number":
+        return 1;
+      case "boolean":
+        return true;
+      case "array":
+        return depth < 4 ? [this.#value(param.items, domain, known, depth + 1)] : [];
+      case "object":
+        return this.#params(param.properties ?? [], domain, known, false, depth + 1);
+      default:
+        return null;
     }
   }
 
   #params(parameters, domain, known, all, depth = 0) {
     const wanted = parameters.filter((param) => all || !param.optional);
-    return Object.fromEntries(wanted.map((param) => [param.name, this.#value(param, domain, known, depth)]));
+    return Object.fromEntries(
+      wanted.map((param) => [param.name, this.#value(param, domain, known, depth)]),
+    );
   }
 
   /** Every method with plausible parameters, readers first; `all`: optional ones too. */
@@ -58,7 +99,10 @@ export class Attacker {
     const made = this.methods
       .filter(({ name }) => fatal || !FATAL.has(name))
       .map(({ name, domain, parameters }) => [name, this.#params(parameters, domain, known, all)]);
-    return [...made.filter(([name]) => !LATE.test(name)), ...made.filter(([name]) => LATE.test(name))];
+    return [
+      ...made.filter(([name]) => !LATE.test(name)),
+      ...made.filter(([name]) => LATE.test(name)),
+    ];
   }
 }
 
@@ -67,7 +111,9 @@ export async function sweep(cdp, sessions, commands, ms = 1000) {
   let answered = 0;
   for (let at = 0; at < commands.length; at += 120) {
     const batch = commands.slice(at, at + 120);
-    const asked = batch.flatMap(([method, params]) => sessions.map((session) => cdp.ask(method, params, session, ms)));
+    const asked = batch.flatMap(([method, params]) =>
+      sessions.map((session) => cdp.ask(method, params, session, ms)),
+    );
     answered += (await Promise.all(asked)).filter(Boolean).length;
   }
   return answered;
@@ -93,10 +139,22 @@ export const SPY = `(() => {
 
 /** The text in the forms in which an answer may carry it. */
 export function forms(text) {
-  const base64 = [0, 1, 2].map((n) => Buffer.from("y".repeat(n) + text).toString("base64").slice(n ? 4 : 0, -4));
+  const base64 = [0, 1, 2].map((n) =>
+    Buffer.from("y".repeat(n) + text)
+      .toString("base64")
+      .slice(n ? 4 : 0, -4),
+  );
   const hex = Buffer.from(text).toString("hex");
   const utf16 = Buffer.from(text, "utf16le");
-  return [text, [...text].reverse().join(""), hex, hex.toUpperCase(), ...base64, utf16.toString("base64").slice(0, -4), utf16.toString("hex")];
+  return [
+    text,
+    [...text].reverse().join(""),
+    hex,
+    hex.toUpperCase(),
+    ...base64,
+    utf16.toString("base64").slice(0, -4),
+    utf16.toString("hex"),
+  ];
 }
 
 /** The messages in which it is, shortened; a heap snapshot's pieces are put together first. */

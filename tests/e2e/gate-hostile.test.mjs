@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Cdp, canary, Gate, Hands, Site } from "./gate.mjs";
 import { Attacker, forms, LATE, leaks, SPY, sweep } from "./gate-attacker.mjs";
-import { canary, Cdp, Gate, Hands, Site } from "./gate.mjs";
 
 const FIELDS = [
   ["user", "document.getElementById('user').focus()"],
@@ -50,19 +50,61 @@ async function learn(cdp, target, session, url) {
   const { frameTree } = await cdp.call("Page.getFrameTree", {}, session);
   const { root } = await cdp.call("DOM.getDocument", { depth: -1, pierce: true }, session);
   const { result } = await cdp.call("Runtime.evaluate", { expression: "document" }, session);
-  const field = await cdp.call("DOM.querySelector", { nodeId: root.nodeId, selector: "input" }, session).catch(() => ({ nodeId: root.nodeId }));
+  const field = await cdp
+    .call("DOM.querySelector", { nodeId: root.nodeId, selector: "input" }, session)
+    .catch(() => ({ nodeId: root.nodeId }));
   const text = cdp.heard.join("\n");
   const last = (pattern) => [...text.matchAll(pattern)].at(-1)?.[1];
   return {
-    frameId: frameTree.frame.id, loaderId: frameTree.frame.loaderId, targetId: target, nodeId: field.nodeId, backendNodeId: root.backendNodeId,
-    objectId: result.objectId, remoteObjectId: result.objectId, executionContextId: undefined, contextId: undefined, uniqueContextId: undefined,
-    scriptId: last(/"scriptId":"(\d+)"/g) ?? "1", requestId: last(/"requestId":"([^"]+)"/g) ?? "1", styleSheetId: last(/"styleSheetId":"([^"]+)"/g) ?? "1",
-    url, urls: [url], origin: new URL(url).origin, securityOrigin: new URL(url).origin, storageKey: `${new URL(url).origin}/`,
-    expression: "document.documentElement.outerHTML + JSON.stringify([...document.querySelectorAll('input,textarea')].map((i) => i.value))",
-    functionDeclaration: "function () { return document.documentElement.outerHTML + localStorage.stolen; }",
-    source: "void 0", query: "CANARY", selector: "input", pierce: true, depth: -1, name: "leak", sessionId: undefined, flatten: true,
-    returnByValue: true, autoAttach: true, waitForDebuggerOnStart: false, discover: true, browserContextId: undefined, text: "a", handle: "1", path: "/tmp/x",
-    ignore: false, disabled: false, offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1, userAgent: "agent", maxTotalBufferSize: 1 << 24, maxResourceBufferSize: 1 << 24, enabled: true, behavior: "deny",
+    frameId: frameTree.frame.id,
+    loaderId: frameTree.frame.loaderId,
+    targetId: target,
+    nodeId: field.nodeId,
+    backendNodeId: root.backendNodeId,
+    objectId: result.objectId,
+    remoteObjectId: result.objectId,
+    executionContextId: undefined,
+    contextId: undefined,
+    uniqueContextId: undefined,
+    scriptId: last(/"scriptId":"(\d+)"/g) ?? "1",
+    requestId: last(/"requestId":"([^"]+)"/g) ?? "1",
+    styleSheetId: last(/"styleSheetId":"([^"]+)"/g) ?? "1",
+    url,
+    urls: [url],
+    origin: new URL(url).origin,
+    securityOrigin: new URL(url).origin,
+    storageKey: `${new URL(url).origin}/`,
+    expression:
+      "document.documentElement.outerHTML + JSON.stringify([...document.querySelectorAll('input,textarea')].map((i) => i.value))",
+    functionDeclaration:
+      "function () { return document.documentElement.outerHTML + localStorage.stolen; }",
+    source: "void 0",
+    query: "CANARY",
+    selector: "input",
+    pierce: true,
+    depth: -1,
+    name: "leak",
+    sessionId: undefined,
+    flatten: true,
+    returnByValue: true,
+    autoAttach: true,
+    waitForDebuggerOnStart: false,
+    discover: true,
+    browserContextId: undefined,
+    text: "a",
+    handle: "1",
+    path: "/tmp/x",
+    ignore: false,
+    disabled: false,
+    offline: false,
+    latency: 0,
+    downloadThroughput: -1,
+    uploadThroughput: -1,
+    userAgent: "agent",
+    maxTotalBufferSize: 1 << 24,
+    maxResourceBufferSize: 1 << 24,
+    enabled: true,
+    behavior: "deny",
   };
 }
 
@@ -73,12 +115,22 @@ async function plant(cdp, session, url) {
   await cdp.call("Network.enable", { maxPostDataSize: 1 << 20 }, session);
   await cdp.call("Runtime.addBinding", { name: "leak" }, session);
   await cdp.call("Page.addScriptToEvaluateOnNewDocument", { source: SPY }, session);
-  await cdp.call("Page.addScriptToEvaluateOnNewDocument", { source: SPY, worldName: "spy" }, session);
-  const loaded = cdp.event((e) => e.method === "Page.loadEventFired" && e.sessionId === session, "the page");
+  await cdp.call(
+    "Page.addScriptToEvaluateOnNewDocument",
+    { source: SPY, worldName: "spy" },
+    session,
+  );
+  const loaded = cdp.event(
+    (e) => e.method === "Page.loadEventFired" && e.sessionId === session,
+    "the page",
+  );
   await cdp.call("Page.navigate", { url }, session);
   await loaded;
   await cdp.evaluate(SPY, session);
-  await cdp.evaluate("navigator.serviceWorker.register('/sw.js').then(() => navigator.serviceWorker.ready).then(() => true)", session);
+  await cdp.evaluate(
+    "navigator.serviceWorker.register('/sw.js').then(() => navigator.serviceWorker.ready).then(() => true)",
+    session,
+  );
   await cdp.evaluate("void (window.kept = window.open('/signin', 'spy'))", session);
   await cdp.call("Page.startScreencast", { format: "jpeg" }, session);
 }
@@ -87,7 +139,8 @@ for (const mode of ["reject", "hold"]) {
   test(`a hostile agent, ${mode}`, { timeout: 240_000 }, async (t) => {
     // All that is tried at once can end Chromium itself, or a page so that no user could type into it: then
     // nothing is proved either way, and it is tried again with another one.
-    for (let left = 2; !(await attack(t, mode, left)); left -= 1) t.diagnostic("Chromium or its page ended; another one is tried");
+    for (let left = 2; !(await attack(t, mode, left)); left -= 1)
+      t.diagnostic("Chromium or its page ended; another one is tried");
   });
 }
 
@@ -108,7 +161,10 @@ async function attack(t, mode, left) {
     const pages = [];
     for (const path of ["/signin?kept", "/signin?sent"]) {
       const { targetId } = await browser.call("Target.createTarget", { url: "about:blank" });
-      const { sessionId } = await browser.call("Target.attachToTarget", { targetId, flatten: true });
+      const { sessionId } = await browser.call("Target.attachToTarget", {
+        targetId,
+        flatten: true,
+      });
       await plant(browser, sessionId, site.url + path);
       pages.push({ targetId, sessionId });
     }
@@ -118,13 +174,24 @@ async function attack(t, mode, left) {
     const known = await learn(browser, kept.targetId, kept.sessionId, `${site.url}/signin?kept`);
     const places = [undefined, kept.sessionId, sent.sessionId];
 
-    const readers = (commands) => careful(commands).filter(([name]) => !LATE.test(name) && !/debugger|breakpoint/i.test(name));
+    const readers = (commands) =>
+      careful(commands).filter(([name]) => !LATE.test(name) && !/debugger|breakpoint/i.test(name));
     // Before.
-    const careful = (commands) => commands.filter(([name]) => !/navigat|reload|clear|setIgnoreInputEvents|setDeviceMetrics/i.test(name));
-    const before = await sweep(browser, [undefined, kept.sessionId], careful(attacker.commands(known)));
+    const careful = (commands) =>
+      commands.filter(
+        ([name]) => !/navigat|reload|clear|setIgnoreInputEvents|setDeviceMetrics/i.test(name),
+      );
+    const before = await sweep(
+      browser,
+      [undefined, kept.sessionId],
+      careful(attacker.commands(known)),
+    );
     await sweep(page, [undefined], careful(attacker.commands(known)));
     assert.ok(before > attacker.methods.length, `only ${before} commands were answered`);
-    assert.ok(leaks(browser.heard, new URL(site.url).port).length > 0, "the search finds nothing, not even the port");
+    assert.ok(
+      leaks(browser.heard, new URL(site.url).port).length > 0,
+      "the search finds nothing, not even the port",
+    );
 
     // During.
     await gate.shut();
@@ -133,28 +200,51 @@ async function attack(t, mode, left) {
     const late = await Cdp.open(gate.ws);
     sockets.push(late);
     // What is held is carried out at the opening: it must leave something to look for.
-    const commands = mode === "reject" ? attacker.commands(known, { fatal: true }) : readers(attacker.commands(known));
+    const commands =
+      mode === "reject"
+        ? attacker.commands(known, { fatal: true })
+        : readers(attacker.commands(known));
     const attacking = Promise.all([
       sweep(browser, places, commands, mode === "reject" ? 1000 : 50),
       sweep(page, [undefined], commands, mode === "reject" ? 1000 : 50),
       sweep(late, [undefined], commands, mode === "reject" ? 1000 : 50),
     ]);
     const hands = [];
-    for (const path of ["/signin?kept", "/signin?sent"]) hands.push(await Hands.on(gate, site.url + path));
+    for (const path of ["/signin?kept", "/signin?sent"])
+      hands.push(await Hands.on(gate, site.url + path));
     for (const hand of hands) for (const [, focus] of FIELDS) await hand.type(focus, secret);
     user = true;
-    const typed = await hands[0].cdp.evaluate("document.getElementById('password').value", hands[0].session);
-    await hands[0].cdp.evaluate("document.getElementById('user').select(); document.execCommand('copy')", hands[0].session);
-    await hands[0].cdp.evaluate("console.log(document.getElementById('user').value)", hands[0].session);
+    const typed = await hands[0].cdp.evaluate(
+      "document.getElementById('password').value",
+      hands[0].session,
+    );
+    await hands[0].cdp.evaluate(
+      "document.getElementById('user').select(); document.execCommand('copy')",
+      hands[0].session,
+    );
+    await hands[0].cdp.evaluate(
+      "console.log(document.getElementById('user').value)",
+      hands[0].session,
+    );
     await hands[0].cdp.evaluate("window.ofTheUsersTime = true", hands[0].session);
     await hands[1].submit();
     const answers = await attacking;
-    const controlled = await hands[1].cdp.evaluate("navigator.serviceWorker.controller === null", hands[1].session);
+    const controlled = await hands[1].cdp.evaluate(
+      "navigator.serviceWorker.controller === null",
+      hands[1].session,
+    );
     assert.equal(typed, secret);
-    assert.ok(leaks(hands[0].cdp.heard, secret).length > 0, "the search cannot find it where it is");
-    assert.ok(site.posts.some((body) => body.includes(secret)), "it was not sent");
+    assert.ok(
+      leaks(hands[0].cdp.heard, secret).length > 0,
+      "the search cannot find it where it is",
+    );
+    assert.ok(
+      site.posts.some((body) => body.includes(secret)),
+      "it was not sent",
+    );
     assert.ok(controlled, "the agent's service worker is still there");
-    if (mode === "reject") assert.ok(answers[0] > attacker.methods.length * 2, `${answers[0]} answers`);
+    if (mode === "reject")
+      assert.ok(answers[0] > attacker.methods.length * 2, `${answers[0]} answers`);
     for (const hand of hands) hand.close();
     const during = sockets.flatMap((socket) => socket.heard);
     const passed = during.filter((m) => !/the gate is closed|"code":-32700/.test(m));
@@ -165,9 +255,14 @@ async function attack(t, mode, left) {
     const again = await Cdp.open(gate.ws);
     sockets.push(again);
     if (mode === "reject") {
-      const same = await again.call("Target.attachToTarget", { targetId: kept.targetId, flatten: true });
+      const same = await again.call("Target.attachToTarget", {
+        targetId: kept.targetId,
+        flatten: true,
+      });
       // Cleared in place, or given a new document because it did not let itself be cleared.
-      t.diagnostic(`the user's document is ${(await again.evaluate("window.ofTheUsersTime", same.sessionId)) ? "still" : "no longer"} there`);
+      t.diagnostic(
+        `the user's document is ${(await again.evaluate("window.ofTheUsersTime", same.sessionId)) ? "still" : "no longer"} there`,
+      );
     }
     let read = 0;
     const files = new Set();
@@ -177,20 +272,42 @@ async function attack(t, mode, left) {
       sockets.push(again);
       const { sessionId } = await again.call("Target.attachToTarget", { targetId, flatten: true });
       const reader = new Reader(again, sessionId);
-      await reader.evaluate("[...document.querySelectorAll('input,textarea')].map((i) => i.value) + JSON.stringify(localStorage) + document.cookie + window.__stolen");
-      const knownNow = reader.answers ? await learn(again, targetId, sessionId, site.url).catch(() => known) : known;
-      await again.ask("Browser.grantPermissions", { permissions: ["clipboardReadWrite"] }, undefined, ANSWER);
+      await reader.evaluate(
+        "[...document.querySelectorAll('input,textarea')].map((i) => i.value) + JSON.stringify(localStorage) + document.cookie + window.__stolen",
+      );
+      const knownNow = reader.answers
+        ? await learn(again, targetId, sessionId, site.url).catch(() => known)
+        : known;
+      await again.ask(
+        "Browser.grantPermissions",
+        { permissions: ["clipboardReadWrite"] },
+        undefined,
+        ANSWER,
+      );
       await reader.ask("Emulation.setFocusEmulationEnabled", { enabled: true });
-      await reader.evaluate("navigator.clipboard.readText()", { awaitPromise: true, userGesture: true });
+      await reader.evaluate("navigator.clipboard.readText()", {
+        awaitPromise: true,
+        userGesture: true,
+      });
       for (const id of ["user", "password", "code", "note"]) {
         await reader.evaluate(`document.getElementById("${id}")?.focus()`);
         for (const command of ["undo", "redo", "paste"]) {
-          await reader.ask("Input.dispatchKeyEvent", { type: "keyDown", key: "z", commands: [command] });
-          await reader.evaluate(`document.getElementById("${id}")?.value + [...document.querySelectorAll("input,textarea")].map((i) => i.value)`);
+          await reader.ask("Input.dispatchKeyEvent", {
+            type: "keyDown",
+            key: "z",
+            commands: [command],
+          });
+          await reader.evaluate(
+            `document.getElementById("${id}")?.value + [...document.querySelectorAll("input,textarea")].map((i) => i.value)`,
+          );
         }
       }
       await reader.ask("DOMSnapshot.captureSnapshot", { computedStyles: [] });
-      await reader.ask("HeapProfiler.takeHeapSnapshot", { reportProgress: false, captureNumericValue: true }, 20_000);
+      await reader.ask(
+        "HeapProfiler.takeHeapSnapshot",
+        { reportProgress: false, captureNumericValue: true },
+        20_000,
+      );
       read += reader.answers;
       // A file of the profile is an address that an agent can open.
       for (const file of gate.filesWith(forms(secret))) files.add(file);
@@ -198,11 +315,17 @@ async function attack(t, mode, left) {
       await sweep(again, [sessionId], careful(attacker.commands(knownNow, { all: true })), 700);
       const back = new Reader(again, sessionId);
       await back.evaluate("history.back()");
-      await back.evaluate("new Promise((r) => setTimeout(() => r([...document.querySelectorAll('input,textarea')].map((i) => i.value) + location.href), 300))", { awaitPromise: true });
+      await back.evaluate(
+        "new Promise((r) => setTimeout(() => r([...document.querySelectorAll('input,textarea')].map((i) => i.value) + location.href), 300))",
+        { awaitPromise: true },
+      );
     }
-    const old = [...new Set(browser.heard.join("\n").match(/"requestId":"[^"]+"/g) ?? [])].map((m) => JSON.parse(`{${m}}`).requestId);
+    const old = [...new Set(browser.heard.join("\n").match(/"requestId":"[^"]+"/g) ?? [])].map(
+      (m) => JSON.parse(`{${m}}`).requestId,
+    );
     for (const requestId of old.slice(0, 200)) {
-      for (const method of ["Network.getRequestPostData", "Network.getResponseBody"]) await browser.ask(method, { requestId }, sent.sessionId, 500);
+      for (const method of ["Network.getRequestPostData", "Network.getResponseBody"])
+        await browser.ask(method, { requestId }, sent.sessionId, 500);
     }
     await sweep(browser, [undefined, kept.sessionId], attacker.commands(known), 700);
 
@@ -213,12 +336,18 @@ async function attack(t, mode, left) {
     if (read === 0 && left > 0) return false;
     assert.ok(read > 0, "no page answered a reader");
     assert.deepEqual([...files], [], "it is on the browser's disk");
-    assert.deepEqual(site.asked.filter((url) => url.includes(secret)), [], "a spy told it to the outside");
+    assert.deepEqual(
+      site.asked.filter((url) => url.includes(secret)),
+      [],
+      "a spy told it to the outside",
+    );
     return true;
   } catch (error) {
     const heard = sockets.flatMap((socket) => socket.heard);
     assert.deepEqual(secret ? leaks(heard, secret) : [], []);
-    const over = gate.part.events.some((e) => e.event === "failed" && e.message === "the browser has ended");
+    const over = gate.part.events.some(
+      (e) => e.event === "failed" && e.message === "the browser has ended",
+    );
     if (left > 0 && (over || !user)) return false;
     console.error(gate.part.tail());
     throw error;

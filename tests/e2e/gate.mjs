@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { EventEmitter, once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { EventEmitter, once } from "node:events";
 import { WebSocket } from "ws";
 import { bin, Part, Remote, within } from "./harness.mjs";
 
@@ -52,13 +52,17 @@ export class Site {
         let body = "";
         for await (const chunk of request) body += chunk;
         site.posts.push(body);
-        response.writeHead(303, { location: "/welcome", "set-cookie": "session=signed-in; HttpOnly" }).end();
+        response
+          .writeHead(303, { location: "/welcome", "set-cookie": "session=signed-in; HttpOnly" })
+          .end();
       } else if (pathname === "/api") {
         response.setHeader("content-type", "application/json").end(`{"from":"server"}`);
       } else if (pathname === "/sw.js") {
         response.setHeader("content-type", "text/javascript").end(WORKER);
       } else if (pathname === "/drawing") {
-        response.setHeader("content-type", "image/svg+xml").end(`<svg xmlns="http://www.w3.org/2000/svg"><circle r="9"/></svg>`);
+        response
+          .setHeader("content-type", "image/svg+xml")
+          .end(`<svg xmlns="http://www.w3.org/2000/svg"><circle r="9"/></svg>`);
       } else if (PAGES[pathname]) {
         response.setHeader("content-type", "text/html").end(PAGES[pathname]);
       } else {
@@ -130,8 +134,13 @@ export class Cdp {
   }
 
   async evaluate(expression, sessionId) {
-    const { result, exceptionDetails } = await this.call("Runtime.evaluate", { expression, returnByValue: true, awaitPromise: true, userGesture: true }, sessionId);
-    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    const { result, exceptionDetails } = await this.call(
+      "Runtime.evaluate",
+      { expression, returnByValue: true, awaitPromise: true, userGesture: true },
+      sessionId,
+    );
+    if (exceptionDetails)
+      throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
     return result.value;
   }
 
@@ -154,7 +163,12 @@ export class Gate {
       await gate.remote.ready();
       how = ["--cdp", gate.remote.cdp];
     }
-    gate.part = new Part("gate", bin("authloop-host"), ["launch", "--json", "--gate", mode, "--control-socket", gate.control, ...how, ...args], { group: true });
+    gate.part = new Part(
+      "gate",
+      bin("authloop-host"),
+      ["launch", "--json", "--gate", mode, "--control-socket", gate.control, ...how, ...args],
+      { group: true },
+    );
     try {
       Object.assign(gate, await gate.part.event((e) => e.event === "launched", "the launch"));
     } catch (error) {
@@ -193,7 +207,9 @@ export class Gate {
     const arguments_ = readFileSync(`/proc/${this.pid}/cmdline`, "utf8").split("\0");
     const profile = arguments_.find((a) => a.startsWith("--user-data-dir=")).split("=")[1];
     const wanted = needles.flatMap((text) => [Buffer.from(text), Buffer.from(text, "utf16le")]);
-    const files = readdirSync(profile, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    const files = readdirSync(profile, { recursive: true, withFileTypes: true }).filter((entry) =>
+      entry.isFile(),
+    );
     const paths = files.map((entry) => `${entry.parentPath}/${entry.name}`);
     return paths.filter((path) => {
       try {
@@ -226,9 +242,13 @@ export class Hands {
     const { targetInfos } = await hands.cdp.call("Target.getTargets");
     const pages = targetInfos.filter((info) => info.type === "page");
     // The browser lists them in no order, and an agent may have others at the same site.
-    const target = pages.find((info) => info.url === url) ?? pages.find((info) => info.url.startsWith(url));
+    const target =
+      pages.find((info) => info.url === url) ?? pages.find((info) => info.url.startsWith(url));
     if (!target) throw new Error(`no page at ${url} among ${targetInfos.map((info) => info.url)}`);
-    const { sessionId } = await hands.cdp.call("Target.attachToTarget", { targetId: target.targetId, flatten: true });
+    const { sessionId } = await hands.cdp.call("Target.attachToTarget", {
+      targetId: target.targetId,
+      flatten: true,
+    });
     hands.session = sessionId;
     await hands.cdp.call("Page.enable", {}, sessionId);
     await hands.cdp.call("Emulation.setFocusEmulationEnabled", { enabled: true }, sessionId);
@@ -242,7 +262,10 @@ export class Hands {
   }
 
   #loaded() {
-    return this.cdp.event((e) => e.method === "Page.loadEventFired" && e.sessionId === this.session, "a loaded page");
+    return this.cdp.event(
+      (e) => e.method === "Page.loadEventFired" && e.sessionId === this.session,
+      "a loaded page",
+    );
   }
 
   /** Types into what `focus`, a script, gives the focus. */

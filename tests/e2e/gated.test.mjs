@@ -2,8 +2,8 @@
 // the browser as the user left it.
 
 import assert from "node:assert/strict";
-import { setImmediate } from "node:timers/promises";
 import { after } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { chromium } from "playwright-core";
 import { AgentApi } from "./agentapi.mjs";
 import { Gate } from "./gate.mjs";
@@ -21,7 +21,13 @@ async function agent(world, cdp) {
   // What a curious agent would leave behind: it must not outlive the claim.
   await page.evaluate(() => {
     window.heard = "";
-    addEventListener("input", (event) => { window.heard += event.target.value; }, true);
+    addEventListener(
+      "input",
+      (event) => {
+        window.heard += event.target.value;
+      },
+      true,
+    );
   });
   return page;
 }
@@ -29,7 +35,10 @@ async function agent(world, cdp) {
 /** Tells whether a promise is still open. */
 const state = (promise) => {
   const told = { open: true };
-  promise.then(() => (told.open = false), () => (told.open = false));
+  promise.then(
+    () => (told.open = false),
+    () => (told.open = false),
+  );
   return told;
 };
 
@@ -41,7 +50,11 @@ async function user(world, url) {
 }
 
 async function ask(api, body) {
-  const answer = await fetch(`${api.url}/session`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ service: "Northwind Bank", ...body }) });
+  const answer = await fetch(`${api.url}/session`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ service: "Northwind Bank", ...body }),
+  });
   const made = await answer.json();
   assert.equal(answer.status, 201, JSON.stringify(made));
   return made;
@@ -55,66 +68,96 @@ async function ended(api, id) {
   }
 }
 
-scenario("an agent waits at the gate while the user signs in, and goes on signed in", { site }, async (world) => {
-  const api = world.keep(await AgentApi.start(world, ["--launch"]));
-  const cdp = api.events.find((e) => e.event === "listening").cdp;
-  const page = await agent(world, cdp);
-  const made = await ask(api, { cdp_url: cdp, expected_origins: [world.site.url] });
-  assert.equal(made.cdp_url, cdp);
-  assert.equal(await page.evaluate(() => window.heard), "", "before the claim the agent goes on");
+scenario(
+  "an agent waits at the gate while the user signs in, and goes on signed in",
+  { site },
+  async (world) => {
+    const api = world.keep(await AgentApi.start(world, ["--launch"]));
+    const cdp = api.events.find((e) => e.event === "listening").cdp;
+    const page = await agent(world, cdp);
+    const made = await ask(api, { cdp_url: cdp, expected_origins: [world.site.url] });
+    assert.equal(made.cdp_url, cdp);
+    assert.equal(await page.evaluate(() => window.heard), "", "before the claim the agent goes on");
 
-  const viewer = await user(world, made.session_url);
-  const title = page.title();
-  const waiting = state(title);
-  await signIn(viewer);
-  await world.site.records(2);
-  await setImmediate();
-  assert.ok(waiting.open, "nothing is answered before the end");
-  await viewer.done();
+    const viewer = await user(world, made.session_url);
+    const title = page.title();
+    const waiting = state(title);
+    await signIn(viewer);
+    await world.site.records(2);
+    await setImmediate();
+    assert.ok(waiting.open, "nothing is answered before the end");
+    await viewer.done();
 
-  assert.equal((await ended(api, made.session_id)).status, "RESOLVED");
-  assert.deepEqual(await world.site.records(2), typed);
-  await title;
-  await page.waitForURL("**/account");
-  await page.waitForSelector("#signed-in");
-  assert.equal(await page.evaluate(() => typeof window.heard), "undefined", "what the agent left in the page is gone");
-  assert.ok(!(await page.content()).includes(PASSWORD));
-});
+    assert.equal((await ended(api, made.session_id)).status, "RESOLVED");
+    assert.deepEqual(await world.site.records(2), typed);
+    await title;
+    await page.waitForURL("**/account");
+    await page.waitForSelector("#signed-in");
+    assert.equal(
+      await page.evaluate(() => typeof window.heard),
+      "undefined",
+      "what the agent left in the page is gone",
+    );
+    assert.ok(!(await page.content()).includes(PASSWORD));
+  },
+);
 
-scenario("an agent that asked to be refused is told why, in a browser of its own too", { site }, async (world) => {
-  const api = world.keep(await AgentApi.start(world));
-  const made = await ask(api, { cdp_url: world.remote.cdp, gate: "reject", expected_origins: [world.site.url] });
-  assert.notEqual(made.cdp_url, world.remote.cdp);
-  const page = await agent(world, made.cdp_url);
-  const cdp = await page.context().newCDPSession(page);
-  const viewer = await user(world, made.session_url);
+scenario(
+  "an agent that asked to be refused is told why, in a browser of its own too",
+  { site },
+  async (world) => {
+    const api = world.keep(await AgentApi.start(world));
+    const made = await ask(api, {
+      cdp_url: world.remote.cdp,
+      gate: "reject",
+      expected_origins: [world.site.url],
+    });
+    assert.notEqual(made.cdp_url, world.remote.cdp);
+    const page = await agent(world, made.cdp_url);
+    const cdp = await page.context().newCDPSession(page);
+    const viewer = await user(world, made.session_url);
 
-  await assert.rejects(cdp.send("Runtime.evaluate", { expression: "document.body.innerText" }), /the user has the browser/);
-  await signIn(viewer);
-  await viewer.done();
+    await assert.rejects(
+      cdp.send("Runtime.evaluate", { expression: "document.body.innerText" }),
+      /the user has the browser/,
+    );
+    await signIn(viewer);
+    await viewer.done();
 
-  assert.equal((await ended(api, made.session_id)).status, "RESOLVED");
-  await page.waitForURL("**/account");
-});
+    assert.equal((await ended(api, made.session_id)).status, "RESOLVED");
+    await page.waitForURL("**/account");
+  },
+);
 
-scenario("a handoff from another process closes the gate by its control socket", { site }, async (world) => {
-  const gate = world.keep(await Gate.start());
-  const page = await agent(world, gate.cdp);
-  const doneWhen = JSON.stringify({ all: [{ url: `${world.site.url}/account` }, { cookie: { name: "demo_session" } }] });
-  const host = world.host(["--gate-control-socket", gate.control, "--done-when", doneWhen], { cdp: gate.cdp });
-  const viewer = await user(world, await host.link());
-  const title = page.title();
-  const waiting = state(title);
+scenario(
+  "a handoff from another process closes the gate by its control socket",
+  { site },
+  async (world) => {
+    const gate = world.keep(await Gate.start());
+    const page = await agent(world, gate.cdp);
+    const doneWhen = JSON.stringify({
+      all: [{ url: `${world.site.url}/account` }, { cookie: { name: "demo_session" } }],
+    });
+    const host = world.host(["--gate-control-socket", gate.control, "--done-when", doneWhen], {
+      cdp: gate.cdp,
+    });
+    const viewer = await user(world, await host.link());
+    const title = page.title();
+    const waiting = state(title);
 
-  await signIn(viewer);
-  await world.site.records(2);
-  await setImmediate();
-  assert.ok(waiting.open);
-  await viewer.done();
+    await signIn(viewer);
+    await world.site.records(2);
+    await setImmediate();
+    assert.ok(waiting.open);
+    await viewer.done();
 
-  const outcome = await host.outcome();
-  assert.deepEqual([outcome.code, outcome.event, outcome.verdict], [0, "resolved", "signed_in"]);
-  assert.deepEqual(outcome.evidence.map((e) => e.met), [true, true]);
-  await title;
-  await page.waitForURL("**/account");
-});
+    const outcome = await host.outcome();
+    assert.deepEqual([outcome.code, outcome.event, outcome.verdict], [0, "resolved", "signed_in"]);
+    assert.deepEqual(
+      outcome.evidence.map((e) => e.met),
+      [true, true],
+    );
+    await title;
+    await page.waitForURL("**/account");
+  },
+);

@@ -8,8 +8,8 @@ import { tmpdir } from "node:os";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { chromium, devices } from "playwright-core";
-import { ARTIFACTS, Part } from "./part.mjs";
 import { Mitm } from "./mitm.mjs";
+import { ARTIFACTS, Part } from "./part.mjs";
 import { Viewer } from "./viewer.mjs";
 
 export { ARTIFACTS, Part, within } from "./part.mjs";
@@ -19,8 +19,16 @@ const BIN = process.env.E2E_BIN ?? `${TARGET}/debug`;
 export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const HEADLESS = "--headless=new";
 const FLAGS = [
-  HEADLESS, "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-default-browser-check",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+  HEADLESS,
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--no-default-browser-check",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-dev-shm-usage",
 ];
 
 export const bin = (name) => `${BIN}/${name}`;
@@ -38,7 +46,11 @@ export const usersBrowser = () =>
     executablePath: CHROMIUM,
     ...(screen && { headless: false, env: { ...process.env, DISPLAY: screen } }),
     // The second: the attacker of hostile.test.mjs must know its own address.
-    args: [...FLAGS.filter((flag) => !screen || flag !== HEADLESS), "--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns"],
+    args: [
+      ...FLAGS.filter((flag) => !screen || flag !== HEADLESS),
+      "--allow-loopback-in-peer-connection",
+      "--disable-features=WebRtcHideLocalIpsWithMdns",
+    ],
   }));
 
 /** Has the next user's browser paint on an X display, in windows; without one, headless again. */
@@ -48,13 +60,23 @@ export async function paintOn(display = null) {
 }
 
 /** A browser as people have it, without a flag that WebRTC would notice. */
-export const plainBrowser = (options = {}) => chromium.launch({ executablePath: CHROMIUM, ...options, args: [...FLAGS, ...(options.args ?? [])] });
+export const plainBrowser = (options = {}) =>
+  chromium.launch({
+    executablePath: CHROMIUM,
+    ...options,
+    args: [...FLAGS, ...(options.args ?? [])],
+  });
 
 /** The browser that is handed off. */
 export class Remote extends Part {
   constructor(url) {
     const profile = mkdtempSync(`${tmpdir()}/authloop-e2e-`);
-    super("remote-chromium", CHROMIUM, [...FLAGS, "--remote-debugging-port=0", `--user-data-dir=${profile}`, url], { group: true });
+    super(
+      "remote-chromium",
+      CHROMIUM,
+      [...FLAGS, "--remote-debugging-port=0", `--user-data-dir=${profile}`, url],
+      { group: true },
+    );
     this.profile = profile;
   }
 
@@ -95,14 +117,19 @@ export function metricIn(text, name) {
 export class Server extends Part {
   /** `wrapper`: a command that runs it. */
   constructor(args, wrapper = []) {
-    const ports = ["--listen", "--relay-listen"].filter((flag) => !args.includes(flag)).flatMap((flag) => [flag, "127.0.0.1:0"]);
+    const ports = ["--listen", "--relay-listen"]
+      .filter((flag) => !args.includes(flag))
+      .flatMap((flag) => [flag, "127.0.0.1:0"]);
     const [file, ...rest] = [...wrapper, bin("authloop"), "serve", "--json", ...ports, ...args];
     super("server", file, rest);
     this.scheme = args.includes("--tls") ? "https" : "http";
   }
 
   async ready() {
-    const { listen, relay, streams } = await this.event((e) => e.event === "listening", "the start");
+    const { listen, relay, streams } = await this.event(
+      (e) => e.event === "listening",
+      "the start",
+    );
     this.url = `${this.scheme}://${listen}`;
     Object.assign(this, { listen, relay, streams });
   }
@@ -110,7 +137,10 @@ export class Server extends Part {
   async metrics() {
     const { get } = this.scheme === "https" ? https : http;
     // Whose certificate it is does not matter here.
-    const [response] = await once(get(`${this.url}/metrics`, { rejectUnauthorized: false }), "response");
+    const [response] = await once(
+      get(`${this.url}/metrics`, { rejectUnauthorized: false }),
+      "response",
+    );
     return text(response);
   }
 
@@ -149,7 +179,8 @@ export class World {
     try {
       world.mitm = mitm ? world.keep(await Mitm.start()) : null;
       const origin = world.mitm ? ["--public-origin", world.mitm.origin] : [];
-      const ports = (arg, i, all) => !["--listen", "--relay-listen"].some((flag) => arg === flag || all[i - 1] === flag);
+      const ports = (arg, i, all) =>
+        !["--listen", "--relay-listen"].some((flag) => arg === flag || all[i - 1] === flag);
       world.serverArgs = [...origin, ...server.filter(ports)];
       world.site = world.keep(new Site(site));
       world.server = world.keep(new Server([...origin, ...server], wrapper));
@@ -172,7 +203,17 @@ export class World {
   }
 
   host(args = [], { cdp = this.remote.cdp, server = this.origin } = {}) {
-    return this.keep(new Host("host", bin("authloop-host"), ["handoff", "--json", "--cdp", cdp, "--server", server, ...args]));
+    return this.keep(
+      new Host("host", bin("authloop-host"), [
+        "handoff",
+        "--json",
+        "--cdp",
+        cdp,
+        "--server",
+        server,
+        ...args,
+      ]),
+    );
   }
 
   /**
@@ -184,7 +225,9 @@ export class World {
     this.server.kill("SIGKILL");
     await this.server.ended;
     await meanwhile();
-    this.server = this.keep(new Server(["--listen", listen, "--relay-listen", relay, ...this.serverArgs]));
+    this.server = this.keep(
+      new Server(["--listen", listen, "--relay-listen", relay, ...this.serverArgs]),
+    );
     await this.server.ready();
   }
 
@@ -212,7 +255,8 @@ export class World {
   async tell(name) {
     const safe = name.replaceAll(/[^a-z0-9]+/gi, "-").toLowerCase();
     for (const part of this.#open) {
-      if (part instanceof Viewer) console.error(await part.tell(`${ARTIFACTS}failed-${safe}.png`).catch(String));
+      if (part instanceof Viewer)
+        console.error(await part.tell(`${ARTIFACTS}failed-${safe}.png`).catch(String));
       else if (part instanceof Part && !(part instanceof Remote)) console.error(part.tail());
     }
   }

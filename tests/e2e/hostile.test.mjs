@@ -12,7 +12,8 @@ const blob = (message) => Buffer.from(message.data, "base64url");
 const sealed = (bytes) => ({ type: "sealed", data: Buffer.from(bytes).toString("base64url") });
 const HELLO = 1;
 const RECORD = 2;
-const isSealed = (side, from, kind) => (p) => p.side === side && p.from === from && p.message.type === "sealed" && blob(p.message)[0] === kind;
+const isSealed = (side, from, kind) => (p) =>
+  p.side === side && p.from === from && p.message.type === "sealed" && blob(p.message)[0] === kind;
 // What each side sends, as it leaves it: the viewer its hello and answer, the host its offer.
 const HELLOS = isSealed("viewer", "client", HELLO);
 const ANSWERS = isSealed("viewer", "client", RECORD);
@@ -38,19 +39,27 @@ async function claim(world, host = world.host()) {
   return { host, viewer };
 }
 
-scenario("control: the same proxy, passing everything on, hands the browser off", { mitm: true }, async (world) => {
-  const { host, viewer } = await world.live("desktop");
+scenario(
+  "control: the same proxy, passing everything on, hands the browser off",
+  { mitm: true },
+  async (world) => {
+    const { host, viewer } = await world.live("desktop");
 
-  await viewer.field("username");
-  await viewer.type("ada@example.com");
-  await viewer.done();
+    await viewer.field("username");
+    await viewer.type("ada@example.com");
+    await viewer.done();
 
-  assert.equal((await host.outcome()).code, 0);
-  for (const [what, match] of Object.entries({ HELLOS, ANSWERS, OFFERS })) assert.ok(world.mitm.transcript.some(match), `${what} went through the proxy`);
-});
+    assert.equal((await host.outcome()).code, 0);
+    for (const [what, match] of Object.entries({ HELLOS, ANSWERS, OFFERS }))
+      assert.ok(world.mitm.transcript.some(match), `${what} went through the proxy`);
+  },
+);
 
 const invitations = {
-  "another host's fingerprint": (i) => ({ ...i, fingerprint: `sha-256 ${Array(32).fill("AB").join(":")}` }),
+  "another host's fingerprint": (i) => ({
+    ...i,
+    fingerprint: `sha-256 ${Array(32).fill("AB").join(":")}`,
+  }),
   "another reason": (i) => ({ ...i, reason: "Your account is in danger. Sign in now." }),
   "another life": (i) => ({ ...i, expires: i.expires + 1 }),
   "a key more": (i) => ({ ...i, note: "" }),
@@ -61,7 +70,10 @@ for (const [what, change] of Object.entries(invitations)) {
       if (!/^\/v1\/sessions\/[^/]+$/.test(path)) return body;
       const answer = JSON.parse(body);
       const invitation = change(JSON.parse(Buffer.from(answer.invitation, "base64url")));
-      return JSON.stringify({ ...answer, invitation: Buffer.from(JSON.stringify(invitation)).toString("base64url") });
+      return JSON.stringify({
+        ...answer,
+        invitation: Buffer.from(JSON.stringify(invitation)).toString("base64url"),
+      });
     };
     const viewer = await world.viewer("phone");
 
@@ -101,55 +113,91 @@ for (const [what, match, places] of flips) {
   });
 }
 
-scenario("every blob twice, and old ones again while live: once is what counts", { mitm: true, path: "/extra/keys" }, async (world) => {
-  world.mitm.tamper = ({ message }) => (message.type === "sealed" ? [message, message] : message);
-  const { host, viewer } = await world.live("desktop");
-  const { session } = world.mitm.transcript.find(HELLOS);
-  await viewer.page.waitForSelector("#pad[autocomplete=off]", { state: "attached" });
-  await viewer.type("one ");
-  await world.site.records(12);
-  const peers = await viewer.page.evaluate(() => globalThis.peers.length);
+scenario(
+  "every blob twice, and old ones again while live: once is what counts",
+  { mitm: true, path: "/extra/keys" },
+  async (world) => {
+    world.mitm.tamper = ({ message }) => (message.type === "sealed" ? [message, message] : message);
+    const { host, viewer } = await world.live("desktop");
+    const { session } = world.mitm.transcript.find(HELLOS);
+    await viewer.page.waitForSelector("#pad[autocomplete=off]", { state: "attached" });
+    await viewer.type("one ");
+    await world.site.records(12);
+    const peers = await viewer.page.evaluate(() => globalThis.peers.length);
 
-  for (const p of world.mitm.transcript.filter(HELLOS)) world.mitm.inject(session, "host", p.message);
-  for (const p of world.mitm.transcript.filter(ANSWERS)) world.mitm.inject(session, "host", p.message);
-  for (const p of world.mitm.transcript.filter(OFFERS)) world.mitm.inject(session, "viewer", p.message);
-  await viewer.type("two");
+    for (const p of world.mitm.transcript.filter(HELLOS))
+      world.mitm.inject(session, "host", p.message);
+    for (const p of world.mitm.transcript.filter(ANSWERS))
+      world.mitm.inject(session, "host", p.message);
+    for (const p of world.mitm.transcript.filter(OFFERS))
+      world.mitm.inject(session, "viewer", p.message);
+    await viewer.type("two");
 
-  const all = await world.site.records(3 * "one two".length);
-  assert.equal(all.filter((r) => r.step === "text").at(-1).fields.value, "one two");
-  assert.equal(all.filter((r) => r.step === "keydown").map((r) => r.fields.value).join(""), "one two");
-  assert.equal(await viewer.page.evaluate(() => globalThis.peers.length), peers, "the connection was kept");
-  await viewer.done();
-  assert.equal((await host.outcome()).code, 0);
-});
+    const all = await world.site.records(3 * "one two".length);
+    assert.equal(all.filter((r) => r.step === "text").at(-1).fields.value, "one two");
+    assert.equal(
+      all
+        .filter((r) => r.step === "keydown")
+        .map((r) => r.fields.value)
+        .join(""),
+      "one two",
+    );
+    assert.equal(
+      await viewer.page.evaluate(() => globalThis.peers.length),
+      peers,
+      "the connection was kept",
+    );
+    await viewer.done();
+    assert.equal((await host.outcome()).code, 0);
+  },
+);
 
-for (const [what, towards] of [["hellos", "host"], ["offers", "viewer"]]) {
-  scenario(`crossed ${what}: what is sealed for one session opens nothing in another`, { mitm: true }, async (world) => {
-    const [a, b] = [world.host(), world.host()];
-    const ids = (await Promise.all([a.link(), b.link()])).map((link) =>
-      Buffer.from(new URL(link).hash.slice(1), "base64url").subarray(1, 17).toString("base64url"));
-    const crossed = [];
-    world.mitm.tamper = ({ side, from, session, message }) => {
-      if (message.type !== "sealed" || from !== "server" || side !== towards) return message;
-      const other = ids[1 - ids.indexOf(session)];
-      if (world.mitm.inject(other, side, message)) crossed.push(session);
-      return null;
-    };
+for (const [what, towards] of [
+  ["hellos", "host"],
+  ["offers", "viewer"],
+]) {
+  scenario(
+    `crossed ${what}: what is sealed for one session opens nothing in another`,
+    { mitm: true },
+    async (world) => {
+      const [a, b] = [world.host(), world.host()];
+      const ids = (await Promise.all([a.link(), b.link()])).map((link) =>
+        Buffer.from(new URL(link).hash.slice(1), "base64url").subarray(1, 17).toString("base64url"),
+      );
+      const crossed = [];
+      world.mitm.tamper = ({ side, from, session, message }) => {
+        if (message.type !== "sealed" || from !== "server" || side !== towards) return message;
+        const other = ids[1 - ids.indexOf(session)];
+        if (world.mitm.inject(other, side, message)) crossed.push(session);
+        return null;
+      };
 
-    const [{ viewer: first }, { viewer: second }] = await Promise.all([claim(world, a), claim(world, b)]);
-    for (const session of ids) await world.mitm.seen((p) => HELLOS(p) && p.session === session, "a second hello", 2, 60_000);
+      const [{ viewer: first }, { viewer: second }] = await Promise.all([
+        claim(world, a),
+        claim(world, b),
+      ]);
+      for (const session of ids)
+        await world.mitm.seen(
+          (p) => HELLOS(p) && p.session === session,
+          "a second hello",
+          2,
+          60_000,
+        );
 
-    await refused(world, first, second);
-    assert.deepEqual([...new Set(crossed)].toSorted(), ids.toSorted(), "both were crossed");
-    assert.ok(![...a.events, ...b.events].some((e) => e.state === "live"));
-    if (towards === "host") for (const host of [a, b]) await host.line(/hello is refused/);
-  });
+      await refused(world, first, second);
+      assert.deepEqual([...new Set(crossed)].toSorted(), ids.toSorted(), "both were crossed");
+      assert.ok(![...a.events, ...b.events].some((e) => e.state === "live"));
+      if (towards === "host") for (const host of [a, b]) await host.line(/hello is refused/);
+    },
+  );
 }
 
 scenario("another device's key is named to the host", { mitm: true }, async (world) => {
   const attacker = await Attacker.deviceKey();
   world.mitm.tamper = ({ side, from, message }) =>
-    side === "host" && from === "server" && message.device ? { ...message, device: attacker } : message;
+    side === "host" && from === "server" && message.device
+      ? { ...message, device: attacker }
+      : message;
   const { host, viewer } = await claim(world);
 
   await host.line(/hello of another device than the claimed one is refused/);
@@ -160,9 +208,15 @@ scenario("another device's key is named to the host", { mitm: true }, async (wor
 });
 
 const injections = {
-  "a line in ufrag": (ice) => ({ ...ice, ufrag: `${ice.ufrag}\r\na=candidate:2 1 udp 1 192.0.2.66 9 typ host` }),
+  "a line in ufrag": (ice) => ({
+    ...ice,
+    ufrag: `${ice.ufrag}\r\na=candidate:2 1 udp 1 192.0.2.66 9 typ host`,
+  }),
   "a line in pwd": (ice) => ({ ...ice, pwd: `${ice.pwd}\na=fingerprint:sha-256 00:11` }),
-  "a line in a candidate": (ice) => ({ ...ice, candidates: [`${ice.candidates[0]}\r\na=setup:active`] }),
+  "a line in a candidate": (ice) => ({
+    ...ice,
+    candidates: [`${ice.candidates[0]}\r\na=setup:active`],
+  }),
   "a name for an address": (ice) => ({ ...ice, candidates: ["relay.example:3478"] }),
   "a short password": (ice) => ({ ...ice, pwd: "short" }),
   "no candidate": (ice) => ({ ...ice, candidates: [] }),
@@ -175,36 +229,52 @@ for (const side of ["viewer", "host"]) {
     // The viewer leaves such a server and comes back, to the next; the host is given all at once.
     const all = (ice) => ways.map((way) => way(ice));
     const one = (ice) => ways[next++ % ways.length](ice);
-    world.mitm.tamper = (p) => (ICE(side)(p) ? (side === "host" ? all : one)(p.message) : p.message);
+    world.mitm.tamper = (p) =>
+      ICE(side)(p) ? (side === "host" ? all : one)(p.message) : p.message;
     const { host, viewer } = await claim(world);
 
     if (side === "viewer") await world.mitm.seen(ICE(side), "every injection", ways.length, 60_000);
     else await world.mitm.seen(HELLOS, "a second hello", 2, 60_000);
 
     await refused(world, viewer);
-    const descriptions = await viewer.page.evaluate(() => globalThis.peers.map((pc) => pc.remoteDescription?.sdp ?? "").join());
+    const descriptions = await viewer.page.evaluate(() =>
+      globalThis.peers.map((pc) => pc.remoteDescription?.sdp ?? "").join(),
+    );
     assert.doesNotMatch(descriptions, /192\.0\.2\.66|00:11|relay\.example/);
   });
 }
 
 for (const side of ["viewer", "host"]) {
-  scenario(`a peer of the attacker's in the relay's place, before the ${side}`, { mitm: true }, async (world) => {
-    const attacker = await Attacker.start(world, side);
-    let given = 0;
-    world.mitm.tamper = (p) => (ICE(side)(p) ? { ...attacker.ice, generation: ++given } : p.message);
-    const { host, viewer } = await claim(world);
-    const local = await world.mitm.seen((p) => p.side === side && p.from === "client" && p.message.type === "ice_local", "the victim's credentials");
+  scenario(
+    `a peer of the attacker's in the relay's place, before the ${side}`,
+    { mitm: true },
+    async (world) => {
+      const attacker = await Attacker.start(world, side);
+      let given = 0;
+      world.mitm.tamper = (p) =>
+        ICE(side)(p) ? { ...attacker.ice, generation: ++given } : p.message;
+      const { host, viewer } = await claim(world);
+      const local = await world.mitm.seen(
+        (p) => p.side === side && p.from === "client" && p.message.type === "ice_local",
+        "the victim's credentials",
+      );
 
-    // The server sees the credentials; the certificates it gets here as a present.
-    await attacker.attack({ ...local.message, fingerprint: await attacker.victimFingerprint(viewer, world.mitm) });
+      // The server sees the credentials; the certificates it gets here as a present.
+      await attacker.attack({
+        ...local.message,
+        fingerprint: await attacker.victimFingerprint(viewer, world.mitm),
+      });
 
-    assert.equal(await attacker.handshake(), "failed", "the handshake must not succeed");
-    assert.deepEqual(await attacker.received(), []);
-    await refused(world, viewer);
-    assert.ok(!host.events.some((e) => e.state === "live"));
-  });
+      assert.equal(await attacker.handshake(), "failed", "the handshake must not succeed");
+      assert.deepEqual(await attacker.received(), []);
+      await refused(world, viewer);
+      assert.ok(!host.events.some((e) => e.state === "live"));
+    },
+  );
 }
 
-test("control: the same attacker gets through to a page that does not check", { timeout: 60_000 }, async () => {
+test("control: the same attacker gets through to a page that does not check", {
+  timeout: 60_000,
+}, async () => {
   assert.equal(await Attacker.control(), "connected");
 });

@@ -15,7 +15,12 @@ import { bin, Part, World } from "./harness.mjs";
 export class Impair extends Part {
   /** @param {string} upstream */
   constructor(upstream, seed = 1) {
-    super("impair", bin("authloop-loadtest"), ["impair", "--upstream", upstream, "--seed", String(seed)], { input: true });
+    super(
+      "impair",
+      bin("authloop-loadtest"),
+      ["impair", "--upstream", upstream, "--seed", String(seed)],
+      { input: true },
+    );
   }
 
   async ready() {

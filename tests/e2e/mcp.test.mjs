@@ -1,16 +1,22 @@
 // The MCP server, driven by the official clients: of 2025-11-25, which servers ask beside a call, and of
 // 2026-07-28, which make a call again with what they were asked.
 
-import { Client as ModernClient, StreamableHTTPClientTransport as ModernHttp } from "@modelcontextprotocol/client";
-import { StdioClientTransport as ModernStdio } from "@modelcontextprotocol/client/stdio";
-import { Client } from "@modelcontextprotocol/sdk/client/index.js";
-import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
-import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { ElicitationCompleteNotificationSchema, ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { after, test } from "node:test";
+import {
+  Client as ModernClient,
+  StreamableHTTPClientTransport as ModernHttp,
+} from "@modelcontextprotocol/client";
+import { StdioClientTransport as ModernStdio } from "@modelcontextprotocol/client/stdio";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import {
+  ElicitationCompleteNotificationSchema,
+  ElicitRequestSchema,
+} from "@modelcontextprotocol/sdk/types.js";
 import { AgentApi, FakeApi } from "./agentapi.mjs";
 import { bin, closeBrowser, Part, scenario } from "./harness.mjs";
 import { CODE, PASSWORD, signIn, site } from "./signin.mjs";
@@ -22,7 +28,11 @@ writeFileSync(`${files}/token`, "canary-token\n");
 after(() => rmSync(files, { recursive: true }));
 after(closeBrowser);
 
-const ASK = { service: "Example Bank", reason: "Read your invoices", url: "https://bank.example/login" };
+const ASK = {
+  service: "Example Bank",
+  reason: "Read your invoices",
+  url: "https://bank.example/login",
+};
 const TIMEOUT = 60_000;
 
 /** A connected client, the messages it got, and what its user was asked to open. */
@@ -35,7 +45,10 @@ class Agent {
   /** @param {string | null} answer what the user says to a link; null for a client that cannot show one */
   static async connect(transport, answer) {
     const agent = new Agent();
-    agent.client = new Client({ name: "test", version: "0" }, { capabilities: answer ? { elicitation: { url: {} } } : {} });
+    agent.client = new Client(
+      { name: "test", version: "0" },
+      { capabilities: answer ? { elicitation: { url: {} } } : {} },
+    );
     if (answer) {
       agent.client.setRequestHandler(ElicitRequestSchema, ({ params }) => {
         agent.opened.push(params);
@@ -58,7 +71,11 @@ class Agent {
 
   call(name, args, options = {}) {
     const onprogress = ({ message }) => this.progress.push(message);
-    return this.client.callTool({ name, arguments: args }, undefined, { timeout: TIMEOUT, onprogress, ...options });
+    return this.client.callTool({ name, arguments: args }, undefined, {
+      timeout: TIMEOUT,
+      onprogress,
+      ...options,
+    });
   }
 
   /** The structured result, which must be what the text says too. */
@@ -84,7 +101,11 @@ class Agent {
 const WAYS = {
   async stdio(t, api, args, Transport = StdioClientTransport) {
     const env = { PATH: process.env.PATH };
-    const transport = new Transport({ command: bin("authloop-host"), args: ["mcp", "--api", api.url, "--key-file", `${files}/key`, ...args], env });
+    const transport = new Transport({
+      command: bin("authloop-host"),
+      args: ["mcp", "--api", api.url, "--key-file", `${files}/key`, ...args],
+      env,
+    });
     t.after(() => transport.close());
     return transport;
   },
@@ -97,7 +118,17 @@ const WAYS = {
 };
 
 async function http(t, api, args = []) {
-  const part = new Part("mcp", bin("authloop-host"), ["mcp", "--http", "127.0.0.1:0", "--json", "--api", api.url, "--key-file", `${files}/key`, ...args]);
+  const part = new Part("mcp", bin("authloop-host"), [
+    "mcp",
+    "--http",
+    "127.0.0.1:0",
+    "--json",
+    "--api",
+    api.url,
+    "--key-file",
+    `${files}/key`,
+    ...args,
+  ]);
   t.after(() => part.stop());
   return { part, ...(await part.event((e) => e.event === "listening", "the start")) };
 }
@@ -109,31 +140,54 @@ for (const [way, open] of Object.entries(WAYS)) {
     return { api, agent: await Agent.connect(await open(t, api, args), answer) };
   };
 
-  test(`${way}: without elicitation the answer brings the link at once, and the status waits`, { timeout: TIMEOUT }, async (t) => {
+  test(`${way}: without elicitation the answer brings the link at once, and the status waits`, {
+    timeout: TIMEOUT,
+  }, async (t) => {
     const { api, agent } = await start(t, null);
 
     const { tools } = await agent.client.listTools();
-    const asked = await agent.report("request_human_login", { ...ASK, wall_type: "password", done_when: { any: [{ selector: "#out" }] } });
+    const asked = await agent.report("request_human_login", {
+      ...ASK,
+      wall_type: "password",
+      done_when: { any: [{ selector: "#out" }] },
+    });
     const status = agent.report("get_handoff_status", { session_id: asked.session_id });
     await api.request((r) => r.method === "GET" && r !== api.asked[1]);
     api.change("ACTIVE");
     api.resolve();
     const done = await status;
 
-    assert.deepEqual(tools.map((tool) => tool.name), ["request_human_login", "get_handoff_status"]);
-    assert.ok(tools.every((tool) => tool.outputSchema?.type === "object" && tool.inputSchema.required));
-    assert.deepEqual([asked.state, asked.finished, asked.user_link, asked.cdp_url], ["waiting", false, api.link, "http://127.0.0.1:9333"]);
-    assert.deepEqual([done.state, done.finished, done.detail], ["signed_in", true, "condition_met"]);
+    assert.deepEqual(
+      tools.map((tool) => tool.name),
+      ["request_human_login", "get_handoff_status"],
+    );
+    assert.ok(
+      tools.every((tool) => tool.outputSchema?.type === "object" && tool.inputSchema.required),
+    );
+    assert.deepEqual(
+      [asked.state, asked.finished, asked.user_link, asked.cdp_url],
+      ["waiting", false, api.link, "http://127.0.0.1:9333"],
+    );
+    assert.deepEqual(
+      [done.state, done.finished, done.detail],
+      ["signed_in", true, "condition_met"],
+    );
     const { body, key } = api.asked[0];
     assert.equal(key, `Bearer ${KEY}`);
     assert.deepEqual(body, {
-      service: ASK.service, reason: ASK.reason, cdp_url: "http://127.0.0.1:9222", requester: "An AI agent",
-      context: { url: ASK.url, wall_type: "password" }, done_when: { any: [{ selector: "#out" }] },
+      service: ASK.service,
+      reason: ASK.reason,
+      cdp_url: "http://127.0.0.1:9222",
+      requester: "An AI agent",
+      context: { url: ASK.url, wall_type: "password" },
+      done_when: { any: [{ selector: "#out" }] },
     });
     assert.doesNotMatch(agent.said(), /canary|st_secret/);
   });
 
-  test(`${way}: a client that can opens the link, and the model never sees it`, { timeout: TIMEOUT }, async (t) => {
+  test(`${way}: a client that can opens the link, and the model never sees it`, {
+    timeout: TIMEOUT,
+  }, async (t) => {
     const { api, agent } = await start(t, "accept");
     const complete = new Promise((resolve) => (agent.onComplete = resolve));
 
@@ -164,8 +218,15 @@ for (const [way, open] of Object.entries(WAYS)) {
     assert.ok(api.asked.some((r) => r.method === "DELETE"));
   });
 
-  test(`${way}: a user who takes long is waited for by more calls`, { timeout: TIMEOUT }, async (t) => {
-    const { api, agent } = await start(t, "accept", ["--cdp", "http://127.0.0.1:9222", "--wait", "2"]);
+  test(`${way}: a user who takes long is waited for by more calls`, {
+    timeout: TIMEOUT,
+  }, async (t) => {
+    const { api, agent } = await start(t, "accept", [
+      "--cdp",
+      "http://127.0.0.1:9222",
+      "--wait",
+      "2",
+    ]);
 
     const first = await agent.report("request_human_login", ASK);
     const second = agent.report("get_handoff_status", { session_id: first.session_id });
@@ -180,15 +241,26 @@ for (const [way, open] of Object.entries(WAYS)) {
     assert.ok(agent.progress.includes("the user is signing in"), JSON.stringify(agent.progress));
   });
 
-  test(`${way}: failures are told in words, and by the API's codes`, { timeout: TIMEOUT }, async (t) => {
+  test(`${way}: failures are told in words, and by the API's codes`, {
+    timeout: TIMEOUT,
+  }, async (t) => {
     const { api, agent } = await start(t, null, []);
 
     assert.match(await agent.failure("request_human_login", ASK), /cdp_url is missing/);
     assert.match(await agent.failure("request_human_login", { service: "Bank" }), /reason/);
-    assert.match(await agent.failure("request_human_login", { ...ASK, cdp: "x" }), /unknown field `cdp`/);
+    assert.match(
+      await agent.failure("request_human_login", { ...ASK, cdp: "x" }),
+      /unknown field `cdp`/,
+    );
     api.refusal = { status: 412, code: "browser_unreachable", message: "nothing answers" };
-    assert.match(await agent.failure("request_human_login", { ...ASK, cdp_url: "http://127.0.0.1:1" }), /nothing answers \(browser_unreachable\)/);
-    assert.match(await agent.failure("get_handoff_status", { session_id: "../healthz" }), /not_found/);
+    assert.match(
+      await agent.failure("request_human_login", { ...ASK, cdp_url: "http://127.0.0.1:1" }),
+      /nothing answers \(browser_unreachable\)/,
+    );
+    assert.match(
+      await agent.failure("get_handoff_status", { session_id: "../healthz" }),
+      /not_found/,
+    );
     await assert.rejects(agent.call("no_such_tool", {}), /no such tool/);
   });
 
@@ -205,14 +277,26 @@ for (const [way, open] of Object.entries(WAYS)) {
   });
 }
 
-for (const [way, Transport] of [["stdio", ModernStdio], ["http", ModernHttp]]) {
-  for (const [answer, state] of [["accept", "signed_in"], ["decline", "declined"], [null, "waiting"]]) {
-    test(`${way}, 2026-07-28: ${answer ?? "no elicitation"} is ${state}`, { timeout: TIMEOUT }, async (t) => {
+for (const [way, Transport] of [
+  ["stdio", ModernStdio],
+  ["http", ModernHttp],
+]) {
+  for (const [answer, state] of [
+    ["accept", "signed_in"],
+    ["decline", "declined"],
+    [null, "waiting"],
+  ]) {
+    test(`${way}, 2026-07-28: ${answer ?? "no elicitation"} is ${state}`, {
+      timeout: TIMEOUT,
+    }, async (t) => {
       const api = await FakeApi.start();
       t.after(() => api.stop());
       const opened = [];
       const capabilities = answer ? { elicitation: { url: {} } } : {};
-      const client = new ModernClient({ name: "test", version: "0" }, { capabilities, versionNegotiation: { mode: { pin: "2026-07-28" } } });
+      const client = new ModernClient(
+        { name: "test", version: "0" },
+        { capabilities, versionNegotiation: { mode: { pin: "2026-07-28" } } },
+      );
       if (answer) {
         client.setRequestHandler("elicitation/create", ({ params }) => {
           opened.push(params.url);
@@ -222,14 +306,24 @@ for (const [way, Transport] of [["stdio", ModernStdio], ["http", ModernHttp]]) {
       }
       await client.connect(await WAYS[way](t, api, ["--cdp", "http://127.0.0.1:9222"], Transport));
 
-      const { structuredContent: done, isError } = await client.callTool({ name: "request_human_login", arguments: ASK });
+      const { structuredContent: done, isError } = await client.callTool({
+        name: "request_human_login",
+        arguments: ASK,
+      });
 
       assert.ok(!isError);
       assert.deepEqual([done.state, done.cdp_url], [state, "http://127.0.0.1:9333"]);
       assert.deepEqual(opened, answer ? [api.link] : []);
       assert.equal(done.user_link, answer ? undefined : api.link);
-      assert.equal(api.asked.filter((r) => r.method === "POST").length, 1, "one handoff, however many rounds");
-      assert.equal(api.asked.some((r) => r.method === "DELETE"), answer === "decline");
+      assert.equal(
+        api.asked.filter((r) => r.method === "POST").length,
+        1,
+        "one handoff, however many rounds",
+      );
+      assert.equal(
+        api.asked.some((r) => r.method === "DELETE"),
+        answer === "decline",
+      );
     });
   }
 }
@@ -238,13 +332,20 @@ test("http: no web page, and nobody without the token", { timeout: TIMEOUT }, as
   const api = await FakeApi.start();
   t.after(() => api.stop());
   const { url } = await http(t, api, ["--http-token-file", `${files}/token`]);
-  const post = (headers) => fetch(url, { method: "POST", headers: { "content-type": "application/json", ...headers }, body: "{}" });
+  const post = (headers) =>
+    fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body: "{}",
+    });
 
   const authorization = "Bearer canary-token";
   assert.equal((await post({})).status, 401);
   assert.equal((await post({ authorization: "Bearer canary-toke" })).status, 401);
   assert.equal((await post({ authorization, origin: "http://127.0.0.1" })).status, 403);
-  const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers: { authorization } } });
+  const transport = new StreamableHTTPClientTransport(new URL(url), {
+    requestInit: { headers: { authorization } },
+  });
   t.after(() => transport.close());
   const agent = await Agent.connect(transport, null);
   assert.equal((await agent.client.listTools()).tools.length, 2);
@@ -257,25 +358,37 @@ test("http: a listener on the network needs a token", { timeout: TIMEOUT }, asyn
   assert.match(part.tail(), /--http-token-file/);
 });
 
-scenario("mcp: a person signs in, and the agent's model learns nothing but that", { site }, async (world, t) => {
-  const api = await AgentApi.start(world);
-  const agent = await Agent.connect(await WAYS.stdio(t, api, ["--cdp", world.remote.cdp]), "accept");
-  const account = `${world.site.url}/account*`;
-  const opened = new Promise((resolve) => (agent.onOpen = resolve));
+scenario(
+  "mcp: a person signs in, and the agent's model learns nothing but that",
+  { site },
+  async (world, t) => {
+    const api = await AgentApi.start(world);
+    const agent = await Agent.connect(
+      await WAYS.stdio(t, api, ["--cdp", world.remote.cdp]),
+      "accept",
+    );
+    const account = `${world.site.url}/account*`;
+    const opened = new Promise((resolve) => (agent.onOpen = resolve));
 
-  const asked = agent.report("request_human_login", { ...ASK, url: world.site.url, done_when: { any: [{ url: account }] } });
-  await opened;
-  const viewer = await world.viewer("desktop");
-  await viewer.open(agent.opened[0].url);
-  await viewer.claim();
-  await signIn(viewer);
-  await world.site.records(2);
-  await viewer.done();
-  let done = await asked;
-  while (!done.finished) done = await agent.report("get_handoff_status", { session_id: done.session_id });
+    const asked = agent.report("request_human_login", {
+      ...ASK,
+      url: world.site.url,
+      done_when: { any: [{ url: account }] },
+    });
+    await opened;
+    const viewer = await world.viewer("desktop");
+    await viewer.open(agent.opened[0].url);
+    await viewer.claim();
+    await signIn(viewer);
+    await world.site.records(2);
+    await viewer.done();
+    let done = await asked;
+    while (!done.finished)
+      done = await agent.report("get_handoff_status", { session_id: done.session_id });
 
-  assert.deepEqual([done.state, done.detail], ["signed_in", "condition_met"]);
-  for (const secret of [PASSWORD, CODE, KEY]) assert.ok(!agent.said().includes(secret));
-  const answers = JSON.stringify(agent.messages.filter((m) => "result" in m));
-  assert.ok(!answers.includes(new URL(agent.opened[0].url).hash));
-});
+    assert.deepEqual([done.state, done.detail], ["signed_in", "condition_met"]);
+    for (const secret of [PASSWORD, CODE, KEY]) assert.ok(!agent.said().includes(secret));
+    const answers = JSON.stringify(agent.messages.filter((m) => "result" in m));
+    assert.ok(!answers.includes(new URL(agent.opened[0].url).hash));
+  },
+);

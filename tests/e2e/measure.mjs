@@ -22,14 +22,21 @@ const FLASH = `data:text/html,<title>flash</title><body style="margin:0;height:1
 const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
 function summary(values) {
   const sorted = [...values].sort((a, b) => a - b);
-  return { n: sorted.length, p50: Math.round(quantile(sorted, 0.5)), p95: Math.round(quantile(sorted, 0.95)) };
+  return {
+    n: sorted.length,
+    p50: Math.round(quantile(sorted, 0.5)),
+    p95: Math.round(quantile(sorted, 0.95)),
+  };
 }
 
 /** User and system time of a process so far, in seconds. */
 function cpuSeconds(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
+  return (
+    (Number(fields[11]) + Number(fields[12])) /
+    Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }))
+  );
 }
 
 async function show(world, url) {
@@ -48,7 +55,13 @@ async function claimToFrame(device) {
       await viewer.open(await host.link());
       await viewer.page.evaluate(() => {
         const root = document.documentElement;
-        addEventListener("click", () => { globalThis.claimedAt ??= performance.now(); }, { capture: true });
+        addEventListener(
+          "click",
+          () => {
+            globalThis.claimedAt ??= performance.now();
+          },
+          { capture: true },
+        );
         new MutationObserver(() => {
           if (root.dataset.firstFrame !== undefined) globalThis.frameAt ??= performance.now();
         }).observe(root, { attributes: true });
@@ -76,7 +89,11 @@ async function clickToPhoton(device) {
         return context.getImageData(0, 0, 1, 1).data[0] > 127;
       };
       const probe = (globalThis.probe = { pressedAt: null, was: false, photons: [] });
-      addEventListener("pointerdown", () => Object.assign(probe, { pressedAt: performance.now(), was: white() }), { capture: true });
+      addEventListener(
+        "pointerdown",
+        () => Object.assign(probe, { pressedAt: performance.now(), was: white() }),
+        { capture: true },
+      );
       const frame = (now, of) => {
         if (probe.pressedAt !== null && white() !== probe.was) {
           probe.photons.push(Math.max(now, of.expectedDisplayTime) - probe.pressedAt);
@@ -90,7 +107,9 @@ async function clickToPhoton(device) {
     await viewer.page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
     for (let i = 0; i < CLICKS; i++) {
       await viewer.page.mouse.click(box.x + box.width / 2, box.y + box.height / 2);
-      await viewer.page.waitForFunction((n) => globalThis.probe.photons.length > n, i, { polling: 20 });
+      await viewer.page.waitForFunction((n) => globalThis.probe.photons.length > n, i, {
+        polling: 20,
+      });
       // Lets the refinement frames pass, so that each click meets an idle page; not in step with frames.
       await pause(250 + Math.random() * 33);
     }
@@ -106,15 +125,28 @@ async function idle() {
     const { host, viewer } = await world.live("phone");
     await viewer.field("username");
     await pause(3000);
-    const traffic = () => viewer.page.evaluate(async () => {
-      const all = [...(await globalThis.peers.at(-1).getStats()).values()];
-      const transport = all.find((s) => s.type === "transport");
-      return { down: transport.bytesReceived, up: transport.bytesSent, frames: all.find((s) => s.type === "inbound-rtp")?.framesReceived };
-    });
+    const traffic = () =>
+      viewer.page.evaluate(async () => {
+        const all = [...(await globalThis.peers.at(-1).getStats()).values()];
+        const transport = all.find((s) => s.type === "transport");
+        return {
+          down: transport.bytesReceived,
+          up: transport.bytesSent,
+          frames: all.find((s) => s.type === "inbound-rtp")?.framesReceived,
+        };
+      });
     const pids = { host: host.child.pid, server: world.server.child.pid };
-    const before = { ...(await traffic()), host: cpuSeconds(pids.host), server: cpuSeconds(pids.server) };
+    const before = {
+      ...(await traffic()),
+      host: cpuSeconds(pids.host),
+      server: cpuSeconds(pids.server),
+    };
     await pause(IDLE_SECONDS * 1000);
-    const after = { ...(await traffic()), host: cpuSeconds(pids.host), server: cpuSeconds(pids.server) };
+    const after = {
+      ...(await traffic()),
+      host: cpuSeconds(pids.host),
+      server: cpuSeconds(pids.server),
+    };
     const rate = (key) => (after[key] - before[key]) / IDLE_SECONDS;
     return {
       downBytesPerSecond: Math.round(rate("down")),
@@ -133,7 +165,10 @@ const results = {
   date: new Date().toISOString().slice(0, 10),
   load: loadavg()[0].toFixed(1),
   machine: `${cpus().length} x ${cpus()[0].model}`,
-  claimToFirstFrameMs: { phone: await claimToFrame("phone"), desktop: await claimToFrame("desktop") },
+  claimToFirstFrameMs: {
+    phone: await claimToFrame("phone"),
+    desktop: await claimToFrame("desktop"),
+  },
   clickToPhotonMs: { phone: await clickToPhoton("phone"), desktop: await clickToPhoton("desktop") },
   idle: await idle(),
   sideBySide: await sideBySide(),
@@ -141,7 +176,9 @@ const results = {
   impaired: [],
 };
 for (const weather of WEATHERS) {
-  const seen = await underWeather(weather).catch((error) => ({ failed: String(error).split("\n")[0] }));
+  const seen = await underWeather(weather).catch((error) => ({
+    failed: String(error).split("\n")[0],
+  }));
   results.impaired.push({ name: weather.name, ...seen });
 }
 await closeBrowser();
@@ -153,11 +190,21 @@ const beside = (rows) => {
     const { n, p50, p95 } = summary(photons);
     return `| ${page} | ${way} | ${n} | ${p50} | ${p95} | ${(bytesPerClick / 1000).toFixed(1)} |`;
   });
-  return ["| a click changes | way | n | p50 ms | p95 ms | kB a click |", "|---|---|---|---|---|---|", ...lines].join("\n");
+  return [
+    "| a click changes | way | n | p50 ms | p95 ms | kB a click |",
+    "|---|---|---|---|---|---|",
+    ...lines,
+  ].join("\n");
 };
 const bad = results.impaired.map((w) => {
   if (w.failed) return `| ${w.name} | ${w.failed} | | | | | |`;
-  const [fps, gap, kbps, dropped, sharp] = [w.fps.toFixed(1), w.longestGapMs, w.kbps, w.droppedPercent, w.sharpMs].map((v) => (typeof v === "number" ? Math.round(v) : v));
+  const [fps, gap, kbps, dropped, sharp] = [
+    w.fps.toFixed(1),
+    w.longestGapMs,
+    w.kbps,
+    w.droppedPercent,
+    w.sharpMs,
+  ].map((v) => (typeof v === "number" ? Math.round(v) : v));
   return `| ${w.name} | ${fps} | ${gap} | ${kbps} | ${dropped} | ${w.keysInOrder ? "yes" : "no"} | ${sharp} |`;
 });
 const table = `# The handoff, measured

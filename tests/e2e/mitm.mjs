@@ -1,7 +1,7 @@
 // A signaling server that can lie: a proxy before the real one, for both the host and the viewer.
 
-import { createServer } from "node:http";
 import { EventEmitter } from "node:events";
+import { createServer } from "node:http";
 import { WebSocket, WebSocketServer } from "ws";
 import { within } from "./part.mjs";
 
@@ -45,8 +45,16 @@ export class Mitm {
       for await (const chunk of request) chunks.push(chunk);
       const { host: _, connection: __, "content-length": ___, ...headers } = request.headers;
       const body = chunks.length ? Buffer.concat(chunks) : undefined;
-      const answer = await fetch(this.upstream + request.url, { method: request.method, headers, body, redirect: "manual" });
-      const kept = [...answer.headers].filter(([name]) => !["content-length", "content-encoding", "transfer-encoding", "connection"].includes(name));
+      const answer = await fetch(this.upstream + request.url, {
+        method: request.method,
+        headers,
+        body,
+        redirect: "manual",
+      });
+      const kept = [...answer.headers].filter(
+        ([name]) =>
+          !["content-length", "content-encoding", "transfer-encoding", "connection"].includes(name),
+      );
       response.writeHead(answer.status, Object.fromEntries(kept));
       response.end(this.tamperHttp(request.url, Buffer.from(await answer.arrayBuffer())));
     } catch (error) {
@@ -60,7 +68,10 @@ export class Mitm {
     const server = new WebSocket(this.upstream.replace("http", "ws") + request.url, { headers });
     this.#sockets.set(`${session}/${side}`, { client, server });
     const pipe = (from, source, sink) => {
-      const open = sink.readyState === WebSocket.CONNECTING ? new Promise((resolve) => sink.once("open", resolve)) : Promise.resolve();
+      const open =
+        sink.readyState === WebSocket.CONNECTING
+          ? new Promise((resolve) => sink.once("open", resolve))
+          : Promise.resolve();
       source.on("message", async (data) => {
         await open;
         const message = JSON.parse(data);
@@ -68,9 +79,14 @@ export class Mitm {
         this.transcript.push(structuredClone(passing));
         const out = this.tamper(passing);
         this.#news.emit("news");
-        for (const m of [out].flat()) if (m && sink.readyState === WebSocket.OPEN) sink.send(JSON.stringify(m));
+        for (const m of [out].flat())
+          if (m && sink.readyState === WebSocket.OPEN) sink.send(JSON.stringify(m));
       });
-      source.on("close", (code, reason) => (code < 1000 || [1004, 1005, 1006, 1015].includes(code) ? sink.terminate() : sink.close(code, reason)));
+      source.on("close", (code, reason) =>
+        code < 1000 || [1004, 1005, 1006, 1015].includes(code)
+          ? sink.terminate()
+          : sink.close(code, reason),
+      );
       source.on("error", () => sink.terminate());
     };
     pipe("client", client, server);
@@ -95,6 +111,10 @@ export class Mitm {
       this.#news.on("news", check);
       check();
     });
-    return within(ms, () => `${what} in signaling (${this.transcript.length} messages)`, found).finally(() => this.#news.off("news", check));
+    return within(
+      ms,
+      () => `${what} in signaling (${this.transcript.length} messages)`,
+      found,
+    ).finally(() => this.#news.off("news", check));
   }
 }

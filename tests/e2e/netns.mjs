@@ -4,7 +4,8 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 
-const run = (file, args, input) => execFileSync(file, args, { input, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"] });
+const run = (file, args, input) =>
+  execFileSync(file, args, { input, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"] });
 export const ip = (...args) => run("ip", args);
 
 /**
@@ -17,8 +18,15 @@ export function raise(...links) {
     ip("link", "set", link, "addrgenmode", "none");
     ip("link", "set", link, "up");
   }
-  const states = () => JSON.parse(ip("-json", "link", "show", "up")).filter(({ ifname }) => links.includes(ifname)).map(({ operstate }) => operstate);
-  for (let left = 100; states().filter((state) => state === "UP").length < links.length; left -= 1) {
+  const states = () =>
+    JSON.parse(ip("-json", "link", "show", "up"))
+      .filter(({ ifname }) => links.includes(ifname))
+      .map(({ operstate }) => operstate);
+  for (
+    let left = 100;
+    states().filter((state) => state === "UP").length < links.length;
+    left -= 1
+  ) {
     if (left === 0) throw new Error(`links are not up: ${links} are ${states()}`);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
   }
@@ -83,7 +91,9 @@ export class Netns {
 
   /** How many UDP datagrams were dropped. */
   droppedUdp() {
-    const [, packets] = /packets (\d+)/.exec(this.#exec("nft", "list", "counter", "inet", "only", "tried"));
+    const [, packets] = /packets (\d+)/.exec(
+      this.#exec("nft", "list", "counter", "inet", "only", "tried"),
+    );
     return Number(packets);
   }
 
@@ -114,7 +124,9 @@ export class Netns {
   /** A program that runs `file` inside, for whoever can be told a path only. */
   wrapper(file) {
     const path = `${this.#folder}/run`;
-    writeFileSync(path, `#!/bin/sh\nexec ip netns exec ${this.#name} ${file} "$@"\n`, { mode: 0o755 });
+    writeFileSync(path, `#!/bin/sh\nexec ip netns exec ${this.#name} ${file} "$@"\n`, {
+      mode: 0o755,
+    });
     return path;
   }
 
@@ -124,7 +136,8 @@ export class Netns {
   }
 
   #signal(signal) {
-    for (const pid of ip("netns", "pids", this.#name).split("\n").filter(Boolean)) process.kill(Number(pid), signal);
+    for (const pid of ip("netns", "pids", this.#name).split("\n").filter(Boolean))
+      process.kill(Number(pid), signal);
   }
 
   #nft(rules) {

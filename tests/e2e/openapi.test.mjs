@@ -10,14 +10,22 @@ import { site } from "./signin.mjs";
 
 after(closeBrowser);
 
-const PYTHON = process.env.E2E_PYTHON ?? new URL("../../.cache/venv/bin/python", import.meta.url).pathname;
+const PYTHON =
+  process.env.E2E_PYTHON ?? new URL("../../.cache/venv/bin/python", import.meta.url).pathname;
 const KEY = "openapi-0123456789abcdef";
 
 scenario("the routes keep to the OpenAPI document", { site }, async (world) => {
   const folder = mkdtempSync(`${tmpdir()}/authloop-openapi-`);
   world.keep({ stop: async () => rmSync(folder, { recursive: true }) });
   writeFileSync(`${folder}/keys`, KEY);
-  const api = await AgentApi.start(world, ["--api-keys-file", `${folder}/keys`, "--rate", "10000", "--audit-log", `${folder}/audit`]);
+  const api = await AgentApi.start(world, [
+    "--api-keys-file",
+    `${folder}/keys`,
+    "--rate",
+    "10000",
+    "--audit-log",
+    `${folder}/audit`,
+  ]);
   const script = new URL("openapi_check.py", import.meta.url).pathname;
 
   const check = world.keep(new Part("openapi", PYTHON, [script, api.url, KEY, world.remote.cdp]));

@@ -1,16 +1,18 @@
 // A child process whose lines can be waited for.
 
 import { spawn } from "node:child_process";
+import { EventEmitter } from "node:events";
 import { createWriteStream, mkdirSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { EventEmitter } from "node:events";
 
 export const ARTIFACTS = new URL("../artifacts/", import.meta.url).pathname;
 mkdirSync(ARTIFACTS, { recursive: true });
 
 const KEEP = 400;
 // Settings of whoever runs the tests must not reach what is tested.
-const ENV = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("AUTHLOOP_")));
+const ENV = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith("AUTHLOOP_")),
+);
 const living = new Set();
 // Whatever ends this process ends what it started.
 process.on("exit", () => living.forEach((part) => part.kill("SIGKILL")));
@@ -47,14 +49,19 @@ export class Part {
     this.group = group;
     this.logFile = `${ARTIFACTS}${name}.${process.pid}-${living.size}.log`;
     const log = createWriteStream(this.logFile);
-    this.child = spawn(file, args, { env: { ...ENV, ...env }, detached: group, stdio: [input ? "pipe" : "ignore", "pipe", "pipe"] });
+    this.child = spawn(file, args, {
+      env: { ...ENV, ...env },
+      detached: group,
+      stdio: [input ? "pipe" : "ignore", "pipe", "pipe"],
+    });
     living.add(this);
     for (const stream of [this.child.stdout, this.child.stderr]) {
       createInterface({ input: stream }).on("line", (line) => {
         log.write(`${line}\n`);
         this.lines.push(line);
         if (this.lines.length > KEEP) this.lines.shift();
-        if (stream === this.child.stdout) line.startsWith("{") ? this.events.push(JSON.parse(line)) : this.strays.push(line);
+        if (stream === this.child.stdout)
+          line.startsWith("{") ? this.events.push(JSON.parse(line)) : this.strays.push(line);
         this.#changed.emit("change");
       });
     }
@@ -85,12 +92,15 @@ export class Part {
       check = () => {
         const result = look();
         if (result !== undefined) resolve(result);
-        else if (this.#code !== null) reject(new Error(`${this.name} ended (${this.#code}) before ${what}\n${this.tail()}`));
+        else if (this.#code !== null)
+          reject(new Error(`${this.name} ended (${this.#code}) before ${what}\n${this.tail()}`));
       };
       this.#changed.on("change", check);
       check();
     });
-    return within(ms, () => `${what} of ${this.name}; it last said\n${this.tail()}`, found).finally(() => this.#changed.off("change", check));
+    return within(ms, () => `${what} of ${this.name}; it last said\n${this.tail()}`, found).finally(
+      () => this.#changed.off("change", check),
+    );
   }
 
   /** The first event for which `match` holds, past or to come. */
@@ -100,7 +110,11 @@ export class Part {
 
   /** The first line that `pattern` matches, past or to come; gives the match. */
   line(pattern, ms = 30_000) {
-    return this.#until(() => this.lines.map((line) => pattern.exec(line)).find((m) => m) ?? undefined, `a line like ${pattern}`, ms);
+    return this.#until(
+      () => this.lines.map((line) => pattern.exec(line)).find((m) => m) ?? undefined,
+      `a line like ${pattern}`,
+      ms,
+    );
   }
 
   /** Its exit code. */
@@ -124,6 +138,9 @@ export class Part {
   }
 
   tail(lines = 25) {
-    return this.lines.slice(-lines).map((line) => `  ${this.name}| ${line}`).join("\n");
+    return this.lines
+      .slice(-lines)
+      .map((line) => `  ${this.name}| ${line}`)
+      .join("\n");
   }
 }

@@ -31,24 +31,35 @@ export class Probe {
   }
 
   async eval(expression) {
-    const { result, exceptionDetails } = await this.send("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
-    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    const { result, exceptionDetails } = await this.send("Runtime.evaluate", {
+      expression,
+      awaitPromise: true,
+      returnByValue: true,
+    });
+    if (exceptionDetails)
+      throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
     return result.value;
   }
 
   /** Waits inside the page until an expression is true. */
   until(expression) {
-    return this.eval(`new Promise((done) => { const look = () => (${expression}) ? done(true) : setTimeout(look, 20); look(); })`);
+    return this.eval(
+      `new Promise((done) => { const look = () => (${expression}) ? done(true) : setTimeout(look, 20); look(); })`,
+    );
   }
 
   async goto(url) {
     await this.send("Page.navigate", { url });
-    await this.until(`location.href.startsWith(${JSON.stringify(url)}) && document.readyState === "complete"`);
+    await this.until(
+      `location.href.startsWith(${JSON.stringify(url)}) && document.readyState === "complete"`,
+    );
   }
 
   /** The middle of an element, in fractions of the visible page. */
   async middle(element) {
-    await this.until(`(() => { const b = ${element}?.getBoundingClientRect(); return b && b.height > 0; })()`);
+    await this.until(
+      `(() => { const b = ${element}?.getBoundingClientRect(); return b && b.height > 0; })()`,
+    );
     return this.eval(`(() => { const e = ${element}; e.scrollIntoView({ block: "nearest" }); const b = e.getBoundingClientRect();
       return [(b.x + b.width / 2) / innerWidth, (b.y + b.height / 2) / innerHeight]; })()`);
   }

@@ -24,18 +24,28 @@ export class RemotePage {
     const id = ++this.#next;
     const answered = new Promise((resolve) => this.#waiting.set(id, resolve));
     this.socket.send(JSON.stringify({ id, method, params }));
-    return within(20_000, () => `an answer to ${method}`, answered).finally(() => this.#waiting.delete(id));
+    return within(20_000, () => `an answer to ${method}`, answered).finally(() =>
+      this.#waiting.delete(id),
+    );
   }
 
   async evaluate(expression) {
-    const { result } = await this.send("Runtime.evaluate", { expression, returnByValue: true, awaitPromise: true });
+    const { result } = await this.send("Runtime.evaluate", {
+      expression,
+      returnByValue: true,
+      awaitPromise: true,
+    });
     return result?.result?.value;
   }
 
   /** Waits until it shows a whole document of that origin. */
   async reaches(origin) {
     const seek = async () => {
-      while (!(await this.evaluate(`location.origin === ${JSON.stringify(origin)} && document.readyState === "complete"`).catch(() => false)));
+      while (
+        !(await this.evaluate(
+          `location.origin === ${JSON.stringify(origin)} && document.readyState === "complete"`,
+        ).catch(() => false))
+      );
     };
     return within(20_000, () => `the page at ${origin}`, seek());
   }

@@ -9,7 +9,8 @@ import { signIn, site, USER } from "./signin.mjs";
 after(closeBrowser);
 
 const SDK = new URL("../../sdk/", import.meta.url).pathname;
-const PYTHON = process.env.E2E_PYTHON ?? new URL("../../.cache/venv/bin/python", import.meta.url).pathname;
+const PYTHON =
+  process.env.E2E_PYTHON ?? new URL("../../.cache/venv/bin/python", import.meta.url).pathname;
 
 const EXAMPLES = {
   "TypeScript and Playwright": {
@@ -38,7 +39,9 @@ for (const [name, { command, args, says }] of Object.entries(EXAMPLES)) {
   scenario(`the example for ${name}`, { site }, async (world) => {
     const api = await AgentApi.start(world);
     const env = { AUTHLOOP_HOST_URL: api.url };
-    const example = world.keep(new Part("example", command, [...args, world.remote.cdp, world.site.url], { env }));
+    const example = world.keep(
+      new Part("example", command, [...args, world.remote.cdp, world.site.url], { env }),
+    );
 
     const [, link] = await example.line(/^link: (http\S+)$/, 90_000);
     const viewer = await world.viewer("desktop");
@@ -50,7 +53,9 @@ for (const [name, { command, args, says }] of Object.entries(EXAMPLES)) {
 
     assert.equal(await example.exit(90_000), 0, example.tail());
     for (const line of says) {
-      const said = example.lines.some((l) => (typeof line === "string" ? l === line : line.test(l)));
+      const said = example.lines.some((l) =>
+        typeof line === "string" ? l === line : line.test(l),
+      );
       assert.ok(said, `it did not say ${line}\n${example.tail()}`);
     }
   });

@@ -25,10 +25,53 @@ after(() => {
 function certify(addresses) {
   const run = (file, ...args) => execFileSync(file, args, { cwd: folder, stdio: "pipe" });
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-  run("openssl", "req", "-x509", ...key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=authloop test CA");
-  run("openssl", "req", ...key, "-keyout", "key.pem", "-out", "leaf.csr", "-subj", "/CN=authloop test server");
-  writeFileSync(`${folder}/leaf.ext`, `subjectAltName=${addresses.map((ip) => `IP:${ip}`)}\nbasicConstraints=CA:FALSE\n`);
-  run("openssl", "x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "leaf.ext", "-out", "cert.pem");
+  run(
+    "openssl",
+    "req",
+    "-x509",
+    ...key,
+    "-keyout",
+    "ca.key",
+    "-out",
+    "ca.pem",
+    "-days",
+    "2",
+    "-subj",
+    "/CN=authloop test CA",
+  );
+  run(
+    "openssl",
+    "req",
+    ...key,
+    "-keyout",
+    "key.pem",
+    "-out",
+    "leaf.csr",
+    "-subj",
+    "/CN=authloop test server",
+  );
+  writeFileSync(
+    `${folder}/leaf.ext`,
+    `subjectAltName=${addresses.map((ip) => `IP:${ip}`)}\nbasicConstraints=CA:FALSE\n`,
+  );
+  run(
+    "openssl",
+    "x509",
+    "-req",
+    "-in",
+    "leaf.csr",
+    "-CA",
+    "ca.pem",
+    "-CAkey",
+    "ca.key",
+    "-CAcreateserial",
+    "-days",
+    "2",
+    "-extfile",
+    "leaf.ext",
+    "-out",
+    "cert.pem",
+  );
   // Chromium on Linux asks this database, as it does on a company's machines.
   const db = `${folder}/home/.pki/nssdb`;
   mkdirSync(db, { recursive: true });
@@ -37,7 +80,14 @@ function certify(addresses) {
 }
 certify(["127.0.0.1", ...(netns ? [netns.outside] : [])]);
 
-const tls = ["--tls", "files", "--tls-cert", `${folder}/cert.pem`, "--tls-key", `${folder}/key.pem`];
+const tls = [
+  "--tls",
+  "files",
+  "--tls-cert",
+  `${folder}/cert.pem`,
+  "--tls-key",
+  `${folder}/key.pem`,
+];
 const hostArgs = ["--server-ca", `${folder}/ca.pem`];
 const env = { ...process.env, HOME: `${folder}/home` };
 
@@ -74,8 +124,17 @@ const chosen = (viewer) =>
     const pair = stats.get(transport.selectedCandidatePairId);
     const [local, remote] = [stats.get(pair.localCandidateId), stats.get(pair.remoteCandidateId)];
     return {
-      local: { type: local.candidateType, protocol: local.protocol, relay: local.relayProtocol, tcp: local.tcpType },
-      remote: { type: remote.candidateType, protocol: remote.protocol, address: `${remote.address}:${remote.port}` },
+      local: {
+        type: local.candidateType,
+        protocol: local.protocol,
+        relay: local.relayProtocol,
+        tcp: local.tcpType,
+      },
+      remote: {
+        type: remote.candidateType,
+        protocol: remote.protocol,
+        address: `${remote.address}:${remote.port}`,
+      },
       received: pair.bytesReceived,
     };
   });
@@ -112,7 +171,10 @@ scenario("a sign-in over TURN on the plain HTTP port", { site }, async (world) =
 });
 
 scenario("a sign-in over TURN in TLS on the HTTPS port", { site, server: tls }, async (world) => {
-  const parts = await live(world, await plainBrowser({ args: [LOOPBACK], env }), { hook: relayOnly, hostArgs });
+  const parts = await live(world, await plainBrowser({ args: [LOOPBACK], env }), {
+    hook: relayOnly,
+    hostArgs,
+  });
 
   const path = await chosen(parts.viewer);
   assert.deepEqual(path.local, { type: "relay", protocol: "udp", relay: "tls", tcp: undefined });
@@ -121,7 +183,18 @@ scenario("a sign-in over TURN in TLS on the HTTPS port", { site, server: tls }, 
   await finish(world, parts);
 });
 
-const apart = { site, skip: namespaces, server: ["--listen", `${netns?.outside}:0`, "--relay-listen", `${netns?.outside}:0`, "--open-registration", ...tls] };
+const apart = {
+  site,
+  skip: namespaces,
+  server: [
+    "--listen",
+    `${netns?.outside}:0`,
+    "--relay-listen",
+    `${netns?.outside}:0`,
+    "--open-registration",
+    ...tls,
+  ],
+};
 
 /** A browser that reaches nothing but the server's HTTPS port. */
 async function confined(world) {
@@ -141,15 +214,19 @@ scenario("a sign-in over ICE-TCP on the HTTPS port, where UDP is dropped", apart
   await finish(world, parts);
 });
 
-scenario("a sign-in goes on when every TCP connection breaks, where UDP is dropped", apart, async (world) => {
-  const parts = await live(world, await confined(world), { hostArgs, hook: relayOnly });
-  const before = await chosen(parts.viewer);
+scenario(
+  "a sign-in goes on when every TCP connection breaks, where UDP is dropped",
+  apart,
+  async (world) => {
+    const parts = await live(world, await confined(world), { hostArgs, hook: relayOnly });
+    const before = await chosen(parts.viewer);
 
-  netns.breakTcp();
+    netns.breakTcp();
 
-  await parts.viewer.state("reconnecting");
-  await parts.viewer.state("live");
-  const after = await chosen(parts.viewer);
-  assert.deepEqual([before.local.relay, after.local.relay], ["tls", "tls"]);
-  await finish(world, parts);
-});
+    await parts.viewer.state("reconnecting");
+    await parts.viewer.state("live");
+    const after = await chosen(parts.viewer);
+    assert.deepEqual([before.local.relay, after.local.relay], ["tls", "tls"]);
+    await finish(world, parts);
+  },
+);

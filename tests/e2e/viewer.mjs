@@ -16,7 +16,8 @@ function spy() {
   new MutationObserver(() => {
     const root = document.documentElement;
     if (root?.dataset.keyboard === "enabled") globalThis.everEnabled = true;
-    if (root?.dataset.keyboard === "enabled" && root.dataset.verified !== "true") globalThis.enabledUnverified = true;
+    if (root?.dataset.keyboard === "enabled" && root.dataset.verified !== "true")
+      globalThis.enabledUnverified = true;
   }).observe(document, { attributes: true, subtree: true, childList: true });
 }
 
@@ -57,9 +58,16 @@ export class Viewer {
   }
 
   async #data(key, values, ms = 30_000) {
-    const reached = this.page.waitForFunction(([k, v]) => v.includes(document.documentElement.dataset[k]), [key, values], { timeout: ms });
+    const reached = this.page.waitForFunction(
+      ([k, v]) => v.includes(document.documentElement.dataset[k]),
+      [key, values],
+      { timeout: ms },
+    );
     await reached.catch(async (error) => {
-      throw new Error(`${key} did not become ${values.join(" or ")}: ${await this.tell().catch(String)}`, { cause: error });
+      throw new Error(
+        `${key} did not become ${values.join(" or ")}: ${await this.tell().catch(String)}`,
+        { cause: error },
+      );
     });
   }
 
@@ -77,10 +85,16 @@ export class Viewer {
   async field(autocomplete) {
     const pad = `#pad[autocomplete="${autocomplete}"]`;
     await this.page.waitForSelector(pad, { state: "attached" });
-    if (this.device === "phone" && !(await this.page.evaluate(() => document.activeElement.id.startsWith("pad")))) {
+    if (
+      this.device === "phone" &&
+      !(await this.page.evaluate(() => document.activeElement.id.startsWith("pad")))
+    ) {
       await this.page.tap("#keyboard");
     }
-    await this.page.waitForFunction((s) => document.activeElement === document.querySelector(s), pad);
+    await this.page.waitForFunction(
+      (s) => document.activeElement === document.querySelector(s),
+      pad,
+    );
   }
 
   type(text) {
@@ -105,7 +119,9 @@ export class Viewer {
   picture(rgb = [0, 0, 0]) {
     const look = this.page.evaluate(async (wanted) => {
       const video = document.getElementById("video");
-      const frame = await new Promise((resolve) => video.requestVideoFrameCallback((_, of) => resolve(of)));
+      const frame = await new Promise((resolve) =>
+        video.requestVideoFrameCallback((_, of) => resolve(of)),
+      );
       const canvas = new OffscreenCanvas(frame.width, frame.height);
       const context = canvas.getContext("2d");
       context.drawImage(video, 0, 0);
@@ -113,10 +129,16 @@ export class Viewer {
       const colours = new Set();
       let near = 0;
       for (let i = 0; i < data.length; i += 4) {
-        colours.add((data[i] >> 4 << 8) | (data[i + 1] >> 4 << 4) | (data[i + 2] >> 4));
+        colours.add(((data[i] >> 4) << 8) | ((data[i + 1] >> 4) << 4) | (data[i + 2] >> 4));
         if (wanted.every((v, c) => Math.abs(data[i + c] - v) < 40)) near++;
       }
-      return { width: frame.width, height: frame.height, presented: frame.presentedFrames, colours: colours.size, near };
+      return {
+        width: frame.width,
+        height: frame.height,
+        presented: frame.presentedFrames,
+        colours: colours.size,
+        near,
+      };
     }, rgb);
     return within(30_000, () => "a decoded frame", look);
   }
@@ -128,7 +150,10 @@ export class Viewer {
       const all = [...stats.values()];
       const transport = all.find((s) => s.type === "transport");
       const pairs = all.filter((s) => s.type === "candidate-pair");
-      const address = (id) => { const c = stats.get(id); return `${c.address}:${c.port}`; };
+      const address = (id) => {
+        const c = stats.get(id);
+        return `${c.address}:${c.port}`;
+      };
       const selected = stats.get(transport.selectedCandidatePairId);
       const video = all.find((s) => s.type === "inbound-rtp" && s.kind === "video");
       return {
@@ -148,7 +173,9 @@ export class Viewer {
 
   async tell(picture) {
     if (picture) await this.page.screenshot({ path: picture, timeout: 5000 });
-    const text = await this.page.evaluate(() => document.querySelector("main:not([hidden])")?.innerText);
+    const text = await this.page.evaluate(
+      () => document.querySelector("main:not([hidden])")?.innerText,
+    );
     return `viewer ${this.device} at ${this.page.url().replace(/#.*/, "#…")}: ${JSON.stringify(await this.dataset())} ${JSON.stringify(this.errors)}\n${text}`;
   }
 

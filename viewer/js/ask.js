@@ -14,7 +14,11 @@ export class Ask {
   constructor(id, dismissed, closed) {
     this.sheet = dialog(id);
     this.sheet.addEventListener("click", (e) => {
-      if (e.target === this.sheet || (e.target instanceof Element && e.target.closest("[data-close]"))) this.sheet.close();
+      if (
+        e.target === this.sheet ||
+        (e.target instanceof Element && e.target.closest("[data-close]"))
+      )
+        this.sheet.close();
     });
     this.sheet.addEventListener("close", () => {
       // This event comes a moment late. What was asked right behind the last question has the sheet by then.

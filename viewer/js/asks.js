@@ -31,10 +31,17 @@ export class Asks {
     this.on = on;
     this.pickers = new Pickers(on);
     this.upload = new Upload(on);
-    this.auth = new Ask("sheet-auth", () => this.#answer(false), () => (on.secret(), on.closed()));
+    this.auth = new Ask(
+      "sheet-auth",
+      () => this.#answer(false),
+      () => (on.secret(), on.closed()),
+    );
     button("auth-send").addEventListener("click", () => this.#sendAuth());
     for (const id of ["auth-user", "auth-password"]) {
-      input(id).addEventListener("keydown", (e) => e.key === "Enter" && !e.isComposing && this.#sendAuth());
+      input(id).addEventListener(
+        "keydown",
+        (e) => e.key === "Enter" && !e.isComposing && this.#sendAuth(),
+      );
     }
     this.passkey = new Ask("sheet-passkey", () => {}, on.closed);
     button("passkey-cannot").addEventListener("click", () => {
@@ -90,7 +97,10 @@ export class Asks {
     el("auth-title").textContent = t("auth.title", { origin: isolated(asked.origin) });
     el("auth-realm").textContent = t("auth.realm", { realm: isolated(asked.realm) });
     el("auth-realm").hidden = asked.realm === "";
-    const warnings = [...(asked.expected ? [] : [t("auth.unexpected")]), ...(asked.secure ? [] : [t("auth.insecure")])];
+    const warnings = [
+      ...(asked.expected ? [] : [t("auth.unexpected")]),
+      ...(asked.secure ? [] : [t("auth.insecure")]),
+    ];
     el("auth-warning").textContent = warnings.join(" ");
     el("auth-warning").hidden = warnings.length === 0;
     this.#clear();
@@ -108,7 +118,9 @@ export class Asks {
     const id = this.#challenge;
     this.#challenge = null;
     // A lone surrogate has no UTF-8 form.
-    const [user, password] = [input("auth-user"), input("auth-password")].map((field) => text(utf8(field.value)));
+    const [user, password] = [input("auth-user"), input("auth-password")].map((field) =>
+      text(utf8(field.value)),
+    );
     this.#clear();
     if (id !== null) this.on.send({ t: "auth", id, ...(give ? { user, password } : {}) });
   }

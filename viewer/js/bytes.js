@@ -64,7 +64,8 @@ export function b64u(bytes) {
  * @returns {Bytes | null}
  */
 export function unb64u(value) {
-  if (typeof value !== "string" || !/^[A-Za-z0-9_-]*$/.test(value) || value.length % 4 === 1) return null;
+  if (typeof value !== "string" || !/^[A-Za-z0-9_-]*$/.test(value) || value.length % 4 === 1)
+    return null;
   const s = atob(value.replaceAll("-", "+").replaceAll("_", "/"));
   const out = new Uint8Array(s.length);
   for (let i = 0; i < s.length; i++) out[i] = s.charCodeAt(i);

@@ -25,7 +25,12 @@ export async function firstFrame(record, store, id, challenge, { probing, takeov
     // Written down first: if the answer is lost, the claim may still have won.
     record.attempted = true;
     await store.put(record);
-    return { type: takeover ? "takeover" : "claim", token: b64u(record.token), device: b64u(record.device), signature };
+    return {
+      type: takeover ? "takeover" : "claim",
+      token: b64u(record.token),
+      device: b64u(record.device),
+      signature,
+    };
   }
   return { type: "resume", signature: b64u(await signResume(key, id, challenge)) };
 }

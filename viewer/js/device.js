@@ -77,7 +77,9 @@ export class SessionStore {
   async open(now) {
     try {
       this.#db = await opened();
-      for (const r of /** @type {SessionRecord[]} */ (await this.#run("readonly", (s) => s.getAll()))) {
+      for (const r of /** @type {SessionRecord[]} */ (
+        await this.#run("readonly", (s) => s.getAll())
+      )) {
         if (r.expires < now) await this.delete(r.id);
       }
     } catch {
@@ -89,7 +91,10 @@ export class SessionStore {
   async get(id) {
     const key = b64u(id);
     if (!this.#db) return this.#memory.get(key) ?? null;
-    return /** @type {SessionRecord | undefined} */ (await this.#run("readonly", (s) => s.get(key))) ?? null;
+    return (
+      /** @type {SessionRecord | undefined} */ (await this.#run("readonly", (s) => s.get(key))) ??
+      null
+    );
   }
 
   /** @param {SessionRecord} record */

@@ -27,5 +27,8 @@ export const dialog = (id) => byId(id, HTMLDialogElement);
  */
 export const setIcon = (id, symbol) => {
   const svg = document.getElementById(id);
-  (svg instanceof SVGUseElement ? svg : svg?.querySelector("use"))?.setAttribute("href", `#${symbol}`);
+  (svg instanceof SVGUseElement ? svg : svg?.querySelector("use"))?.setAttribute(
+    "href",
+    `#${symbol}`,
+  );
 };

@@ -47,8 +47,13 @@ export function tellParent(allowed, session) {
  */
 function eventOf(data, session) {
   const state = /** @type {AuthloopState} */ (data.state);
-  const base = { source: /** @type {const} */ ("authloop"), version: /** @type {const} */ (1), session };
-  if (state === "ended") return { ...base, state, outcome: /** @type {import("./events.js").Outcome} */ (data.outcome) };
+  const base = {
+    source: /** @type {const} */ ("authloop"),
+    version: /** @type {const} */ (1),
+    session,
+  };
+  if (state === "ended")
+    return { ...base, state, outcome: /** @type {import("./events.js").Outcome} */ (data.outcome) };
   if (state === "error") return { ...base, state, code: data.error ?? "internal" };
   return { ...base, state };
 }

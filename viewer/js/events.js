@@ -122,9 +122,28 @@
  * @property {(code: string, message?: string) => void} fatal
  */
 
-export const OUTCOMES = /** @type {const} */ (["resolved", "declined", "expired", "cancelled", "failed"]);
+export const OUTCOMES = /** @type {const} */ ([
+  "resolved",
+  "declined",
+  "expired",
+  "cancelled",
+  "failed",
+]);
 
-const TYPED = new Set(["key", "text", "composition", "paste", "delete", "move", "replace", "dialog", "pick", "auth", "files", "file_chunk"]);
+const TYPED = new Set([
+  "key",
+  "text",
+  "composition",
+  "paste",
+  "delete",
+  "move",
+  "replace",
+  "dialog",
+  "pick",
+  "auth",
+  "files",
+  "file_chunk",
+]);
 const FREE = new Set(["viewport", "release_all", "done", "finish_anyway", "decline", "refresh"]);
 
 /**

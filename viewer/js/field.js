@@ -15,9 +15,11 @@
 const INPUTMODES = new Set(["none", "text", "decimal", "numeric", "tel", "search", "email", "url"]);
 const ENTERKEYS = new Set(["enter", "done", "go", "next", "previous", "search", "send"]);
 const COMPLETE = new Set(
-  ("one-time-code current-password username email tel tel-national name given-name family-name " +
+  (
+    "one-time-code current-password username email tel tel-national name given-name family-name " +
     "additional-name organization street-address address-line1 address-line2 address-level1 address-level2 " +
-    "postal-code country country-name bday url").split(" "),
+    "postal-code country country-name bday url"
+  ).split(" "),
 );
 
 /**
@@ -43,12 +45,24 @@ export function padAttributes(field) {
   const autocomplete = COMPLETE.has(complete) ? complete : "off";
   const byKind = { email: "email", url: "url", tel: "tel", number: "decimal", search: "search" };
   const asked = field.inputmode.toLowerCase();
-  const inputmode = INPUTMODES.has(asked) ? asked : (byKind[/** @type {keyof typeof byKind} */ (kind)] ?? "text");
-  const plain = !secret && (kind === "text" || kind === "textarea" || kind === "contenteditable" || kind === "search");
-  const assist = plain && autocomplete === "off" && (inputmode === "text" || inputmode === "search");
+  const inputmode = INPUTMODES.has(asked)
+    ? asked
+    : (byKind[/** @type {keyof typeof byKind} */ (kind)] ?? "text");
+  const plain =
+    !secret &&
+    (kind === "text" || kind === "textarea" || kind === "contenteditable" || kind === "search");
+  const assist =
+    plain && autocomplete === "off" && (inputmode === "text" || inputmode === "search");
   return {
     multiline: field.multiline && !secret,
-    type: secret && complete !== "one-time-code" ? "password" : kind === "tel" ? "tel" : kind === "search" ? "search" : "text",
+    type:
+      secret && complete !== "one-time-code"
+        ? "password"
+        : kind === "tel"
+          ? "tel"
+          : kind === "search"
+            ? "search"
+            : "text",
     inputmode,
     autocomplete,
     enterkeyhint: ENTERKEYS.has(field.enterkeyhint) ? field.enterkeyhint : "",
@@ -66,10 +80,19 @@ export function padAttributes(field) {
 export function sameField(a, b) {
   if (!a || !b) return a === b;
   if (a.id !== undefined && b.id !== undefined) return a.id === b.id;
-  const alike = /** @type {const} */ (["kind", "inputmode", "autocomplete", "enterkeyhint", "secret", "multiline"]);
+  const alike = /** @type {const} */ ([
+    "kind",
+    "inputmode",
+    "autocomplete",
+    "enterkeyhint",
+    "secret",
+    "multiline",
+  ]);
   // A tolerance of half a percent: rectangles are rounded on their way.
   const near = (/** @type {number} */ p, /** @type {number} */ q) => Math.abs(p - q) < 330;
-  return alike.every((k) => a[k] === b[k]) && near(a.rect[0], b.rect[0]) && near(a.rect[2], b.rect[2]);
+  return (
+    alike.every((k) => a[k] === b[k]) && near(a.rect[0], b.rect[0]) && near(a.rect[2], b.rect[2])
+  );
 }
 
 // Boxes for one or two characters each, in a row.
@@ -86,7 +109,13 @@ const MAX_CODE = 32;
  */
 export function spread(event, field) {
   const box = field?.maxlength ?? 0;
-  if ((event.t !== "replace" && event.t !== "paste") || box < 1 || box > BOX || event.text.length <= box) return [event];
+  if (
+    (event.t !== "replace" && event.t !== "paste") ||
+    box < 1 ||
+    box > BOX ||
+    event.text.length <= box
+  )
+    return [event];
   const code = event.text.replace(/[\s-]+/g, "");
   if (code.length > MAX_CODE) return [event];
   const rest = [...code.slice(box)].map((text) => ({ t: /** @type {const} */ ("text"), text }));

@@ -36,7 +36,8 @@ export function encodeFrame({ sequence, epoch, flags, body }) {
 }
 
 /** A frame that says nothing, but that something could have been said. */
-export const filler = () => encodeFrame({ sequence: 0, epoch: 0, flags: FILLER, body: new Uint8Array(0) });
+export const filler = () =>
+  encodeFrame({ sequence: 0, epoch: 0, flags: FILLER, body: new Uint8Array(0) });
 
 /** The messages on their way to the host, kept until it has applied them. */
 export class InputQueue {
@@ -73,7 +74,11 @@ export class InputQueue {
       }
     }
     if (this.#waiting.length >= MAX_WAITING || this.#unacked.length >= MAX_UNACKED) return "full";
-    if ("text" in event && (block ? blockOf(event) : utf8(JSON.stringify(event))).length > MAX_MESSAGE) return "too_long";
+    if (
+      "text" in event &&
+      (block ? blockOf(event) : utf8(JSON.stringify(event))).length > MAX_MESSAGE
+    )
+      return "too_long";
     this.#waiting.push({ event, epoch, block });
     return "ok";
   }
@@ -169,7 +174,9 @@ function blockOf(event) {
  */
 export function coalesce(a, b) {
   if (a.t === "pointer" && b.t === "pointer") {
-    return a.phase === "move" && b.phase === "move" && a.buttons === b.buttons && a.mods === b.mods ? b : null;
+    return a.phase === "move" && b.phase === "move" && a.buttons === b.buttons && a.mods === b.mods
+      ? b
+      : null;
   }
   if (a.t === "touch" && b.t === "touch") {
     const ids = (/** @type {{points: {id: number}[]}} */ e) => e.points.map((p) => p.id).join();

@@ -17,7 +17,12 @@ export function contain(box, width, height) {
   const scale = Math.min(box.width / width, box.height / height);
   const w = width * scale;
   const h = height * scale;
-  return { left: box.left + (box.width - w) / 2, top: box.top + (box.height - h) / 2, width: w, height: h };
+  return {
+    left: box.left + (box.width - w) / 2,
+    top: box.top + (box.height - h) / 2,
+    width: w,
+    height: h,
+  };
 }
 
 /**

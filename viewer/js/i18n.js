@@ -33,7 +33,10 @@ async function load(name) {
 /** @param {readonly string[]} wanted */
 export async function loadLocale(wanted) {
   locale = pickLocale(wanted);
-  const [en, own] = await Promise.all([load("en"), locale === "en" ? {} : load(locale).catch(() => ({}))]);
+  const [en, own] = await Promise.all([
+    load("en"),
+    locale === "en" ? {} : load(locale).catch(() => ({})),
+  ]);
   fallback = en;
   catalog = own;
   document.documentElement.lang = locale;
@@ -77,13 +80,17 @@ export function relative(seconds) {
  * A date, in the user's language.
  * @param {number} seconds since 1970
  */
-export const day = (seconds) => new Intl.DateTimeFormat(locale, { dateStyle: "medium" }).format(new Date(seconds * 1000));
+export const day = (seconds) =>
+  new Intl.DateTimeFormat(locale, { dateStyle: "medium" }).format(new Date(seconds * 1000));
 
 /**
  * "3.2 MB", in the user's language.
  * @param {number} n of bytes
  */
 export function bytes(n) {
-  const format = (/** @type {string} */ unit) => new Intl.NumberFormat(locale, { style: "unit", unit, maximumFractionDigits: 1 });
-  return n < 1024 * 1024 ? format("kilobyte").format(Math.ceil(n / 1024)) : format("megabyte").format(n / 1024 / 1024);
+  const format = (/** @type {string} */ unit) =>
+    new Intl.NumberFormat(locale, { style: "unit", unit, maximumFractionDigits: 1 });
+  return n < 1024 * 1024
+    ? format("kilobyte").format(Math.ceil(n / 1024))
+    : format("megabyte").format(n / 1024 / 1024);
 }

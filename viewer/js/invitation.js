@@ -33,7 +33,8 @@ const FINGERPRINT = /^sha-256 [0-9A-F]{2}(:[0-9A-F]{2}){31}$/;
  * @returns {Promise<Invitation>}
  */
 export async function openInvitation(bytes, hash, id) {
-  if (bytes.length > 8192 || !equal(await sha256(bytes), hash)) throw new InvitationError("mismatch");
+  if (bytes.length > 8192 || !equal(await sha256(bytes), hash))
+    throw new InvitationError("mismatch");
   const parsed = parse(bytes);
   if (!parsed || !equal(parsed.id, id)) throw new InvitationError("malformed");
   return parsed;

@@ -56,7 +56,10 @@ export class Keyboard {
     this.#neutral();
     addEventListener("blur", () => this.release());
     addEventListener("pagehide", () => this.release());
-    document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.release());
+    document.addEventListener(
+      "visibilitychange",
+      () => document.visibilityState === "hidden" && this.release(),
+    );
   }
 
   /** Whether the local input has the focus. */
@@ -92,7 +95,8 @@ export class Keyboard {
     this.#field = field;
     if (sameField(old, field)) {
       // The same, scrolled; or its neighbour below, to which nothing may be carried.
-      const moved = old && field && field.id === undefined && Math.abs(old.rect[1] - field.rect[1]) > 330;
+      const moved =
+        old && field && field.id === undefined && Math.abs(old.rect[1] - field.rect[1]) > 330;
       if (moved && this.#composition === null) this.#clear();
       return;
     }
@@ -108,7 +112,8 @@ export class Keyboard {
     pad.tabIndex = 0;
     other.tabIndex = -1;
     this.#clear();
-    if (!field && soft && had) pad.blur(); // no field, no keyboard
+    if (!field && soft && had)
+      pad.blur(); // no field, no keyboard
     // A keyboard that is already open may follow the focus to the next field.
     else if (had) this.focus();
   }
@@ -150,10 +155,17 @@ export class Keyboard {
   #listen(pad) {
     pad.addEventListener("keydown", (e) => this.#keydown(/** @type {KeyboardEvent} */ (e)));
     pad.addEventListener("keyup", (e) => this.#keyup(/** @type {KeyboardEvent} */ (e)));
-    pad.addEventListener("beforeinput", (e) => this.#beforeinput(/** @type {InputEvent & globalThis.InputEvent} */ (/** @type {unknown} */ (e))));
+    pad.addEventListener("beforeinput", (e) =>
+      this.#beforeinput(
+        /** @type {InputEvent & globalThis.InputEvent} */ (/** @type {unknown} */ (e)),
+      ),
+    );
     pad.addEventListener("input", () => this.#input());
     pad.addEventListener("compositionstart", () => (this.#composition = ""));
-    pad.addEventListener("compositionupdate", (e) => (this.#composition = /** @type {CompositionEvent} */ (e).data));
+    pad.addEventListener(
+      "compositionupdate",
+      (e) => (this.#composition = /** @type {CompositionEvent} */ (e).data),
+    );
     pad.addEventListener("compositionend", () => {
       this.#composition = null;
       this.#input();
@@ -187,7 +199,8 @@ export class Keyboard {
     e.preventDefault();
     this.flush();
     // What a key changes in the remote field the local input does not know: start it afresh.
-    if (!this.#shadow.empty && !/^(Shift|Control|Alt|Meta|AltGraph|CapsLock)$/.test(e.key)) this.#clear();
+    if (!this.#shadow.empty && !/^(Shift|Control|Alt|Meta|AltGraph|CapsLock)$/.test(e.key))
+      this.#clear();
     const code = e.code || (/^[A-Z][A-Za-z0-9]+$/.test(e.key) ? e.key : "");
     this.#key(true, code, e);
     if (e.code) this.#held.set(e.code, { key: e.key });
@@ -222,7 +235,14 @@ export class Keyboard {
   #key(down, code, e) {
     const key = e.key === "Meta" && MAC ? "Control" : e.key;
     const place = MAC ? code.replace(/^Meta/, "Control") : code;
-    this.on.send({ t: "key", down, code: place, key, mods: remoteMods(e, MAC), repeat: down && e.repeat });
+    this.on.send({
+      t: "key",
+      down,
+      code: place,
+      key,
+      mods: remoteMods(e, MAC),
+      repeat: down && e.repeat,
+    });
   }
 
   /** @param {globalThis.InputEvent} e */

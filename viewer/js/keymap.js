@@ -20,9 +20,31 @@ const ALT = 1;
 const CTRL = 2;
 const META = 4;
 
-const FUNCTION_KEYS = new Set(["F5", "F6", "F11", "F12", "BrowserBack", "BrowserForward", "BrowserRefresh"]);
+const FUNCTION_KEYS = new Set([
+  "F5",
+  "F6",
+  "F11",
+  "F12",
+  "BrowserBack",
+  "BrowserForward",
+  "BrowserRefresh",
+]);
 // Reload, address bar, new tab, window and private window, close, quit, hide, next tab, zoom.
-const BROWSER_KEYS = new Set(["r", "l", "t", "n", "w", "q", "tab", "+", "-", "=", "0", "pageup", "pagedown"]);
+const BROWSER_KEYS = new Set([
+  "r",
+  "l",
+  "t",
+  "n",
+  "w",
+  "q",
+  "tab",
+  "+",
+  "-",
+  "=",
+  "0",
+  "pageup",
+  "pagedown",
+]);
 const MAC_KEYS = new Set(["h", "m", ",", "`"]);
 
 /**
@@ -33,10 +55,16 @@ const MAC_KEYS = new Set(["h", "m", ",", "`"]);
 export function useOf(e, mac) {
   if (e.key === "Escape" && e.ctrlKey && e.altKey) return "leave";
   // 229 is an IME at work; its text comes as input and composition events.
-  if (e.isComposing || e.keyCode === 229 || ["Process", "Dead", "Unidentified", "Compose"].includes(e.key)) return "edit";
+  if (
+    e.isComposing ||
+    e.keyCode === 229 ||
+    ["Process", "Dead", "Unidentified", "Compose"].includes(e.key)
+  )
+    return "edit";
   const key = e.key.toLowerCase();
   const command = mac ? e.metaKey && !e.ctrlKey : e.ctrlKey && !e.metaKey;
-  if ((command && !e.altKey && key === "v") || (e.shiftKey && !e.ctrlKey && key === "insert")) return "paste";
+  if ((command && !e.altKey && key === "v") || (e.shiftKey && !e.ctrlKey && key === "insert"))
+    return "paste";
   if (FUNCTION_KEYS.has(e.key)) return "own";
   if (command && !e.altKey && (BROWSER_KEYS.has(key) || (mac && MAC_KEYS.has(key)))) return "own";
   if (!e.code) {
@@ -80,7 +108,9 @@ export function stuckModifiers(held, e) {
     [/^Alt(Left|Right)$/, e.altKey || e.getModifierState("AltGraph")],
     [/^Meta(Left|Right)$/, e.metaKey],
   ];
-  return [...held].filter((code) => code !== e.code && groups.some(([re, down]) => re.test(code) && !down));
+  return [...held].filter(
+    (code) => code !== e.code && groups.some(([re, down]) => re.test(code) && !down),
+  );
 }
 
 /** Whether two Escapes make a "let me out". Pure. */

@@ -16,7 +16,11 @@ export async function deriveKeys(secret, origin, id) {
   const key = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveBits"]);
   const expand = async (/** @type {string} */ label) =>
     new Uint8Array(
-      await crypto.subtle.deriveBits({ name: "HKDF", hash: "SHA-256", salt, info: utf8(label) }, key, 256),
+      await crypto.subtle.deriveBits(
+        { name: "HKDF", hash: "SHA-256", salt, info: utf8(label) },
+        key,
+        256,
+      ),
     );
   return { token: await expand("authloop/1 claim"), psk: await expand("authloop/1 psk") };
 }
@@ -31,7 +35,14 @@ export async function deriveKeys(secret, origin, id) {
  * @param {string} of.viewerFingerprint this page's own
  * @returns {Promise<Bytes>}
  */
-export async function transcript({ id, helloHash, offer, answer, hostFingerprint, viewerFingerprint }) {
+export async function transcript({
+  id,
+  helloHash,
+  offer,
+  answer,
+  hostFingerprint,
+  viewerFingerprint,
+}) {
   return sha256(
     concat(
       utf8("authloop/1 transcript"),
@@ -54,7 +65,13 @@ export async function transcript({ id, helloHash, offer, answer, hostFingerprint
  * @param {Bytes} device the asking device's public key
  */
 export async function takeoverCode(psk, id, device) {
-  const key = await crypto.subtle.importKey("raw", psk, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
-  const mac = await crypto.subtle.sign("HMAC", key, concat(utf8("authloop/1 takeover"), id, device));
+  const key = await crypto.subtle.importKey("raw", psk, { name: "HMAC", hash: "SHA-256" }, false, [
+    "sign",
+  ]);
+  const mac = await crypto.subtle.sign(
+    "HMAC",
+    key,
+    concat(utf8("authloop/1 takeover"), id, device),
+  );
   return String(new DataView(mac).getUint32(0) % 1_000_000).padStart(6, "0");
 }

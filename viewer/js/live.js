@@ -3,12 +3,20 @@
 import { Asks } from "./asks.js";
 import { button, byId, el, input } from "./dom.js";
 import { spread } from "./field.js";
+import { t } from "./i18n.js";
 import { Keyboard } from "./keyboard.js";
 import { Pointer } from "./pointer.js";
-import { closeAllSheets, Compose, openChecked, openDecline, PageDialog, wireChecked, wireDecline } from "./sheets.js";
+import {
+  Compose,
+  closeAllSheets,
+  openChecked,
+  openDecline,
+  PageDialog,
+  wireChecked,
+  wireDecline,
+} from "./sheets.js";
 import { frameOf, ownerOf, showFrame, showPage, showUnexpected, wireSite } from "./site.js";
 import { announce, notice, showSeal, showState } from "./ui.js";
-import { t } from "./i18n.js";
 import { coarse, View } from "./view.js";
 
 /** @typedef {import("./events.js").InputEvent} InputEvent */
@@ -85,7 +93,9 @@ export class Live {
   /** An unexpected site takes nothing before the user says so. */
   get #locked() {
     const page = this.#page;
-    return page !== null && !page.expected && page.origin !== "" && !this.#accepted.has(page.origin);
+    return (
+      page !== null && !page.expected && page.origin !== "" && !this.#accepted.has(page.origin)
+    );
   }
 
   /** The focused field is in a frame of an unexpected site: typing waits, clicks may leave it. */
@@ -126,8 +136,9 @@ export class Live {
       this.#show();
     };
     if (this.#frame) return;
-    if ("requestVideoFrameCallback" in this.video) this.video.requestVideoFrameCallback(seen);
-    else /** @type {HTMLVideoElement} */ (this.video).addEventListener("loadeddata", seen, { once: true });
+    const video = /** @type {HTMLVideoElement} */ (this.video);
+    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(seen);
+    else video.addEventListener("loadeddata", seen, { once: true });
   }
 
   /** Muted video plays by itself, but not in every phone's power saving: then a tap starts it. */
@@ -145,14 +156,21 @@ export class Live {
       case "video":
         return this.#layout();
       case "dialog":
-        return this.dialogs.open(output, [output.origin, this.#page?.origin].find((o) => o && o !== "null") ?? t("live.title"));
+        return this.dialogs.open(
+          output,
+          [output.origin, this.#page?.origin].find((o) => o && o !== "null") ?? t("live.title"),
+        );
       case "dialog_closed":
         return this.dialogs.closed(output.id);
       case "checked":
         return openChecked(output.verdict);
       case "refused":
         this.asks.upload.refused();
-        return notice(["epoch", "locked"].includes(output.reason) ? `refused_${output.reason}` : "refused_other");
+        return notice(
+          ["epoch", "locked"].includes(output.reason)
+            ? `refused_${output.reason}`
+            : "refused_other",
+        );
       default:
         this.asks.output(output);
     }
@@ -179,10 +197,21 @@ export class Live {
 
   #seal() {
     const frame = frameOf(this.#field, this.#page);
-    showSeal({ verified: this.#verified, trouble: this.#trouble, typing: this.typing, frame: ownerOf(frame) });
+    showSeal({
+      verified: this.#verified,
+      trouble: this.#trouble,
+      typing: this.typing,
+      frame: ownerOf(frame),
+    });
     showFrame(frame);
     const page = this.#locked ? (this.#page?.origin ?? "") : "";
-    showUnexpected(page ? { origin: page, frame: false } : this.#lockedFrame ? { origin: frame, frame: true } : null);
+    showUnexpected(
+      page
+        ? { origin: page, frame: false }
+        : this.#lockedFrame
+          ? { origin: frame, frame: true }
+          : null,
+    );
     this.keyboard.setEnabled(this.typing);
     if (this.#page) button("back").disabled = !this.#verified || !this.#page.can_go_back;
     el("page").dataset.enabled = String(this.enabled && !this.#trouble);
@@ -229,7 +258,8 @@ export class Live {
     if (!this.#field) return;
     const at = this.view.toPage(x, y);
     const [left, top, width, height] = this.#field.rect;
-    if (at.x >= left && at.x <= left + width && at.y >= top && at.y <= top + height) this.keyboard.focus();
+    if (at.x >= left && at.x <= left + width && at.y >= top && at.y <= top + height)
+      this.keyboard.focus();
   }
 
   /** Local inputs lie over the remote field. */
@@ -287,8 +317,10 @@ export class Live {
   }
 
   #wire() {
-    const on = (/** @type {string} */ id, /** @type {() => void} */ work) => button(id).addEventListener("click", work);
-    const decline = (/** @type {import("./events.js").DeclineReason} */ reason) => void this.handoff.decline(reason);
+    const on = (/** @type {string} */ id, /** @type {() => void} */ work) =>
+      button(id).addEventListener("click", work);
+    const decline = (/** @type {import("./events.js").DeclineReason} */ reason) =>
+      void this.handoff.decline(reason);
     wireDecline(decline);
     wireSite(this.handoff.invitation);
     wireChecked({
@@ -311,11 +343,14 @@ export class Live {
     on("back", () => this.#send({ t: "navigate", action: "back" }));
     on("reload", () => this.#send({ t: "navigate", action: "reload" }));
     on("paste", () => void this.#pasteButton());
-    on("compose", () => this.compose.open(this.#field?.secret === true, this.#field ? "replace" : "paste"));
+    on("compose", () =>
+      this.compose.open(this.#field?.secret === true, this.#field ? "replace" : "paste"),
+    );
     on("type-here", () => this.keyboard.focus());
     // A press must not take the focus (and the soft keyboard) away before the click decides.
     for (const id of ["keyboard", "overlay"]) {
-      for (const type of ["pointerdown", "mousedown"]) el(id).addEventListener(type, (e) => e.preventDefault());
+      for (const type of ["pointerdown", "mousedown"])
+        el(id).addEventListener(type, (e) => e.preventDefault());
     }
     on("keyboard", () => {
       if (this.keyboard.focused && coarse()) this.keyboard.blur();

@@ -6,6 +6,7 @@ import { b64u, equal } from "./bytes.js";
 import { newDevice, SessionStore } from "./device.js";
 import { button, el } from "./dom.js";
 import { tellParent } from "./embed.js";
+import { OUTCOMES } from "./events.js";
 import { Handoff } from "./handoff.js";
 import { loadLocale, t, translatePage } from "./i18n.js";
 import { InvitationError, openInvitation } from "./invitation.js";
@@ -24,7 +25,6 @@ import {
   showState,
   showStep,
 } from "./ui.js";
-import { OUTCOMES } from "./events.js";
 
 /** @typedef {import("./device.js").SessionRecord} SessionRecord */
 /** @typedef {import("./invitation.js").Invitation} Invitation */
@@ -43,7 +43,8 @@ async function main() {
   tellParent(brand.embed, "id" in fragment ? b64u(fragment.id) : "");
   wireSheets();
   if (!isSecureContext || !crypto.subtle) return showError("insecure_context");
-  if (typeof RTCPeerConnection !== "function" || !("generateCertificate" in RTCPeerConnection)) return showError("no_webrtc");
+  if (typeof RTCPeerConnection !== "function" || !("generateCertificate" in RTCPeerConnection))
+    return showError("no_webrtc");
   if (fragment.kind === "none") return showError("no_link");
   if (fragment.kind === "incomplete") return showError("link_incomplete");
   const now = Math.floor(Date.now() / 1000);
@@ -64,7 +65,8 @@ async function recordFor(from) {
   if (from.kind === "known") return known;
   const { token, psk } = await deriveKeys(from.secret, origin, from.id);
   from.secret.fill(0);
-  if (known && equal(known.psk, psk) && equal(known.invitationHash, from.invitationHash)) return known;
+  if (known && equal(known.psk, psk) && equal(known.invitationHash, from.invitationHash))
+    return known;
   const { keys, device } = await newDevice();
   /** @type {SessionRecord} */
   const record = {
@@ -102,7 +104,9 @@ async function begin(record, id) {
   record.expires = invitation.expires;
   await store.put(record);
   if (session.state === "ended") return over(record, session.outcome);
-  button("take-over").addEventListener("click", () => connect(invitation, record, { takeover: true }));
+  button("take-over").addEventListener("click", () =>
+    connect(invitation, record, { takeover: true }),
+  );
   if (session.state === "claimed" && !record.claimed && !record.attempted) {
     await store.delete(record.id);
     return showError("already_claimed", "", "take-over");
@@ -110,7 +114,11 @@ async function begin(record, id) {
   if (record.claimed) return connect(invitation, record);
   // The claim needs a gesture, so that the bots that preview links cannot spend it.
   button("open").addEventListener("click", () => connect(invitation, record), { once: true });
-  button("decline-start").addEventListener("click", () => connect(invitation, record, { declining: "not_requested" }), { once: true });
+  button("decline-start").addEventListener(
+    "click",
+    () => connect(invitation, record, { declining: "not_requested" }),
+    { once: true },
+  );
   showInvitation(invitation);
 }
 
@@ -149,7 +157,10 @@ function connect(invitation, record, how) {
       output: (output) => live?.output(output),
       trouble: (trouble) => live?.setTrouble(trouble),
       takeover: (device) => void takeover.asked(device),
-      waiting: () => void takeover.code(record.device).then((code) => connectingNote(t("takeover.waiting", { code }))),
+      waiting: () =>
+        void takeover
+          .code(record.device)
+          .then((code) => connectingNote(t("takeover.waiting", { code }))),
       peer: (present) => {
         waiting(false);
         connectingNote(present ? null : t("connecting.host_away"));
@@ -163,7 +174,11 @@ function connect(invitation, record, how) {
       },
       fatal: (code, message) => {
         live?.end();
-        showError(code, message, code === "replaced" ? "retry" : code === "already_claimed" ? "take-over" : "");
+        showError(
+          code,
+          message,
+          code === "replaced" ? "retry" : code === "already_claimed" ? "take-over" : "",
+        );
       },
     },
   );

@@ -4,12 +4,15 @@
 // Not the whole Public Suffix List (some 200 kB), but the suffixes under which strangers register
 // names most often. A suffix that is missing makes the emphasised part too short by a label, so
 // the whole origin stays readable beside it.
-const SECOND_LEVEL = /^(?:ac|co|com|edu|gob|gouv|gov|govt|go|gv|id|ltd|me|mil|ne|net|nhs|nom|or|org|plc|sch|web)$/;
+const SECOND_LEVEL =
+  /^(?:ac|co|com|edu|gob|gouv|gov|govt|go|gv|id|ltd|me|mil|ne|net|nhs|nom|or|org|plc|sch|web)$/;
 const SHARED = new Set(
-  ("appspot.com azurewebsites.net blogspot.com cloudfront.net firebaseapp.com fly.dev github.io gitlab.io " +
+  (
+    "appspot.com azurewebsites.net blogspot.com cloudfront.net firebaseapp.com fly.dev github.io gitlab.io " +
     "glitch.me herokuapp.com netlify.app ngrok.app ngrok.io ngrok-free.app onrender.com pages.dev r2.dev repl.co " +
     "replit.app s3.amazonaws.com surge.sh trycloudflare.com vercel.app web.app webflow.io wixsite.com " +
-    "wordpress.com workers.dev").split(" "),
+    "wordpress.com workers.dev"
+  ).split(" "),
 );
 
 /**
@@ -57,6 +60,11 @@ function registrable(host) {
   let take = 2;
   if (SHARED.has(last(3))) take = 4;
   else if (SHARED.has(last(2))) take = 3;
-  else if (labels.length > 2 && labels.at(-1)?.length === 2 && SECOND_LEVEL.test(labels.at(-2) ?? "")) take = 3;
+  else if (
+    labels.length > 2 &&
+    labels.at(-1)?.length === 2 &&
+    SECOND_LEVEL.test(labels.at(-2) ?? "")
+  )
+    take = 3;
   return last(Math.min(take, labels.length));
 }

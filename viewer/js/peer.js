@@ -4,8 +4,16 @@
 import { b64u, equal, random, sha256, unb64u } from "./bytes.js";
 import { Channel } from "./channel.js";
 import { transcript } from "./keys.js";
+import {
+  checkFingerprint,
+  fingerprintOf,
+  formatFingerprint,
+  iceServers,
+  localIce,
+  munge,
+  restartAnswer,
+} from "./sdp.js";
 import { RecordBox, sealHello } from "./seal.js";
-import { checkFingerprint, fingerprintOf, formatFingerprint, iceServers, localIce, munge, restartAnswer } from "./sdp.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /** @typedef {import("./events.js").Output} Output */
@@ -94,7 +102,8 @@ export class Peer {
       if ("playoutDelayHint" in e.receiver) e.receiver.playoutDelayHint = 0; // its older name
       on.video(e.streams[0] ?? new MediaStream([e.track]));
     };
-    this.#pc.oniceconnectionstatechange = () => !this.#closed && on.ice(this.#pc.iceConnectionState);
+    this.#pc.oniceconnectionstatechange = () =>
+      !this.#closed && on.ice(this.#pc.iceConnectionState);
     this.#pc.onconnectionstatechange = () => {
       // ICE failures are mended by a restart; what is left is a failed DTLS association.
       if (this.#pc.connectionState === "failed" && this.#pc.iceConnectionState !== "failed") {
@@ -121,7 +130,8 @@ export class Peer {
 
   /** The sealed hello, to the host. */
   async hello() {
-    const { id, psk, invitationHash, invitation, deviceKeys, device, stream, fingerprint } = this.identity;
+    const { id, psk, invitationHash, invitation, deviceKeys, device, stream, fingerprint } =
+      this.identity;
     const { blob, hash, keys } = await sealHello({
       id,
       psk,
@@ -154,8 +164,10 @@ export class Peer {
       return;
     }
     if (!record || this.#closed) return;
-    if (record.t === "offer" && typeof record.sdp === "string") await this.#serial(() => this.#accept(record.sdp));
-    if (record.t === "refuse") this.on.fatal("refused", typeof record.message === "string" ? record.message : "");
+    if (record.t === "offer" && typeof record.sdp === "string")
+      await this.#serial(() => this.#accept(record.sdp));
+    if (record.t === "refuse")
+      this.on.fatal("refused", typeof record.message === "string" ? record.message : "");
   }
 
   /** @param {import("./events.js").DeclineReason} reason */
@@ -178,7 +190,10 @@ export class Peer {
       const offer = await this.#pc.createOffer({ iceRestart: true });
       await this.#pc.setLocalDescription(offer);
       this.#sendLocalIce();
-      await this.#pc.setRemoteDescription({ type: "answer", sdp: restartAnswer(this.#offer, this.ice) });
+      await this.#pc.setRemoteDescription({
+        type: "answer",
+        sdp: restartAnswer(this.#offer, this.ice),
+      });
     });
   }
 
@@ -202,10 +217,14 @@ export class Peer {
     await this.#pc.setLocalDescription(answer);
     if (this.#closed || !this.#box) return;
     this.#answer = answer.sdp ?? "";
-    if (fingerprintOf(this.#answer) !== this.identity.fingerprint) return this.on.fatal("fingerprint");
+    if (fingerprintOf(this.#answer) !== this.identity.fingerprint)
+      return this.on.fatal("fingerprint");
     // First, so that the relay can check the return path before the handshake needs it.
     this.#sendLocalIce();
-    this.on.signal({ type: "sealed", data: b64u(await this.#box.seal({ t: "answer", sdp: this.#answer })) });
+    this.on.signal({
+      type: "sealed",
+      data: b64u(await this.#box.seal({ t: "answer", sdp: this.#answer })),
+    });
     this.on.step("path");
   }
 
@@ -219,7 +238,8 @@ export class Peer {
     if (!this.#keys) throw new Error("the channel opened before the hello");
     this.on.step("verify");
     const hostFingerprint = await this.#remoteFingerprint();
-    if (hostFingerprint !== this.identity.invitation.fingerprint) return this.on.fatal("fingerprint");
+    if (hostFingerprint !== this.identity.invitation.fingerprint)
+      return this.on.fatal("fingerprint");
     this.#transcript = await transcript({
       id: this.identity.id,
       helloHash: this.#helloHash,
@@ -235,7 +255,8 @@ export class Peer {
       onOutput: (output) => this.#output(output),
       onBroken: (error) => this.#break(error),
     });
-    for (const data of this.#early.splice(0)) this.#dc.onmessage?.(new MessageEvent("message", { data }));
+    for (const data of this.#early.splice(0))
+      this.#dc.onmessage?.(new MessageEvent("message", { data }));
     this.channel.start();
   }
 
@@ -256,7 +277,12 @@ export class Peer {
   #output(output) {
     if (!this.#confirmed) {
       const theirs = output.t === "confirm" ? unb64u(output.transcript) : null;
-      if (output.t !== "confirm" || !theirs || !this.#transcript || !equal(theirs, this.#transcript)) {
+      if (
+        output.t !== "confirm" ||
+        !theirs ||
+        !this.#transcript ||
+        !equal(theirs, this.#transcript)
+      ) {
         return this.on.fatal("confirm");
       }
       this.#confirmed = true;

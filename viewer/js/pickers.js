@@ -52,12 +52,14 @@ export class Pickers {
       control.addEventListener("change", () => coarse() && this.#set());
     }
     control.addEventListener("keydown", (/** @type {Event} */ e) => {
-      if (e instanceof KeyboardEvent && e.key === "Enter" && control instanceof HTMLInputElement) this.#set();
+      if (e instanceof KeyboardEvent && e.key === "Enter" && control instanceof HTMLInputElement)
+        this.#set();
     });
     el("picker-title").textContent = picker.label || t("picker.choose");
     el("picker-place").replaceChildren(control);
     el("picker-truncated").hidden = !picker.truncated;
-    button("picker-clear").hidden = picker.kind === "select" || picker.kind === "color" || picker.value === "";
+    button("picker-clear").hidden =
+      picker.kind === "select" || picker.kind === "color" || picker.value === "";
     this.ask.show(control);
     if (!coarse()) return;
     try {
@@ -71,7 +73,9 @@ export class Pickers {
     const control = this.#control;
     if (control instanceof HTMLInputElement) return this.#done({ value: control.value });
     if (!control) return;
-    const options = [...control.options].filter((option) => option.selected).map((option) => Number(option.value));
+    const options = [...control.options]
+      .filter((option) => option.selected)
+      .map((option) => Number(option.value));
     // Without a choice there is nothing to say of a list from which one must be chosen.
     this.#done(options.length === 0 && !control.multiple ? {} : { options });
   }
@@ -123,7 +127,8 @@ function select(picker) {
   control.multiple = picker.multiple;
   // With several to choose from, or on a laptop, the list lies open; a phone has its own.
   const groups = new Set(picker.options.map((option) => option.group ?? "")).size;
-  if (picker.multiple && !coarse()) control.size = Math.min(LIST_ROWS, picker.options.length + groups);
+  if (picker.multiple && !coarse())
+    control.size = Math.min(LIST_ROWS, picker.options.length + groups);
   /** @type {HTMLOptGroupElement | null} */
   let group = null;
   picker.options.forEach((option, i) => {
@@ -140,7 +145,8 @@ function select(picker) {
     }
     (group ?? control).append(o);
   });
-  if (!picker.multiple && !picker.options.some((option) => option.selected)) control.selectedIndex = -1;
+  if (!picker.multiple && !picker.options.some((option) => option.selected))
+    control.selectedIndex = -1;
   return control;
 }
 

@@ -34,7 +34,10 @@ export class ClickCounter {
   down(time, x, y, button) {
     const l = this.#last;
     const again =
-      time - l.time < CLICK_MS && button === l.button && Math.hypot(x - l.x, y - l.y) <= CLICK_SLOP && this.#count < 3;
+      time - l.time < CLICK_MS &&
+      button === l.button &&
+      Math.hypot(x - l.x, y - l.y) <= CLICK_SLOP &&
+      this.#count < 3;
     this.#count = again ? this.#count + 1 : 1;
     this.#last = { time, x, y, button };
     return this.#count;
@@ -77,7 +80,9 @@ export class Pointer {
     }
     // iOS would zoom on a double tap and pan with two fingers whatever touch-action says.
     for (const type of ["touchstart", "touchmove", "gesturestart"]) {
-      page.addEventListener(type, (e) => !ownButton(e) && e.cancelable && e.preventDefault(), { passive: false });
+      page.addEventListener(type, (e) => !ownButton(e) && e.cancelable && e.preventDefault(), {
+        passive: false,
+      });
     }
   }
 
@@ -138,7 +143,16 @@ export class Pointer {
     const { x, y } = this.view.toPage(e.clientX, e.clientY);
     this.#buttons = e.buttons & 31;
     const button = phase === "move" ? null : (BUTTONS[e.button] ?? "left");
-    this.on.send({ t: "pointer", phase, x, y, button, buttons: this.#buttons, clicks, mods: modifiers(e) });
+    this.on.send({
+      t: "pointer",
+      phase,
+      x,
+      y,
+      button,
+      buttons: this.#buttons,
+      clicks,
+      mods: modifiers(e),
+    });
   }
 
   /** @param {WheelEvent} e */
@@ -149,11 +163,13 @@ export class Pointer {
     if (e.ctrlKey) return this.view.zoomBy(Math.exp(-e.deltaY * unit * 0.01), e.clientX, e.clientY); // a trackpad's pinch
     const at = this.view.toPage(e.clientX, e.clientY);
     if (!at.inside) return;
-    const clamp = (/** @type {number} */ d) => Math.round(Math.min(32767, Math.max(-32767, d * unit)));
+    const clamp = (/** @type {number} */ d) =>
+      Math.round(Math.min(32767, Math.max(-32767, d * unit)));
     const sideways = e.shiftKey && e.deltaX === 0;
     const dx = clamp(sideways ? e.deltaY : e.deltaX);
     const dy = clamp(sideways ? 0 : e.deltaY);
-    if (dx !== 0 || dy !== 0) this.on.send({ t: "wheel", x: at.x, y: at.y, dx, dy, mods: modifiers(e) });
+    if (dx !== 0 || dy !== 0)
+      this.on.send({ t: "wheel", x: at.x, y: at.y, dx, dy, mods: modifiers(e) });
   }
 
   // One finger is the page's: tap, long press, drag, and scrolling with the page's own momentum.
@@ -193,7 +209,13 @@ export class Pointer {
       this.on.send({ t: "touch", phase: "move", points: this.#points(), at: when(e) });
     } else if (this.#fingers.size >= 2) {
       const after = pinch([...this.#fingers.values()]);
-      this.view.zoomBy(after.span / before.span, after.x, after.y, after.x - before.x, after.y - before.y);
+      this.view.zoomBy(
+        after.span / before.span,
+        after.x,
+        after.y,
+        after.x - before.x,
+        after.y - before.y,
+      );
     }
   }
 
@@ -207,7 +229,13 @@ export class Pointer {
     this.#fingers.delete(e.pointerId);
     if (this.#touchFor === "page") {
       const still = Math.hypot(finger.x - finger.startX, finger.y - finger.startY) < STILL;
-      if (phase === "end" && still && this.#fingers.size === 0 && isLongPress(e.timeStamp - finger.since)) this.#menu(finger);
+      if (
+        phase === "end" &&
+        still &&
+        this.#fingers.size === 0 &&
+        isLongPress(e.timeStamp - finger.since)
+      )
+        this.#menu(finger);
       else this.on.send({ t: "touch", phase, points: this.#points(), at: when(e) });
       if (phase === "end" && still) this.on.tap(finger.x, finger.y, true);
     }
@@ -220,7 +248,14 @@ export class Pointer {
   #menu(at) {
     this.on.send({ t: "touch", phase: "cancel", points: [], at: 0 });
     const { x, y } = this.view.toPage(at.x, at.y);
-    const press = { t: /** @type {const} */ ("pointer"), x, y, button: /** @type {const} */ ("right"), clicks: 1, mods: 0 };
+    const press = {
+      t: /** @type {const} */ ("pointer"),
+      x,
+      y,
+      button: /** @type {const} */ ("right"),
+      clicks: 1,
+      mods: 0,
+    };
     this.on.send({ ...press, phase: "down", buttons: 2 });
     this.on.send({ ...press, phase: "up", buttons: 0 });
   }
@@ -248,5 +283,9 @@ const ownButton = (e) => e.target instanceof Element && e.target.closest("button
  */
 function pinch([a, b]) {
   if (!a || !b) return { x: a?.x ?? 0, y: a?.y ?? 0, span: 1 };
-  return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, span: Math.max(20, Math.hypot(a.x - b.x, a.y - b.y)) };
+  return {
+    x: (a.x + b.x) / 2,
+    y: (a.y + b.y) / 2,
+    span: Math.max(20, Math.hypot(a.x - b.x, a.y - b.y)),
+  };
 }

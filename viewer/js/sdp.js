@@ -48,7 +48,14 @@ export function parseIce(m) {
     areAddresses(tcp) &&
     (turn === null || isTurn(turn));
   if (!good) throw new SdpError("the relay's ICE parameters are malformed");
-  return { generation: m.generation, ufrag: m.ufrag, pwd: m.pwd, candidates: m.candidates, tcp, turn };
+  return {
+    generation: m.generation,
+    ufrag: m.ufrag,
+    pwd: m.pwd,
+    candidates: m.candidates,
+    tcp,
+    turn,
+  };
 }
 
 /**
@@ -59,7 +66,9 @@ const matches = (pattern, value) => typeof value === "string" && pattern.test(va
 
 /** @param {unknown} list */
 const areAddresses = (list) =>
-  Array.isArray(list) && list.length <= MAX_CANDIDATES && list.every((address) => parseAddress(address) !== null);
+  Array.isArray(list) &&
+  list.length <= MAX_CANDIDATES &&
+  list.every((address) => parseAddress(address) !== null);
 
 /** @param {any} turn */
 function isTurn(turn) {
@@ -79,7 +88,11 @@ function isTurn(turn) {
 function isTurnUrl(url) {
   if (typeof url !== "string" || url.length > MAX_URL) return false;
   const [, v6, port] = TURN_URL.exec(url) ?? [];
-  return Number(port) >= 1 && Number(port) <= 65535 && (v6 === undefined || URL.canParse(`http://[${v6}]/`));
+  return (
+    Number(port) >= 1 &&
+    Number(port) <= 65535 &&
+    (v6 === undefined || URL.canParse(`http://[${v6}]/`))
+  );
 }
 
 /**
@@ -95,7 +108,9 @@ export function parseAddress(value) {
   const [, v6, v4] = match;
   if (v4) {
     const parts = v4.split(".");
-    return parts.length === 4 && parts.every((p) => /^\d{1,3}$/.test(p) && Number(p) <= 255) ? { ip: v4, port } : null;
+    return parts.length === 4 && parts.every((p) => /^\d{1,3}$/.test(p) && Number(p) <= 255)
+      ? { ip: v4, port }
+      : null;
   }
   return v6 && URL.canParse(`http://[${v6}]/`) ? { ip: v6, port } : null;
 }
@@ -142,7 +157,8 @@ function candidateLines(ice) {
   const udp = ice.candidates.map((address, i) => candidateLine(i, "udp", 2130706431 - i, address));
   // Other-pref must differ from candidate to candidate (RFC 6544 section 4.2).
   const tcp = ice.tcp.map(
-    (address, i) => `${candidateLine(udp.length + i, "tcp", TCP_PRIORITY - i * 2 ** 8, address)} tcptype passive`,
+    (address, i) =>
+      `${candidateLine(udp.length + i, "tcp", TCP_PRIORITY - i * 2 ** 8, address)} tcptype passive`,
   );
   return [...udp, ...tcp];
 }
@@ -191,7 +207,8 @@ export function fingerprintOf(sdp) {
   const all = new Set(media.map((m) => m ?? session));
   if (session !== null) all.add(session);
   const [only] = all;
-  if (media.length === 0 || all.size !== 1 || !only) throw new SdpError("the description needs exactly one fingerprint");
+  if (media.length === 0 || all.size !== 1 || !only)
+    throw new SdpError("the description needs exactly one fingerprint");
   return only;
 }
 
@@ -200,7 +217,8 @@ export function fingerprintOf(sdp) {
  * @param {string} expected `sha-256 AA:…`
  */
 export function checkFingerprint(sdp, expected) {
-  if (fingerprintOf(sdp) !== expected) throw new SdpError("the description names another certificate");
+  if (fingerprintOf(sdp) !== expected)
+    throw new SdpError("the description names another certificate");
 }
 
 /**

@@ -21,7 +21,10 @@ const suite = () =>
   new CipherSuite({ kem: new DhkemP256HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
 
 /** @param {Bytes} id @param {Bytes} psk */
-const pskOf = (id, psk) => ({ id: concat(utf8("authloop/1 psk"), id).buffer, key: psk.slice().buffer });
+const pskOf = (id, psk) => ({
+  id: concat(utf8("authloop/1 psk"), id).buffer,
+  key: psk.slice().buffer,
+});
 
 /** @param {Bytes} invitationHash */
 const infoOf = (invitationHash) => concat(utf8("authloop/1 hpke"), invitationHash).buffer;
@@ -189,7 +192,8 @@ export async function sealFrame(key, counter, plaintext) {
  * @param {Bytes} frame
  */
 export async function openFrame(key, counter, frame) {
-  if (frame.length !== FRAME_LENGTH || readU64(frame, 0) !== counter) throw new SealError("not the frame expected");
+  if (frame.length !== FRAME_LENGTH || readU64(frame, 0) !== counter)
+    throw new SealError("not the frame expected");
   return decrypt(key, counter, frame.slice(0, 8), frame.slice(8));
 }
 
@@ -216,7 +220,8 @@ export async function sealOutput(key, counter, json) {
  * @returns {Promise<any>}
  */
 export async function openOutput(key, counter, record) {
-  if (record.length < 8 + 16 + 4 || readU64(record, 0) !== counter) throw new SealError("not the record expected");
+  if (record.length < 8 + 16 + 4 || readU64(record, 0) !== counter)
+    throw new SealError("not the record expected");
   const plaintext = await decrypt(key, counter, record.slice(0, 8), record.slice(8));
   const length = new DataView(plaintext.buffer).getUint32(0);
   if (length > plaintext.length - 4) throw new SealError("the record's length is wrong");

@@ -10,7 +10,8 @@
 export const SENTINEL = "\u200b";
 const MAX_STEPS = 2000;
 // What Backspace takes away whole; of anything else it takes the last code point.
-const WHOLE = /\p{Extended_Pictographic}|\p{Regional_Indicator}|[\u20e3\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/u;
+const WHOLE =
+  /\p{Extended_Pictographic}|\p{Regional_Indicator}|[\u20e3\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/u;
 
 export class Shadow {
   /** What the remote field has of this input, without a composition. */
@@ -50,7 +51,8 @@ export class Shadow {
     let left = 0;
     while (left < this.padding && value[left] === SENTINEL) left += 1;
     const body = value.slice(left).replaceAll(SENTINEL, "");
-    if (left === 0 && this.padding > 0 && (body !== "" || this.padding > 1) && !composition) return this.#replaced(body);
+    if (left === 0 && this.padding > 0 && (body !== "" || this.padding > 1) && !composition)
+      return this.#replaced(body);
     const events = composition
       ? this.#compose(body, composition.text, composition.end - left)
       : this.#commit(body);
@@ -66,7 +68,8 @@ export class Shadow {
     if (this.#composing === null) return [];
     const text = this.#composing;
     this.#composing = null;
-    this.#committed = this.#committed.slice(0, this.#caret) + text + this.#committed.slice(this.#caret);
+    this.#committed =
+      this.#committed.slice(0, this.#caret) + text + this.#committed.slice(this.#caret);
     this.#caret += text.length;
     return [text === "" ? { t: "composition", text: "", start: 0, end: 0 } : { t: "text", text }];
   }
@@ -102,7 +105,8 @@ export class Shadow {
       events.push(...this.#cancel(), ...this.#edit(committed));
     }
     if (this.#composing === null) events.push(...this.#moveTo(start));
-    if (this.#composing !== text) events.push({ t: "composition", text, start: text.length, end: text.length });
+    if (this.#composing !== text)
+      events.push({ t: "composition", text, start: text.length, end: text.length });
     this.#composing = text;
     return events;
   }
@@ -131,12 +135,22 @@ export class Shadow {
     let head = 0;
     while (head < was.length && head < is.length && was[head] === is[head]) head += 1;
     let end = 0;
-    while (end < was.length - head && end < is.length - head && was.at(-1 - end) === is.at(-1 - end)) end += 1;
+    while (
+      end < was.length - head &&
+      end < is.length - head &&
+      was.at(-1 - end) === is.at(-1 - end)
+    )
+      end += 1;
     const removed = was.slice(head, was.length - end);
     const inserted = is.slice(head, is.length - end).join("");
     const tail = was.slice(was.length - end).join("").length;
     const events = this.#moveTo(old.length - tail);
-    if (removed.length > 0) events.push({ t: "delete", before: removed.map(backspaces).reduce((a, b) => a + b), after: 0 });
+    if (removed.length > 0)
+      events.push({
+        t: "delete",
+        before: removed.map(backspaces).reduce((a, b) => a + b),
+        after: 0,
+      });
     if (inserted !== "") events.push({ t: "text", text: inserted });
     this.#committed = next;
     this.#caret = next.length - tail;
@@ -150,7 +164,10 @@ export class Shadow {
    */
   #moveTo(place) {
     if (place === this.#caret) return [];
-    const between = this.#committed.slice(Math.min(place, this.#caret), Math.max(place, this.#caret));
+    const between = this.#committed.slice(
+      Math.min(place, this.#caret),
+      Math.max(place, this.#caret),
+    );
     const steps = Math.min(MAX_STEPS, graphemes(between).length);
     const by = place < this.#caret ? -steps : steps;
     this.#caret = place;
@@ -174,7 +191,9 @@ export function keyPress(key, mods = 0) {
 /** @param {string} s @returns {string[]} */
 function graphemes(s) {
   if (typeof Intl.Segmenter !== "function") return [...s];
-  return [...new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(s)].map((g) => g.segment);
+  return [...new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(s)].map(
+    (g) => g.segment,
+  );
 }
 
 /**
@@ -187,4 +206,5 @@ const backspaces = (grapheme) => (WHOLE.test(grapheme) ? 1 : [...grapheme].lengt
  * Whether a composition is only a Latin word on its way, as Gboard makes of every word.
  * @param {string} text
  */
-export const isLatin = (text) => /^[\p{Script=Latin}\p{Script=Common}\p{Script=Inherited}]*$/u.test(text);
+export const isLatin = (text) =>
+  /^[\p{Script=Latin}\p{Script=Common}\p{Script=Inherited}]*$/u.test(text);

@@ -12,14 +12,17 @@ export function wireSheets() {
   for (const id of ["sheet-site", "sheet-decline", "sheet-compose", "sheet-checked"]) {
     const sheet = dialog(id);
     sheet.addEventListener("click", (e) => {
-      if (e.target === sheet || (e.target instanceof Element && e.target.closest("[data-close]"))) sheet.close();
+      if (e.target === sheet || (e.target instanceof Element && e.target.closest("[data-close]")))
+        sheet.close();
     });
   }
 }
 
 /** @param {(reason: DeclineReason) => void} decline */
 export function wireDecline(decline) {
-  for (const choice of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("dialog [data-reason]"))) {
+  for (const choice of /** @type {NodeListOf<HTMLElement>} */ (
+    document.querySelectorAll("dialog [data-reason]")
+  )) {
     choice.addEventListener("click", () => {
       choice.closest("dialog")?.close();
       decline(/** @type {DeclineReason} */ (choice.dataset.reason));
@@ -70,7 +73,10 @@ export class Compose {
     this.send = send;
     const sheet = dialog("sheet-compose");
     button("compose-send").addEventListener("click", () => this.#submit());
-    input("compose-secret").addEventListener("keydown", (e) => e.key === "Enter" && !e.isComposing && this.#submit());
+    input("compose-secret").addEventListener(
+      "keydown",
+      (e) => e.key === "Enter" && !e.isComposing && this.#submit(),
+    );
     input("compose-show").addEventListener("change", () => {
       input("compose-secret").type = input("compose-show").checked ? "text" : "password";
     });
@@ -85,7 +91,10 @@ export class Compose {
     this.#secret = secret;
     this.#as = as;
     const area = byId("compose-text", HTMLTextAreaElement);
-    input("compose-secret").hidden = el("compose-show-row").hidden = el("compose-label").hidden = !secret;
+    input("compose-secret").hidden =
+      el("compose-show-row").hidden =
+      el("compose-label").hidden =
+        !secret;
     area.hidden = secret;
     el("compose-hint").textContent = t(
       as === "paste" ? "compose.hint_paste" : secret ? "compose.hint_secret" : "compose.hint_text",
@@ -95,7 +104,9 @@ export class Compose {
   }
 
   #submit() {
-    const text = this.#secret ? input("compose-secret").value : byId("compose-text", HTMLTextAreaElement).value;
+    const text = this.#secret
+      ? input("compose-secret").value
+      : byId("compose-text", HTMLTextAreaElement).value;
     this.#clear();
     dialog("sheet-compose").close();
     this.send({ t: this.#as, text }, this.#secret);
@@ -119,7 +130,10 @@ export class PageDialog {
     this.send = send;
     button("page-dialog-ok").addEventListener("click", () => this.#answer(true));
     button("page-dialog-cancel").addEventListener("click", () => this.#answer(false));
-    input("page-dialog-input").addEventListener("keydown", (e) => e.key === "Enter" && !e.isComposing && this.#answer(true));
+    input("page-dialog-input").addEventListener(
+      "keydown",
+      (e) => e.key === "Enter" && !e.isComposing && this.#answer(true),
+    );
     dialog("page-dialog").addEventListener("cancel", (e) => {
       e.preventDefault();
       this.#answer(false);
@@ -134,7 +148,8 @@ export class PageDialog {
     this.#id = d.id;
     const field = input("page-dialog-input");
     el("page-dialog-from").textContent = t("dialog.from", { origin: isolated(origin) });
-    el("page-dialog-message").textContent = d.kind === "beforeunload" && !d.message ? t("dialog.leave") : d.message;
+    el("page-dialog-message").textContent =
+      d.kind === "beforeunload" && !d.message ? t("dialog.leave") : d.message;
     field.hidden = d.kind !== "prompt";
     field.value = d.kind === "prompt" ? d.default : "";
     button("page-dialog-cancel").hidden = d.kind === "alert";

@@ -218,7 +218,8 @@ export class Signaling {
  * @param {string} origin the signaling origin
  * @param {Bytes} id
  */
-export const socketUrl = (origin, id) => `${origin.replace(/^http/, "ws")}/v1/sessions/${b64u(id)}/viewer`;
+export const socketUrl = (origin, id) =>
+  `${origin.replace(/^http/, "ws")}/v1/sessions/${b64u(id)}/viewer`;
 
 /**
  * The session as the server tells it: null when it knows of none; throws when it cannot be reached.
@@ -227,11 +228,19 @@ export const socketUrl = (origin, id) => `${origin.replace(/^http/, "ws")}/v1/se
  * @returns {Promise<{state: string, outcome: string | null, invitation: Bytes, expires: number} | null>}
  */
 export async function fetchSession(origin, id) {
-  const response = await fetch(`${origin}/v1/sessions/${b64u(id)}`, { cache: "no-store", credentials: "omit" });
+  const response = await fetch(`${origin}/v1/sessions/${b64u(id)}`, {
+    cache: "no-store",
+    credentials: "omit",
+  });
   if (response.status === 404) return null;
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   const body = await response.json();
   const invitation = unb64u(body.invitation);
   if (!invitation) throw new Error("the server's answer is malformed");
-  return { state: String(body.state), outcome: body.outcome ?? null, invitation, expires: Number(body.expires_at) };
+  return {
+    state: String(body.state),
+    outcome: body.outcome ?? null,
+    invitation,
+    expires: Number(body.expires_at),
+  };
 }

@@ -48,7 +48,8 @@ export function siteItems(origins) {
 }
 
 /** What the bar calls the connection: a certificate that is not valid is told apart from none. @param {Page} page */
-const connectionOf = (page) => (page.connection === "broken" ? "broken" : page.secure ? "secure" : "insecure");
+const connectionOf = (page) =>
+  page.connection === "broken" ? "broken" : page.secure ? "secure" : "insecure";
 
 /** @param {Page} page */
 export function showPage(page) {
@@ -67,7 +68,8 @@ export function showPage(page) {
  * @param {Page | null} page
  * @returns {string} its origin, or nothing
  */
-export const frameOf = (field, page) => (field?.origin && field.origin !== page?.origin ? field.origin : "");
+export const frameOf = (field, page) =>
+  field?.origin && field.origin !== page?.origin ? field.origin : "";
 
 /** The part of an origin that names its owner; an opaque one has no owner. @param {string} origin */
 export const ownerOf = (origin) => {
@@ -80,7 +82,11 @@ export const ownerOf = (origin) => {
  * @param {{origin: string, frame: boolean} | null} unexpected
  */
 export function showUnexpected(unexpected) {
-  const text = unexpected ? t(unexpected.frame ? "unexpected.frame" : "unexpected.text", { origin: isolated(unexpected.origin) }) : "";
+  const text = unexpected
+    ? t(unexpected.frame ? "unexpected.frame" : "unexpected.text", {
+        origin: isolated(unexpected.origin),
+      })
+    : "";
   if (el("unexpected-text").textContent !== text) el("unexpected-text").textContent = text;
   el("unexpected").hidden = unexpected === null;
 }
@@ -105,13 +111,18 @@ function fill(page) {
   const { certificate: seen } = page;
   el("site-address").replaceChildren(page.origin ? originNode(page.origin) : t("live.no_origin"));
   el("site-punycode").hidden = !splitOrigin(page.origin).punycode;
-  const told = page.connection === "secure" || page.connection === "broken" || page.connection === "insecure";
+  const told =
+    page.connection === "secure" || page.connection === "broken" || page.connection === "insecure";
   el("site-connection").textContent = t(`site.${told ? page.connection : "unknown"}`);
   el("site-connection").dataset.state = page.connection ?? "unknown";
   el("site-certificate-row").hidden = !seen;
   if (seen) {
     const { subject, issuer } = seen;
-    el("site-certificate").textContent = t("site.issued", { subject: isolated(subject), issuer: isolated(issuer), date: day(seen.valid_to) });
+    el("site-certificate").textContent = t("site.issued", {
+      subject: isolated(subject),
+      issuer: isolated(issuer),
+      date: day(seen.valid_to),
+    });
   }
   el("site-problem").textContent = seen?.problem ?? "";
   el("site-name-row").hidden = page.title === "";

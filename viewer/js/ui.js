@@ -1,6 +1,6 @@
 // The screens, and what the live screen says besides the picture.
 
-import { byId, button, el, setIcon } from "./dom.js";
+import { button, byId, el, setIcon } from "./dom.js";
 import { has, relative, t } from "./i18n.js";
 import { siteItems } from "./site.js";
 
@@ -50,7 +50,9 @@ export function showInvitation(invitation) {
 export function showStep(step) {
   const at = STEPS.indexOf(step === "offer" ? "host" : step);
   if (at < 0) return;
-  for (const li of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#steps li"))) {
+  for (const li of /** @type {NodeListOf<HTMLElement>} */ (
+    document.querySelectorAll("#steps li")
+  )) {
     const i = STEPS.indexOf(li.dataset.step ?? "");
     li.dataset.done = String(i < at);
     if (i === at) li.setAttribute("aria-current", "step");
@@ -73,7 +75,15 @@ export function connectingNote(note) {
  * @param {string} of.frame the name that owns the focused field, where it is not the page's
  */
 export function showSeal({ verified, trouble, typing, frame }) {
-  const key = trouble ? "reconnecting" : !verified ? "unverified" : !typing ? "locked" : frame ? "frame" : "verified";
+  const key = trouble
+    ? "reconnecting"
+    : !verified
+      ? "unverified"
+      : !typing
+        ? "locked"
+        : frame
+          ? "frame"
+          : "verified";
   el("seal-line").dataset.seal = key;
   el("seal-text").textContent = t(`live.${key}`, { name: frame });
   root.dataset.verified = String(verified);
@@ -93,7 +103,8 @@ export function notice(code, message = "") {
   const text = has(key) ? t(key) : message;
   if (!text) return;
   const list = el("notices");
-  for (const li of list.children) if (/** @type {HTMLElement} */ (li).dataset.code === code) li.remove();
+  for (const li of list.children)
+    if (/** @type {HTMLElement} */ (li).dataset.code === code) li.remove();
   while (list.children.length >= MAX_NOTICES) list.firstElementChild?.remove();
   const li = document.createElement("li");
   li.dataset.code = code;
@@ -121,7 +132,10 @@ export function notice(code, message = "") {
 export function showEnded(outcome, message) {
   root.dataset.outcome = outcome;
   root.dataset.keyboard = "disabled";
-  setIcon("ended-icon", outcome === "resolved" ? "i-check" : outcome === "failed" ? "i-warn" : "i-close");
+  setIcon(
+    "ended-icon",
+    outcome === "resolved" ? "i-check" : outcome === "failed" ? "i-warn" : "i-close",
+  );
   el("screen-ended").dataset.outcome = outcome;
   el("ended-title").textContent = t(`ended.${outcome}`);
   el("ended-text").textContent = t(`ended.${outcome}_text`);

@@ -20,7 +20,10 @@ const MAX_NAME = 255;
  * @param {string} name
  */
 export function safeName(name) {
-  const plain = text(utf8(name)).replace(/[\\/\u0000-\u001f\u007f-\u009f]/g, "_").replace(/^\.{1,2}$/, "_") || "_";
+  const plain =
+    text(utf8(name))
+      .replace(/[\\/\u0000-\u001f\u007f-\u009f]/g, "_")
+      .replace(/^\.{1,2}$/, "_") || "_";
   if (utf8(plain).length <= MAX_NAME) return plain;
   // The end says what kind of file it is.
   const dot = plain.lastIndexOf(".");
@@ -70,7 +73,9 @@ export class Upload {
     }
     this.#sending = false;
     const { multiple, origin, max_files, max_bytes } = chooser;
-    el("files-title").textContent = t(multiple ? "files.title_many" : "files.title", { origin: isolated(origin) });
+    el("files-title").textContent = t(multiple ? "files.title_many" : "files.title", {
+      origin: isolated(origin),
+    });
     el("files-limit").textContent = t(multiple ? "files.limit_many" : "files.limit", {
       count: String(max_files),
       size: bytes(max_bytes),
@@ -108,7 +113,11 @@ export class Upload {
     const wrong = problem(this.#files, this.#chooser);
     button("files-send").disabled = wrong !== null;
     const { max_files, max_bytes } = this.#chooser;
-    this.#say(wrong && wrong !== "none" ? t(`files.${wrong}`, { count: String(max_files), size: bytes(max_bytes) }) : "");
+    this.#say(
+      wrong && wrong !== "none"
+        ? t(`files.${wrong}`, { count: String(max_files), size: bytes(max_bytes) })
+        : "",
+    );
   }
 
   /** @param {string} words */
@@ -122,7 +131,8 @@ export class Upload {
     const files = this.#files;
     if (!chooser || this.#sending || problem(files, chooser) !== null) return;
     const named = files.map((f) => ({ name: safeName(f.name), size: f.size }));
-    if (this.on.send({ t: "files", id: chooser.id, files: named }) !== "ok") return this.#stop("failed");
+    if (this.on.send({ t: "files", id: chooser.id, files: named }) !== "ok")
+      return this.#stop("failed");
     this.#sending = true;
     input("files-input").disabled = button("files-send").disabled = true;
     this.#progress();
@@ -141,11 +151,16 @@ export class Upload {
   async #pour(whole, id) {
     for (let at = 0; at < whole.size; ) {
       const data = new Uint8Array(await whole.slice(at, at + CHUNK).arrayBuffer());
-      while (this.#chooser?.id === id && this.#sending && at + data.length - this.#chooser.received > WINDOW) {
+      while (
+        this.#chooser?.id === id &&
+        this.#sending &&
+        at + data.length - this.#chooser.received > WINDOW
+      ) {
         await new Promise((resolve) => (this.#came = () => resolve(null)));
       }
       if (this.#chooser?.id !== id || !this.#sending) return;
-      if (this.on.send({ t: "file_chunk", id, data: b64u(data) }) !== "ok") throw new Error("not sent");
+      if (this.on.send({ t: "file_chunk", id, data: b64u(data) }) !== "ok")
+        throw new Error("not sent");
       at += data.length;
     }
   }
@@ -156,7 +171,10 @@ export class Upload {
     const bar = byId("files-bar", HTMLProgressElement);
     bar.max = Math.max(1, total);
     bar.value = this.#chooser.received;
-    el("files-done").textContent = t("files.progress", { done: bytes(this.#chooser.received), total: bytes(total) });
+    el("files-done").textContent = t("files.progress", {
+      done: bytes(this.#chooser.received),
+      total: bytes(total),
+    });
     el("files-progress").hidden = false;
   }
 

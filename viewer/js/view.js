@@ -145,10 +145,18 @@ export class View {
     if (this.#keyboardOpen && this.#field) {
       const rect = this.fieldRect(this.#field);
       const top = rect.top * this.#zoom.zoom + this.#zoom.y;
-      this.#shift = shiftFor(top, rect.height * this.#zoom.zoom, stage.clientHeight, page.offsetHeight * this.#zoom.zoom);
+      this.#shift = shiftFor(
+        top,
+        rect.height * this.#zoom.zoom,
+        stage.clientHeight,
+        page.offsetHeight * this.#zoom.zoom,
+      );
     }
     const { zoom, x, y } = this.#zoom;
-    page.style.transform = zoom === 1 && this.#shift === 0 ? "" : `translate(${x}px, ${y - this.#shift}px) scale(${zoom})`;
+    page.style.transform =
+      zoom === 1 && this.#shift === 0
+        ? ""
+        : `translate(${x}px, ${y - this.#shift}px) scale(${zoom})`;
     this.on.layout();
   }
 }

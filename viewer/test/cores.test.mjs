@@ -3,14 +3,33 @@ import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
 import { b64u, concat, equal, random, sha256, text, u64, unb64u, utf8 } from "../js/bytes.js";
-import { BLOCK_FRAMES, BODY_LENGTH, coalesce, CONTROL, filler, FILLER, InputQueue, MORE } from "../js/frames.js";
+import {
+  BLOCK_FRAMES,
+  BODY_LENGTH,
+  CONTROL,
+  coalesce,
+  FILLER,
+  filler,
+  InputQueue,
+  MORE,
+} from "../js/frames.js";
 import { contain, shiftFor, toClient, toPage, zoomAround } from "../js/geometry.js";
 import { pickLocale } from "../js/i18n.js";
 import { openInvitation } from "../js/invitation.js";
 import { takeoverCode } from "../js/keys.js";
 import { parseFragment, publicFragment } from "../js/link.js";
 import { splitOrigin } from "../js/origin.js";
-import { checkFingerprint, fingerprintOf, formatFingerprint, localIce, munge, parseAddress, parseIce, restartAnswer, SdpError } from "../js/sdp.js";
+import {
+  checkFingerprint,
+  fingerprintOf,
+  formatFingerprint,
+  localIce,
+  munge,
+  parseAddress,
+  parseIce,
+  restartAnswer,
+  SdpError,
+} from "../js/sdp.js";
 import { backoff, verdict } from "../js/signaling.js";
 
 test("base64url is canonical", () => {
@@ -34,7 +53,13 @@ test("fragments", () => {
   assert.equal(publicFragment({ kind: "none" }), "");
   const wrong = bytes.slice();
   wrong[0] = 2;
-  for (const bad of ["#x", `#${b64u(bytes.slice(1))}`, `#${b64u(bytes)}A`, `#${b64u(wrong)}`, "#%41"]) {
+  for (const bad of [
+    "#x",
+    `#${b64u(bytes.slice(1))}`,
+    `#${b64u(bytes)}A`,
+    `#${b64u(wrong)}`,
+    "#%41",
+  ]) {
     assert.equal(parseFragment(bad).kind, "incomplete", bad);
   }
 });
@@ -42,8 +67,14 @@ test("fragments", () => {
 test("an invitation opens only by its hash", async () => {
   const id = random(16);
   const good = {
-    v: 1, id: b64u(id), hpke: b64u(random(65)), fingerprint: formatFingerprint(random(32)),
-    requester: "R", reason: "because", origins: ["https://a.example"], expires: 2_000_000_000,
+    v: 1,
+    id: b64u(id),
+    hpke: b64u(random(65)),
+    fingerprint: formatFingerprint(random(32)),
+    requester: "R",
+    reason: "because",
+    origins: ["https://a.example"],
+    expires: 2_000_000_000,
   };
   const open = async (o, hash) => {
     const bytes = utf8(JSON.stringify(o));
@@ -51,7 +82,16 @@ test("an invitation opens only by its hash", async () => {
   };
   assert.equal((await open(good)).requester, "R");
   await assert.rejects(open(good, new Uint8Array(32)), { code: "mismatch" });
-  for (const bent of [{ v: 2 }, { extra: 1 }, { id: b64u(random(16)) }, { hpke: "x" }, { fingerprint: "sha-1 AA" }, { origins: [1] }, { expires: "1" }, { requester: null }]) {
+  for (const bent of [
+    { v: 2 },
+    { extra: 1 },
+    { id: b64u(random(16)) },
+    { hpke: "x" },
+    { fingerprint: "sha-1 AA" },
+    { origins: [1] },
+    { expires: "1" },
+    { requester: null },
+  ]) {
     await assert.rejects(open({ ...good, ...bent }), { code: "malformed" }, JSON.stringify(bent));
   }
   const { reason: _, ...short } = good;
@@ -60,13 +100,41 @@ test("an invitation opens only by its hash", async () => {
 
 const FP = formatFingerprint(new Uint8Array(32).fill(0xab));
 const OFFER = [
-  "v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0", `a=fingerprint:${FP}`, "a=ice-options:trickle ice2", "a=group:BUNDLE 0 1",
-  "m=video 9 UDP/TLS/RTP/SAVPF 96", "c=IN IP4 0.0.0.0", "a=setup:actpass", "a=mid:0", "a=ice-ufrag:old", "a=ice-pwd:oldoldoldoldoldoldoldold",
-  "a=candidate:9 1 udp 1 10.0.0.1 9 typ host", "a=sendonly", "a=rtpmap:96 H264/90000", "a=end-of-candidates",
-  "m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "c=IN IP4 0.0.0.0", "a=setup:actpass", "a=mid:1", "a=ice-ufrag:old",
-  "a=ice-pwd:oldoldoldoldoldoldoldold", `a=fingerprint:${FP.toLowerCase()}`, "a=sctp-port:5000", "",
+  "v=0",
+  "o=- 1 2 IN IP4 127.0.0.1",
+  "s=-",
+  "t=0 0",
+  `a=fingerprint:${FP}`,
+  "a=ice-options:trickle ice2",
+  "a=group:BUNDLE 0 1",
+  "m=video 9 UDP/TLS/RTP/SAVPF 96",
+  "c=IN IP4 0.0.0.0",
+  "a=setup:actpass",
+  "a=mid:0",
+  "a=ice-ufrag:old",
+  "a=ice-pwd:oldoldoldoldoldoldoldold",
+  "a=candidate:9 1 udp 1 10.0.0.1 9 typ host",
+  "a=sendonly",
+  "a=rtpmap:96 H264/90000",
+  "a=end-of-candidates",
+  "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
+  "c=IN IP4 0.0.0.0",
+  "a=setup:actpass",
+  "a=mid:1",
+  "a=ice-ufrag:old",
+  "a=ice-pwd:oldoldoldoldoldoldoldold",
+  `a=fingerprint:${FP.toLowerCase()}`,
+  "a=sctp-port:5000",
+  "",
 ].join("\r\n");
-const ICE = { generation: 1, ufrag: "newufrag0123456789", pwd: "newpwdnewpwdnewpwdnewpwd", candidates: ["192.0.2.1:3478", "[2001:db8::1]:3478"], tcp: [], turn: null };
+const ICE = {
+  generation: 1,
+  ufrag: "newufrag0123456789",
+  pwd: "newpwdnewpwdnewpwdnewpwd",
+  candidates: ["192.0.2.1:3478", "[2001:db8::1]:3478"],
+  tcp: [],
+  turn: null,
+};
 
 test("a description is munged to the relay's leg alone", () => {
   const out = munge(OFFER, ICE);
@@ -100,19 +168,41 @@ test("exactly one fingerprint, on every m-line", () => {
   assert.throws(() => checkFingerprint(OFFER, other), SdpError);
   const add = (line) => OFFER.replace("a=mid:1", `a=mid:1\r\n${line}`);
   for (const bad of [
-    add(`a=fingerprint:${other}`), add(`a=fingerprint:${FP}`), add("a=fingerprint:sha-256"), add("a=FINGERPRINT:x"),
-    OFFER.replace(FP, other), OFFER.replaceAll(/a=fingerprint.*\r\n/g, ""), OFFER.replace(/a=fingerprint.*\r\n/, ""), "v=0\r\n",
-  ]) assert.throws(() => fingerprintOf(bad), SdpError);
+    add(`a=fingerprint:${other}`),
+    add(`a=fingerprint:${FP}`),
+    add("a=fingerprint:sha-256"),
+    add("a=FINGERPRINT:x"),
+    OFFER.replace(FP, other),
+    OFFER.replaceAll(/a=fingerprint.*\r\n/g, ""),
+    OFFER.replace(/a=fingerprint.*\r\n/, ""),
+    "v=0\r\n",
+  ])
+    assert.throws(() => fingerprintOf(bad), SdpError);
 });
 
 test("nothing of signaling's injects a line", () => {
   assert.deepEqual(parseIce({ type: "ice", ...ICE }), ICE);
   for (const bent of [
-    { ufrag: "abc" }, { ufrag: "abcd\r\na=x" }, { ufrag: "ab:cd" }, { pwd: "short" }, { pwd: `${ICE.pwd}\n` }, { candidates: "x" },
-    { candidates: ["relay.example:1"] }, { candidates: ["1.2.3.4"] }, { candidates: ["1.2.3.4:0"] }, { candidates: ["1.2.3.4:65536"] },
-    { candidates: ["1.2.3.400:1"] }, { candidates: ["1.2.3.4:1\r\n"] }, { candidates: ["[::g]:1"] }, { candidates: ["[1]:1"] },
-    { candidates: Array(9).fill("1.2.3.4:1") }, { generation: "1" }, { candidates: [] }, { candidates: [null] },
-  ]) assert.throws(() => parseIce({ ...ICE, ...bent }), SdpError, JSON.stringify(bent));
+    { ufrag: "abc" },
+    { ufrag: "abcd\r\na=x" },
+    { ufrag: "ab:cd" },
+    { pwd: "short" },
+    { pwd: `${ICE.pwd}\n` },
+    { candidates: "x" },
+    { candidates: ["relay.example:1"] },
+    { candidates: ["1.2.3.4"] },
+    { candidates: ["1.2.3.4:0"] },
+    { candidates: ["1.2.3.4:65536"] },
+    { candidates: ["1.2.3.400:1"] },
+    { candidates: ["1.2.3.4:1\r\n"] },
+    { candidates: ["[::g]:1"] },
+    { candidates: ["[1]:1"] },
+    { candidates: Array(9).fill("1.2.3.4:1") },
+    { generation: "1" },
+    { candidates: [] },
+    { candidates: [null] },
+  ])
+    assert.throws(() => parseIce({ ...ICE, ...bent }), SdpError, JSON.stringify(bent));
   assert.throws(() => parseIce(null), SdpError);
   assert.deepEqual(parseAddress("[::1]:9"), { ip: "::1", port: 9 });
   assert.deepEqual(localIce(OFFER), { ufrag: "old", pwd: "oldoldoldoldoldoldoldold" });
@@ -120,7 +210,12 @@ test("nothing of signaling's injects a line", () => {
 
 function decodeFrame(p) {
   const v = new DataView(p.buffer);
-  return { sequence: Number(v.getBigUint64(0)), epoch: v.getUint32(8), flags: p[12], body: p.slice(15, 15 + v.getUint16(13)) };
+  return {
+    sequence: Number(v.getBigUint64(0)),
+    epoch: v.getUint32(8),
+    flags: p[12],
+    body: p.slice(15, 15 + v.getUint16(13)),
+  };
 }
 const drain = (q) => {
   const out = [];
@@ -128,7 +223,16 @@ const drain = (q) => {
   return out;
 };
 const key = (k) => ({ t: "key", down: true, code: "", key: k, mods: 0, repeat: false });
-const move = (x) => ({ t: "pointer", phase: "move", x, y: 0, button: null, buttons: 0, clicks: 0, mods: 0 });
+const move = (x) => ({
+  t: "pointer",
+  phase: "move",
+  x,
+  y: 0,
+  button: null,
+  buttons: 0,
+  clicks: 0,
+  mods: 0,
+});
 
 test("frames: chunks, sequences, epochs", () => {
   const q = new InputQueue();
@@ -138,11 +242,23 @@ test("frames: chunks, sequences, epochs", () => {
   const frames = drain(q);
   assert.equal(frames[0].flags, CONTROL);
   assert.equal(frames[0].sequence, 0);
-  assert.deepEqual(frames.slice(1).map((f) => f.sequence), [1, 2, 3, 4]);
-  assert.deepEqual(frames.slice(1).map((f) => f.flags), [0, MORE, MORE, 0]);
-  assert.deepEqual(frames.slice(1).map((f) => f.epoch), [3, 4, 4, 4]);
+  assert.deepEqual(
+    frames.slice(1).map((f) => f.sequence),
+    [1, 2, 3, 4],
+  );
+  assert.deepEqual(
+    frames.slice(1).map((f) => f.flags),
+    [0, MORE, MORE, 0],
+  );
+  assert.deepEqual(
+    frames.slice(1).map((f) => f.epoch),
+    [3, 4, 4, 4],
+  );
   assert.ok(frames.every((f) => f.body.length <= BODY_LENGTH));
-  assert.deepEqual(JSON.parse(text(concat(...frames.slice(2).map((f) => f.body)))), { t: "paste", text: "é".repeat(300) });
+  assert.deepEqual(JSON.parse(text(concat(...frames.slice(2).map((f) => f.body)))), {
+    t: "paste",
+    text: "é".repeat(300),
+  });
   assert.equal(BODY_LENGTH, 217);
   assert.equal(decodeFrame(filler()).flags, FILLER);
 });
@@ -152,8 +268,15 @@ test("frames: a secret sent whole takes as many frames whatever its length", () 
     const q = new InputQueue();
     q.push({ t: "replace", text: secret }, 1, true);
     const frames = drain(q);
-    assert.deepEqual(frames.map((f) => [f.flags, f.body.length]), [...Array(BLOCK_FRAMES - 1).fill([MORE, BODY_LENGTH]), [0, BODY_LENGTH]], secret);
-    assert.deepEqual(JSON.parse(text(concat(...frames.map((f) => f.body)))), { t: "replace", text: secret });
+    assert.deepEqual(
+      frames.map((f) => [f.flags, f.body.length]),
+      [...Array(BLOCK_FRAMES - 1).fill([MORE, BODY_LENGTH]), [0, BODY_LENGTH]],
+      secret,
+    );
+    assert.deepEqual(JSON.parse(text(concat(...frames.map((f) => f.body)))), {
+      t: "replace",
+      text: secret,
+    });
   }
   const q = new InputQueue();
   q.push({ t: "replace", text: "x".repeat(900) }, 1, true);
@@ -169,7 +292,10 @@ test("frames: what is not applied is sent again, once and in order, at any cut",
     assert.equal(first.length, 8);
     q.push(key("e"), 0);
     q.rewind(applied);
-    assert.deepEqual(drain(q).map((f) => f.sequence), Array.from({ length: 9 - applied }, (_, i) => applied + 1 + i));
+    assert.deepEqual(
+      drain(q).map((f) => f.sequence),
+      Array.from({ length: 9 - applied }, (_, i) => applied + 1 + i),
+    );
     q.ack(9);
     assert.equal(q.outstanding, false);
     assert.equal(q.applied, 9);
@@ -183,9 +309,18 @@ test("frames: a flood of moves stands as one move before a click", () => {
   for (let i = 0; i < 10_000; i++) assert.equal(q.push(move(i), 0), "ok");
   q.push({ ...move(9999), phase: "down", button: "left", buttons: 1, clicks: 1 }, 0);
   const events = drain(q).map((f) => JSON.parse(text(f.body)));
-  assert.deepEqual(events.map((e) => e.phase), ["move", "down"]);
+  assert.deepEqual(
+    events.map((e) => e.phase),
+    ["move", "down"],
+  );
   assert.equal(events[0].x, 9999);
-  assert.deepEqual(coalesce({ t: "wheel", x: 0, y: 0, dx: 1, dy: 2, mods: 0 }, { t: "wheel", x: 5, y: 6, dx: 10, dy: 20, mods: 0 }), { t: "wheel", x: 5, y: 6, dx: 11, dy: 22, mods: 0 });
+  assert.deepEqual(
+    coalesce(
+      { t: "wheel", x: 0, y: 0, dx: 1, dy: 2, mods: 0 },
+      { t: "wheel", x: 5, y: 6, dx: 10, dy: 20, mods: 0 },
+    ),
+    { t: "wheel", x: 5, y: 6, dx: 11, dy: 22, mods: 0 },
+  );
   assert.equal(coalesce(move(1), { ...move(2), buttons: 1 }), null);
   assert.equal(coalesce(key("a"), key("a")), null);
 });
@@ -194,7 +329,11 @@ test("frames: limits", () => {
   const q = new InputQueue();
   assert.equal(q.push({ t: "paste", text: "x".repeat(32 * 1024) }, 0), "ok");
   assert.equal(q.push({ t: "paste", text: "x".repeat(32 * 1024 + 1) }, 0), "too_long");
-  assert.equal(q.push({ t: "paste", text: "\u0001".repeat(20_000) }, 0), "too_long", "its JSON is over 40 KiB");
+  assert.equal(
+    q.push({ t: "paste", text: "\u0001".repeat(20_000) }, 0),
+    "too_long",
+    "its JSON is over 40 KiB",
+  );
   const full = new InputQueue();
   let n = 0;
   while (full.push(key("a"), 0) === "ok") n += 1;
@@ -203,31 +342,48 @@ test("frames: limits", () => {
   // A lone surrogate is no UTF-8, and would be refused as malformed.
   const lone = new InputQueue();
   lone.push({ t: "text", text: "a\ud83d" }, 0);
-  assert.deepEqual(drain(lone).map((f) => JSON.parse(text(f.body)).text), ["a\ufffd"]);
+  assert.deepEqual(
+    drain(lone).map((f) => JSON.parse(text(f.body)).text),
+    ["a\ufffd"],
+  );
 });
 
 test("a takeover's code is keyed by the link, and always of six digits", async () => {
   const [psk, id] = [new Uint8Array(32).fill(7), new Uint8Array(16).fill(9)];
   for (let n = 0; n < 50; n++) {
     const device = new Uint8Array(65).fill(n);
-    const mac = createHmac("sha256", psk).update("authloop/1 takeover").update(id).update(device).digest();
-    assert.equal(await takeoverCode(psk, id, device), String(mac.readUInt32BE(0) % 1_000_000).padStart(6, "0"));
+    const mac = createHmac("sha256", psk)
+      .update("authloop/1 takeover")
+      .update(id)
+      .update(device)
+      .digest();
+    assert.equal(
+      await takeoverCode(psk, id, device),
+      String(mac.readUInt32BE(0) % 1_000_000).padStart(6, "0"),
+    );
   }
-  assert.notEqual(await takeoverCode(psk, id, psk), await takeoverCode(new Uint8Array(32), id, psk));
+  assert.notEqual(
+    await takeoverCode(psk, id, psk),
+    await takeoverCode(new Uint8Array(32), id, psk),
+  );
 });
 
 test("close codes", () => {
   const fresh = { claimed: false, probing: false, awayFor: 0 };
   const claimed = { claimed: true, probing: false, awayFor: 0 };
   assert.deepEqual(verdict(4409, fresh), { retry: false, code: "already_claimed" });
-  assert.deepEqual(verdict(4401, { ...fresh, probing: true }), { retry: false, code: "already_claimed" });
+  assert.deepEqual(verdict(4401, { ...fresh, probing: true }), {
+    retry: false,
+    code: "already_claimed",
+  });
   assert.equal(verdict(4401, fresh).code, "unauthorized");
   assert.equal(verdict(4404, claimed).retry, true, "a restarted server hears of the session again");
   assert.equal(verdict(4404, { ...claimed, awayFor: 1e6 }).code, "not_found");
   assert.equal(verdict(4499, claimed).code, "replaced");
   assert.equal(verdict(4498, claimed).code, "handed_over");
   assert.equal(verdict(4410, claimed).code, "ended");
-  for (const code of [1000, 1001, 1006, 1011, 4408, 4429]) assert.equal(verdict(code, claimed).retry, true);
+  for (const code of [1000, 1001, 1006, 1011, 4408, 4429])
+    assert.equal(verdict(code, claimed).retry, true);
   for (let i = 0; i < 40; i++) assert.ok(backoff(i, Math.random()) <= 10_000);
   assert.ok(backoff(0, 0) >= 200);
 });
@@ -253,7 +409,12 @@ test("geometry", () => {
 
 test("origins", () => {
   const name = (o) => splitOrigin(o).name;
-  assert.deepEqual(splitOrigin("https://login.accounts.example.com:8443"), { before: "https://login.accounts.", name: "example.com", after: ":8443", punycode: false });
+  assert.deepEqual(splitOrigin("https://login.accounts.example.com:8443"), {
+    before: "https://login.accounts.",
+    name: "example.com",
+    after: ":8443",
+    punycode: false,
+  });
   assert.equal(name("https://www.bank.co.uk"), "bank.co.uk");
   assert.equal(name("https://evil.github.io"), "evil.github.io");
   assert.equal(name("https://a.b.s3.amazonaws.com"), "b.s3.amazonaws.com");

@@ -12,7 +12,18 @@ const P = SENTINEL.repeat(8);
 test("typing, autocorrection, deletion", () => {
   const s = new Shadow();
   const r = new Remote();
-  for (const v of ["t", "te", "teh", "the ", "the c", "the ca", "the c", "the 😀", "the ", "THE "]) {
+  for (const v of [
+    "t",
+    "te",
+    "teh",
+    "the ",
+    "the c",
+    "the ca",
+    "the c",
+    "the 😀",
+    "the ",
+    "THE ",
+  ]) {
     r.apply(s.update(P + v));
     assert.equal(r.value, v);
   }
@@ -22,7 +33,14 @@ test("typing, autocorrection, deletion", () => {
 test("edits in the middle move the remote caret by arrow keys", () => {
   const s = new Shadow();
   const r = new Remote();
-  for (const v of ["hello world", "hello, world", "hello, big world", "jello, big world", "jello, big world!"]) assert.equal(r.apply(s.update(P + v)).value, v);
+  for (const v of [
+    "hello world",
+    "hello, world",
+    "hello, big world",
+    "jello, big world",
+    "jello, big world!",
+  ])
+    assert.equal(r.apply(s.update(P + v)).value, v);
 });
 
 test("emoji are never cut in half", () => {
@@ -66,8 +84,13 @@ test("autofill and managers replace the value whole", () => {
 test("compositions: hiragana to kanji, cancel, over an existing word", () => {
   const s = new Shadow();
   const r = new Remote();
-  const compose = (text, head = "") => r.apply(s.update(P + head + text, { text, end: 8 + head.length + text.length }));
-  for (const k of ["に", "にほ", "にほん", "日本"]) { compose(k); assert.equal(r.value, k); assert.equal(r.comp, k); }
+  const compose = (text, head = "") =>
+    r.apply(s.update(P + head + text, { text, end: 8 + head.length + text.length }));
+  for (const k of ["に", "にほ", "にほん", "日本"]) {
+    compose(k);
+    assert.equal(r.value, k);
+    assert.equal(r.comp, k);
+  }
   r.apply(s.update(`${P}日本`));
   assert.equal(r.value, "日本");
   assert.equal(r.comp, "");
@@ -87,7 +110,10 @@ test("compositions: hiragana to kanji, cancel, over an existing word", () => {
 test("any edits keep both sides equal", () => {
   const seed = Number(process.env.SEED ?? Date.now() % 1e9);
   let x = seed;
-  const rnd = (n) => { x = (x * 1103515245 + 12345) % 2147483648; return x % n; };
+  const rnd = (n) => {
+    x = (x * 1103515245 + 12345) % 2147483648;
+    return x % n;
+  };
   const pieces = ["a", "b", "ab", " ", "é", "😀", "日", "ñ", "aa", "👩‍👩‍👧"];
   for (let round = 0; round < 300; round++) {
     const s = new Shadow();
@@ -98,16 +124,29 @@ test("any edits keep both sides equal", () => {
       if (composing !== null) {
         composing.text += pieces[rnd(pieces.length)];
         const value = v.slice(0, composing.at) + composing.text + v.slice(composing.at);
-        if (rnd(3) === 0) { v = rnd(4) === 0 ? v : value; composing = null; r.apply(s.update(P + v)); }
-        else r.apply(s.update(P + value, { text: composing.text, end: 8 + composing.at + composing.text.length }));
+        if (rnd(3) === 0) {
+          v = rnd(4) === 0 ? v : value;
+          composing = null;
+          r.apply(s.update(P + v));
+        } else
+          r.apply(
+            s.update(P + value, {
+              text: composing.text,
+              end: 8 + composing.at + composing.text.length,
+            }),
+          );
         if (composing === null) assert.equal(r.value, v, `SEED=${seed}`);
         continue;
       }
       const marks = [0];
-      for (const g of new Intl.Segmenter("en", { granularity: "grapheme" }).segment(v)) marks.push(g.index + g.segment.length);
+      for (const g of new Intl.Segmenter("en", { granularity: "grapheme" }).segment(v))
+        marks.push(g.index + g.segment.length);
       const i = marks[rnd(marks.length)];
       const j = marks[Math.min(marks.length - 1, marks.indexOf(i) + rnd(3))];
-      if (rnd(5) === 0) { composing = { at: marks.at(-1), text: "" }; continue; }
+      if (rnd(5) === 0) {
+        composing = { at: marks.at(-1), text: "" };
+        continue;
+      }
       v = v.slice(0, i) + (rnd(3) ? pieces[rnd(pieces.length)] : "") + v.slice(j);
       r.apply(s.update(P + v));
       assert.equal(r.value, v, `SEED=${seed}`);
@@ -120,16 +159,44 @@ test("Latin compositions are words on their way", () => {
   for (const w of ["に", "привет", "שלום", "한", "你"]) assert.ok(!isLatin(w), w);
 });
 
-const field = (f) => ({ kind: "text", inputmode: "", autocomplete: "", enterkeyhint: "", secret: false, multiline: false, length: 0, rect: [0, 0, 100, 100], ...f });
+const field = (f) => ({
+  kind: "text",
+  inputmode: "",
+  autocomplete: "",
+  enterkeyhint: "",
+  secret: false,
+  multiline: false,
+  length: 0,
+  rect: [0, 0, 100, 100],
+  ...f,
+});
 
 test("which local input stands for a field", () => {
   const a = (f) => padAttributes(field(f));
-  assert.deepEqual([a({ kind: "password", secret: true, autocomplete: "current-password" })].map((p) => [p.type, p.autocomplete, p.assist])[0], ["password", "current-password", false]);
-  assert.equal(a({ kind: "password", secret: true, autocomplete: "new-password" }).autocomplete, "off", "no suggested password for the viewer's origin");
+  assert.deepEqual(
+    [a({ kind: "password", secret: true, autocomplete: "current-password" })].map((p) => [
+      p.type,
+      p.autocomplete,
+      p.assist,
+    ])[0],
+    ["password", "current-password", false],
+  );
+  assert.equal(
+    a({ kind: "password", secret: true, autocomplete: "new-password" }).autocomplete,
+    "off",
+    "no suggested password for the viewer's origin",
+  );
   assert.equal(a({ kind: "email" }).type, "text");
   assert.equal(a({ kind: "email" }).inputmode, "email");
-  assert.equal(a({ kind: "tel", autocomplete: "one-time-code", inputmode: "numeric" }).autocomplete, "one-time-code");
-  assert.equal(a({ secret: true, autocomplete: "one-time-code", inputmode: "numeric" }).type, "text", "phones offer codes to text inputs");
+  assert.equal(
+    a({ kind: "tel", autocomplete: "one-time-code", inputmode: "numeric" }).autocomplete,
+    "one-time-code",
+  );
+  assert.equal(
+    a({ secret: true, autocomplete: "one-time-code", inputmode: "numeric" }).type,
+    "text",
+    "phones offer codes to text inputs",
+  );
   assert.equal(a({ autocomplete: "section-a shipping postal-code" }).autocomplete, "postal-code");
   assert.equal(a({ autocomplete: "cc-number" }).autocomplete, "off");
   assert.equal(a({ inputmode: "javascript:x" }).inputmode, "text");
@@ -142,11 +209,27 @@ test("which local input stands for a field", () => {
 test("a code that comes whole fills a row of boxes, and only that is taken apart", () => {
   const told = (event, f) => spread(event, f && field(f)).map((e) => `${e.t}:${e.text}`);
   const code = { t: "replace", text: "123 456" };
-  assert.deepEqual(told(code, { maxlength: 1 }), ["replace:1", "text:2", "text:3", "text:4", "text:5", "text:6"]);
-  assert.deepEqual(told({ t: "paste", text: "12-34" }, { maxlength: 2 }), ["paste:12", "text:3", "text:4"]);
-  for (const f of [{}, { maxlength: 0 }, { maxlength: 6 }, null]) assert.deepEqual(told(code, f), ["replace:123 456"]);
+  assert.deepEqual(told(code, { maxlength: 1 }), [
+    "replace:1",
+    "text:2",
+    "text:3",
+    "text:4",
+    "text:5",
+    "text:6",
+  ]);
+  assert.deepEqual(told({ t: "paste", text: "12-34" }, { maxlength: 2 }), [
+    "paste:12",
+    "text:3",
+    "text:4",
+  ]);
+  for (const f of [{}, { maxlength: 0 }, { maxlength: 6 }, null])
+    assert.deepEqual(told(code, f), ["replace:123 456"]);
   assert.deepEqual(told({ t: "paste", text: "7" }, { maxlength: 1 }), ["paste:7"]);
-  assert.deepEqual(told({ t: "text", text: "78" }, { maxlength: 1 }), ["text:78"], "what is typed stays as it is");
+  assert.deepEqual(
+    told({ t: "text", text: "78" }, { maxlength: 1 }),
+    ["text:78"],
+    "what is typed stays as it is",
+  );
   assert.equal(told({ t: "paste", text: "x".repeat(50) }, { maxlength: 1 }).length, 1, "no code");
 });
 
@@ -161,8 +244,17 @@ test("fields are told apart", () => {
 });
 
 const press = (key, o = {}) => ({
-  key, code: o.code ?? (key.length === 1 ? `Key${key.toUpperCase()}` : key), keyCode: 0, altKey: false, ctrlKey: false, metaKey: false,
-  shiftKey: false, isComposing: false, repeat: false, ...o, getModifierState: (m) => Boolean(o.altgr && m === "AltGraph"),
+  key,
+  code: o.code ?? (key.length === 1 ? `Key${key.toUpperCase()}` : key),
+  keyCode: 0,
+  altKey: false,
+  ctrlKey: false,
+  metaKey: false,
+  shiftKey: false,
+  isComposing: false,
+  repeat: false,
+  ...o,
+  getModifierState: (m) => Boolean(o.altgr && m === "AltGraph"),
 });
 
 test("what a key press is", () => {
@@ -184,24 +276,42 @@ test("what a key press is", () => {
   assert.equal(use("Escape"), "send");
   assert.equal(use("Escape", { ctrlKey: true, altKey: true }), "leave");
   const d = new DoubleEscape();
-  assert.deepEqual([[0, 1000], [0, 1300], [0, 1400], [0, 2500]].map(([, t]) => d.press("Escape", false, t)), [false, true, false, false]);
+  assert.deepEqual(
+    [
+      [0, 1000],
+      [0, 1300],
+      [0, 1400],
+      [0, 2500],
+    ].map(([, t]) => d.press("Escape", false, t)),
+    [false, true, false, false],
+  );
   assert.equal(d.press("a", false, 2600), false);
   assert.equal(d.press("Escape", false, 2700), false);
 });
 
 test("modifiers as the remote side is to see them", () => {
-  assert.equal(remoteMods(press("@", { altKey: true, ctrlKey: true, altgr: true }), false), 0, "AltGr makes a character");
+  assert.equal(
+    remoteMods(press("@", { altKey: true, ctrlKey: true, altgr: true }), false),
+    0,
+    "AltGr makes a character",
+  );
   assert.equal(remoteMods(press("@", { altKey: true }), true), 0, "and so does Option");
   assert.equal(remoteMods(press("a", { metaKey: true }), true), 2, "Command is Control");
   assert.equal(remoteMods(press("a", { ctrlKey: true, shiftKey: true }), false), 10);
   assert.equal(remoteMods(press("ArrowLeft", { altKey: true }), false), 1);
-  assert.deepEqual(stuckModifiers(["ShiftLeft", "KeyA", "ControlRight"], press("b", { ctrlKey: true })), ["ShiftLeft"]);
+  assert.deepEqual(
+    stuckModifiers(["ShiftLeft", "KeyA", "ControlRight"], press("b", { ctrlKey: true })),
+    ["ShiftLeft"],
+  );
   assert.deepEqual(stuckModifiers(["AltLeft"], press("Tab")), ["AltLeft"], "after Alt+Tab");
 });
 
 test("clicks are counted", () => {
   const c = new ClickCounter();
-  assert.deepEqual([0, 200, 400, 600, 2000].map((t) => c.down(t, 10, 10, 0)), [1, 2, 3, 1, 1]);
+  assert.deepEqual(
+    [0, 200, 400, 600, 2000].map((t) => c.down(t, 10, 10, 0)),
+    [1, 2, 3, 1, 1],
+  );
   assert.equal(c.down(2100, 30, 10, 0), 1, "elsewhere");
   assert.equal(c.down(2200, 30, 10, 2), 1, "another button");
 });

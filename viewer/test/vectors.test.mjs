@@ -9,9 +9,18 @@ import { openInvitation } from "../js/invitation.js";
 import { deriveKeys, transcript } from "../js/keys.js";
 import { parseFragment } from "../js/link.js";
 import { iceServers, munge, parseIce, SdpError } from "../js/sdp.js";
-import { openFrame, openHello, openOutput, RecordBox, sealFrame, sealHello, sealOutput } from "../js/seal.js";
+import {
+  openFrame,
+  openHello,
+  openOutput,
+  RecordBox,
+  sealFrame,
+  sealHello,
+  sealOutput,
+} from "../js/seal.js";
 
-const load = (name) => JSON.parse(readFileSync(new URL(`../../protocol/vectors/${name}.json`, import.meta.url), "utf8"));
+const load = (name) =>
+  JSON.parse(readFileSync(new URL(`../../protocol/vectors/${name}.json`, import.meta.url), "utf8"));
 const link = load("link");
 const hello = load("hello");
 const device = load("device");
@@ -19,16 +28,43 @@ const frames = load("frames");
 const ice = load("ice");
 const id = unb64u(link.id);
 
-const aes = (key) => crypto.subtle.importKey("raw", unb64u(key), "AES-GCM", false, ["encrypt", "decrypt"]);
-const verifier = (raw) => crypto.subtle.importKey("raw", unb64u(raw), { name: "ECDSA", namedCurve: "P-256" }, true, ["verify"]);
+const aes = (key) =>
+  crypto.subtle.importKey("raw", unb64u(key), "AES-GCM", false, ["encrypt", "decrypt"]);
+const verifier = (raw) =>
+  crypto.subtle.importKey("raw", unb64u(raw), { name: "ECDSA", namedCurve: "P-256" }, true, [
+    "verify",
+  ]);
 const verify = async (raw, signature, message) =>
-  crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, await verifier(raw), unb64u(signature), message);
+  crypto.subtle.verify(
+    { name: "ECDSA", hash: "SHA-256" },
+    await verifier(raw),
+    unb64u(signature),
+    message,
+  );
 
 async function hostKeys() {
   const point = unb64u(hello.host_public);
-  const jwk = { kty: "EC", crv: "P-256", d: hello.host_private, x: b64u(point.slice(1, 33)), y: b64u(point.slice(33)) };
-  const privateKey = await crypto.subtle.importKey("jwk", jwk, { name: "ECDH", namedCurve: "P-256" }, true, ["deriveBits"]);
-  const publicKey = await crypto.subtle.importKey("raw", point, { name: "ECDH", namedCurve: "P-256" }, true, []);
+  const jwk = {
+    kty: "EC",
+    crv: "P-256",
+    d: hello.host_private,
+    x: b64u(point.slice(1, 33)),
+    y: b64u(point.slice(33)),
+  };
+  const privateKey = await crypto.subtle.importKey(
+    "jwk",
+    jwk,
+    { name: "ECDH", namedCurve: "P-256" },
+    true,
+    ["deriveBits"],
+  );
+  const publicKey = await crypto.subtle.importKey(
+    "raw",
+    point,
+    { name: "ECDH", namedCurve: "P-256" },
+    true,
+    [],
+  );
   return { privateKey, publicKey };
 }
 
@@ -50,7 +86,10 @@ test("device signatures", async () => {
   assert.ok(await verify(device.device, device.claim_signature, unb64u(device.claim_message)));
   assert.ok(await verify(device.device, device.resume_signature, unb64u(device.resume_message)));
   // Ours are over the same bytes.
-  const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"]);
+  const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, [
+    "sign",
+    "verify",
+  ]);
   const own = b64u(new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey)));
   const challenge = unb64u(device.challenge);
   const claim = await signClaim(pair.privateKey, id, challenge, unb64u(link.claim_token));
@@ -60,24 +99,46 @@ test("device signatures", async () => {
 });
 
 test("hello, records and transcript", async () => {
-  const of = { blob: unb64u(hello.blob), id, psk: unb64u(link.psk), invitationHash: unb64u(link.invitation_hash), hostKeys: await hostKeys() };
+  const of = {
+    blob: unb64u(hello.blob),
+    id,
+    psk: unb64u(link.psk),
+    invitationHash: unb64u(link.invitation_hash),
+    hostKeys: await hostKeys(),
+  };
   const opened = await openHello(of);
   assert.equal(b64u(opened.hash), hello.hello_hash);
   for (const k of ["device", "nonce", "stream"]) assert.equal(opened.json[k], hello[k]);
   assert.equal(opened.json.fingerprint, hello.viewer_fingerprint);
   const enc = of.blob.slice(1, 66);
-  const signed = concat(new TextEncoder().encode("authloop/1 hello"), id, enc, unb64u(hello.nonce), new TextEncoder().encode(hello.viewer_fingerprint));
+  const signed = concat(
+    new TextEncoder().encode("authloop/1 hello"),
+    id,
+    enc,
+    unb64u(hello.nonce),
+    new TextEncoder().encode(hello.viewer_fingerprint),
+  );
   assert.ok(await verify(hello.device, opened.json.signature, signed));
 
   const viewer = new RecordBox(opened.hash, opened.keys.signalV2h, opened.keys.signalH2v);
   const host = new RecordBox(opened.hash, opened.keys.signalH2v, opened.keys.signalV2h);
-  for (const r of hello.offer_records) assert.deepEqual(await viewer.open(unb64u(r)), { t: "offer", sdp: hello.offer });
-  for (const r of hello.answer_records) assert.deepEqual(await host.open(unb64u(r)), { t: "answer", sdp: hello.answer });
+  for (const r of hello.offer_records)
+    assert.deepEqual(await viewer.open(unb64u(r)), { t: "offer", sdp: hello.offer });
+  for (const r of hello.answer_records)
+    assert.deepEqual(await host.open(unb64u(r)), { t: "answer", sdp: hello.answer });
   // Sealing is deterministic: fresh boxes make the same blobs.
   const again = new RecordBox(opened.hash, opened.keys.signalV2h, opened.keys.signalH2v);
-  for (const r of hello.answer_records) assert.equal(b64u(await again.seal({ t: "answer", sdp: hello.answer })), r);
+  for (const r of hello.answer_records)
+    assert.equal(b64u(await again.seal({ t: "answer", sdp: hello.answer })), r);
 
-  const h = await transcript({ id, helloHash: opened.hash, offer: hello.offer, answer: hello.answer, hostFingerprint: hello.host_fingerprint, viewerFingerprint: hello.viewer_fingerprint });
+  const h = await transcript({
+    id,
+    helloHash: opened.hash,
+    offer: hello.offer,
+    answer: hello.answer,
+    hostFingerprint: hello.host_fingerprint,
+    viewerFingerprint: hello.viewer_fingerprint,
+  });
   assert.equal(b64u(h), hello.transcript);
 
   // The exported data keys are those of the vector: what one seals the other opens.
@@ -89,16 +150,31 @@ test("hello, records and transcript", async () => {
 
 test("our own hello opens, and only with the right link", async () => {
   const keys = await hostKeys();
-  const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"]);
+  const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, [
+    "sign",
+    "verify",
+  ]);
   const common = { id, psk: unb64u(link.psk), invitationHash: unb64u(link.invitation_hash) };
   const sealed = await sealHello({
-    ...common, hostKey: unb64u(hello.host_public), fingerprint: hello.viewer_fingerprint, deviceKey: pair.privateKey,
-    device: unb64u(hello.device), nonce: unb64u(hello.nonce), stream: unb64u(hello.stream),
+    ...common,
+    hostKey: unb64u(hello.host_public),
+    fingerprint: hello.viewer_fingerprint,
+    deviceKey: pair.privateKey,
+    device: unb64u(hello.device),
+    nonce: unb64u(hello.nonce),
+    stream: unb64u(hello.stream),
   });
   const opened = await openHello({ ...common, blob: sealed.blob, hostKeys: keys });
   assert.deepEqual(opened.hash, sealed.hash);
-  const record = await new RecordBox(sealed.hash, sealed.keys.signalV2h, sealed.keys.signalH2v).seal({ t: "decline", reason: "declined" });
-  assert.deepEqual(await new RecordBox(opened.hash, opened.keys.signalH2v, opened.keys.signalV2h).open(record), { t: "decline", reason: "declined" });
+  const record = await new RecordBox(
+    sealed.hash,
+    sealed.keys.signalV2h,
+    sealed.keys.signalH2v,
+  ).seal({ t: "decline", reason: "declined" });
+  assert.deepEqual(
+    await new RecordBox(opened.hash, opened.keys.signalH2v, opened.keys.signalV2h).open(record),
+    { t: "decline", reason: "declined" },
+  );
   const psk = common.psk.slice();
   psk[0] ^= 1;
   await assert.rejects(openHello({ ...common, psk, blob: sealed.blob, hostKeys: keys }));
@@ -132,7 +208,12 @@ test("input frames and host records", async () => {
   const v2h = await aes(frames.data_v2h);
   const h2v = await aes(frames.data_h2v);
   for (const [counter, f] of frames.frames.entries()) {
-    const plaintext = encodeFrame({ sequence: f.sequence, epoch: f.epoch, flags: f.flags, body: unb64u(f.body) });
+    const plaintext = encodeFrame({
+      sequence: f.sequence,
+      epoch: f.epoch,
+      flags: f.flags,
+      body: unb64u(f.body),
+    });
     assert.equal(b64u(await sealFrame(v2h, counter, plaintext)), f.sealed);
     assert.deepEqual(await openFrame(v2h, counter, unb64u(f.sealed)), plaintext);
     await assert.rejects(openFrame(v2h, counter + 1, unb64u(f.sealed)));
@@ -150,5 +231,6 @@ test("the relay's ICE parameters", () => {
     assert.deepEqual(candidates(munge("v=0\r\nm=video 9 x 96\r\n", taken)), vector.lines);
     assert.deepEqual(iceServers(taken), vector.ice.turn ? [vector.ice.turn] : []);
   }
-  for (const bent of ice.bad) assert.throws(() => parseIce({ ...ice.good[0].ice, ...bent }), SdpError, JSON.stringify(bent));
+  for (const bent of ice.bad)
+    assert.throws(() => parseIce({ ...ice.good[0].ice, ...bent }), SdpError, JSON.stringify(bent));
 });

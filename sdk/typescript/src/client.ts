@@ -1,9 +1,25 @@
 /** The client of one `authloop-host serve`. */
 
-import { ApiError, ProtocolError, SessionForgottenError, StorageStateError, WaitTimeoutError, type ErrorCode } from "./errors.js";
+import {
+  ApiError,
+  type ErrorCode,
+  ProtocolError,
+  SessionForgottenError,
+  StorageStateError,
+  WaitTimeoutError,
+} from "./errors.js";
 import { events } from "./events.js";
-import { Http, RETRY, sleep, type Request, type Retry } from "./http.js";
-import { Session, object, text, time, type CreateOptions, type HandoffEvent, type Status, type StorageState } from "./models.js";
+import { Http, RETRY, type Request, type Retry, sleep } from "./http.js";
+import {
+  type CreateOptions,
+  type HandoffEvent,
+  object,
+  Session,
+  type Status,
+  type StorageState,
+  text,
+  time,
+} from "./models.js";
 import { StorageKey } from "./storage.js";
 
 export interface ClientOptions {
@@ -30,10 +46,14 @@ export class Client {
   readonly handoffs: Handoffs;
 
   constructor(options: ClientOptions = {}) {
-    const env = (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env ?? {};
+    const env =
+      (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env ?? {};
     this.handoffs = new Handoffs(
       new Http({
-        baseUrl: (options.baseUrl ?? env["AUTHLOOP_HOST_URL"] ?? "http://127.0.0.1:7300").replace(/\/+$/, ""),
+        baseUrl: (options.baseUrl ?? env["AUTHLOOP_HOST_URL"] ?? "http://127.0.0.1:7300").replace(
+          /\/+$/,
+          "",
+        ),
         apiKey: options.apiKey ?? env["AUTHLOOP_HOST_KEY"],
         retry: { ...RETRY, ...options.retry },
         // A bare reference would be called with the wrong `this` in browsers.
@@ -65,13 +85,24 @@ export class Handoffs {
       expected_origins: options.expectedOrigins,
       done_when: options.doneWhen,
       auto_finish: options.autoFinish,
-      storage_state: key ? { recipient: key.recipient, origins: Array.isArray(storageState) ? storageState : undefined } : undefined,
+      storage_state: key
+        ? {
+            recipient: key.recipient,
+            origins: Array.isArray(storageState) ? storageState : undefined,
+          }
+        : undefined,
       webhook: options.webhook,
       gate: options.gate,
     };
     // The same key goes with every retry, so that they make one session.
     const headers = { "idempotency-key": options.idempotencyKey ?? crypto.randomUUID() };
-    const answer = await this.#http.ask({ method: "POST", path: "/session", body, headers, timeout: 60_000 });
+    const answer = await this.#http.ask({
+      method: "POST",
+      path: "/session",
+      body,
+      headers,
+      timeout: 60_000,
+    });
     return new Handoff(this, this.#http, object(answer, "a created session"), key);
   }
 
@@ -82,7 +113,10 @@ export class Handoffs {
 
   /** This key's sessions, newest first. */
   async list(): Promise<Session[]> {
-    const { sessions } = object(await this.#http.ask({ method: "GET", path: "/sessions" }), "a list");
+    const { sessions } = object(
+      await this.#http.ask({ method: "GET", path: "/sessions" }),
+      "a list",
+    );
     if (!Array.isArray(sessions)) throw new ProtocolError("not a list of sessions");
     return sessions.map((raw) => new Session(raw));
   }
@@ -133,7 +167,12 @@ export class Handoff {
   readonly #handoffs: Handoffs;
   readonly #http: Http;
 
-  constructor(handoffs: Handoffs, http: Http, created: Record<string, unknown>, key: StorageKey | null) {
+  constructor(
+    handoffs: Handoffs,
+    http: Http,
+    created: Record<string, unknown>,
+    key: StorageKey | null,
+  ) {
     this.id = text(created, "session_id");
     this.cdpUrl = text(created, "cdp_url");
     this.expiresAt = time(created, "expires_at");
@@ -191,7 +230,12 @@ export class Handoff {
 const path = (id: string) => `/session/${encodeURIComponent(id)}`;
 
 /** Polls until the session has ended; `known`: the host has told of it before. */
-async function waitFor(http: Http, id: string, { timeout = Infinity, signal }: WaitOptions, known: boolean): Promise<Session> {
+async function waitFor(
+  http: Http,
+  id: string,
+  { timeout = Infinity, signal }: WaitOptions,
+  known: boolean,
+): Promise<Session> {
   const until = performance.now() + timeout;
   let version: number | null = null;
   for (;;) {
@@ -200,10 +244,17 @@ async function waitFor(http: Http, id: string, { timeout = Infinity, signal }: W
     const seconds = Math.min(POLL, Math.ceil(left / 1000));
     const since = version === null ? "" : `&since=${version}`;
     const asked = performance.now();
-    const request = { method: "GET", path: `${path(id)}?wait=${seconds}${since}`, timeout: (seconds + 15) * 1000, signal } as const;
+    const request = {
+      method: "GET",
+      path: `${path(id)}?wait=${seconds}${since}`,
+      timeout: (seconds + 15) * 1000,
+      signal,
+    } as const;
     const session = new Session(
       await http.ask(request, until).catch((error: unknown) => {
-        throw (known || version !== null) && isCode(error, "not_found") ? new SessionForgottenError(error) : error;
+        throw (known || version !== null) && isCode(error, "not_found")
+          ? new SessionForgottenError(error)
+          : error;
       }),
     );
     if (session.ended) return session;

@@ -2,10 +2,23 @@
 
 /** The codes of `docs/AGENT_API.md`. */
 export type ErrorCode =
-  | "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed"
-  | "session_ended" | "session_expired" | "idempotency_in_flight" | "idempotency_mismatch"
-  | "not_resolved" | "already_read" | "browser_unreachable" | "body_too_large"
-  | "unsupported_media_type" | "rate_limited" | "too_many_sessions" | "signaling_unreachable";
+  | "invalid_request"
+  | "unauthorized"
+  | "forbidden"
+  | "not_found"
+  | "method_not_allowed"
+  | "session_ended"
+  | "session_expired"
+  | "idempotency_in_flight"
+  | "idempotency_mismatch"
+  | "not_resolved"
+  | "already_read"
+  | "browser_unreachable"
+  | "body_too_large"
+  | "unsupported_media_type"
+  | "rate_limited"
+  | "too_many_sessions"
+  | "signaling_unreachable";
 
 /** The root of them all. */
 export class AuthloopError extends Error {
@@ -28,7 +41,11 @@ export class StorageStateError extends AuthloopError {}
 
 /** The handoff ended, and the user is not signed in. */
 export class NotSignedInError extends AuthloopError {
-  constructor(readonly status: string, readonly reason: string, readonly explanation: string) {
+  constructor(
+    readonly status: string,
+    readonly reason: string,
+    readonly explanation: string,
+  ) {
     super(`${status}: ${explanation || reason}`);
   }
 }
@@ -62,7 +79,12 @@ export class ApiError extends AuthloopError {
 /** The host knew this session and does not any more: it was restarted, and with it the session ended. */
 export class SessionForgottenError extends ApiError {
   constructor(gone: ApiError) {
-    super(gone.status, gone.code, "the host does not know this session any more: it was restarted; create a new one", gone.details);
+    super(
+      gone.status,
+      gone.code,
+      "the host does not know this session any more: it was restarted; create a new one",
+      gone.details,
+    );
   }
 }
 
@@ -79,7 +101,14 @@ export function apiError(status: number, text: string, retryAfter: string | null
     // Not the host, but something in its place.
   }
   const code = typeof error["code"] === "string" ? error["code"] : `http_${status}`;
-  const message = typeof error["message"] === "string" ? error["message"] : `the host answered ${status}`;
+  const message =
+    typeof error["message"] === "string" ? error["message"] : `the host answered ${status}`;
   const seconds = retryAfter === null ? NaN : Number(retryAfter);
-  return new ApiError(status, code, message, error["details"] ?? null, Number.isFinite(seconds) ? Math.max(0, seconds) : null);
+  return new ApiError(
+    status,
+    code,
+    message,
+    error["details"] ?? null,
+    Number.isFinite(seconds) ? Math.max(0, seconds) : null,
+  );
 }

@@ -2,14 +2,19 @@
 
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { ApiError, ConnectionFailedError } from "./errors.js";
-import { Patience, unreachable, type Http } from "./http.js";
-import { Session, type HandoffEvent } from "./models.js";
+import { type Http, Patience, unreachable } from "./http.js";
+import { type HandoffEvent, Session } from "./models.js";
 
 /** The host sends a comment every 15 s, so a silence of three is a dead connection. */
 const SILENCE = 45_000;
 
 /** Each change, from the first kept one to the end. */
-export async function* events(http: Http, path: string, token: string | undefined, signal?: AbortSignal): AsyncGenerator<HandoffEvent> {
+export async function* events(
+  http: Http,
+  path: string,
+  token: string | undefined,
+  signal?: AbortSignal,
+): AsyncGenerator<HandoffEvent> {
   const patience = new Patience(http.settings.retry);
   let last = "";
   for (;;) {
@@ -17,9 +22,15 @@ export async function* events(http: Http, path: string, token: string | undefine
     let error: ApiError | ConnectionFailedError;
     try {
       const headers = { accept: "text/event-stream", ...(last ? { "last-event-id": last } : {}) };
-      const response = await http.open({ method: "GET", path, headers, signal: watch.signal }, token);
+      const response = await http.open(
+        { method: "GET", path, headers, signal: watch.signal },
+        token,
+      );
       if (response.status === 204) return;
-      if (!response.headers.get("content-type")?.startsWith("text/event-stream") || !response.body) {
+      if (
+        !response.headers.get("content-type")?.startsWith("text/event-stream") ||
+        !response.body
+      ) {
         throw new ApiError(response.status, "no_stream", "no stream of events is there");
       }
       for await (const { id, event, data } of messages(response.body, watch)) {
@@ -49,13 +60,18 @@ class Watch {
   readonly signal: AbortSignal;
 
   constructor(signal?: AbortSignal) {
-    this.signal = signal ? AbortSignal.any([signal, this.#controller.signal]) : this.#controller.signal;
+    this.signal = signal
+      ? AbortSignal.any([signal, this.#controller.signal])
+      : this.#controller.signal;
     this.heard();
   }
 
   heard(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#controller.abort(new ConnectionFailedError("the host fell silent")), SILENCE);
+    this.#timer = setTimeout(
+      () => this.#controller.abort(new ConnectionFailedError("the host fell silent")),
+      SILENCE,
+    );
   }
 
   end(): void {

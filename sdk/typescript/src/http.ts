@@ -1,6 +1,6 @@
 /** Requests that outlive a restart of the host. */
 
-import { ApiError, ConnectionFailedError, ProtocolError, apiError } from "./errors.js";
+import { ApiError, apiError, ConnectionFailedError, ProtocolError } from "./errors.js";
 
 /** When to ask again: a host that restarts is away for seconds only. */
 export interface Retry {
@@ -36,7 +36,10 @@ export class Patience {
   #failures = 0;
   #limit = 0;
 
-  constructor(readonly retry: Retry, readonly until = Infinity) {}
+  constructor(
+    readonly retry: Retry,
+    readonly until = Infinity,
+  ) {}
 
   reset(): void {
     this.#failures = 0;
@@ -45,8 +48,12 @@ export class Patience {
   /** Waits after a failure; throws it if it is final or the outage too long. */
   async bear(error: ApiError | ConnectionFailedError, signal?: AbortSignal): Promise<void> {
     if (error instanceof ApiError && !error.transient) throw error;
-    if (this.#failures++ === 0) this.#limit = Math.min(this.until, performance.now() + this.retry.outage);
-    const longest = Math.min(this.retry.longest, this.retry.first * 2 ** Math.min(this.#failures - 1, 16));
+    if (this.#failures++ === 0)
+      this.#limit = Math.min(this.until, performance.now() + this.retry.outage);
+    const longest = Math.min(
+      this.retry.longest,
+      this.retry.first * 2 ** Math.min(this.#failures - 1, 16),
+    );
     const asked = error instanceof ApiError ? (error.retryAfter ?? 0) * 1000 : 0;
     // Jittered, so that clients part.
     const pause = Math.max(asked, longest * (0.5 + Math.random() / 2));
@@ -61,7 +68,10 @@ export class Http {
   /** One request, without a second try; throws only `ConnectionFailedError`, `ApiError`, or the caller's abort. */
   async open(request: Request, token = this.settings.apiKey): Promise<Response> {
     const { fetch, baseUrl } = this.settings;
-    const signals = [request.signal, request.timeout === undefined ? undefined : AbortSignal.timeout(request.timeout)];
+    const signals = [
+      request.signal,
+      request.timeout === undefined ? undefined : AbortSignal.timeout(request.timeout),
+    ];
     const response = await fetch(baseUrl + request.path, {
       method: request.method,
       headers: {
@@ -102,7 +112,10 @@ export class Http {
 export function unreachable(cause: unknown, signal?: AbortSignal): unknown {
   if (signal?.aborted) return signal.reason;
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
-  return new ConnectionFailedError(`the host is not reachable: ${inner instanceof Error ? inner.message : String(inner)}`, { cause });
+  return new ConnectionFailedError(
+    `the host is not reachable: ${inner instanceof Error ? inner.message : String(inner)}`,
+    { cause },
+  );
 }
 
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {

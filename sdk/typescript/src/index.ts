@@ -9,11 +9,27 @@
 
 export * from "./client.js";
 export {
-  ApiError, AuthloopError, ConnectionFailedError, NotSignedInError, ProtocolError, SessionForgottenError, StorageStateError, WaitTimeoutError,
+  ApiError,
+  AuthloopError,
+  ConnectionFailedError,
   type ErrorCode,
+  NotSignedInError,
+  ProtocolError,
+  SessionForgottenError,
+  StorageStateError,
+  WaitTimeoutError,
 } from "./errors.js";
 export type { Retry } from "./http.js";
 export {
-  Session, type Condition, type CreateOptions, type DoneWhen, type Evidence, type Gate, type HandoffEvent, type Outcome, type Status,
-  type StorageState, type Verdict,
+  type Condition,
+  type CreateOptions,
+  type DoneWhen,
+  type Evidence,
+  type Gate,
+  type HandoffEvent,
+  type Outcome,
+  Session,
+  type Status,
+  type StorageState,
+  type Verdict,
 } from "./models.js";

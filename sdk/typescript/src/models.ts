@@ -1,6 +1,6 @@
 /** What goes in and what comes out, as `docs/AGENT_API.md` has it. */
 
-import { NotSignedInError, ProtocolError, isObject } from "./errors.js";
+import { isObject, NotSignedInError, ProtocolError } from "./errors.js";
 
 const STATUSES = ["PENDING", "ACTIVE", "RESOLVED", "CANCELLED", "TIMEOUT", "ERROR"] as const;
 const VERDICTS = ["signed_in", "not_signed_in", "inconclusive"] as const;
@@ -73,8 +73,14 @@ export interface Outcome {
 /** Playwright's storage state: give it to `browser.newContext({storageState})`. */
 export interface StorageState {
   cookies: {
-    name: string; value: string; domain: string; path: string; expires: number;
-    httpOnly: boolean; secure: boolean; sameSite: "Strict" | "Lax" | "None";
+    name: string;
+    value: string;
+    domain: string;
+    path: string;
+    expires: number;
+    httpOnly: boolean;
+    secure: boolean;
+    sameSite: "Strict" | "Lax" | "None";
   }[];
   origins: { origin: string; localStorage: { name: string; value: string }[] }[];
 }
@@ -125,7 +131,11 @@ export class Session {
    */
   requireResolved(): this {
     if (this.status === "RESOLVED" && this.signedIn !== false) return this;
-    throw new NotSignedInError(this.status, this.outcome?.reason ?? "unfinished", this.outcome?.message ?? "");
+    throw new NotSignedInError(
+      this.status,
+      this.outcome?.reason ?? "unfinished",
+      this.outcome?.message ?? "",
+    );
   }
 }
 
@@ -157,7 +167,8 @@ export function object(value: unknown, what: string): Record<string, unknown> {
 // What is wrong is named, but never repeated: it may be a secret.
 export function text(of: Record<string, unknown>, member: string): string {
   const value = of[member];
-  if (typeof value !== "string") throw new ProtocolError(`${member} is missing in the host's answer`);
+  if (typeof value !== "string")
+    throw new ProtocolError(`${member} is missing in the host's answer`);
   return value;
 }
 
@@ -169,6 +180,7 @@ export function time(of: Record<string, unknown>, member: string): Date {
 
 function oneOf<T extends string>(known: readonly T[], value: unknown): T {
   const found = known.find((item) => item === value);
-  if (found === undefined) throw new ProtocolError(`${JSON.stringify(value)} is none of ${known.join(", ")}`);
+  if (found === undefined)
+    throw new ProtocolError(`${JSON.stringify(value)} is none of ${known.join(", ")}`);
   return found;
 }

@@ -2,7 +2,7 @@
 
 import { Aes256Gcm, CipherSuite, DhkemP256HkdfSha256, HkdfSha256 } from "@hpke/core";
 import { StorageStateError } from "./errors.js";
-import { object, text, type StorageState } from "./models.js";
+import { object, type StorageState, text } from "./models.js";
 
 const INFO = "authloop storage-state v1 ";
 
@@ -11,7 +11,11 @@ export class StorageKey {
   readonly #suite: CipherSuite;
   readonly #private: CryptoKey;
 
-  private constructor(suite: CipherSuite, key: CryptoKey, /** The public half, as the host wants it. */ readonly recipient: string) {
+  private constructor(
+    suite: CipherSuite,
+    key: CryptoKey,
+    /** The public half, as the host wants it. */ readonly recipient: string,
+  ) {
     this.#suite = suite;
     this.#private = key;
   }
@@ -36,21 +40,31 @@ export class StorageKey {
     const info = new TextEncoder().encode(INFO + sessionId);
     let clear: ArrayBuffer;
     try {
-      clear = await this.#suite.open({ recipientKey: this.#private, enc: enc.buffer, info: info.buffer }, ciphertext.buffer);
+      clear = await this.#suite.open(
+        { recipientKey: this.#private, enc: enc.buffer, info: info.buffer },
+        ciphertext.buffer,
+      );
     } catch (cause) {
-      throw new StorageStateError("the storage state was not sealed to this session's key", { cause });
+      throw new StorageStateError("the storage state was not sealed to this session's key", {
+        cause,
+      });
     }
     return JSON.parse(new TextDecoder().decode(clear)) as StorageState;
   }
 }
 
 function b64u(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replace(/=+$/, "");
 }
 
 function unb64u(encoded: string): Uint8Array<ArrayBuffer> {
   try {
-    return Uint8Array.from(atob(encoded.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+    return Uint8Array.from(atob(encoded.replaceAll("-", "+").replaceAll("_", "/")), (c) =>
+      c.charCodeAt(0),
+    );
   } catch (cause) {
     throw new StorageStateError("the storage state is not base64url", { cause });
   }

@@ -2,7 +2,7 @@
 
 import { Webhook } from "standardwebhooks";
 import { AuthloopError } from "./errors.js";
-import { Session, object, text, time } from "./models.js";
+import { object, Session, text, time } from "./models.js";
 
 /** A webhook was not signed by the secret, or is too old. */
 export class WebhookError extends AuthloopError {}
@@ -20,7 +20,11 @@ export interface WebhookEvent {
  * @param secret the `whsec_` secret that the handoff was created with
  * @param body the request's body, byte for byte
  */
-export function verifyWebhook(secret: string, headers: Headers | Record<string, string>, body: string): WebhookEvent {
+export function verifyWebhook(
+  secret: string,
+  headers: Headers | Record<string, string>,
+  body: string,
+): WebhookEvent {
   const pairs = headers instanceof Headers ? [...headers] : Object.entries(headers);
   const lower = Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]));
   let verified: unknown;
@@ -30,5 +34,10 @@ export function verifyWebhook(secret: string, headers: Headers | Record<string, 
     throw new WebhookError(cause instanceof Error ? cause.message : String(cause), { cause });
   }
   const raw = object(verified, "a handoff's webhook");
-  return { id: lower["webhook-id"] ?? "", type: text(raw, "type"), timestamp: time(raw, "timestamp"), session: new Session(raw["data"]) };
+  return {
+    id: lower["webhook-id"] ?? "",
+    type: text(raw, "type"),
+    timestamp: time(raw, "timestamp"),
+    session: new Session(raw["data"]),
+  };
 }

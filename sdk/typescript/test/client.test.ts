@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { test, type TestContext } from "node:test";
+import { type TestContext, test } from "node:test";
 import { inspect } from "node:util";
 import * as a from "../src/index.js";
-import { CREATED, Host, error, outcome, session, type Replies, type Reply } from "./fake.js";
+import { CREATED, error, Host, outcome, type Replies, type Reply, session } from "./fake.js";
 
 const OPTIONS = { cdpUrl: "http://127.0.0.1:9222", service: "Example Bank" };
 
@@ -24,23 +24,49 @@ test("says all that was asked", async (t) => {
   const host = await start(t, { status: 201, body: CREATED });
 
   const handoff = await host.client().handoffs.create({
-    ...OPTIONS, ttl: 60, url: "https://bank.example/login", wallType: "password", requester: "Invoice agent",
-    expectedOrigins: ["https://bank.example"], doneWhen: { any: [{ selector: "#logout" }] }, autoFinish: true, gate: "reject",
+    ...OPTIONS,
+    ttl: 60,
+    url: "https://bank.example/login",
+    wallType: "password",
+    requester: "Invoice agent",
+    expectedOrigins: ["https://bank.example"],
+    doneWhen: { any: [{ selector: "#logout" }] },
+    autoFinish: true,
+    gate: "reject",
   });
 
-  assert.deepEqual([handoff.id, handoff.url, handoff.cdpUrl], ["hs_1", CREATED.session_url, "http://127.0.0.1:9333"]);
+  assert.deepEqual(
+    [handoff.id, handoff.url, handoff.cdpUrl],
+    ["hs_1", CREATED.session_url, "http://127.0.0.1:9333"],
+  );
   const [asked] = host.asked;
-  assert.deepEqual([asked?.method, asked?.path, asked?.headers.authorization], ["POST", "/session", "Bearer key"]);
+  assert.deepEqual(
+    [asked?.method, asked?.path, asked?.headers.authorization],
+    ["POST", "/session", "Bearer key"],
+  );
   assert.deepEqual(asked?.body, {
-    service: "Example Bank", cdp_url: "http://127.0.0.1:9222", ttl: 60, context: { url: "https://bank.example/login", wall_type: "password" },
-    requester: "Invoice agent", expected_origins: ["https://bank.example"], done_when: { any: [{ selector: "#logout" }] },
-    auto_finish: true, gate: "reject",
+    service: "Example Bank",
+    cdp_url: "http://127.0.0.1:9222",
+    ttl: 60,
+    context: { url: "https://bank.example/login", wall_type: "password" },
+    requester: "Invoice agent",
+    expected_origins: ["https://bank.example"],
+    done_when: { any: [{ selector: "#logout" }] },
+    auto_finish: true,
+    gate: "reject",
   });
 });
 
 test("retries with the same idempotency key", async (t) => {
   const created = { status: 201, body: CREATED };
-  const host = await start(t, { drop: true }, error(502, "signaling_unreachable"), created, created, created);
+  const host = await start(
+    t,
+    { drop: true },
+    error(502, "signaling_unreachable"),
+    created,
+    created,
+    created,
+  );
   const { handoffs } = host.client();
 
   await handoffs.create(OPTIONS);
@@ -64,14 +90,22 @@ test("keeps secrets out of logs and JSON", async (t) => {
   }
 });
 
-for (const [status, code] of [[400, "invalid_request"], [401, "unauthorized"], [412, "browser_unreachable"], [418, "teapot"]] as const) {
+for (const [status, code] of [
+  [400, "invalid_request"],
+  [401, "unauthorized"],
+  [412, "browser_unreachable"],
+  [418, "teapot"],
+] as const) {
   test(`tells ${code} by its code, without asking again`, async (t) => {
     const host = await start(t, error(status, code, { field: "ttl" }));
 
     const failed = await failure(host.client().handoffs.create(OPTIONS));
 
     assert.ok(failed instanceof a.ApiError && failed instanceof a.AuthloopError);
-    assert.deepEqual([failed.name, failed.status, failed.code, failed.field], ["ApiError", status, code, "ttl"]);
+    assert.deepEqual(
+      [failed.name, failed.status, failed.code, failed.field],
+      ["ApiError", status, code, "ttl"],
+    );
     assert.equal(host.asked.length, 1);
   });
 }
@@ -85,11 +119,21 @@ test("tells a limit that is longer than it may wait", async (t) => {
 });
 
 test("tells what is no API, without repeating it", async (t) => {
-  const host = await start(t, { status: 404, body: "<h1>" }, { body: "<h1>secret" }, { body: { session_url: "secret" } }, { body: session("WHATEVER") });
+  const host = await start(
+    t,
+    { status: 404, body: "<h1>" },
+    { body: "<h1>secret" },
+    { body: { session_url: "secret" } },
+    { body: session("WHATEVER") },
+  );
   const { handoffs } = host.client();
 
   const notFound = await failure(handoffs.get("x"));
-  const wrong = [await failure(handoffs.get("x")), await failure(handoffs.create(OPTIONS)), await failure(handoffs.get("x"))];
+  const wrong = [
+    await failure(handoffs.get("x")),
+    await failure(handoffs.create(OPTIONS)),
+    await failure(handoffs.get("x")),
+  ];
 
   assert.equal(notFound.code, "http_404");
   for (const each of wrong) {
@@ -101,8 +145,13 @@ test("tells what is no API, without repeating it", async (t) => {
 test("waits over polls and a restart of the host", async (t) => {
   const end = session("RESOLVED", 9, { outcome: outcome(), cookies: 3 });
   const host = await start(
-    t, { status: 201, body: CREATED }, { body: session() }, { body: session("ACTIVE", 4) }, { drop: true },
-    { status: 503, body: "starting" }, { body: end },
+    t,
+    { status: 201, body: CREATED },
+    { body: session() },
+    { body: session("ACTIVE", 4) },
+    { drop: true },
+    { status: 503, body: "starting" },
+    { body: end },
   );
   const handoff = await host.client().handoffs.create(OPTIONS);
 
@@ -124,7 +173,14 @@ test("gives up after an outage too long, and at a session that is gone", async (
 });
 
 test("a session that a restarted host forgot is told as such", async (t) => {
-  const host = await start(t, { body: CREATED }, error(404, "not_found"), { body: session("ACTIVE", 4) }, { drop: true }, error(404, "not_found"));
+  const host = await start(
+    t,
+    { body: CREATED },
+    error(404, "not_found"),
+    { body: session("ACTIVE", 4) },
+    { drop: true },
+    error(404, "not_found"),
+  );
   const { handoffs } = host.client();
   const handoff = await handoffs.create({ cdpUrl: "c", service: "S" });
 
@@ -135,9 +191,14 @@ test("a session that a restarted host forgot is told as such", async (t) => {
 test("an end whose answer was lost is no error", async (t) => {
   const host = await start(
     t,
-    { drop: true }, error(409, "session_ended"), { body: session("CANCELLED", 9) },
-    { drop: true }, error(409, "session_ended"), { body: session("RESOLVED", 9) },
-    error(410, "session_expired"), { body: session("TIMEOUT", 9) },
+    { drop: true },
+    error(409, "session_ended"),
+    { body: session("CANCELLED", 9) },
+    { drop: true },
+    error(409, "session_ended"),
+    { body: session("RESOLVED", 9) },
+    error(410, "session_expired"),
+    { body: session("TIMEOUT", 9) },
   );
   const { handoffs } = host.client();
 
@@ -169,31 +230,51 @@ test("the caller's signal ends the wait", async (t) => {
 });
 
 for (const [status, verdict, reason] of [
-  ["CANCELLED", "not_signed_in", "declined"], ["RESOLVED", "not_signed_in", "finished_anyway"], ["ERROR", "inconclusive", "browser_lost"],
+  ["CANCELLED", "not_signed_in", "declined"],
+  ["RESOLVED", "not_signed_in", "finished_anyway"],
+  ["ERROR", "inconclusive", "browser_lost"],
 ] as const) {
   test(`${status} by ${reason} can be made an error`, async (t) => {
-    const host = await start(t, { body: session(status, 9, { outcome: outcome(verdict, reason) }) });
+    const host = await start(t, {
+      body: session(status, 9, { outcome: outcome(verdict, reason) }),
+    });
 
     const result = await host.client().handoffs.wait("hs_1");
 
-    assert.throws(() => result.requireResolved(), (e) => e instanceof a.NotSignedInError && e.status === status && e.reason === reason);
+    assert.throws(
+      () => result.requireResolved(),
+      (e) => e instanceof a.NotSignedInError && e.status === status && e.reason === reason,
+    );
   });
 }
 
 test("cancels, resolves, lists, and keeps an id in its path", async (t) => {
   const host = await start(
-    t, { body: session("CANCELLED", 9) }, error(409, "session_ended"), { body: session("CANCELLED", 9) },
-    { body: { sessions: [session()] } }, error(404, "not_found"),
+    t,
+    { body: session("CANCELLED", 9) },
+    error(409, "session_ended"),
+    { body: session("CANCELLED", 9) },
+    { body: { sessions: [session()] } },
+    error(404, "not_found"),
   );
   const { handoffs } = host.client();
 
   assert.equal((await handoffs.cancel("hs_1")).status, "CANCELLED");
   assert.equal((await failure(handoffs.resolve("hs_1"))).code, "session_ended");
-  assert.deepEqual((await handoffs.list()).map((s) => s.id), ["hs_1"]);
+  assert.deepEqual(
+    (await handoffs.list()).map((s) => s.id),
+    ["hs_1"],
+  );
   await failure(handoffs.get("../sessions?x="));
 
   assert.deepEqual(
     host.asked.map((asked) => `${asked.method} ${asked.path}`),
-    ["DELETE /session/hs_1", "POST /session/hs_1/resolve", "GET /session/hs_1", "GET /sessions", "GET /session/..%2Fsessions%3Fx%3D"],
+    [
+      "DELETE /session/hs_1",
+      "POST /session/hs_1/resolve",
+      "GET /session/hs_1",
+      "GET /sessions",
+      "GET /session/..%2Fsessions%3Fx%3D",
+    ],
   );
 });

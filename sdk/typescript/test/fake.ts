@@ -34,12 +34,23 @@ export class Host {
       for await (const chunk of request) text += chunk;
       const url = new URL(request.url!, "http://host");
       const asked: Asked = {
-        method: request.method!, path: url.pathname, query: Object.fromEntries(url.searchParams), headers: request.headers,
+        method: request.method!,
+        path: url.pathname,
+        query: Object.fromEntries(url.searchParams),
+        headers: request.headers,
         body: text ? JSON.parse(text) : undefined,
       };
       this.asked.push(asked);
-      const next = replies.shift() ?? { status: 500, body: { error: { code: "one_request_too_many", message: "" } } };
-      const { status = 200, headers = {}, body, drop } = typeof next === "function" ? await next(asked) : next;
+      const next = replies.shift() ?? {
+        status: 500,
+        body: { error: { code: "one_request_too_many", message: "" } },
+      };
+      const {
+        status = 200,
+        headers = {},
+        body,
+        drop,
+      } = typeof next === "function" ? await next(asked) : next;
       if (drop) return void request.socket.destroy();
       const content = typeof body === "string" || body === undefined ? body : JSON.stringify(body);
       response.writeHead(status, { "content-type": "application/json", ...headers }).end(content);
@@ -54,7 +65,11 @@ export class Host {
 
   client(retry: Partial<typeof QUICK> = {}): Client {
     const { port } = this.#server.address() as AddressInfo;
-    return new Client({ baseUrl: `http://127.0.0.1:${port}/`, apiKey: "key", retry: { ...QUICK, ...retry } });
+    return new Client({
+      baseUrl: `http://127.0.0.1:${port}/`,
+      apiKey: "key",
+      retry: { ...QUICK, ...retry },
+    });
   }
 
   stop(): void {
@@ -74,12 +89,33 @@ export const CREATED = {
 
 /** The object of `GET /session/{id}`. */
 export const session = (status = "PENDING", version = 1, more: object = {}) => ({
-  session_id: "hs_1", status, phase: "waiting", service: "Example Bank", created_at: "2026-11-25T03:39:16.000Z",
-  expires_at: "2026-11-25T03:49:16.000Z", context: null, version, outcome: null, cookies: null, ...more,
+  session_id: "hs_1",
+  status,
+  phase: "waiting",
+  service: "Example Bank",
+  created_at: "2026-11-25T03:39:16.000Z",
+  expires_at: "2026-11-25T03:49:16.000Z",
+  context: null,
+  version,
+  outcome: null,
+  cookies: null,
+  ...more,
 });
 
-export const outcome = (verdict = "signed_in", reason = "condition_met") => ({ verdict, reason, message: "It is there.", evidence: [] });
+export const outcome = (verdict = "signed_in", reason = "condition_met") => ({
+  verdict,
+  reason,
+  message: "It is there.",
+  evidence: [],
+});
 
-export const error = (status: number, code: string, details: unknown = null, headers: Record<string, string> = {}): Reply => ({
-  status, headers, body: { error: { code, message: "no", details } },
+export const error = (
+  status: number,
+  code: string,
+  details: unknown = null,
+  headers: Record<string, string> = {},
+): Reply => ({
+  status,
+  headers,
+  body: { error: { code, message: "no", details } },
 });

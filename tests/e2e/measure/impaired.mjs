@@ -40,7 +40,10 @@ function watch() {
     if (seen.keep) {
       context.drawImage(video, 40, 120, 400, 400, 0, 0, 400, 400);
       const { data } = context.getImageData(0, 0, 400, 400);
-      seen.keep.push({ at: performance.now(), luma: Uint8Array.from({ length: 160_000 }, (_, i) => data[4 * i + 1]) });
+      seen.keep.push({
+        at: performance.now(),
+        luma: Uint8Array.from({ length: 160_000 }, (_, i) => data[4 * i + 1]),
+      });
       if (seen.keep.length > 60) seen.keep.splice(1, 1);
     }
     video.requestVideoFrameCallback(frame);
@@ -66,7 +69,11 @@ export async function underWeather({ down, up }, times = TIMES) {
     const from = await viewer.page.evaluate(() => performance.now());
     // Typed while everything moves: behind a full queue keys are late, but whole.
     const typedAt = viewer.page.keyboard.type(TEXT, { delay: PACE_MS }).then(() => Date.now());
-    const keys = remote.waitForFunction((text) => document.getElementById("t").value.length >= text.length, TEXT, { polling: 20, timeout: 60_000 });
+    const keys = remote.waitForFunction(
+      (text) => document.getElementById("t").value.length >= text.length,
+      TEXT,
+      { polling: 20, timeout: 60_000 },
+    );
     await pause(times.motion);
     const after = await world.impair.order();
     const until = await viewer.page.evaluate(() => performance.now());
@@ -81,13 +88,18 @@ export async function underWeather({ down, up }, times = TIMES) {
     const { frames, kept } = await viewer.page.evaluate((bound) => {
       const { frames, keep } = globalThis.seen;
       const last = keep.at(-1)?.luma;
-      const difference = (a) => a.luma.reduce((sum, v, i) => sum + Math.abs(v - last[i]), 0) / last.length;
+      const difference = (a) =>
+        a.luma.reduce((sum, v, i) => sum + Math.abs(v - last[i]), 0) / last.length;
       return { frames, kept: keep.map((k) => ({ at: k.at, sharp: difference(k) <= bound })) };
     }, SHARP);
     const shown = [from, ...frames.filter((at) => at > from && at < until), until];
     const blurred = kept.findLastIndex((k) => !k.sharp);
     await browser.close();
-    const sent = after.down.passed - before.down.passed + (after.down.lost - before.down.lost) + (after.down.overflowed - before.down.overflowed);
+    const sent =
+      after.down.passed -
+      before.down.passed +
+      (after.down.lost - before.down.lost) +
+      (after.down.overflowed - before.down.overflowed);
     return {
       fps: (shown.length - 2) / (times.motion / 1000),
       longestGapMs: Math.max(...shown.slice(1).map((at, i) => at - shown[i])),

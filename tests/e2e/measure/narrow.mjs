@@ -21,13 +21,60 @@ const tc = (...args) => execFileSync("tc", args, { stdio: ["ignore", "pipe", "pi
 function shape() {
   ip("link", "set", "lo", "up", "mtu", "1500", "gso_max_segs", "1");
   tc("qdisc", "add", "dev", "lo", "root", "handle", "1:", "htb", "default", "2");
-  tc("class", "add", "dev", "lo", "parent", "1:", "classid", "1:1", "htb", "rate", RATE, "burst", "3k", "cburst", "3k");
-  tc("class", "add", "dev", "lo", "parent", "1:", "classid", "1:2", "htb", "rate", "100gbit", "quantum", "60000");
+  tc(
+    "class",
+    "add",
+    "dev",
+    "lo",
+    "parent",
+    "1:",
+    "classid",
+    "1:1",
+    "htb",
+    "rate",
+    RATE,
+    "burst",
+    "3k",
+    "cburst",
+    "3k",
+  );
+  tc(
+    "class",
+    "add",
+    "dev",
+    "lo",
+    "parent",
+    "1:",
+    "classid",
+    "1:2",
+    "htb",
+    "rate",
+    "100gbit",
+    "quantum",
+    "60000",
+  );
 }
 
 function narrow(ports) {
   for (const port of ports) {
-    tc("filter", "add", "dev", "lo", "parent", "1:", "protocol", "ip", "u32", "match", "ip", "sport", String(port), "0xffff", "flowid", "1:1");
+    tc(
+      "filter",
+      "add",
+      "dev",
+      "lo",
+      "parent",
+      "1:",
+      "protocol",
+      "ip",
+      "u32",
+      "match",
+      "ip",
+      "sport",
+      String(port),
+      "0xffff",
+      "flowid",
+      "1:1",
+    );
   }
 }
 
@@ -37,7 +84,9 @@ export async function narrowly() {
   if (missing) return { missing };
   const name = `al-narrow-${process.pid}`;
   ip("netns", "add", name);
-  const part = new Part("narrow", "ip", ["netns", "exec", name, process.execPath, SELF], { group: true });
+  const part = new Part("narrow", "ip", ["netns", "exec", name, process.execPath, SELF], {
+    group: true,
+  });
   try {
     await part.exit(PATIENCE_MS);
     const rows = part.strays.find((line) => line.startsWith("["));

@@ -1,8 +1,8 @@
 // Three ways to show a remote page and to click in it, each with a remote Chromium of its own on the
 // same page: authloop, CDP's JPEGs over a WebSocket, and noVNC before TigerVNC.
 
-import { createServer } from "node:http";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
 import { createServer as listener } from "node:net";
 import { tmpdir } from "node:os";
 import { chromium } from "playwright-core";
@@ -27,7 +27,10 @@ function countSockets() {
   globalThis.WebSocket = new Proxy(globalThis.WebSocket, {
     construct(Real, args) {
       const socket = new Real(...args);
-      socket.addEventListener("message", ({ data }) => (globalThis.received += data.byteLength ?? data.size ?? data.length));
+      socket.addEventListener(
+        "message",
+        ({ data }) => (globalThis.received += data.byteLength ?? data.size ?? data.length),
+      );
       return socket;
     },
   });
@@ -52,7 +55,10 @@ export async function authloop(url) {
   await viewer.page.waitForFunction(() => {
     const video = document.getElementById("video");
     const page = document.getElementById("page");
-    return Math.abs(video.videoWidth - page.offsetWidth) <= 2 && Math.abs(video.videoHeight - page.offsetHeight) <= 2;
+    return (
+      Math.abs(video.videoWidth - page.offsetWidth) <= 2 &&
+      Math.abs(video.videoHeight - page.offsetHeight) <= 2
+    );
   });
   const size = await viewer.page.evaluate(() => {
     const { videoWidth: width, videoHeight: height } = document.getElementById("video");
@@ -63,8 +69,18 @@ export async function authloop(url) {
       const stats = [...(await globalThis.peers.at(-1).getStats()).values()];
       return stats.find((s) => s.type === "transport").bytesReceived;
     });
-  const ports = [world.server.listen, world.server.relay].map((address) => Number(address.split(":").at(-1)));
-  return { name: "authloop", page: viewer.page, screen: "#video", received, ports, size, close: () => world.close() };
+  const ports = [world.server.listen, world.server.relay].map((address) =>
+    Number(address.split(":").at(-1)),
+  );
+  return {
+    name: "authloop",
+    page: viewer.page,
+    screen: "#video",
+    received,
+    ports,
+    size,
+    close: () => world.close(),
+  };
 }
 
 const CANVAS = `<!doctype html><title>CDP</title><body style="margin:0"><canvas id="screen"></canvas><script>
@@ -87,12 +103,16 @@ const CANVAS = `<!doctype html><title>CDP</title><body style="margin:0"><canvas 
 export async function cdpJpeg(url, { width, height }) {
   const remote = new Remote(url);
   await remote.ready();
-  const [target] = (await (await fetch(`${remote.cdp}/json/list`)).json()).filter((t) => t.type === "page");
+  const [target] = (await (await fetch(`${remote.cdp}/json/list`)).json()).filter(
+    (t) => t.type === "page",
+  );
   const cdp = new WebSocket(target.webSocketDebuggerUrl, { perMessageDeflate: false });
   await new Promise((resolve) => cdp.once("open", resolve));
   let id = 0;
   const say = (method, params = {}) => cdp.send(JSON.stringify({ id: ++id, method, params }));
-  const http = createServer((_, response) => response.writeHead(200, { "content-type": "text/html" }).end(CANVAS));
+  const http = createServer((_, response) =>
+    response.writeHead(200, { "content-type": "text/html" }).end(CANVAS),
+  );
   const sockets = new WebSocketServer({ server: http, perMessageDeflate: false });
   let last = null;
   cdp.on("message", (data) => {
@@ -144,19 +164,54 @@ export async function noVnc(url, { width, height }) {
   try {
     parts.push(xServer("xvnc", `:${display}`, { width, height }, rfb));
     await parts.at(-1).line(/[Ll]istening for VNC connections/);
-    const window = ["--kiosk", `--window-size=${width},${height}`, "--window-position=0,0", `--user-data-dir=${profile}`];
-    const flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--no-default-browser-check", "--disable-background-networking", "--disable-sync", "--disable-dev-shm-usage"];
-    parts.push(new Part("vnc-chromium", CHROMIUM, [...flags, ...window, url], { env: { DISPLAY: `:${display}` }, group: true }));
-    parts.push(new Part("websockify", "websockify", ["--web", "/usr/share/novnc", `127.0.0.1:${web}`, `127.0.0.1:${rfb}`], { env: { PYTHONUNBUFFERED: "1" } }));
+    const window = [
+      "--kiosk",
+      `--window-size=${width},${height}`,
+      "--window-position=0,0",
+      `--user-data-dir=${profile}`,
+    ];
+    const flags = [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--no-first-run",
+      "--no-default-browser-check",
+      "--disable-background-networking",
+      "--disable-sync",
+      "--disable-dev-shm-usage",
+    ];
+    parts.push(
+      new Part("vnc-chromium", CHROMIUM, [...flags, ...window, url], {
+        env: { DISPLAY: `:${display}` },
+        group: true,
+      }),
+    );
+    parts.push(
+      new Part(
+        "websockify",
+        "websockify",
+        ["--web", "/usr/share/novnc", `127.0.0.1:${web}`, `127.0.0.1:${rfb}`],
+        { env: { PYTHONUNBUFFERED: "1" } },
+      ),
+    );
     await parts.at(-1).line(/proxying from|Listen on/);
     const context = await (await usersBrowser()).newContext(DEVICES.desktop);
     parts.push({ stop: () => context.close() });
     await context.addInitScript(countSockets);
     const page = await context.newPage();
     await page.goto(`http://127.0.0.1:${web}/vnc_lite.html`);
-    await page.waitForFunction((width) => document.querySelector("#screen canvas")?.width === width, width);
+    await page.waitForFunction(
+      (width) => document.querySelector("#screen canvas")?.width === width,
+      width,
+    );
     const received = () => page.evaluate(() => globalThis.received);
-    return { name: "noVNC + TigerVNC", page, screen: "#screen canvas", received, ports: [web], close };
+    return {
+      name: "noVNC + TigerVNC",
+      page,
+      screen: "#screen canvas",
+      received,
+      ports: [web],
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

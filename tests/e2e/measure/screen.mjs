@@ -2,7 +2,7 @@
 // of itself would differ between a video and a canvas; what is on the screen is the same for all.
 
 import { setTimeout as pause } from "node:timers/promises";
-import { paintOn, Part } from "../harness.mjs";
+import { Part, paintOn } from "../harness.mjs";
 
 /** Windows side by side, so that none covers another; in pixels. */
 const WINDOW = { width: 1300, height: 1000 };
@@ -19,7 +19,15 @@ const TRIES = 20;
  */
 export function xServer(name, display, { width, height }, rfb) {
   const size = ["-geometry", `${width}x${height}`, "-depth", "24"];
-  return new Part(name, "Xtigervnc", [display, ...size, "-SecurityTypes", "None", "-localhost", "-rfbport", String(rfb)]);
+  return new Part(name, "Xtigervnc", [
+    display,
+    ...size,
+    "-SecurityTypes",
+    "None",
+    "-localhost",
+    "-rfbport",
+    String(rfb),
+  ]);
 }
 
 /** Paints a spot there, or takes it away. */
@@ -71,7 +79,10 @@ export class Screen {
   async place(page, n) {
     const cdp = await page.context().newCDPSession(page);
     const { windowId } = await cdp.send("Browser.getWindowForTarget");
-    await cdp.send("Browser.setWindowBounds", { windowId, bounds: { left: WINDOW.width * n, top: 0 } });
+    await cdp.send("Browser.setWindowBounds", {
+      windowId,
+      bounds: { left: WINDOW.width * n, top: 0 },
+    });
     await cdp.detach();
   }
 
@@ -84,7 +95,9 @@ export class Screen {
         if (found.x !== undefined) return { x: found.x, y: found.y };
         await pause(100);
       }
-      throw new Error(`a spot in the page never came to the screen; ${await page.title()} is ${page.url()}`);
+      throw new Error(
+        `a spot in the page never came to the screen; ${await page.title()} is ${page.url()}`,
+      );
     } finally {
       await page.evaluate(mark, [x, y, null]);
     }
@@ -101,7 +114,8 @@ export class Screen {
    */
   async watch({ x, y }) {
     await this.#ask(`watch ${x} ${y}`, "watching");
-    return async () => (await this.#eye.event((e) => e.event === "changed", "a change on the screen", 10_000)).at;
+    return async () =>
+      (await this.#eye.event((e) => e.event === "changed", "a change on the screen", 10_000)).at;
   }
 
   async stop() {

@@ -12,18 +12,46 @@ const SETTLE_MS = 700;
 /** From the middle of the page, where it is clicked, to what is looked at: beside the pointer, which a VNC server paints. */
 const BESIDE = 60;
 
-const toggling = (what) => `let on = false; addEventListener("mousedown", () => { on = !on; ${what} })`;
-const page = (title, style, body, what) => `data:text/html,<title>${title}</title><body style="margin:0;height:100vh;overflow:hidden;${style}">${body}<script>${toggling(what)}</script>`;
-const words = (n) => "Sign in to continue to your account. Enter the code that was sent to your phone. ".repeat(n);
-const middle = "position:fixed;left:calc(50% - 90px);top:calc(50% - 22px);width:180px;height:44px;font:16px sans-serif;border:1px solid gray;box-sizing:border-box";
-const step = (heading, field, end) => `<div style="width:360px;margin:60px auto;font:16px sans-serif"><h1>${heading}</h1><p>${words(2)}</p><input placeholder="${field}" style="width:100%25;font-size:16px">${end}</div>`;
-const first = step("Sign in", "Email or phone", `<div style="${middle};background:black;color:white">Next</div><p style="margin-top:150px">No account? <a href=about:blank>Create one</a></p>`);
-const second = step("Welcome back, Ada", "Password", `<div style="${middle};background:white">Show password</div><p style="margin-top:190px"><a href=about:blank>Forgot it?</a> Another way to sign in</p>`);
+const toggling = (what) =>
+  `let on = false; addEventListener("mousedown", () => { on = !on; ${what} })`;
+const page = (title, style, body, what) =>
+  `data:text/html,<title>${title}</title><body style="margin:0;height:100vh;overflow:hidden;${style}">${body}<script>${toggling(what)}</script>`;
+const words = (n) =>
+  "Sign in to continue to your account. Enter the code that was sent to your phone. ".repeat(n);
+const middle =
+  "position:fixed;left:calc(50% - 90px);top:calc(50% - 22px);width:180px;height:44px;font:16px sans-serif;border:1px solid gray;box-sizing:border-box";
+const step = (heading, field, end) =>
+  `<div style="width:360px;margin:60px auto;font:16px sans-serif"><h1>${heading}</h1><p>${words(2)}</p><input placeholder="${field}" style="width:100%25;font-size:16px">${end}</div>`;
+const first = step(
+  "Sign in",
+  "Email or phone",
+  `<div style="${middle};background:black;color:white">Next</div><p style="margin-top:150px">No account? <a href=about:blank>Create one</a></p>`,
+);
+const second = step(
+  "Welcome back, Ada",
+  "Password",
+  `<div style="${middle};background:white">Show password</div><p style="margin-top:190px"><a href=about:blank>Forgot it?</a> Another way to sign in</p>`,
+);
 /** What a click changes. */
 const PAGES = {
-  "all of a bare page": page("flash", "background:black", "", 'document.body.style.background = on ? "white" : "black"'),
-  "a step of a sign-in": page("step", "background:white", `<div>${first}</div><div hidden>${second}</div>`, 'const [a, b] = document.querySelectorAll("body > div"); a.hidden = on; b.hidden = !on'),
-  "a button amid text": page("form", "font:16px sans-serif", `<p>${words(40)}</p><div id="b" style="${middle};background:black"></div>`, 'document.getElementById("b").style.background = on ? "white" : "black"'),
+  "all of a bare page": page(
+    "flash",
+    "background:black",
+    "",
+    'document.body.style.background = on ? "white" : "black"',
+  ),
+  "a step of a sign-in": page(
+    "step",
+    "background:white",
+    `<div>${first}</div><div hidden>${second}</div>`,
+    'const [a, b] = document.querySelectorAll("body > div"); a.hidden = on; b.hidden = !on',
+  ),
+  "a button amid text": page(
+    "form",
+    "font:16px sans-serif",
+    `<p>${words(40)}</p><div id="b" style="${middle};background:black"></div>`,
+    'document.getElementById("b").style.background = on ? "white" : "black"',
+  ),
 };
 
 async function round(way, screen, photons) {
@@ -44,8 +72,14 @@ async function settle(way, screen) {
   await way.page.bringToFront();
   const box = await way.page.locator(way.screen).boundingBox();
   way.click = [box.x + box.width / 2, box.y + box.height / 2];
-  way.spot = await screen.find(way.page, Math.round(way.click[0] + BESIDE), Math.round(way.click[1]));
-  await way.page.evaluate(() => addEventListener("pointerdown", () => (globalThis.pressedAt = Date.now()), { capture: true }));
+  way.spot = await screen.find(
+    way.page,
+    Math.round(way.click[0] + BESIDE),
+    Math.round(way.click[1]),
+  );
+  await way.page.evaluate(() =>
+    addEventListener("pointerdown", () => (globalThis.pressedAt = Date.now()), { capture: true }),
+  );
   // The window may be there before the page that it shows.
   while (await screen.isLight(way.spot)) await pause(50);
   await pause(SETTLE_MS);
@@ -56,7 +90,11 @@ async function settle(way, screen) {
  * @param {(ports: number[]) => void} [options.narrow] makes what comes from these ports slow
  * @returns {Promise<{page: string, way: string, photons: number[], bytesPerClick: number}[]>}
  */
-export async function sideBySide({ rounds = ROUNDS, ways = [cdpJpeg, noVnc], narrow = () => {} } = {}) {
+export async function sideBySide({
+  rounds = ROUNDS,
+  ways = [cdpJpeg, noVnc],
+  narrow = () => {},
+} = {}) {
   const rows = [];
   const screen = await Screen.start(ways.length + 1);
   try {
@@ -77,7 +115,12 @@ export async function sideBySide({ rounds = ROUNDS, ways = [cdpJpeg, noVnc], nar
           }
         }
         for (const [n, way] of open.entries()) {
-          rows.push({ page, way: way.name, photons: seen[n].photons, bytesPerClick: seen[n].bytes / (rounds * CLICKS) });
+          rows.push({
+            page,
+            way: way.name,
+            photons: seen[n].photons,
+            bytesPerClick: seen[n].bytes / (rounds * CLICKS),
+          });
         }
       } finally {
         for (const way of open.reverse()) await way.close();

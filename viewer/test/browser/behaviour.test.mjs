@@ -4,18 +4,32 @@ import { after, before, test } from "node:test";
 import { bench, enabled, inState } from "../support/browser.mjs";
 
 let b;
-before(async () => { b = await bench(); });
-after(async () => { await b?.stop(); });
+before(async () => {
+  b = await bench();
+});
+after(async () => {
+  await b?.stop();
+});
 
 const code = (page) => page.textContent("#error-code");
-const typed = (host) => host.evaluate(() => fake.events.filter((e) => e.t === "key" && e.down).map((e) => e.key).join(""));
+const typed = (host) =>
+  host.evaluate(() =>
+    fake.events
+      .filter((e) => e.t === "key" && e.down)
+      .map((e) => e.key)
+      .join(""),
+  );
 const noError = async (host) => assert.equal(await host.evaluate(() => fake.error), undefined);
 /** Records every value the attribute ever had. */
-const watchKeyboard = (page) => page.addInitScript(() => {
-  globalThis.keyboards = new Set();
-  new MutationObserver(() => globalThis.keyboards.add(document.documentElement?.dataset.keyboard)).observe(document, { attributes: true, subtree: true, childList: true });
-});
-const neverEnabled = async (page) => assert.ok(!(await page.evaluate(() => [...globalThis.keyboards])).includes("enabled"));
+const watchKeyboard = (page) =>
+  page.addInitScript(() => {
+    globalThis.keyboards = new Set();
+    new MutationObserver(() =>
+      globalThis.keyboards.add(document.documentElement?.dataset.keyboard),
+    ).observe(document, { attributes: true, subtree: true, childList: true });
+  });
+const neverEnabled = async (page) =>
+  assert.ok(!(await page.evaluate(() => [...globalThis.keyboards])).includes("enabled"));
 
 test("a second device is turned away and the first is told", async () => {
   const s = await b.live();
@@ -29,7 +43,10 @@ test("a second device is turned away and the first is told", async () => {
   // Both have the invitation open; the race has one winner.
   const t = await b.session();
   const [x, y] = [await b.viewer(), await b.viewer()];
-  for (const v of [x, y]) { await v.page.goto(t.link); await inState(v.page, "invitation"); }
+  for (const v of [x, y]) {
+    await v.page.goto(t.link);
+    await inState(v.page, "invitation");
+  }
   await x.page.click("#open");
   await enabled(x.page);
   await y.page.click("#open");
@@ -94,7 +111,11 @@ test("an altered invitation is not shown", async () => {
   const s = await b.session();
   const v = await b.viewer();
   const { b64u, unb64u } = await import("../../js/bytes.js");
-  b.stub.tamperInvitation = (i) => { const bytes = unb64u(i); bytes[bytes.length - 3] ^= 1; return b64u(bytes); };
+  b.stub.tamperInvitation = (i) => {
+    const bytes = unb64u(i);
+    bytes[bytes.length - 3] ^= 1;
+    return b64u(bytes);
+  };
   await v.page.goto(s.link);
   await inState(v.page, "error");
   b.stub.tamperInvitation = null;
@@ -123,10 +144,17 @@ for (const lie of ["fingerprint", "confirm", "refuse"]) {
 
 test("a server that flips, replays and injects gets nowhere", async () => {
   const { b64u, unb64u } = await import("../../js/bytes.js");
-  const flip = (m) => { const d = unb64u(m.data); d[d.length - 1] ^= 1; return { ...m, data: b64u(d) }; };
+  const flip = (m) => {
+    const d = unb64u(m.data);
+    d[d.length - 1] ^= 1;
+    return { ...m, data: b64u(d) };
+  };
   const tricks = {
     flipped: (m) => (m.type === "sealed" ? flip(m) : m),
-    injected: (m) => (m.type === "ice" ? { ...m, ufrag: `${m.ufrag}\r\na=candidate:1 1 udp 1 10.0.0.1 1 typ host` } : m),
+    injected: (m) =>
+      m.type === "ice"
+        ? { ...m, ufrag: `${m.ufrag}\r\na=candidate:1 1 udp 1 10.0.0.1 1 typ host` }
+        : m,
     elsewhere: (m) => (m.type === "ice" ? { ...m, candidates: ["evil.example:1"] } : m),
     nonsense: (m) => (m.type === "sealed" ? { ...m, data: "AgAAAAAA" } : m),
     junk: (m) => (m.type === "sealed" ? { ...m, data: "!" } : m),
@@ -142,7 +170,11 @@ test("a server that flips, replays and injects gets nowhere", async () => {
     await v.page.waitForTimeout(1500);
     await neverEnabled(v.page);
     assert.equal(await s.host.evaluate(() => fake.verified), false, name);
-    assert.deepEqual(v.errors.filter((e) => !/WebSocket/.test(e)), [], name);
+    assert.deepEqual(
+      v.errors.filter((e) => !/WebSocket/.test(e)),
+      [],
+      name,
+    );
     // Once it stops, the session goes on.
     b.stub.tamper = null;
     if (name === "injected" || name === "elsewhere") b.stub.cut(s.id);
@@ -170,17 +202,31 @@ test("declining before and after the claim", async () => {
   await t.page.click("[data-reason=cannot_complete]");
   await inState(t.page, "ended");
   assert.equal(await t.host.evaluate(() => fake.declined), "cannot_complete");
-  const kept = await t.page.evaluate(() => new Promise((r) => { const q = indexedDB.open("authloop"); q.onsuccess = () => { const a = q.result.transaction("sessions").objectStore("sessions").getAll(); a.onsuccess = () => r(a.result.length); }; }));
+  const kept = await t.page.evaluate(
+    () =>
+      new Promise((r) => {
+        const q = indexedDB.open("authloop");
+        q.onsuccess = () => {
+          const a = q.result.transaction("sessions").objectStore("sessions").getAll();
+          a.onsuccess = () => r(a.result.length);
+        };
+      }),
+  );
   assert.equal(kept, 0, "its keys are deleted");
   await t.close();
 });
 
 test("nothing is lost or doubled when the peer connection dies with input in flight", async () => {
   const s = await b.live();
-  await s.host.evaluate(() => { fake.holdAcks = true; });
+  await s.host.evaluate(() => {
+    fake.holdAcks = true;
+  });
   await s.page.keyboard.type("abcdefgh");
   await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "key").length >= 9);
-  await s.host.evaluate(() => { fake.holdAcks = false; fake.dropPeer(); });
+  await s.host.evaluate(() => {
+    fake.holdAcks = false;
+    fake.dropPeer();
+  });
   await inState(s.page, "reconnecting");
   await enabled(s.page);
   await s.page.keyboard.type("XYZ");
@@ -203,11 +249,26 @@ test("a relay that dies while the user types: restart, everything once and in or
   b.stub.relay.dead = false;
   await inState(s.page, "live", 30_000);
   await s.page.keyboard.type("four");
-  await s.host.waitForFunction(() => fake.events.some((e) => e.key === "r" && fake.events.filter((x) => x.key === "r" && !x.down).length >= 2), null, { timeout: 30_000 });
+  await s.host.waitForFunction(
+    () =>
+      fake.events.some(
+        (e) => e.key === "r" && fake.events.filter((x) => x.key === "r" && !x.down).length >= 2,
+      ),
+    null,
+    { timeout: 30_000 },
+  );
   assert.equal(await typed(s.host), "one two three four");
   assert.equal(await s.host.evaluate(() => fake.hellos), 1, "the same DTLS association");
-  assert.equal(await s.host.evaluate(() => fake.events.filter((e) => e.t === "pointer" && e.phase === "down").length), 0);
-  assert.ok(await s.host.evaluate(() => fake.events.some((e) => e.t === "refresh")), "a whole picture is asked for");
+  assert.equal(
+    await s.host.evaluate(
+      () => fake.events.filter((e) => e.t === "pointer" && e.phase === "down").length,
+    ),
+    0,
+  );
+  assert.ok(
+    await s.host.evaluate(() => fake.events.some((e) => e.t === "refresh")),
+    "a whole picture is asked for",
+  );
   await noError(s.host);
   await s.close();
 });
@@ -226,17 +287,41 @@ test("losing signaling alone does not show", async () => {
 test("a secret field: one frame every 25 ms, whatever is typed", async () => {
   const s = await b.live();
   const rect = [10000, 10000, 20000, 4000];
-  await s.host.evaluate((r) => fake.output({ t: "field", field: { kind: "password", inputmode: "", autocomplete: "current-password", enterkeyhint: "", secret: true, multiline: false, length: 0, rect: r } }), rect);
+  await s.host.evaluate(
+    (r) =>
+      fake.output({
+        t: "field",
+        field: {
+          kind: "password",
+          inputmode: "",
+          autocomplete: "current-password",
+          enterkeyhint: "",
+          secret: true,
+          multiline: false,
+          length: 0,
+          rect: r,
+        },
+      }),
+    rect,
+  );
   await s.page.waitForFunction(() => document.querySelector("#pad").type === "password");
   await s.page.waitForTimeout(300);
   const rate = async (work) => {
-    const from = await s.host.evaluate(() => { fake.times.length = 0; return performance.now(); });
+    const from = await s.host.evaluate(() => {
+      fake.times.length = 0;
+      return performance.now();
+    });
     await work();
-    const { n, ms } = await s.host.evaluate((t) => ({ n: fake.times.length, ms: performance.now() - t }), from);
+    const { n, ms } = await s.host.evaluate(
+      (t) => ({ n: fake.times.length, ms: performance.now() - t }),
+      from,
+    );
     return (n / ms) * 1000;
   };
   const idle = await rate(() => s.page.waitForTimeout(1000));
-  const busy = await rate(async () => { await s.page.keyboard.type("hunter2 is long", { delay: 50 }); });
+  const busy = await rate(async () => {
+    await s.page.keyboard.type("hunter2 is long", { delay: 50 });
+  });
   assert.ok(idle > 30 && idle < 42, `idle ${idle}`);
   assert.ok(busy > 30 && busy < 42, `busy ${busy}`);
   await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "key").length === 30);
@@ -252,7 +337,9 @@ test("a secret field: one frame every 25 ms, whatever is typed", async () => {
 
 test("an unexpected site locks the keyboard until the user says so", async () => {
   const s = await b.live();
-  await s.host.evaluate(() => fake.setPage({ origin: "https://evil.example", expected: false, epoch: 2 }));
+  await s.host.evaluate(() =>
+    fake.setPage({ origin: "https://evil.example", expected: false, epoch: 2 }),
+  );
   await s.page.waitForSelector("#unexpected:not([hidden])");
   assert.equal(await s.page.evaluate(() => document.documentElement.dataset.keyboard), "disabled");
   await s.page.keyboard.type("no");
@@ -261,41 +348,65 @@ test("an unexpected site locks the keyboard until the user says so", async () =>
   await s.page.keyboard.type("ok");
   await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "key").length === 4);
   assert.equal(await typed(s.host), "ok");
-  assert.ok(await s.host.evaluate(() => fake.events.filter((e) => e.t === "key").every((e) => e.epoch === 2)));
+  assert.ok(
+    await s.host.evaluate(() =>
+      fake.events.filter((e) => e.t === "key").every((e) => e.epoch === 2),
+    ),
+  );
   await s.close();
 });
 
 test("dialogs of the page", async () => {
   const s = await b.live();
-  await s.host.evaluate(() => fake.output({ t: "dialog", id: 7, kind: "prompt", message: "<b>Name?</b>", default: "x" }));
+  await s.host.evaluate(() =>
+    fake.output({ t: "dialog", id: 7, kind: "prompt", message: "<b>Name?</b>", default: "x" }),
+  );
   await s.page.waitForSelector("#page-dialog[open]");
   assert.match(await s.page.textContent("#page-dialog-from"), /login\.example\.com/);
   assert.equal(await s.page.textContent("#page-dialog-message"), "<b>Name?</b>");
   await s.page.fill("#page-dialog-input", "Ada");
   await s.page.keyboard.press("Enter");
   await s.host.waitForFunction(() => fake.events.some((e) => e.t === "dialog"));
-  await s.host.evaluate(() => fake.output({ t: "dialog", id: 8, kind: "confirm", message: "Sure?", default: "" }));
+  await s.host.evaluate(() =>
+    fake.output({ t: "dialog", id: 8, kind: "confirm", message: "Sure?", default: "" }),
+  );
   await s.page.waitForSelector("#page-dialog[open]");
   await s.page.keyboard.press("Escape");
   await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "dialog").length === 2);
-  await s.host.evaluate(() => fake.output({ t: "dialog", id: 9, kind: "alert", message: "Hi", default: "" }).then(() => fake.output({ t: "dialog_closed", id: 9 })));
+  await s.host.evaluate(() =>
+    fake
+      .output({ t: "dialog", id: 9, kind: "alert", message: "Hi", default: "" })
+      .then(() => fake.output({ t: "dialog_closed", id: 9 })),
+  );
   await s.page.waitForTimeout(300);
   assert.equal(await s.page.isVisible("#page-dialog"), false);
-  const said = await s.host.evaluate(() => fake.events.filter((e) => e.t === "dialog").map(({ epoch, ...e }) => e));
-  assert.deepEqual(said, [{ t: "dialog", id: 7, accept: true, text: "Ada" }, { t: "dialog", id: 8, accept: false }]);
+  const said = await s.host.evaluate(() =>
+    fake.events.filter((e) => e.t === "dialog").map(({ epoch, ...e }) => e),
+  );
+  assert.deepEqual(said, [
+    { t: "dialog", id: 7, accept: true, text: "Ada" },
+    { t: "dialog", id: 8, accept: false },
+  ]);
   await s.close();
 });
 
 test("Done too early: the user is told, goes on, or finishes anyway", async () => {
   const s = await b.live();
-  const checked = (verdict = "not_signed_in") => s.host.evaluate((verdict) => fake.output({ t: "checked", verdict, message: "Not yet." }), verdict);
+  const checked = (verdict = "not_signed_in") =>
+    s.host.evaluate(
+      (verdict) => fake.output({ t: "checked", verdict, message: "Not yet." }),
+      verdict,
+    );
   const title = () => s.page.textContent("#sheet-checked-title");
   await checked();
   await s.page.waitForSelector("#sheet-checked[open]");
   assert.equal(await s.page.evaluate(() => document.activeElement.id), "checked-retry");
   await s.page.keyboard.press("Enter");
   await s.page.waitForSelector("#sheet-checked:not([open])", { state: "attached" });
-  assert.deepEqual(await s.host.evaluate(() => fake.events.filter((e) => e.t === "finish_anyway")), []);
+  assert.deepEqual(
+    await s.host.evaluate(() => fake.events.filter((e) => e.t === "finish_anyway")),
+    [],
+  );
   assert.match(await title(), /not look signed in/);
   await checked("inconclusive");
   await s.page.waitForSelector("#sheet-checked[open]");
@@ -308,7 +419,9 @@ test("Done too early: the user is told, goes on, or finishes anyway", async () =
 
 test("errors before a claim", async () => {
   const cases = [
-    ["/", "no_link"], ["/#AAAA", "link_incomplete"], ["/#AQIDBAUGBwgJCgsMDQ4PEA", "unknown_session"],
+    ["/", "no_link"],
+    ["/#AAAA", "link_incomplete"],
+    ["/#AQIDBAUGBwgJCgsMDQ4PEA", "unknown_session"],
   ];
   for (const [path, want] of cases) {
     const v = await b.viewer();
@@ -345,7 +458,10 @@ test("errors before a claim", async () => {
 
 test("missing parts of the browser are explained", async () => {
   const s = await b.session();
-  for (const [script, want] of [["delete globalThis.RTCPeerConnection", "no_webrtc"], ["Object.defineProperty(globalThis, 'isSecureContext', { value: false })", "insecure_context"]]) {
+  for (const [script, want] of [
+    ["delete globalThis.RTCPeerConnection", "no_webrtc"],
+    ["Object.defineProperty(globalThis, 'isSecureContext', { value: false })", "insecure_context"],
+  ]) {
     const v = await b.viewer();
     await v.page.addInitScript(script);
     await v.page.goto(s.link);

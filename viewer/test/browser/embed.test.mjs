@@ -8,7 +8,9 @@ let b;
 let parents;
 before(async () => {
   b = await bench();
-  parents = createServer((_, res) => res.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>app</title>"));
+  parents = createServer((_, res) =>
+    res.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>app</title>"),
+  );
   await new Promise((r) => parents.listen(0, "127.0.0.1", () => r(null)));
 });
 after(async () => {
@@ -37,7 +39,11 @@ const viewerIn = (page) => page.frames().find((f) => f.url().startsWith(b.stub.o
 
 function allow(...origins) {
   b.stub.ancestors = origins.join(" ");
-  b.stub.files["brand/brand.json"] = JSON.stringify({ name: "Contoso", logo: "brand/logo.svg", embed: origins });
+  b.stub.files["brand/brand.json"] = JSON.stringify({
+    name: "Contoso",
+    logo: "brand/logo.svg",
+    embed: origins,
+  });
 }
 
 test("an allowed page frames it and hears each state, never the secret or what is typed", async () => {
@@ -65,7 +71,8 @@ test("an allowed page frames it and hears each state, never the secret or what i
     { ...base, state: "ended", outcome: "resolved" },
   ]);
   const secret = s.link.split("#")[1].slice(22);
-  for (const m of all) assert.doesNotMatch(JSON.stringify(m), new RegExp(`hunter|${secret.slice(4, 24)}`));
+  for (const m of all)
+    assert.doesNotMatch(JSON.stringify(m), new RegExp(`hunter|${secret.slice(4, 24)}`));
   await v.context.close();
   await s.closeHost();
 });
@@ -74,9 +81,19 @@ test("any other page gets neither the frame nor a message", async () => {
   allow(parentAt("127.0.0.1"));
   const s = await b.session();
   const blocked = await framed(s.link, "localhost");
-  await blocked.page.waitForFunction(() => document.querySelector("iframe").contentWindow.length === 0);
-  await blocked.page.waitForFunction(() => performance.getEntriesByType("resource").some((r) => r.initiatorType === "iframe"));
-  assert.equal(await blocked.page.frames().at(-1).evaluate(() => document.documentElement.dataset.state ?? "none"), "none");
+  await blocked.page.waitForFunction(
+    () => document.querySelector("iframe").contentWindow.length === 0,
+  );
+  await blocked.page.waitForFunction(() =>
+    performance.getEntriesByType("resource").some((r) => r.initiatorType === "iframe"),
+  );
+  assert.equal(
+    await blocked.page
+      .frames()
+      .at(-1)
+      .evaluate(() => document.documentElement.dataset.state ?? "none"),
+    "none",
+  );
   assert.deepEqual(await messages(blocked.page), []);
   await blocked.context.close();
 
@@ -84,7 +101,9 @@ test("any other page gets neither the frame nor a message", async () => {
   b.stub.ancestors = "*";
   const stranger = await framed(s.link, "localhost");
   await stranger.page.waitForFunction(() => document.querySelector("iframe"));
-  await (await stranger.page.waitForSelector("iframe").then((h) => h.contentFrame())).waitForFunction(() => document.documentElement.dataset.state === "invitation");
+  await (
+    await stranger.page.waitForSelector("iframe").then((h) => h.contentFrame())
+  ).waitForFunction(() => document.documentElement.dataset.state === "invitation");
   assert.deepEqual(await messages(stranger.page), []);
   await stranger.context.close();
   await s.closeHost();
@@ -94,19 +113,29 @@ test("an error is told by its code; by itself the page tells nobody", async () =
   allow(parentAt("127.0.0.1"));
   const v = await framed(`${b.stub.origin}/#abc`);
   await v.page.waitForFunction(() => messages.some((m) => m.data.state === "error"));
-  assert.deepEqual((await messages(v.page)).at(-1).data, { source: "authloop", version: 1, session: "", state: "error", code: "link_incomplete" });
+  assert.deepEqual((await messages(v.page)).at(-1).data, {
+    source: "authloop",
+    version: 1,
+    session: "",
+    state: "error",
+    code: "link_incomplete",
+  });
   await v.context.close();
 
   const alone = await b.viewer();
   await alone.page.goto(`${b.stub.origin}/#abc`);
   await inState(alone.page, "error");
-  assert.equal(await alone.page.evaluate(() => document.documentElement.hasAttribute("data-embedded")), false);
+  assert.equal(
+    await alone.page.evaluate(() => document.documentElement.hasAttribute("data-embedded")),
+    false,
+  );
   await alone.context.close();
 });
 
 test("a brand's name, logo and colour are on the page", async () => {
   allow(parentAt("127.0.0.1"));
-  b.stub.files["brand/logo.svg"] = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8z" fill="#036"/></svg>';
+  b.stub.files["brand/logo.svg"] =
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8z" fill="#036"/></svg>';
   b.stub.files["brand/brand.css"] = ":root { --accent: #003366; }";
   const s = await b.session();
   const v = await b.viewer({ colorScheme: "light" });
@@ -114,8 +143,13 @@ test("a brand's name, logo and colour are on the page", async () => {
   await inState(v.page, "invitation");
 
   assert.equal((await v.page.textContent("#screen-invitation .brand")).trim(), "Contoso");
-  await v.page.waitForFunction(() => document.querySelector("#screen-invitation .logo").naturalWidth > 0);
-  assert.equal(await v.page.evaluate(() => getComputedStyle(document.querySelector("#open")).backgroundColor), "rgb(0, 51, 102)");
+  await v.page.waitForFunction(
+    () => document.querySelector("#screen-invitation .logo").naturalWidth > 0,
+  );
+  assert.equal(
+    await v.page.evaluate(() => getComputedStyle(document.querySelector("#open")).backgroundColor),
+    "rgb(0, 51, 102)",
+  );
   assert.deepEqual(v.errors, []);
   await v.context.close();
   await s.closeHost();

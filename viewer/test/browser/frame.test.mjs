@@ -4,8 +4,12 @@ import { after, before, test } from "node:test";
 import { bench, enabled, inState } from "../support/browser.mjs";
 
 let b;
-before(async () => { b = await bench(); });
-after(async () => { await b?.stop(); });
+before(async () => {
+  b = await bench();
+});
+after(async () => {
+  await b?.stop();
+});
 
 const reports = (from) => b.stub.fromViewer.slice(from).filter((m) => m.type === "first_frame");
 
@@ -25,7 +29,8 @@ async function open(asks) {
   b.stub.tamper = null;
   const resumed = b.stub.fromViewer.length;
   b.stub.cut(s.id);
-  while (!b.stub.fromViewer.slice(resumed).some((m) => m.type === "resume")) await page.waitForTimeout(20);
+  while (!b.stub.fromViewer.slice(resumed).some((m) => m.type === "resume"))
+    await page.waitForTimeout(20);
   await enabled(page);
   await context.close();
   await s.closeHost();

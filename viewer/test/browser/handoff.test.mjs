@@ -3,8 +3,12 @@ import { after, before, test } from "node:test";
 import { bench, enabled, inState } from "../support/browser.mjs";
 
 let b;
-before(async () => { b = await bench(); });
-after(async () => { await b?.stop(); });
+before(async () => {
+  b = await bench();
+});
+after(async () => {
+  await b?.stop();
+});
 
 test("claim, picture, input, done", async () => {
   const s = await b.session();
@@ -20,10 +24,18 @@ test("claim, picture, input, done", async () => {
   assert.match(await page.textContent("#origin"), /https:\/\/login\.example\.com/);
   await page.keyboard.type("Hallo");
   await page.mouse.click(300, 300);
-  await s.host.waitForFunction(() => fake.events.some((e) => e.t === "pointer" && e.phase === "up"));
+  await s.host.waitForFunction(() =>
+    fake.events.some((e) => e.t === "pointer" && e.phase === "up"),
+  );
   const events = await s.host.evaluate(() => fake.events);
   assert.equal(events[0].t, "viewport");
-  assert.equal(events.filter((e) => e.t === "key" && e.down && e.key.length === 1).map((e) => e.key).join(""), "Hallo");
+  assert.equal(
+    events
+      .filter((e) => e.t === "key" && e.down && e.key.length === 1)
+      .map((e) => e.key)
+      .join(""),
+    "Hallo",
+  );
   assert.deepEqual(errors, []);
   await page.click("#done");
   await inState(page, "ended");

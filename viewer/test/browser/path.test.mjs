@@ -4,8 +4,12 @@ import { after, before, test } from "node:test";
 import { bench, enabled, inState } from "../support/browser.mjs";
 
 let b;
-before(async () => { b = await bench(); });
-after(async () => { await b?.stop(); });
+before(async () => {
+  b = await bench();
+});
+after(async () => {
+  await b?.stop();
+});
 
 /** Notes of each first frame whether any connection had a path by then. */
 function spy() {
@@ -19,7 +23,9 @@ function spy() {
   };
   globalThis.firstFrames = [];
   new MutationObserver(() => {
-    const connected = peers.some((peer) => ["connected", "completed"].includes(peer.iceConnectionState));
+    const connected = peers.some((peer) =>
+      ["connected", "completed"].includes(peer.iceConnectionState),
+    );
     globalThis.firstFrames.push(connected);
   }).observe(document, { attributeFilter: ["data-first-frame"], subtree: true });
 }
@@ -40,7 +46,10 @@ test("a connection that ends without a path leaves no first frame", async () => 
 
   // The viewer gives up on the first connection and makes another.
   while ((await s.host.evaluate(() => fake.hellos)) < 2) await page.clock.fastForward(5_000);
-  await page.waitForFunction((id) => ![undefined, id].includes(document.getElementById("video").srcObject?.id), first);
+  await page.waitForFunction(
+    (id) => ![undefined, id].includes(document.getElementById("video").srcObject?.id),
+    first,
+  );
   b.stub.relay.dead = false;
 
   await enabled(page);

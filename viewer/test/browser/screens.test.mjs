@@ -12,39 +12,98 @@ const only = process.env.ONLY;
 if (shots) mkdirSync(shots, { recursive: true });
 
 const DEVICES = {
-  narrow: { viewport: { width: 320, height: 568 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
-  phone: { viewport: { width: 390, height: 760 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
+  narrow: {
+    viewport: { width: 320, height: 568 },
+    deviceScaleFactor: 2,
+    isMobile: true,
+    hasTouch: true,
+  },
+  phone: {
+    viewport: { width: 390, height: 760 },
+    deviceScaleFactor: 2,
+    isMobile: true,
+    hasTouch: true,
+  },
   desktop: { viewport: { width: 1200, height: 800 } },
 };
 
 let b;
-before(async () => { b = await bench(); });
-after(async () => { await b?.stop(); });
+before(async () => {
+  b = await bench();
+});
+after(async () => {
+  await b?.stop();
+});
 
 async function check(page, name) {
   await page.waitForTimeout(150);
   if (shots) await page.screenshot({ path: `${shots}/${name}.png` });
   await page.evaluate(axe);
-  const result = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  assert.deepEqual(result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join(" | ")}`), [], name);
+  const result = await page.evaluate(() =>
+    globalThis.axe.run(document, { resultTypes: ["violations"] }),
+  );
+  assert.deepEqual(
+    result.violations.map(
+      (v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join(" | ")}`,
+    ),
+    [],
+    name,
+  );
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
   assert.equal(wide, false, `${name} scrolls sideways`);
   const cut = await page.evaluate(() =>
-    [...document.querySelectorAll("button, p, h1, strong")].filter((x) => x.checkVisibility({ visibilityProperty: true }) && !x.closest(".sr") && !x.matches(".sr")).filter((x) => { const r = x.getBoundingClientRect(); return r.width > 0 && (r.left < -1 || r.right > innerWidth + 1); }).map((x) => x.id || x.textContent));
+    [...document.querySelectorAll("button, p, h1, strong")]
+      .filter(
+        (x) =>
+          x.checkVisibility({ visibilityProperty: true }) && !x.closest(".sr") && !x.matches(".sr"),
+      )
+      .filter((x) => {
+        const r = x.getBoundingClientRect();
+        return r.width > 0 && (r.left < -1 || r.right > innerWidth + 1);
+      })
+      .map((x) => x.id || x.textContent),
+  );
   assert.deepEqual(cut, [], `${name}: cut off at a side`);
   const over = await page.evaluate(() => {
-    const shown = [...document.querySelectorAll(".tools button")].filter((x) => x.checkVisibility({ visibilityProperty: true })).map((x) => [x.id || x.textContent, x.getBoundingClientRect()]);
-    return shown.flatMap(([a, r], i) => shown.slice(i + 1).filter(([, q]) => r.left < q.right - 1 && q.left < r.right - 1 && r.top < q.bottom - 1 && q.top < r.bottom - 1).map(([b]) => `${a} over ${b}`));
+    const shown = [...document.querySelectorAll(".tools button")]
+      .filter((x) => x.checkVisibility({ visibilityProperty: true }))
+      .map((x) => [x.id || x.textContent, x.getBoundingClientRect()]);
+    return shown.flatMap(([a, r], i) =>
+      shown
+        .slice(i + 1)
+        .filter(
+          ([, q]) =>
+            r.left < q.right - 1 &&
+            q.left < r.right - 1 &&
+            r.top < q.bottom - 1 &&
+            q.top < r.bottom - 1,
+        )
+        .map(([b]) => `${a} over ${b}`),
+    );
   });
   assert.deepEqual(over, [], `${name}: buttons over each other`);
   const small = await page.evaluate(() =>
-    [...document.querySelectorAll("button, [role=button]")].filter((x) => x.checkVisibility({ visibilityProperty: true }) && (x.offsetHeight < 44 || x.offsetWidth < 44)).map((x) => x.id));
+    [...document.querySelectorAll("button, [role=button]")]
+      .filter(
+        (x) =>
+          x.checkVisibility({ visibilityProperty: true }) &&
+          (x.offsetHeight < 44 || x.offsetWidth < 44),
+      )
+      .map((x) => x.id),
+  );
   assert.deepEqual(small, [], `${name}: targets below 44 px`);
 }
 
 // Each theme, each size, and a script that runs from right to left; MATRIX=all plays every one of them with every locale.
-const ALL = ["en-US", "de", "es", "fr", "ja", "ar"].flatMap((l) => ["light", "dark"].flatMap((c) => Object.keys(DEVICES).map((d) => [l, c, d])));
-const SOME = [["en-US", "light", "phone"], ["en-US", "dark", "desktop"], ["de", "light", "narrow"], ["ar", "dark", "narrow"]];
+const ALL = ["en-US", "de", "es", "fr", "ja", "ar"].flatMap((l) =>
+  ["light", "dark"].flatMap((c) => Object.keys(DEVICES).map((d) => [l, c, d])),
+);
+const SOME = [
+  ["en-US", "light", "phone"],
+  ["en-US", "dark", "desktop"],
+  ["de", "light", "narrow"],
+  ["ar", "dark", "narrow"],
+];
 for (const [locale, scheme, device] of process.env.MATRIX === "all" ? ALL : SOME) {
   const options = DEVICES[device];
   const tag = `${locale}-${scheme}-${device}`;
@@ -52,7 +111,13 @@ for (const [locale, scheme, device] of process.env.MATRIX === "all" ? ALL : SOME
   test(tag, async (t) => {
     const opened = [];
     const open = async () => {
-      const v = await b.viewer({ ...options, colorScheme: scheme, locale, reducedMotion: device === "narrow" ? "reduce" : "no-preference", contrast: device === "desktop" ? "more" : "no-preference" });
+      const v = await b.viewer({
+        ...options,
+        colorScheme: scheme,
+        locale,
+        reducedMotion: device === "narrow" ? "reduce" : "no-preference",
+        contrast: device === "desktop" ? "more" : "no-preference",
+      });
       opened.push(v.context);
       return v;
     };
@@ -65,10 +130,16 @@ for (const [locale, scheme, device] of process.env.MATRIX === "all" ? ALL : SOME
 
     b.stub.tamper = (m) => (m.type === "ice" ? null : m);
     await page.click("#open");
-    await page.waitForFunction(() => document.querySelector("[aria-current=step]")?.dataset.step === "host");
+    await page.waitForFunction(
+      () => document.querySelector("[aria-current=step]")?.dataset.step === "host",
+    );
     await check(page, `${tag}-2-connecting`);
     const turning = await page.evaluate(() => document.getAnimations().map((a) => a.animationName));
-    assert.deepEqual([...new Set(turning)], [device === "narrow" ? "pulse" : "spin"], "what moves while one waits");
+    assert.deepEqual(
+      [...new Set(turning)],
+      [device === "narrow" ? "pulse" : "spin"],
+      "what moves while one waits",
+    );
     b.stub.tamper = null;
     b.stub.cut(s.id);
     await enabled(page);
@@ -77,11 +148,47 @@ for (const [locale, scheme, device] of process.env.MATRIX === "all" ? ALL : SOME
     await check(page, `${tag}-3-live`);
 
     const w = 65535;
-    await s.host.evaluate((f) => fake.output(f), { t: "field", field: { kind: "email", inputmode: "", autocomplete: "username", enterkeyhint: "next", secret: false, multiline: false, length: 0, rect: [w * 0.2, w * 0.27, w * 0.6, w * 0.07].map(Math.round) } });
+    await s.host.evaluate((f) => fake.output(f), {
+      t: "field",
+      field: {
+        kind: "email",
+        inputmode: "",
+        autocomplete: "username",
+        enterkeyhint: "next",
+        secret: false,
+        multiline: false,
+        length: 0,
+        rect: [w * 0.2, w * 0.27, w * 0.6, w * 0.07].map(Math.round),
+      },
+    });
     await page.waitForTimeout(200);
     await check(page, `${tag}-4-field`);
-    await s.host.evaluate(() => fake.setPage({ connection: "secure", certificate: { subject: "login.example.com", issuer: "Example Trust Services R3", valid_to: 1_800_000_000 } }));
-    await s.host.evaluate((f) => fake.output(f), { t: "field", field: { id: 7, kind: "password", inputmode: "", autocomplete: "", enterkeyhint: "", secret: true, multiline: false, length: 0, rect: [w * 0.2, w * 0.27, w * 0.6, w * 0.07].map(Math.round), origin: "https://payments.example.net", expected: false } });
+    await s.host.evaluate(() =>
+      fake.setPage({
+        connection: "secure",
+        certificate: {
+          subject: "login.example.com",
+          issuer: "Example Trust Services R3",
+          valid_to: 1_800_000_000,
+        },
+      }),
+    );
+    await s.host.evaluate((f) => fake.output(f), {
+      t: "field",
+      field: {
+        id: 7,
+        kind: "password",
+        inputmode: "",
+        autocomplete: "",
+        enterkeyhint: "",
+        secret: true,
+        multiline: false,
+        length: 0,
+        rect: [w * 0.2, w * 0.27, w * 0.6, w * 0.07].map(Math.round),
+        origin: "https://payments.example.net",
+        expected: false,
+      },
+    });
     await page.waitForSelector("#unexpected:not([hidden])");
     await check(page, `${tag}-4-frame-unexpected`);
     await page.click("#unexpected-continue");
@@ -90,14 +197,37 @@ for (const [locale, scheme, device] of process.env.MATRIX === "all" ? ALL : SOME
     await check(page, `${tag}-4-site`);
     await page.click("#sheet-site [data-close]");
     await s.host.evaluate(() => fake.output({ t: "field", field: null }));
-    await s.host.evaluate(() => fake.setPage({ connection: "broken", secure: false, certificate: { subject: "accounts.example", issuer: "Nobody in particular", valid_to: 1_600_000_000, problem: "net::ERR_CERT_DATE_INVALID" }, origin: "https://accounts.google.signin.security.check.xn--pple-43d-very-long-name.com", expected: false, epoch: 2, loading: true }));
+    await s.host.evaluate(() =>
+      fake.setPage({
+        connection: "broken",
+        secure: false,
+        certificate: {
+          subject: "accounts.example",
+          issuer: "Nobody in particular",
+          valid_to: 1_600_000_000,
+          problem: "net::ERR_CERT_DATE_INVALID",
+        },
+        origin: "https://accounts.google.signin.security.check.xn--pple-43d-very-long-name.com",
+        expected: false,
+        epoch: 2,
+        loading: true,
+      }),
+    );
     await page.waitForSelector("#unexpected:not([hidden])");
     await check(page, `${tag}-5-unexpected`);
     await page.click("#site");
     await check(page, `${tag}-5-site-unexpected`);
     await page.click("#sheet-site [data-close]");
     await page.click("#unexpected-continue");
-    await s.host.evaluate(() => fake.output({ t: "dialog", id: 1, kind: "prompt", message: "Enter the name of this device:", default: "My phone" }));
+    await s.host.evaluate(() =>
+      fake.output({
+        t: "dialog",
+        id: 1,
+        kind: "prompt",
+        message: "Enter the name of this device:",
+        default: "My phone",
+      }),
+    );
     await page.waitForSelector("#page-dialog[open]");
     await check(page, `${tag}-6-dialog`);
     await page.click("#page-dialog-ok");
@@ -107,11 +237,15 @@ for (const [locale, scheme, device] of process.env.MATRIX === "all" ? ALL : SOME
     await page.click("#compose");
     await check(page, `${tag}-8-compose`);
     await page.click("#sheet-compose [data-close]");
-    await s.host.evaluate(() => fake.output({ t: "checked", verdict: "not_signed_in", message: "" }));
+    await s.host.evaluate(() =>
+      fake.output({ t: "checked", verdict: "not_signed_in", message: "" }),
+    );
     await page.waitForSelector("#sheet-checked[open]");
     await check(page, `${tag}-8-checked`);
     await page.click("#checked-retry");
-    await s.host.evaluate(() => fake.output({ t: "checked", verdict: "inconclusive", message: "" }));
+    await s.host.evaluate(() =>
+      fake.output({ t: "checked", verdict: "inconclusive", message: "" }),
+    );
     await page.waitForSelector("#sheet-checked[open]");
     await check(page, `${tag}-8-unclear`);
     await page.click("#checked-retry");

@@ -3,13 +3,24 @@ import { chromium } from "playwright-core";
 import { Stub } from "./stub.mjs";
 
 export const FLAGS = [
-  "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--allow-loopback-in-peer-connection", "--disable-dev-shm-usage",
+  "--headless=new",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--allow-loopback-in-peer-connection",
+  "--disable-dev-shm-usage",
 ];
 
 export async function bench() {
   const stub = await new Stub().start();
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: FLAGS,
+  });
   const bench = {
     stub,
     browser,
@@ -19,7 +30,13 @@ export async function bench() {
       const host = await context.newPage();
       await host.goto(`${stub.origin}/test/support/host.html`);
       await host.waitForFunction("window.fake?.create");
-      const made = await host.evaluate(([i, l]) => { fake.lie = l; return fake.create(i); }, [invitation, lie]);
+      const made = await host.evaluate(
+        ([i, l]) => {
+          fake.lie = l;
+          return fake.create(i);
+        },
+        [invitation, lie],
+      );
       return { host, ...made, closeHost: () => context.close() };
     },
     /** A viewer page. */
@@ -40,7 +57,14 @@ export async function bench() {
       await inState(v.page, "invitation");
       await v.page.click("#open");
       await enabled(v.page);
-      return { ...s, ...v, close: async () => { await v.context.close(); await s.closeHost(); } };
+      return {
+        ...s,
+        ...v,
+        close: async () => {
+          await v.context.close();
+          await s.closeHost();
+        },
+      };
     },
     async stop() {
       await browser.close();
@@ -55,4 +79,8 @@ export const inState = (page, state, timeout = 15_000) =>
   page.waitForFunction((s) => document.documentElement.dataset.state === s, state, { timeout });
 
 export const enabled = (page) =>
-  page.waitForFunction(() => document.documentElement.dataset.keyboard === "enabled" && document.documentElement.dataset.state === "live");
+  page.waitForFunction(
+    () =>
+      document.documentElement.dataset.keyboard === "enabled" &&
+      document.documentElement.dataset.state === "live",
+  );

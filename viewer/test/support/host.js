@@ -1,16 +1,36 @@
 // The host's side of the protocol, in a browser page: for the viewer's tests only.
 // window.fake is the tests' handle on it.
-import { b64u, concat, equal, random, sha256, unb64u, utf8, text as decode } from "/js/bytes.js";
+import { b64u, concat, text as decode, equal, random, sha256, unb64u, utf8 } from "/js/bytes.js";
 import { deriveKeys, transcript } from "/js/keys.js";
-import { openFrame, openHello, RecordBox, sealOutput } from "/js/seal.js";
 import { newCertificate } from "/js/peer.js";
 import { formatFingerprint, localIce, munge, parseIce } from "/js/sdp.js";
+import { openFrame, openHello, RecordBox, sealOutput } from "/js/seal.js";
 
 const fake = (window.fake = {
-  events: [], frames: 0, fillers: 0, controls: 0, applied: 0, refused: 0, hellos: 0, verified: false, stream: "",
+  events: [],
+  frames: 0,
+  fillers: 0,
+  controls: 0,
+  applied: 0,
+  refused: 0,
+  hellos: 0,
+  verified: false,
+  stream: "",
   /** Frames whose acknowledgement is withheld. */
-  holdAcks: false, lie: null, sequences: [], times: [],
-  page: { t: "page", origin: "https://login.example.com", title: "Sign in", secure: true, expected: true, epoch: 1, loading: false, can_go_back: true },
+  holdAcks: false,
+  lie: null,
+  sequences: [],
+  times: [],
+  page: {
+    t: "page",
+    origin: "https://login.example.com",
+    title: "Sign in",
+    secure: true,
+    expected: true,
+    epoch: 1,
+    loading: false,
+    can_go_back: true,
+  },
 });
 
 const canvas = document.getElementById("canvas");
@@ -36,14 +56,46 @@ function draw() {
 }
 setInterval(draw, 100);
 
-let hostToken, ws, pc, dc, ice, keys, helloHash, box, offer, answer, sendCounter, receiveCounter, own, hpke, id, psk, invitation, invitationHash, chain, partial, viewerFingerprint;
+let hostToken,
+  ws,
+  pc,
+  dc,
+  ice,
+  keys,
+  helloHash,
+  box,
+  offer,
+  answer,
+  sendCounter,
+  receiveCounter,
+  own,
+  hpke,
+  id,
+  psk,
+  invitation,
+  invitationHash,
+  chain,
+  partial,
+  viewerFingerprint;
 
 const signal = (m) => ws.send(JSON.stringify(m));
-const output = (json) => { sendChain = sendChain.then(async () => dc.readyState === "open" && dc.send(await sealOutput(keys.dataH2v, sendCounter++, json))); return sendChain; };
+const output = (json) => {
+  sendChain = sendChain.then(
+    async () =>
+      dc.readyState === "open" && dc.send(await sealOutput(keys.dataH2v, sendCounter++, json)),
+  );
+  return sendChain;
+};
 let sendChain = Promise.resolve();
 fake.output = output;
-fake.canvas = (w, h) => { canvas.width = w; canvas.height = h; };
-fake.setPage = (p) => { Object.assign(fake.page, p); return output(fake.page); };
+fake.canvas = (w, h) => {
+  canvas.width = w;
+  canvas.height = h;
+};
+fake.setPage = (p) => {
+  Object.assign(fake.page, p);
+  return output(fake.page);
+};
 fake.dropPeer = () => pc.close();
 fake.record = async (json) => signal({ type: "sealed", data: b64u(await box.seal(json)) });
 fake.restart = () => signal({ type: "restart" });
@@ -52,28 +104,53 @@ fake.cut = () => ws.close();
 
 fake.create = async (options = {}) => {
   own = await newCertificate();
-  hpke = await crypto.subtle.generateKey({ name: "ECDH", namedCurve: "P-256" }, true, ["deriveBits"]);
+  hpke = await crypto.subtle.generateKey({ name: "ECDH", namedCurve: "P-256" }, true, [
+    "deriveBits",
+  ]);
   id = random(16);
   const secret = random(32);
   const inv = {
-    v: 1, id: b64u(id), hpke: b64u(new Uint8Array(await crypto.subtle.exportKey("raw", hpke.publicKey))),
-    fingerprint: own.fingerprint, requester: "Invoice assistant", reason: "Read this month’s invoices from your supplier’s portal.",
-    origins: ["https://login.example.com", "https://portal.example.co.uk"], expires: Math.floor(Date.now() / 1000) + 840, ...options,
+    v: 1,
+    id: b64u(id),
+    hpke: b64u(new Uint8Array(await crypto.subtle.exportKey("raw", hpke.publicKey))),
+    fingerprint: own.fingerprint,
+    requester: "Invoice assistant",
+    reason: "Read this month’s invoices from your supplier’s portal.",
+    origins: ["https://login.example.com", "https://portal.example.co.uk"],
+    expires: Math.floor(Date.now() / 1000) + 840,
+    ...options,
   };
   invitation = utf8(JSON.stringify(inv));
   invitationHash = await sha256(invitation);
   const derived = await deriveKeys(secret, location.origin, id);
   psk = derived.psk;
-  const made = await fetch("/v1/sessions", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ id: inv.id, invitation: b64u(invitation), claim_hash: b64u(await sha256(derived.token)) }) });
+  const made = await fetch("/v1/sessions", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      id: inv.id,
+      invitation: b64u(invitation),
+      claim_hash: b64u(await sha256(derived.token)),
+    }),
+  });
   hostToken = (await made.json()).host_token;
   connect();
-  return { id: inv.id, link: `${location.origin}/#${b64u(concat(new Uint8Array([1]), id, secret, invitationHash))}` };
+  return {
+    id: inv.id,
+    link: `${location.origin}/#${b64u(concat(new Uint8Array([1]), id, secret, invitationHash))}`,
+  };
 };
 
 function connect() {
   ws = new WebSocket(`${location.origin.replace("http", "ws")}/v1/sessions/${b64u(id)}/host`);
   let handling = Promise.resolve();
-  ws.onmessage = (e) => { handling = handling.then(() => onSignal(JSON.parse(e.data))).catch((x) => { fake.error = String(x?.stack ?? x); }); };
+  ws.onmessage = (e) => {
+    handling = handling
+      .then(() => onSignal(JSON.parse(e.data)))
+      .catch((x) => {
+        fake.error = String(x?.stack ?? x);
+      });
+  };
 }
 
 async function onSignal(m) {
@@ -95,7 +172,10 @@ async function onSignal(m) {
       answer = record.sdp;
       await pc.setRemoteDescription({ type: "answer", sdp: munge(answer, ice) });
     }
-    if (record?.t === "decline") { fake.declined = record.reason; fake.end("declined"); }
+    if (record?.t === "decline") {
+      fake.declined = record.reason;
+      fake.end("declined");
+    }
   }
 }
 
@@ -105,9 +185,13 @@ async function onHello(blob) {
   pc?.close();
   ({ keys, hash: helloHash } = opened);
   viewerFingerprint = opened.json.fingerprint;
-  if (opened.json.stream !== fake.stream) { fake.stream = opened.json.stream; fake.applied = 0; }
+  if (opened.json.stream !== fake.stream) {
+    fake.stream = opened.json.stream;
+    fake.applied = 0;
+  }
   box = new RecordBox(helloHash, keys.signalH2v, keys.signalV2h);
-  if (fake.lie === "refuse") return fake.record({ t: "refuse", code: "device", message: "not this one" });
+  if (fake.lie === "refuse")
+    return fake.record({ t: "refuse", code: "device", message: "not this one" });
   sendCounter = receiveCounter = 0;
   partial = [];
   answer = null;
@@ -120,7 +204,14 @@ async function onHello(blob) {
   dc.binaryType = "arraybuffer";
   dc.onopen = onOpen;
   chain = Promise.resolve();
-  dc.onmessage = (e) => { const n = receiveCounter++; chain = chain.then(() => onFrame(n, new Uint8Array(e.data))).catch((x) => { fake.error = String(x?.stack ?? x); }); };
+  dc.onmessage = (e) => {
+    const n = receiveCounter++;
+    chain = chain
+      .then(() => onFrame(n, new Uint8Array(e.data)))
+      .catch((x) => {
+        fake.error = String(x?.stack ?? x);
+      });
+  };
   await pc.setLocalDescription(await pc.createOffer());
   offer = pc.localDescription.sdp;
   signal({ type: "ice_local", ...localIce(offer) });
@@ -134,8 +225,19 @@ async function onOpen() {
   const [der] = pc.sctp.transport.getRemoteCertificates();
   const presented = formatFingerprint(await sha256(new Uint8Array(der)));
   if (presented !== viewerFingerprint) throw new Error("viewer certificate");
-  fake.transcript = await transcript({ id, helloHash, offer, answer, hostFingerprint: own.fingerprint, viewerFingerprint: presented });
-  await output({ t: "confirm", transcript: b64u(fake.lie === "confirm" ? random(32) : fake.transcript), applied: fake.applied });
+  fake.transcript = await transcript({
+    id,
+    helloHash,
+    offer,
+    answer,
+    hostFingerprint: own.fingerprint,
+    viewerFingerprint: presented,
+  });
+  await output({
+    t: "confirm",
+    transcript: b64u(fake.lie === "confirm" ? random(32) : fake.transcript),
+    applied: fake.applied,
+  });
 }
 
 async function onFrame(n, frame) {
@@ -167,8 +269,15 @@ async function onFrame(n, frame) {
   if (!(flags & 1)) {
     const event = JSON.parse(decode(concat(...partial.splice(0))));
     fake.events.push({ ...event, epoch });
-    if (event.t === "done") { await output({ t: "outcome", outcome: "resolved", message: "" }); fake.end("resolved"); }
-    if (event.t === "decline") { fake.declined = event.reason; await output({ t: "outcome", outcome: "declined", message: "" }); fake.end("declined"); }
+    if (event.t === "done") {
+      await output({ t: "outcome", outcome: "resolved", message: "" });
+      fake.end("resolved");
+    }
+    if (event.t === "decline") {
+      fake.declined = event.reason;
+      await output({ t: "outcome", outcome: "declined", message: "" });
+      fake.end("declined");
+    }
     if (event.t === "viewport" && fake.follow !== false) fake.canvas(event.width, event.height);
   }
   if (!fake.holdAcks) await output({ t: "ack", applied: fake.applied });

@@ -20,17 +20,33 @@ class Ime {
   }
 
   #fire(type, Kind, init) {
-    return this.pad.dispatchEvent(new Kind(type, { bubbles: true, cancelable: type !== "input", ...init }));
+    return this.pad.dispatchEvent(
+      new Kind(type, { bubbles: true, cancelable: type !== "input", ...init }),
+    );
   }
 
   #key(type) {
-    if (this.android) this.#fire(type, KeyboardEvent, { key: "Unidentified", code: "", keyCode: 229, isComposing: this.composing });
+    if (this.android)
+      this.#fire(type, KeyboardEvent, {
+        key: "Unidentified",
+        code: "",
+        keyCode: 229,
+        isComposing: this.composing,
+      });
   }
 
   #edit(inputType, data, from, to, text) {
     const isComposing = inputType === "insertCompositionText";
     const { pad } = this;
-    if (!this.#fire("beforeinput", InputEvent, { inputType, data, isComposing, cancelable: !isComposing })) return;
+    if (
+      !this.#fire("beforeinput", InputEvent, {
+        inputType,
+        data,
+        isComposing,
+        cancelable: !isComposing,
+      })
+    )
+      return;
     if (isComposing) this.#fire("compositionupdate", CompositionEvent, { data: text });
     pad.setRangeText(text, from, to, "end");
     if (isComposing) [this.#from, this.#to] = [from, from + text.length];
@@ -38,7 +54,9 @@ class Ime {
   }
 
   #range() {
-    return this.composing ? [this.#from, this.#to] : [this.pad.selectionStart, this.pad.selectionEnd];
+    return this.composing
+      ? [this.#from, this.#to]
+      : [this.pad.selectionStart, this.pad.selectionEnd];
   }
 
   /** setComposingText: the word on its way. */

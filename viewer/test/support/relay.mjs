@@ -38,11 +38,19 @@ export class TestRelay {
   /** New credentials for a leg; the old ones are forgotten. */
   credentials(leg) {
     if (leg.ufrag) this.#byUfrag.delete(leg.ufrag);
-    leg.ufrag = randomBytes(12).toString("base64").replace(/[^A-Za-z0-9+/]/g, "");
+    leg.ufrag = randomBytes(12)
+      .toString("base64")
+      .replace(/[^A-Za-z0-9+/]/g, "");
     const pwd = randomBytes(24).toString("base64").replace(/=/g, "");
     leg.generation = (leg.generation ?? 0) + 1;
     this.#byUfrag.set(leg.ufrag, { leg, pwd });
-    return { type: "ice", generation: leg.generation, ufrag: leg.ufrag, pwd, candidates: [`127.0.0.1:${this.port}`] };
+    return {
+      type: "ice",
+      generation: leg.generation,
+      ufrag: leg.ufrag,
+      pwd,
+      candidates: [`127.0.0.1:${this.port}`],
+    };
   }
 
   #message(m, from) {
@@ -66,7 +74,8 @@ export class TestRelay {
     while (at + 4 <= m.length) {
       const type = m.readUInt16BE(at);
       const length = m.readUInt16BE(at + 2);
-      if (type === 0x0006) known = this.#byUfrag.get(m.toString("utf8", at + 4, at + 4 + length).split(":")[0]);
+      if (type === 0x0006)
+        known = this.#byUfrag.get(m.toString("utf8", at + 4, at + 4 + length).split(":")[0]);
       if (type === 0x0008) {
         if (!known) return;
         const signed = Buffer.from(m.subarray(0, at));

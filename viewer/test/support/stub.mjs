@@ -10,7 +10,14 @@ import { b64u, concat, unb64u, utf8 } from "../../js/bytes.js";
 import { TestRelay } from "./relay.mjs";
 
 const viewer = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
-const TYPES = { html: "text/html; charset=utf-8", js: "text/javascript", css: "text/css", json: "application/json", svg: "image/svg+xml", png: "image/png" };
+const TYPES = {
+  html: "text/html; charset=utf-8",
+  js: "text/javascript",
+  css: "text/css",
+  json: "application/json",
+  svg: "image/svg+xml",
+  png: "image/png",
+};
 export const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; " +
   "connect-src 'self' ORIGIN; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
@@ -79,7 +86,14 @@ export class Stub {
       req.on("data", (c) => (body += c));
       req.on("end", () => {
         const s = JSON.parse(body);
-        this.sessions.set(s.id, { ...s, state: "created", outcome: null, device: null, mail: { host: [], viewer: [] }, legs: this.relay.pair() });
+        this.sessions.set(s.id, {
+          ...s,
+          state: "created",
+          outcome: null,
+          device: null,
+          mail: { host: [], viewer: [] },
+          legs: this.relay.pair(),
+        });
         json(res, 201, { host_token: "x", expires_at: 0 });
       });
       return;
@@ -92,7 +106,12 @@ export class Stub {
       const s = this.sessions.get(session[1]);
       if (!s) return json(res, 404, { error: { code: "not_found", message: "", details: {} } });
       const invitation = this.tamperInvitation ? this.tamperInvitation(s.invitation) : s.invitation;
-      return json(res, 200, { state: s.state, outcome: s.outcome, invitation, expires_at: Math.floor(Date.now() / 1000) + 900 });
+      return json(res, 200, {
+        state: s.state,
+        outcome: s.outcome,
+        invitation,
+        expires_at: Math.floor(Date.now() / 1000) + 900,
+      });
     }
     const name = url.pathname === "/" ? "index.html" : url.pathname.slice(1);
     if (name.includes("..")) return res.writeHead(404).end();
@@ -133,7 +152,8 @@ export class Stub {
         if (side === "viewer") {
           const why = await authenticate(s, id, m, challenge);
           if (why === 4409) {
-            for (const w of [s.viewerWs, s.hostWs]) if (w) w.send(JSON.stringify({ type: "second_claim" }));
+            for (const w of [s.viewerWs, s.hostWs])
+              if (w) w.send(JSON.stringify({ type: "second_claim" }));
           }
           if (why) return refuse(why, String(why));
         }
@@ -143,7 +163,13 @@ export class Stub {
         if (old) old.close(4499);
         s[`send_${side}`] = send;
         const other = side === "host" ? "viewer" : "host";
-        send({ type: "welcome", state: s.state, peer: Boolean(s[`${other}Ws`]), device: s.device, expires_at: 0 });
+        send({
+          type: "welcome",
+          state: s.state,
+          peer: Boolean(s[`${other}Ws`]),
+          device: s.device,
+          expires_at: 0,
+        });
         s[`send_${other}`]?.({ type: "peer", present: true });
         if (side === "viewer") {
           if (!s.viewerIce) s.viewerIce = this.relay.credentials(s.legs.viewer);
@@ -181,8 +207,19 @@ export class Stub {
 async function authenticate(s, id, m, challenge) {
   const idBytes = unb64u(id);
   const verify = async (device, label, ...rest) => {
-    const key = await webcrypto.subtle.importKey("raw", unb64u(device), { name: "ECDSA", namedCurve: "P-256" }, true, ["verify"]);
-    return webcrypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, unb64u(m.signature), concat(utf8(label), idBytes, challenge, ...rest));
+    const key = await webcrypto.subtle.importKey(
+      "raw",
+      unb64u(device),
+      { name: "ECDSA", namedCurve: "P-256" },
+      true,
+      ["verify"],
+    );
+    return webcrypto.subtle.verify(
+      { name: "ECDSA", hash: "SHA-256" },
+      key,
+      unb64u(m.signature),
+      concat(utf8(label), idBytes, challenge, ...rest),
+    );
   };
   if (m.type === "claim") {
     const tokenHash = hash(unb64u(m.token));
