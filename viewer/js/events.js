@@ -130,6 +130,13 @@ export const OUTCOMES = /** @type {const} */ ([
   "failed",
 ]);
 
+/**
+ * What the other side says is taken for a failure if it is no outcome.
+ * @param {any} name
+ * @returns {Outcome}
+ */
+export const outcomeOf = (name) => (OUTCOMES.includes(name) ? name : "failed");
+
 const TYPED = new Set([
   "key",
   "text",

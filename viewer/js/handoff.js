@@ -3,11 +3,12 @@
 
 import { b64u, random, unb64u } from "./bytes.js";
 import { accepted, firstFrame } from "./claim.js";
-import { actsOnPage, isTyped, OUTCOMES } from "./events.js";
+import { actsOnPage, isTyped, OUTCOMES, outcomeOf } from "./events.js";
 import { InputQueue } from "./frames.js";
 import { newCertificate, Peer } from "./peer.js";
-import { parseIce } from "./sdp.js";
-import { fetchSession, Signaling, socketUrl, verdict } from "./signaling.js";
+import { helloDelay, pathTimeout, RestartSchedule, rebuildDelay } from "./recovery.js";
+import { parseIce, sameLeg } from "./sdp.js";
+import { FINAL_CODES, fetchSession, Signaling, socketUrl, verdict } from "./signaling.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /** @typedef {import("./events.js").InputEvent} InputEvent */
@@ -18,10 +19,7 @@ import { fetchSession, Signaling, socketUrl, verdict } from "./signaling.js";
 const WATCH_MS = 1000;
 const PING_MS = 5000;
 const SILENCE_MS = 4000;
-const RESTART_MS = [1000, 3000, 5000, 8000];
 const GIVE_UP_PATH_MS = 20_000;
-const OFFER_MS = 12_000;
-const CONNECT_MS = 25_000;
 const MAX_TEXT_WHILE_AWAY = 256;
 
 export class Handoff {
@@ -37,10 +35,7 @@ export class Handoff {
   #hostPresent = false;
   #trouble = false;
   #troubleSince = 0;
-  #restarts = 0;
-  /** How many of the restarts asked for were answered. */
-  #answered = 0;
-  #restartAt = 0;
+  #restarts = new RestartSchedule();
   #helloAt = 0;
   #pingAt = 0;
   #pings = 0;
@@ -74,7 +69,11 @@ export class Handoff {
     this.origin = origin;
     this.on = on;
     this.#signaling = new Signaling(socketUrl(origin, invitation.id), {
-      authenticate: (challenge) => firstFrame(record, store, invitation.id, challenge, { probing: this.#probing, takeover: this.#takeover }),
+      authenticate: (challenge) =>
+        firstFrame(record, store, invitation.id, challenge, {
+          probing: this.#probing,
+          takeover: this.#takeover,
+        }),
       message: (m) => this.#message(m),
       closed: (code, awayFor) => this.#closed(code, awayFor),
       fatal: (code) => void this.#fatalClose(code),
@@ -191,7 +190,7 @@ export class Handoff {
         return;
       }
       case "ended":
-        return this.#end(OUTCOMES.includes(m.outcome) ? m.outcome : "failed", "");
+        return this.#end(outcomeOf(m.outcome), "");
       default: // errors are told by the close code that follows
     }
   }
@@ -200,10 +199,9 @@ export class Handoff {
   async #onIce(ice) {
     const old = this.#ice;
     this.#ice = ice;
-    this.#answered = this.#restarts;
+    this.#restarts.answered();
     if (!this.#peer) return this.#newPeer();
-    const same = old !== null && JSON.stringify({ ...old, generation: 0 }) === JSON.stringify({ ...ice, generation: 0 });
-    if (same) {
+    if (old !== null && sameLeg(old, ice)) {
       // The socket was renewed, the leg is the one in use.
       if (this.#trouble) this.#askRestart();
       return;
@@ -270,7 +268,7 @@ export class Handoff {
     if (output.t === "ack") return this.on.applied(this.#queue.applied);
     if (output.t === "page") this.epoch = output.epoch;
     if (output.t === "outcome") {
-      return this.#end(OUTCOMES.includes(output.outcome) ? output.outcome : "failed", output.message);
+      return this.#end(outcomeOf(output.outcome), output.message);
     }
     this.on.output(output);
   }
@@ -285,11 +283,10 @@ export class Handoff {
   #setTrouble(trouble) {
     if (this.#over || trouble === this.#trouble) return;
     this.#trouble = trouble;
-    this.#restarts = this.#answered = 0;
+    this.#restarts.reset();
     this.#away = 0;
     if (trouble) {
       this.#troubleSince = performance.now();
-      this.#restartAt = 0;
       this.#askRestart();
     } else if (this.verified) {
       this.send({ t: "refresh" });
@@ -299,16 +296,13 @@ export class Handoff {
 
   #askRestart() {
     const now = performance.now();
-    if (now < this.#restartAt || this.#dead || !this.#peer?.negotiated) return;
-    // A socket that slept through a network change says nothing at all: make a new one.
-    if (this.#restarts > this.#answered + 1) {
-      this.#answered = this.#restarts;
+    if (!this.#restarts.due(now) || this.#dead || !this.#peer?.negotiated) return;
+    if (this.#restarts.unanswered) {
+      this.#restarts.answered();
       this.#signaling.renew();
       return;
     }
-    if (this.#signaling.send({ type: "restart" })) {
-      this.#restartAt = now + (RESTART_MS[Math.min(this.#restarts++, RESTART_MS.length - 1)] ?? 8000);
-    }
+    if (this.#signaling.send({ type: "restart" })) this.#restarts.asked(now);
   }
 
   /** Once a second: is the host still there, and if not, what next? */
@@ -317,11 +311,13 @@ export class Handoff {
     const peer = this.#peer;
     if (this.#over || !peer) return;
     if (peer.verified) {
-      if (!this.#trouble && now - this.#pingAt > PING_MS && document.visibilityState === "visible") this.#ping();
+      if (!this.#trouble && now - this.#pingAt > PING_MS && document.visibilityState === "visible")
+        this.#ping();
       if ((peer.channel?.silence(now) ?? 0) > SILENCE_MS) this.#setTrouble(true);
     }
     if (this.#dead) {
-      if (this.#signaling.up && now - this.#helloAt > Math.min(30_000, 1000 * 2 ** this.#hellos)) void this.#newPeer();
+      if (this.#signaling.up && now - this.#helloAt > rebuildDelay(this.#hellos))
+        void this.#newPeer();
       return;
     }
     if (this.#trouble) {
@@ -330,12 +326,12 @@ export class Handoff {
       return;
     }
     // Never verified so far: a lost blob, a host that came late, a path that does not open.
-    if (!peer.verified && now - this.#helloAt > (peer.negotiated ? CONNECT_MS : OFFER_MS)) this.#retryPeer(now);
+    if (!peer.verified && now - this.#helloAt > pathTimeout(peer.negotiated)) this.#retryPeer(now);
   }
 
   /** @param {number} now */
   #retryPeer(now) {
-    const wait = Math.min(60_000, (this.#peer?.negotiated ? CONNECT_MS : OFFER_MS) * 2 ** Math.max(0, this.#hellos - 1));
+    const wait = helloDelay(this.#peer?.negotiated ?? false, this.#hellos);
     if (!this.#signaling.up || !this.#hostPresent || now - this.#helloAt < wait) return;
     this.#troubleSince = now;
     void this.#newPeer();
@@ -365,7 +361,8 @@ export class Handoff {
    */
   #closed(code, awayFor) {
     const { record } = this;
-    if (code === 4409 && this.#takeover) return { retry: /** @type {const} */ (false), code: "takeover_refused" };
+    if (code === 4409 && this.#takeover)
+      return { retry: /** @type {const} */ (false), code: "takeover_refused" };
     if (code === 4409 && record.attempted && !record.claimed && !this.#probing) {
       // It may have been our own claim that won, with its answer lost on the way.
       this.#probing = true;
@@ -392,7 +389,7 @@ export class Handoff {
     if (this.#over) return;
     this.stop();
     this.on.verified(false);
-    if (["ended", "not_found", "already_claimed", "takeover_refused", "handed_over", "unauthorized"].includes(code)) void this.store.delete(this.record.id);
+    if (FINAL_CODES.has(code)) void this.store.delete(this.record.id);
     this.on.fatal(code, message);
   }
 

@@ -59,6 +59,14 @@ export function parseIce(m) {
 }
 
 /**
+ * Whether two sets of parameters name one leg of the relay.
+ * @param {Ice} a
+ * @param {Ice} b
+ */
+export const sameLeg = (a, b) =>
+  JSON.stringify({ ...a, generation: 0 }) === JSON.stringify({ ...b, generation: 0 });
+
+/**
  * @param {RegExp} pattern
  * @param {unknown} value
  */

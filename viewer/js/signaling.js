@@ -14,6 +14,16 @@ const FIRST_DELAY = 400;
 const FORGOTTEN_MS = 90_000;
 const WELCOME_TIMEOUT = 12_000;
 
+/** What ends a session for this device: nothing of it is worth keeping. */
+export const FINAL_CODES = new Set([
+  "ended",
+  "not_found",
+  "already_claimed",
+  "takeover_refused",
+  "handed_over",
+  "unauthorized",
+]);
+
 /**
  * Pure: what to do after a close.
  * @param {number} code
