@@ -9,7 +9,8 @@ const page = {
   /** A connection whose data channel is the victim's; `passive` waits for the victim's DTLS hello. */
   async prepare(passive) {
     globalThis.heard = [];
-    const pc = (globalThis.pc = new RTCPeerConnection());
+    const pc = new RTCPeerConnection();
+    globalThis.pc = pc;
     const dc = pc.createDataChannel("authloop", { negotiated: true, id: 0 });
     dc.onmessage = (e) => globalThis.heard.push(e.data.byteLength ?? e.data.length);
     pc.addTransceiver("video");
@@ -127,7 +128,8 @@ export class Attacker {
       const naive = await context.newPage();
       const victim = await naive.evaluate(
         async (sdp) => {
-          const pc = (globalThis.pc = new RTCPeerConnection());
+          const pc = new RTCPeerConnection();
+          globalThis.pc = pc;
           pc.createDataChannel("authloop", { negotiated: true, id: 0 });
           await pc.setRemoteDescription({ type: "offer", sdp });
           await pc.setLocalDescription();

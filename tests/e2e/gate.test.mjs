@@ -288,11 +288,10 @@ withGate(
         fields,
       );
     const before = await held();
-    await page.evaluate(() =>
-      ["undo", "undo", "undo", "redo", "redo", "redo"].forEach((command) =>
-        document.execCommand(command),
-      ),
-    );
+    await page.evaluate(() => {
+      for (const command of ["undo", "undo", "undo", "redo", "redo", "redo"])
+        document.execCommand(command);
+    });
     assert.ok(redoable, "there was nothing to bring back");
     assert.deepEqual(before, ["", ""]);
     assert.deepEqual(await held(), ["", ""]);
@@ -309,7 +308,7 @@ withGate(
   "a page that the user left is not on the browser's disk, with what was in its fields",
   {},
   async (gate, site) => {
-    const { browser, page, user, secret } = await takenOver(gate, `${site.url}/signin`);
+    const { browser, user, secret } = await takenOver(gate, `${site.url}/signin`);
     await user.type("document.getElementById('user').focus()", secret);
     // Chromium looks at a page's fields once a second, and writes what it has to remember every few.
     await pause(1500);

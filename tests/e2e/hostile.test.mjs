@@ -231,7 +231,7 @@ for (const side of ["viewer", "host"]) {
     const one = (ice) => ways[next++ % ways.length](ice);
     world.mitm.tamper = (p) =>
       ICE(side)(p) ? (side === "host" ? all : one)(p.message) : p.message;
-    const { host, viewer } = await claim(world);
+    const { viewer } = await claim(world);
 
     if (side === "viewer") await world.mitm.seen(ICE(side), "every injection", ways.length, 60_000);
     else await world.mitm.seen(HELLOS, "a second hello", 2, 60_000);

@@ -88,7 +88,8 @@ async function clickToPhoton(device) {
         context.drawImage(video, video.videoWidth / 2, video.videoHeight / 2, 1, 1, 0, 0, 1, 1);
         return context.getImageData(0, 0, 1, 1).data[0] > 127;
       };
-      const probe = (globalThis.probe = { pressedAt: null, was: false, photons: [] });
+      const probe = { pressedAt: null, was: false, photons: [] };
+      globalThis.probe = probe;
       addEventListener(
         "pointerdown",
         () => Object.assign(probe, { pressedAt: performance.now(), was: white() }),

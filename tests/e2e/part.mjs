@@ -15,7 +15,9 @@ const ENV = Object.fromEntries(
 );
 const living = new Set();
 // Whatever ends this process ends what it started.
-process.on("exit", () => living.forEach((part) => part.kill("SIGKILL")));
+process.on("exit", () => {
+  for (const part of living) part.kill("SIGKILL");
+});
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => process.exit(1));
 
 /** Rejects with what was waited for, instead of hanging. */

@@ -174,6 +174,7 @@ export class Viewer {
   async tell(picture) {
     if (picture) await this.page.screenshot({ path: picture, timeout: 5000 });
     const text = await this.page.evaluate(
+      // biome-ignore lint/performance/useDomNodeTextContent: what is seen, without what is hidden.
       () => document.querySelector("main:not([hidden])")?.innerText,
     );
     return `viewer ${this.device} at ${this.page.url().replace(/#.*/, "#…")}: ${JSON.stringify(await this.dataset())} ${JSON.stringify(this.errors)}\n${text}`;

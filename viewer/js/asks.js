@@ -34,7 +34,10 @@ export class Asks {
     this.auth = new Ask(
       "sheet-auth",
       () => this.#answer(false),
-      () => (on.secret(), on.closed()),
+      () => {
+        on.secret();
+        on.closed();
+      },
     );
     button("auth-send").addEventListener("click", () => this.#sendAuth());
     for (const id of ["auth-user", "auth-password"]) {

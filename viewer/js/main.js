@@ -214,7 +214,11 @@ async function reachable(work) {
       if (attempt === 0) showError("unreachable");
       await new Promise((resolve) => {
         const timer = setTimeout(resolve, backoff(attempt, Math.random()));
-        addEventListener("online", () => (clearTimeout(timer), resolve(null)), { once: true });
+        const online = () => {
+          clearTimeout(timer);
+          resolve(null);
+        };
+        addEventListener("online", online, { once: true });
       });
     }
   }

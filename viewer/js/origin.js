@@ -29,7 +29,7 @@ const SHARED = new Set(
  */
 export function splitOrigin(origin) {
   const match = /^([a-z][a-z0-9+.-]*:\/\/)(\[[^\]]*\]|[^:/?#]*)(:\d+)?/i.exec(origin);
-  if (!match || !match[2]) return { before: "", name: origin, after: "", punycode: false };
+  if (!match?.[2]) return { before: "", name: origin, after: "", punycode: false };
   const scheme = match[1] ?? "";
   const host = asciiHost(match[2]);
   const name = registrable(host);
@@ -43,7 +43,6 @@ export function splitOrigin(origin) {
 
 /** Names in other scripts are shown as punycode, never drawn. @param {string} host */
 function asciiHost(host) {
-  // eslint-disable-next-line no-control-regex
   if (/^[\x21-\x7e]*$/.test(host)) return host.toLowerCase();
   try {
     return new URL(`https://${host}/`).hostname;

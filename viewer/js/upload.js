@@ -22,6 +22,7 @@ const MAX_NAME = 255;
 export function safeName(name) {
   const plain =
     text(utf8(name))
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not stay.
       .replace(/[\\/\u0000-\u001f\u007f-\u009f]/g, "_")
       .replace(/^\.{1,2}$/, "_") || "_";
   if (utf8(plain).length <= MAX_NAME) return plain;

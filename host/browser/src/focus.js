@@ -77,6 +77,7 @@
       length: (kind === "contenteditable" ? element.textContent : element.value).length,
       rect: [box.x, box.y, box.width, box.height],
       viewport: window === window.top ? viewport() : null,
+      // biome-ignore lint/complexity/useMathMinMax: what takes no text has none, and that makes NaN.
       maxlength: element.maxLength > 0 ? element.maxLength : 0,
       // The document's own: `location.origin` does not know of a sandbox or of about:blank's heir.
       origin: self.origin,

@@ -13,6 +13,7 @@ async function start(t: TestContext, ...replies: Replies): Promise<Host> {
 }
 
 /** The error of a promise that must fail. */
+// biome-ignore lint/suspicious/noExplicitAny: what it is, the assertions find out.
 async function failure(of: Promise<unknown>): Promise<any> {
   return of.then(
     () => assert.fail("it did not fail"),

@@ -9,6 +9,7 @@ export interface Asked {
   path: string;
   query: Record<string, string>;
   headers: IncomingHttpHeaders;
+  // biome-ignore lint/suspicious/noExplicitAny: what it is, the assertions find out.
   body: any;
 }
 
@@ -32,9 +33,9 @@ export class Host {
     this.#server = createServer(async (request, response) => {
       let text = "";
       for await (const chunk of request) text += chunk;
-      const url = new URL(request.url!, "http://host");
+      const url = new URL(request.url ?? "", "http://host");
       const asked: Asked = {
-        method: request.method!,
+        method: request.method ?? "",
         path: url.pathname,
         query: Object.fromEntries(url.searchParams),
         headers: request.headers,

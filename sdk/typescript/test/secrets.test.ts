@@ -65,7 +65,8 @@ test("a state that was not asked for", async (t) => {
 
   await assert.rejects(handoff.storageState(), StorageStateError);
 
-  assert.ok(!("storage_state" in host.asked[0]?.body));
+  const [asked] = host.asked;
+  assert.ok(asked && !("storage_state" in asked.body));
 });
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;

@@ -34,7 +34,8 @@ function watch() {
   const video = document.getElementById("video");
   const canvas = new OffscreenCanvas(400, 400);
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  const seen = (globalThis.seen = { frames: [], keep: null });
+  const seen = { frames: [], keep: null };
+  globalThis.seen = seen;
   const frame = (now) => {
     seen.frames.push(now);
     if (seen.keep) {

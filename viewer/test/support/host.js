@@ -6,7 +6,7 @@ import { newCertificate } from "/js/peer.js";
 import { formatFingerprint, localIce, munge, parseIce } from "/js/sdp.js";
 import { openFrame, openHello, RecordBox, sealOutput } from "/js/seal.js";
 
-const fake = (window.fake = {
+const fake = {
   events: [],
   frames: 0,
   fillers: 0,
@@ -31,7 +31,8 @@ const fake = (window.fake = {
     loading: false,
     can_go_back: true,
   },
-});
+};
+window.fake = fake;
 
 const canvas = document.getElementById("canvas");
 const g = canvas.getContext("2d");
@@ -249,7 +250,10 @@ async function onFrame(n, frame) {
   const body = p.slice(15, 15 + view.getUint16(13));
   fake.frames += 1;
   fake.times.push(performance.now());
-  if (flags & 2) return void (fake.fillers += 1);
+  if (flags & 2) {
+    fake.fillers += 1;
+    return;
+  }
   if (flags & 4) {
     fake.controls += 1;
     const json = JSON.parse(decode(body));

@@ -1,7 +1,6 @@
 // A soft keyboard's or input method's way with an input, as events: played in the viewer page.
 // Each call makes the events that browsers make, in their order (UI Events, Input Events 2):
 // Chromium on Android wraps each in keydown and keyup of code 229, WebKit on iOS does not.
-// eslint-disable-next-line no-unused-vars
 class Ime {
   #from = -1;
   #to = -1;
