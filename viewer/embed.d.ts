@@ -15,7 +15,10 @@ export type AuthloopState =
 interface Base {
   source: "authloop";
   version: 1;
-  /** The session's id, as in the address after the link was read; empty if the link has none. It is no secret. */
+  /**
+   * The session's id, as in the address after the link was read; empty if the link has none. It is
+   * no secret.
+   */
   session: string;
 }
 
@@ -24,7 +27,10 @@ export interface AuthloopProgress extends Base {
   state: "invitation" | "connecting" | "live" | "reconnecting";
 }
 
-/** It is over. What the agent gets is told by the agent API only: anyone can send messages to a page. */
+/**
+ * It is over. What the agent gets is told by the agent API only: anyone can send messages to a
+ * page.
+ */
 export interface AuthloopEnded extends Base {
   state: "ended";
   outcome: "resolved" | "declined" | "expired" | "cancelled" | "failed";
@@ -37,5 +43,8 @@ export interface AuthloopError extends Base {
   code: string;
 }
 
-/** `event.data` of a message whose `event.origin` is the viewer's origin and whose `source` is `authloop`. */
+/**
+ * `event.data` of a message whose `event.origin` is the viewer's origin and whose `source` is
+ * `authloop`.
+ */
 export type AuthloopEvent = AuthloopProgress | AuthloopEnded | AuthloopError;

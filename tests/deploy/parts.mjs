@@ -1,4 +1,5 @@
-// What the tests of deploy/ share: commands, a server, and a handoff spoken by hand that moves every metric.
+// What the tests of deploy/ share: commands, a server, and a handoff spoken by hand that moves
+// every metric.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";

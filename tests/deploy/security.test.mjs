@@ -17,7 +17,9 @@ const rows = read("SECURITY.md")
       .map((cell) => cell.trim()),
   );
 
-/** Whether the file has a test of this name; a JavaScript name may be the beginning of a template. */
+/**
+ * Whether the file has a test of this name; a JavaScript name may be the beginning of a template.
+ */
 function exists(file, name) {
   const path = `${ROOT}${file}`;
   if (!existsSync(path)) return false;

@@ -1,5 +1,6 @@
-// The agent's side: a session asked for over HTTP, a person who signs in, and what the agent gets back.
-// The first client is AuthLoop's own published package, which knows nothing of us but a base URL.
+// The agent's side: a session asked for over HTTP, a person who signs in, and what the agent gets
+// back. The first client is AuthLoop's own published package, which knows nothing of us but a base
+// URL.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -155,7 +156,8 @@ scenario("AuthLoop's published package hands a browser over", { site }, async (w
     [line.session_id, line.outcome, line.wall_type, line.sdk_version],
     [session.session_id, "resolved", "password", version],
   );
-  // The wall's kind went to the server with the registration, and the viewer told it of the first picture.
+  // The wall's kind went to the server with the registration, and the viewer told it of the first
+  // picture.
   for (const counted of [
     'authloop_sessions_ended_total{outcome="resolved",wall_type="password"}',
     'authloop_time_to_resolve_seconds_count{wall_type="password"}',

@@ -6,7 +6,9 @@ import { usersBrowser, within } from "./harness.mjs";
 
 /** Runs in the attacker's page. */
 const page = {
-  /** A connection whose data channel is the victim's; `passive` waits for the victim's DTLS hello. */
+  /**
+   * A connection whose data channel is the victim's; `passive` waits for the victim's DTLS hello.
+   */
   async prepare(passive) {
     globalThis.heard = [];
     const pc = new RTCPeerConnection();

@@ -1,6 +1,6 @@
-// The relay and signaling never hold what the user types, nor the link's secret: searched for in the
-// server's memory, logs, metrics, packets and messages, in every usual encoding, at three phases.
-// The same search must each time find what was planted, or it proves nothing.
+// The relay and signaling never hold what the user types, nor the link's secret: searched for in
+// the server's memory, logs, metrics, packets and messages, in every usual encoding, at three
+// phases. The same search must each time find what was planted, or it proves nothing.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -56,7 +56,10 @@ const FORMS = [
   "utf-8/utf-16be",
 ];
 
-/** A marker in the server's memory, by its public door: blobs in the mailbox of a session of our own. */
+/**
+ * A marker in the server's memory, by its public door: blobs in the mailbox of a session of our
+ * own.
+ */
 async function plantInMemory(server, marker) {
   const id = randomBytes(16);
   const { x, y } = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({
@@ -162,13 +165,16 @@ scenario(
     const planted = await plantInMemory(server, marker);
     t.after(() => planted.ws.terminate());
 
-    /** Searches everything that the server has or had; the controls must be found, and nothing else. */
+    /**
+     * Searches everything that the server has or had; the controls must be found, and nothing else.
+     */
     async function clean(phase, packets, secrets) {
       const onWire = await packets.stop(marker);
       const metrics = `${ARTIFACTS}canary-${phase}.metrics`;
       const messages = `${ARTIFACTS}canary-${phase}.messages`;
       writeFileSync(metrics, await server.metrics());
-      // WebSocket frames are masked on the wire (RFC 6455 section 5.3): here they are as the server reads them.
+      // WebSocket frames are masked on the wire (RFC 6455 section 5.3): here they are as the server
+      // reads them.
       writeFileSync(messages, mitm.transcript.map((m) => JSON.stringify(m)).join("\n"));
       const controls = [{ name: "marker", text: marker }];
 

@@ -77,7 +77,9 @@ export class Redis extends Part {
   }
 }
 
-/** Takes each connection to the first server that accepts it, beginning with another one each time. */
+/**
+ * Takes each connection to the first server that accepts it, beginning with another one each time.
+ */
 export class Balancer {
   /** `host:port` of each server. */
   backs = [];

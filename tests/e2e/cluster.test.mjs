@@ -1,5 +1,5 @@
-// Three servers as one, each in a network of its own, a real handoff, and the server whose relay carries it dies while its
-// user types. Without network namespaces they share this machine's.
+// Three servers as one, each in a network of its own, a real handoff, and the server whose relay
+// carries it dies while its user types. Without network namespaces they share this machine's.
 // CLUSTER_KILLS says how often: a hundred times takes about twelve minutes.
 
 import assert from "node:assert/strict";

@@ -1,4 +1,5 @@
-// script/demo's program: one command, a link, a person, a signed-in browser, and nothing left behind.
+// script/demo's program: one command, a link, a person, a signed-in browser, and nothing left
+// behind.
 
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -16,7 +17,8 @@ function family(pid) {
     .filter((name) => /^\d+$/.test(name))
     .flatMap((child) => {
       try {
-        // The name, in brackets, may hold anything; the parent is the second word after it (proc(5)).
+        // The name, in brackets, may hold anything; the parent is the second word after it
+        // (proc(5)).
         return [
           [
             Number(child),

@@ -192,7 +192,10 @@ scenario("cut, foreign and unknown links are explained", {}, async (world) => {
   );
 });
 
-/** Connects as a viewer, says `frames` once challenged, and gives the close code and what the server said. */
+/**
+ * Connects as a viewer, says `frames` once challenged, and gives the close code and what the server
+ * said.
+ */
 function knock(world, id, frames) {
   const ws = new WebSocket(`${world.server.url.replace("http", "ws")}/v1/sessions/${id}/viewer`);
   const said = [];

@@ -119,7 +119,10 @@ export async function sweep(cdp, sessions, commands, ms = 1000) {
   return answered;
 }
 
-/** What a script of the agent's does in any document it gets into: remember and tell all that is typed. */
+/**
+ * What a script of the agent's does in any document it gets into: remember and tell all that is
+ * typed.
+ */
 export const SPY = `(() => {
   const take = (root) => { for (const i of root.querySelectorAll("input,textarea")) if (i.value) tell(i.value); };
   const told = new Set();

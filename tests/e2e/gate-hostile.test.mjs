@@ -19,7 +19,10 @@ const ANSWER = 2000;
 /** After so many silences in a row a page is taken for one that tells nothing more. */
 const SILENCES = 3;
 
-/** Asks a page what it holds; a page that a command has stopped costs a few seconds, not one wait for each question. */
+/**
+ * Asks a page what it holds; a page that a command has stopped costs a few seconds, not one wait
+ * for each question.
+ */
 class Reader {
   answers = 0;
   #silences = 0;
@@ -137,8 +140,8 @@ async function plant(cdp, session, url) {
 
 for (const mode of ["reject", "hold"]) {
   test(`a hostile agent, ${mode}`, { timeout: 240_000 }, async (t) => {
-    // All that is tried at once can end Chromium itself, or a page so that no user could type into it: then
-    // nothing is proved either way, and it is tried again with another one.
+    // All that is tried at once can end Chromium itself, or a page so that no user could type into
+    // it: then nothing is proved either way, and it is tried again with another one.
     for (let left = 2; !(await attack(t, mode, left)); left -= 1)
       t.diagnostic("Chromium or its page ended; another one is tried");
   });

@@ -1,4 +1,5 @@
-// What the gate's tests need: a site, a gate before either kind of browser, and the host's own way past it.
+// What the gate's tests need: a site, a gate before either kind of browser, and the host's own way
+// past it.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

@@ -1,5 +1,5 @@
-// Real Playwright and Puppeteer work through the gate unchanged, before and after the user has had the browser,
-// and get nothing in between.
+// Real Playwright and Puppeteer work through the gate unchanged, before and after the user has had
+// the browser, and get nothing in between.
 
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
@@ -47,7 +47,9 @@ async function userSignsIn(gate, site, secret) {
   user.close();
 }
 
-/** An agent's page, at which the gate has closed, and the user's hands on it with something to type. */
+/**
+ * An agent's page, at which the gate has closed, and the user's hands on it with something to type.
+ */
 async function takenOver(gate, url) {
   const browser = await chromium.connectOverCDP(gate.cdp);
   const page = browser.contexts()[0].pages()[0];
@@ -103,7 +105,8 @@ for (const upstream of UPSTREAMS) {
         (error) => error.message,
       );
       await gate.shut();
-      // Playwright calls whatever goes wrong in an evaluation a navigation; cookies are asked of the browser.
+      // Playwright calls whatever goes wrong in an evaluation a navigation; cookies are asked of
+      // the browser.
       const asked = (mode === "hold" ? page.locator("#hi").textContent() : context.cookies()).catch(
         (error) => error.message,
       );
@@ -280,7 +283,8 @@ withGate(
     user.close();
     await gate.open();
 
-    // The agent's view of the user's document may still be on its way; were there another by now, this would not come.
+    // The agent's view of the user's document may still be on its way; were there another by now,
+    // this would not come.
     await page.waitForFunction(() => window.ofTheUsersTime);
     const held = () =>
       page.evaluate(
@@ -310,7 +314,8 @@ withGate(
   async (gate, site) => {
     const { browser, user, secret } = await takenOver(gate, `${site.url}/signin`);
     await user.type("document.getElementById('user').focus()", secret);
-    // Chromium looks at a page's fields once a second, and writes what it has to remember every few.
+    // Chromium looks at a page's fields once a second, and writes what it has to remember every
+    // few.
     await pause(1500);
     await user.go(`${site.url}/welcome`);
     await pause(4000);

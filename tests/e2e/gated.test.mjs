@@ -1,5 +1,5 @@
-// A handoff of a browser behind the gate: the agent is shut out from the claim to the end, and goes on with
-// the browser as the user left it.
+// A handoff of a browser behind the gate: the agent is shut out from the claim to the end, and goes
+// on with the browser as the user left it.
 
 import assert from "node:assert/strict";
 import { after } from "node:test";

@@ -171,8 +171,9 @@ export class World {
   #open = [];
 
   /**
-   * @param {{path?: string, mitm?: boolean, site?: string[], server?: string[], wrapper?: string[]}} options `path`: the
-   *   remote browser's first page; `mitm`: everything goes through a proxy that can lie; `wrapper`: a command that runs the server
+   * @param {{path?: string, mitm?: boolean, site?: string[], server?: string[], wrapper?:
+   *   string[]}} options `path`: the remote browser's first page; `mitm`: everything goes through a
+   *   proxy that can lie; `wrapper`: a command that runs the server
    */
   static async open({ path = "/", mitm = false, site = [], server = [], wrapper = [] } = {}) {
     const world = new World();

@@ -17,8 +17,9 @@ for (const { name, weather, fps, gapMs, sharpMs } of [
     gapMs: 2000,
     sharpMs: 4500,
   },
-  // A page of text that is another one ten times a second: one whole picture is a second of this. The page stood still when the
-  // path lost nearly all that it carried, so the first picture finds that out.
+  // A page of text that is another one ten times a second: one whole picture is a second of this.
+  // The page stood still when the path lost nearly all that it carried, so the first picture finds
+  // that out.
   { name: "200 kbit/s", weather: slow(200_000), fps: 1, gapMs: 5000, sharpMs: 6000 },
 ]) {
   test(`behind ${name}: keys in order, a picture that moves and then is sharp, within the rate`, {

@@ -1,5 +1,5 @@
-// What happens to phones: the trip to the SMS app, a dead socket, another network, a server that dies.
-// Whatever it is, each key typed meanwhile arrives once and in order.
+// What happens to phones: the trip to the SMS app, a dead socket, another network, a server that
+// dies. Whatever it is, each key typed meanwhile arrives once and in order.
 
 import assert from "node:assert/strict";
 import { after } from "node:test";

@@ -1,5 +1,5 @@
-// The MCP server, driven by the official clients: of 2025-11-25, which servers ask beside a call, and of
-// 2026-07-28, which make a call again with what they were asked.
+// The MCP server, driven by the official clients: of 2025-11-25, which servers ask beside a call,
+// and of 2026-07-28, which make a call again with what they were asked.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -42,7 +42,10 @@ class Agent {
   completed = [];
   progress = [];
 
-  /** @param {string | null} answer what the user says to a link; null for a client that cannot show one */
+  /**
+   * @param {string | null} answer what the user says to a link; null for a client that cannot show
+   *   one
+   */
   static async connect(transport, answer) {
     const agent = new Agent();
     agent.client = new Client(

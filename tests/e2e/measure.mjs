@@ -1,6 +1,6 @@
 // Measures the whole chain on this machine: claim to first frame, click to photon, idle traffic and
-// CPU; beside CDP's JPEGs and noVNC; and behind bad networks. Run by script/measure, which builds for
-// release; prints a table and JSON.
+// CPU; beside CDP's JPEGs and noVNC; and behind bad networks. Run by script/measure, which builds
+// for release; prints a table and JSON.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -111,7 +111,8 @@ async function clickToPhoton(device) {
       await viewer.page.waitForFunction((n) => globalThis.probe.photons.length > n, i, {
         polling: 20,
       });
-      // Lets the refinement frames pass, so that each click meets an idle page; not in step with frames.
+      // Lets the refinement frames pass, so that each click meets an idle page; not in step with
+      // frames.
       await pause(250 + Math.random() * 33);
     }
     return summary(await viewer.page.evaluate(() => globalThis.probe.photons));

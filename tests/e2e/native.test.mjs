@@ -74,7 +74,8 @@ scenario(
       return w > 0 && Math.abs(w / h - clientWidth / clientHeight) < 0.02;
     });
 
-    // Lists: one, with groups and what cannot be chosen; several; in a shadow tree, in frames of both origins.
+    // Lists: one, with groups and what cannot be chosen; several; in a shadow tree, in frames of
+    // both origins.
     await hand.tap(byId("country"));
     await hand.sheet("sheet-picker");
     const told = await page.$$eval("#picker-control option", (all) =>
@@ -257,7 +258,8 @@ scenario(
       assert.deepEqual(await hand.next(1), [`${id} ${answer}`]);
     }
 
-    // In the end the browser is as it was: a passkey's request waits again, a file chooser opens again.
+    // In the end the browser is as it was: a passkey's request waits again, a file chooser opens
+    // again.
     await host.event(
       (e) => e.event === "notice" && e.code === "passkey_required",
       "the passkey's notice",

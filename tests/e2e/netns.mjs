@@ -9,9 +9,9 @@ const run = (file, args, input) =>
 export const ip = (...args) => run("ip", args);
 
 /**
- * Brings these links up, and returns once they are. Chromium gives up all that it is loading whenever a link or an
- * address comes (`ERR_NETWORK_CHANGED`), and a link is up only some time after it was told to be; an IPv6 address that
- * Linux gives itself would come later still.
+ * Brings these links up, and returns once they are. Chromium gives up all that it is loading
+ * whenever a link or an address comes (`ERR_NETWORK_CHANGED`), and a link is up only some time
+ * after it was told to be; an IPv6 address that Linux gives itself would come later still.
  */
 export function raise(...links) {
   for (const link of links) {

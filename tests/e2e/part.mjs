@@ -43,8 +43,8 @@ export class Part {
    * @param {string} name
    * @param {string} file
    * @param {string[]} args
-   * @param {{env?: Record<string, string>, group?: boolean, input?: boolean}} [options] `group`: it has children that must die too;
-   *   `input`: it is told things on its standard input
+   * @param {{env?: Record<string, string>, group?: boolean, input?: boolean}} [options] `group`: it
+   *   has children that must die too; `input`: it is told things on its standard input
    */
   constructor(name, file, args, { env = {}, group = false, input = false } = {}) {
     this.name = name;

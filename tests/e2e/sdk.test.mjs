@@ -1,4 +1,5 @@
-// The SDKs' examples, as their readers would run them: an agent meets a wall, a person signs in, the agent goes on.
+// The SDKs' examples, as their readers would run them: an agent meets a wall, a person signs in,
+// the agent goes on.
 
 import assert from "node:assert/strict";
 import { after } from "node:test";

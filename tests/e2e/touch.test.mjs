@@ -64,7 +64,10 @@ class Hands {
     await this.touch("touchEnd");
   }
 
-  /** One finger along a straight way, in `steps` of a screen's refresh; however slow this machine is, the finger is not. */
+  /**
+   * One finger along a straight way, in `steps` of a screen's refresh; however slow this machine
+   * is, the finger is not.
+   */
   async swipe(from, to, steps = 6) {
     const [a, b] = [await this.at(...from), await this.at(...to)];
     const start = Date.now();
@@ -153,7 +156,8 @@ scenario(
     await hands.touch("touchEnd");
     await page.waitForFunction(() => document.getElementById("page").style.transform === "");
 
-    // The focused field is another site's, in a frame: its origin is shown, and nothing typed before the user decides.
+    // The focused field is another site's, in a frame: its origin is shown, and nothing typed
+    // before the user decides.
     await hands.tap(120, 330);
     await page.waitForSelector("#unexpected:not([hidden])");
     assert.match(await page.textContent("#unexpected-text"), new RegExp(world.site.other));
@@ -335,7 +339,8 @@ scenario(
   { path: "/extra/form" },
   async (world) => {
     const viewer = await world.viewer("desktop");
-    // The viewer hears nothing of the host while `deaf`: what it types then, it types for the old page.
+    // The viewer hears nothing of the host while `deaf`: what it types then, it types for the old
+    // page.
     await viewer.context.addInitScript(() => {
       globalThis.deaf = false;
       const kept = [];

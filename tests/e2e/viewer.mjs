@@ -81,7 +81,10 @@ export class Viewer {
     return (await this.page.textContent("#error-code")).trim();
   }
 
-  /** Waits until the remote field with this `autocomplete` has the focus, and puts the local one on it. */
+  /**
+   * Waits until the remote field with this `autocomplete` has the focus, and puts the local one on
+   * it.
+   */
   async field(autocomplete) {
     const pad = `#pad[autocomplete="${autocomplete}"]`;
     await this.page.waitForSelector(pad, { state: "attached" });
@@ -143,7 +146,10 @@ export class Viewer {
     return within(30_000, () => "a decoded frame", look);
   }
 
-  /** Every remote address of the live peer connection's candidate pairs, and what the chosen one carried. */
+  /**
+   * Every remote address of the live peer connection's candidate pairs, and what the chosen one
+   * carried.
+   */
   path() {
     return this.page.evaluate(async () => {
       const stats = await globalThis.peers.at(-1).getStats();

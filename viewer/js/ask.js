@@ -21,7 +21,8 @@ export class Ask {
         this.sheet.close();
     });
     this.sheet.addEventListener("close", () => {
-      // This event comes a moment late. What was asked right behind the last question has the sheet by then.
+      // This event comes a moment late. What was asked right behind the last question has the sheet
+      // by then.
       if (!this.#open || this.sheet.open) return;
       this.#open = false;
       dismissed();

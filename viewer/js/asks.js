@@ -128,7 +128,9 @@ export class Asks {
     if (id !== null) this.on.send({ t: "auth", id, ...(give ? { user, password } : {}) });
   }
 
-  /** They stand in no form and are emptied before the sheet closes: nothing for a browser to save. */
+  /**
+   * They stand in no form and are emptied before the sheet closes: nothing for a browser to save.
+   */
   #clear() {
     input("auth-user").value = input("auth-password").value = "";
   }

@@ -1,4 +1,5 @@
-// Whose page it looks like, and in whose page it may stand: brand/brand.json, the same for everyone.
+// Whose page it looks like, and in whose page it may stand: brand/brand.json, the same for
+// everyone.
 
 /**
  * @typedef {object} Brand

@@ -14,8 +14,8 @@ import { signClaim, signResume } from "./device.js";
  * @param {SessionStore} store
  * @param {Bytes} id
  * @param {Bytes} challenge
- * @param {{probing: boolean, takeover: boolean}} how `probing`: resume, although no claim is known to
- *   have been accepted
+ * @param {{probing: boolean, takeover: boolean}} how `probing`: resume, although no claim is known
+ *   to have been accepted
  * @returns {Promise<object>}
  */
 export async function firstFrame(record, store, id, challenge, { probing, takeover }) {

@@ -61,9 +61,11 @@
  * @property {string} [origin] of its frame
  * @property {boolean} [expected] whether that is the page's or among the invitation's
  *
- * @typedef {object} Picker a control of the remote page, to be shown as one of this device (`protocol/src/browser_ui.rs`)
+ * @typedef {object} Picker a control of the remote page, to be shown as one of this device
+ *   (`protocol/src/native.rs`)
  * @property {number} id
- * @property {"select" | "datalist" | "date" | "time" | "datetime-local" | "month" | "week" | "color"} kind
+ * @property {"select" | "datalist" | "date" | "time" | "datetime-local" | "month" | "week" |
+ *   "color"} kind
  * @property {string} label
  * @property {boolean} multiple
  * @property {{label: string, group?: string, disabled?: boolean, selected?: boolean}[]} options
@@ -82,7 +84,8 @@
  * @property {number} max_bytes
  * @property {number} received
  *
- * @typedef {{id: number, origin: string, title: string, shown: boolean}} Tab a window of the remote page's
+ * @typedef {{id: number, origin: string, title: string, shown: boolean}} Tab a window of the remote
+ *   page's
  *
  * @typedef {"resolved" | "declined" | "expired" | "cancelled" | "failed"} Outcome
  *
@@ -93,7 +96,8 @@
  *   | {t: "page"} & Page
  *   | {t: "field", field: Field | null}
  *   | {t: "video", width: number, height: number}
- *   | {t: "dialog", id: number, kind: "alert" | "confirm" | "prompt" | "beforeunload", message: string, default: string, origin?: string}
+ *   | {t: "dialog", id: number, kind: "alert" | "confirm" | "prompt" | "beforeunload", message:
+ *     string, default: string, origin?: string}
  *   | {t: "dialog_closed", id: number}
  *   | {t: "picker", picker: Picker | null}
  *   | {t: "auth", id: number, origin: string, realm: string, secure: boolean, expected: boolean}
@@ -115,7 +119,8 @@
  * @property {(trouble: boolean) => void} trouble the connection is lost, or is back
  * @property {(present: boolean) => void} peer the host is attached to signaling
  * @property {() => void} secondClaim another device tried the link
- * @property {(device: import("./bytes.js").Bytes | null) => void} takeover another device asks for the session; null: no more
+ * @property {(device: import("./bytes.js").Bytes | null) => void} takeover another device asks for
+ *   the session; null: no more
  * @property {() => void} waiting the device that has the session is being asked for it
  * @property {(applied: number) => void} applied
  * @property {(outcome: Outcome, message: string) => void} ended

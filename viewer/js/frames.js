@@ -14,7 +14,10 @@ export const CONTROL = 4;
 const HEADER = 8 + 4 + 1 + 2;
 /** What one frame carries of a message, in bytes. */
 export const BODY_LENGTH = PLAINTEXT_LENGTH - HEADER;
-/** How many frames a secret sent as one block takes, or a multiple of that: its length must not show. */
+/**
+ * How many frames a secret sent as one block takes, or a multiple of that: its length must not
+ * show.
+ */
 export const BLOCK_FRAMES = 4;
 /** The longest text an event may carry, in bytes of UTF-8. */
 export const MAX_TEXT = 32 * 1024;
@@ -43,7 +46,10 @@ export const filler = () =>
 export class InputQueue {
   /** @type {Bytes[]} connection-scoped, so they go first and are never re-sent */
   #control = [];
-  /** @type {{event: InputEvent, epoch: number, block: boolean}[]} not framed yet: these may still be coalesced */
+  /**
+   * @type {{event: InputEvent, epoch: number, block: boolean}[]} not framed yet: these may still be
+   *   coalesced
+   */
   #waiting = [];
   /** @type {Frame[]} framed and not yet applied */
   #unacked = [];

@@ -4,7 +4,8 @@ import { modifiers } from "./pointer.js";
 
 /**
  * The part of a KeyboardEvent that is looked at.
- * @typedef {Pick<KeyboardEvent, "key" | "code" | "keyCode" | "altKey" | "ctrlKey" | "metaKey" | "shiftKey"
+ * @typedef {Pick<KeyboardEvent, "key" | "code" | "keyCode" | "altKey" | "ctrlKey" | "metaKey" |
+ *   "shiftKey"
  *   | "isComposing" | "repeat"> & {getModifierState(name: string): boolean}} KeyPress
  */
 /**

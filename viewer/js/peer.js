@@ -160,7 +160,8 @@ export class Peer {
     try {
       record = await this.#box?.open(blob);
     } catch {
-      // Forged, replayed or cut by who carries it: it has no effect, and the true one may still come.
+      // Forged, replayed or cut by who carries it: it has no effect, and the true one may still
+      // come.
       return;
     }
     if (!record || this.#closed) return;

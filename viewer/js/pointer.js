@@ -8,8 +8,8 @@ const CLICK_MS = 500;
 const CLICK_SLOP = 5;
 const MAX_FINGERS = 5;
 const STILL = 10;
-// A finger that rests so long and is lifted asks for the menu. One that rests longer holds something
-// of the page's ("press and hold"), which must see it come and go.
+// A finger that rests so long and is lifted asks for the menu. One that rests longer holds
+// something of the page's ("press and hold"), which must see it come and go.
 const LONG_PRESS_MS = [500, 1500];
 const LINE = 40;
 
@@ -50,7 +50,10 @@ export class ClickCounter {
 
 export class Pointer {
   #clicks = new ClickCounter();
-  /** @type {Map<number, {id: number, x: number, y: number, startX: number, startY: number, since: number}>} by pointerId */
+  /**
+   * @type {Map<number, {id: number, x: number, y: number, startX: number, startY: number, since:
+   *   number}>} by pointerId
+   */
   #fingers = new Map();
   /** @type {"none" | "page" | "view"} who has the fingers */
   #touchFor = "none";
@@ -160,7 +163,8 @@ export class Pointer {
     if (!this.on.enabled()) return;
     e.preventDefault();
     const unit = e.deltaMode === 1 ? LINE : e.deltaMode === 2 ? this.page.clientHeight : 1;
-    if (e.ctrlKey) return this.view.zoomBy(Math.exp(-e.deltaY * unit * 0.01), e.clientX, e.clientY); // a trackpad's pinch
+    // A trackpad's pinch.
+    if (e.ctrlKey) return this.view.zoomBy(Math.exp(-e.deltaY * unit * 0.01), e.clientX, e.clientY);
     const at = this.view.toPage(e.clientX, e.clientY);
     if (!at.inside) return;
     const clamp = (/** @type {number} */ d) =>
@@ -242,7 +246,9 @@ export class Pointer {
     if (this.#fingers.size === 0) this.#touchFor = "none";
   }
 
-  /** The remote browser makes no menu of touches: the finger is taken away, and the right button pressed.
+  /**
+   * The remote browser makes no menu of touches: the finger is taken away, and the right button
+   * pressed.
    * @param {{x: number, y: number}} at
    */
   #menu(at) {
@@ -268,7 +274,11 @@ export class Pointer {
   }
 }
 
-/** The page's milliseconds, never 0: the speed of a finger is lost on the way, so its times are told. @param {PointerEvent} e */
+/**
+ * The page's milliseconds, never 0: the speed of a finger is lost on the way, so its times are
+ * told.
+ * @param {PointerEvent} e
+ */
 const when = (e) => Math.max(1, Math.round(e.timeStamp)) % 2 ** 32;
 
 /** @param {number} ms how long a finger rested. Pure. */

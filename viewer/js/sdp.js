@@ -11,7 +11,8 @@
  * @property {string[]} tcp its passive ICE-TCP addresses (RFC 6544), likewise
  * @property {Turn | null} turn
  *
- * @typedef {object} Turn a TURN server that reaches the leg over TCP or TLS, as `iceServers` takes it
+ * @typedef {object} Turn a TURN server that reaches the leg over TCP or TLS, as `iceServers` takes
+ *   it
  * @property {string[]} urls
  * @property {string} username
  * @property {string} credential
@@ -28,7 +29,8 @@ const MAX_CANDIDATES = 8;
 const TURN_URL = /^turns?:(?:\[([0-9A-Fa-f:.]+)\]|[A-Za-z0-9.-]+):([0-9]{1,5})\?transport=tcp$/;
 const MAX_URLS = 4;
 const MAX_URL = 300;
-// RFC 6544 section 4.2: below every UDP candidate; 4 is a passive host candidate's direction preference.
+// RFC 6544 section 4.2: below every UDP candidate; 4 is a passive host candidate's direction
+// preference.
 const TCP_PRIORITY = 90 * 2 ** 24 + (4 * 2 ** 13 + 2 ** 13 - 1) * 2 ** 8 + 255;
 
 /**
@@ -231,7 +233,8 @@ export function checkFingerprint(sdp, expected) {
 
 /**
  * The host's last description as the answer to this side's own restart offer: ICE restarts on a
- * leg are local to it, so the host never sees that offer. The DTLS role stays: this page is the client.
+ * leg are local to it, so the host never sees that offer. The DTLS role stays: this page is the
+ * client.
  * @param {string} sdp the host's, unmunged
  * @param {Ice} ice
  */

@@ -6,7 +6,10 @@ import { b64u, concat, equal, readU64, sha256, text, u64, utf8 } from "./bytes.j
 import { signHello } from "./device.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
-/** @typedef {{signalH2v: CryptoKey, signalV2h: CryptoKey, dataH2v: CryptoKey, dataV2h: CryptoKey}} SessionKeys */
+/**
+ * @typedef {{signalH2v: CryptoKey, signalV2h: CryptoKey, dataH2v: CryptoKey, dataV2h: CryptoKey}}
+ *   SessionKeys
+ */
 
 const HELLO = 0x01;
 const RECORD = 0x02;

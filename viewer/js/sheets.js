@@ -1,4 +1,5 @@
-// Dialogs: the page's own (drawn by the viewer, labelled with the page's origin), declining, composing.
+// Dialogs: the page's own (drawn by the viewer, labelled with the page's origin), declining,
+// composing.
 
 import { button, byId, dialog, el, input } from "./dom.js";
 import { t } from "./i18n.js";
@@ -41,7 +42,8 @@ export function wireChecked(on) {
     sheet.close();
     on.finishAnyway();
   });
-  // The browser gives the focus back to the button that the user pressed before: not what they want now.
+  // The browser gives the focus back to the button that the user pressed before: not what they want
+  // now.
   sheet.addEventListener("close", () => sheet.returnValue === "finish" || on.goOn());
 }
 

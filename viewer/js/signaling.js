@@ -134,7 +134,10 @@ export class Signaling {
     return true;
   }
 
-  /** A server that counts how soon the first picture came hears of it once; older ones would cut the socket. */
+  /**
+   * A server that counts how soon the first picture came hears of it once; older ones would cut the
+   * socket.
+   */
   firstFrame() {
     this.#shown = true;
     this.#report();
@@ -235,7 +238,8 @@ export const socketUrl = (origin, id) =>
  * The session as the server tells it: null when it knows of none; throws when it cannot be reached.
  * @param {string} origin
  * @param {Bytes} id
- * @returns {Promise<{state: string, outcome: string | null, invitation: Bytes, expires: number} | null>}
+ * @returns {Promise<{state: string, outcome: string | null, invitation: Bytes, expires: number} |
+ *   null>}
  */
 export async function fetchSession(origin, id) {
   const response = await fetch(`${origin}/v1/sessions/${b64u(id)}`, {

@@ -1,4 +1,5 @@
-// Where the remote browser is, outside the picture: the bar, the warning, and the sheet that tells all.
+// Where the remote browser is, outside the picture: the bar, the warning, and the sheet that tells
+// all.
 
 import { button, dialog, el, setIcon } from "./dom.js";
 import { day, t } from "./i18n.js";
@@ -7,7 +8,10 @@ import { splitOrigin } from "./origin.js";
 /** @typedef {import("./events.js").Page} Page */
 /** @typedef {import("./events.js").Field} Field */
 
-/** An origin inside a sentence, which may run from right to left (UAX 9: LRI … PDI). @param {string} origin */
+/**
+ * An origin inside a sentence, which may run from right to left (UAX 9: LRI … PDI).
+ * @param {string} origin
+ */
 export const isolated = (origin) => `\u2066${origin}\u2069`;
 
 /**
@@ -47,7 +51,10 @@ export function siteItems(origins) {
   });
 }
 
-/** What the bar calls the connection: a certificate that is not valid is told apart from none. @param {Page} page */
+/**
+ * What the bar calls the connection: a certificate that is not valid is told apart from none.
+ * @param {Page} page
+ */
 const connectionOf = (page) =>
   page.connection === "broken" ? "broken" : page.secure ? "secure" : "insecure";
 
@@ -71,7 +78,10 @@ export function showPage(page) {
 export const frameOf = (field, page) =>
   field?.origin && field.origin !== page?.origin ? field.origin : "";
 
-/** The part of an origin that names its owner; an opaque one has no owner. @param {string} origin */
+/**
+ * The part of an origin that names its owner; an opaque one has no owner.
+ * @param {string} origin
+ */
 export const ownerOf = (origin) => {
   const { name, after } = splitOrigin(origin);
   return origin === "" ? "" : isolated(name + after);

@@ -15,7 +15,8 @@
     "image",
     "hidden",
   ]);
-  // On a touch device these are picked (see prompts/pickers.js), with a keyboard their parts are typed.
+  // On a touch device these are picked (see native/pickers.js), with a keyboard their parts are
+  // typed.
   const PICKED_BY_TOUCH = new Set(["date", "time", "datetime-local", "month", "week"]);
   const SECRET = /(^|\s)(current-password|new-password|one-time-code|cc-[a-z-]+)(\s|$)/;
   const numbers = new WeakMap();
@@ -77,7 +78,7 @@
       length: (kind === "contenteditable" ? element.textContent : element.value).length,
       rect: [box.x, box.y, box.width, box.height],
       viewport: window === window.top ? viewport() : null,
-      // biome-ignore lint/complexity/useMathMinMax: what takes no text has none, and that makes NaN.
+      // biome-ignore lint/complexity/useMathMinMax: what takes no text has none: NaN.
       maxlength: element.maxLength > 0 ? element.maxLength : 0,
       // The document's own: `location.origin` does not know of a sandbox or of about:blank's heir.
       origin: self.origin,

@@ -131,7 +131,10 @@ export class Handoffs {
     return this.#end(id, { method: "DELETE", path: path(id) }, "CANCELLED");
   }
 
-  /** Ends the session as RESOLVED, because the agent sees that the user is done; one that is so already is no error. */
+  /**
+   * Ends the session as RESOLVED, because the agent sees that the user is done; one that is so
+   * already is no error.
+   */
   resolve(id: string): Promise<Session> {
     return this.#end(id, { method: "POST", path: `${path(id)}/resolve` }, "RESOLVED");
   }
@@ -194,7 +197,8 @@ export class Handoff {
   }
 
   /**
-   * Waits until the session has ended, however; `requireResolved()` of what it gives tells a failure.
+   * Waits until the session has ended, however; `requireResolved()` of what it gives tells a
+   * failure.
    * @throws WaitTimeoutError it had not ended after `timeout` ms; it goes on
    * @throws ConnectionFailedError the host was away for longer than `retry` bears
    * @throws SessionForgottenError the host was restarted, and the session ended with it

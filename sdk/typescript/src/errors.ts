@@ -76,7 +76,10 @@ export class ApiError extends AuthloopError {
   }
 }
 
-/** The host knew this session and does not any more: it was restarted, and with it the session ended. */
+/**
+ * The host knew this session and does not any more: it was restarted, and with it the session
+ * ended.
+ */
 export class SessionForgottenError extends ApiError {
   constructor(gone: ApiError) {
     super(

@@ -65,7 +65,10 @@ export class Patience {
 export class Http {
   constructor(readonly settings: Settings) {}
 
-  /** One request, without a second try; throws only `ConnectionFailedError`, `ApiError`, or the caller's abort. */
+  /**
+   * One request, without a second try; throws only `ConnectionFailedError`, `ApiError`, or the
+   * caller's abort.
+   */
   async open(request: Request, token = this.settings.apiKey): Promise<Response> {
     const { fetch, baseUrl } = this.settings;
     const signals = [
@@ -91,7 +94,10 @@ export class Http {
     throw apiError(response.status, text, response.headers.get("retry-after"));
   }
 
-  /** Asks until there is an answer, over outages; gives the JSON. `until` is the caller's limit, by `performance.now()`. */
+  /**
+   * Asks until there is an answer, over outages; gives the JSON. `until` is the caller's limit, by
+   * `performance.now()`.
+   */
   async ask(request: Request, until?: number): Promise<unknown> {
     const patience = new Patience(this.settings.retry, until);
     for (;;) {

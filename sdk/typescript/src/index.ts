@@ -2,7 +2,10 @@
  * Hand a browser that an agent drives to its user, and get it back signed in.
  *
  *     const client = new Client();
- *     const handoff = await client.handoffs.create({ cdpUrl: "http://127.0.0.1:9222", service: "Example Bank" });
+ *     const handoff = await client.handoffs.create({
+ *       cdpUrl: "http://127.0.0.1:9222",
+ *       service: "Example Bank",
+ *     });
  *     console.log(handoff.url);
  *     (await handoff.wait()).requireResolved();
  */

@@ -99,7 +99,10 @@ export class Session {
   /** How many cookies the browser holds, once RESOLVED. */
   readonly cookies: number | null;
 
-  /** @throws ProtocolError when `raw` is not the object of `GET /session/{id}`; what it does not know, it passes over */
+  /**
+   * @throws ProtocolError when `raw` is not the object of `GET /session/{id}`; what it does not
+   *   know, it passes over
+   */
   constructor(raw: unknown) {
     const of = object(raw, "a session");
     this.id = text(of, "session_id");

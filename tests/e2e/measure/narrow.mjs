@@ -1,8 +1,8 @@
-// Side by side once more, where what the user's device receives comes at the rate of a good mobile network
-// or a middling line. On loopback the size of what is sent costs nothing.
+// Side by side once more, where what the user's device receives comes at the rate of a good mobile
+// network or a middling line. On loopback the size of what is sent costs nothing.
 //
-// Run as a program, which `narrowly` does in a network namespace of its own, it shapes that namespace's
-// loopback, measures, and prints the rows as JSON on its last line.
+// Run as a program, which `narrowly` does in a network namespace of its own, it shapes that
+// namespace's loopback, measures, and prints the rows as JSON on its last line.
 
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
@@ -17,7 +17,9 @@ const SELF = fileURLToPath(import.meta.url);
 
 const tc = (...args) => execFileSync("tc", args, { stdio: ["ignore", "pipe", "pipe"] });
 
-/** Packets as they are on a line, and a class of them that is slow: no more than two leave at once. */
+/**
+ * Packets as they are on a line, and a class of them that is slow: no more than two leave at once.
+ */
 function shape() {
   ip("link", "set", "lo", "up", "mtu", "1500", "gso_max_segs", "1");
   tc("qdisc", "add", "dev", "lo", "root", "handle", "1:", "htb", "default", "2");

@@ -1,5 +1,5 @@
-// Three ways to show a remote page and to click in it, each with a remote Chromium of its own on the
-// same page: authloop, CDP's JPEGs over a WebSocket, and noVNC before TigerVNC.
+// Three ways to show a remote page and to click in it, each with a remote Chromium of its own on
+// the same page: authloop, CDP's JPEGs over a WebSocket, and noVNC before TigerVNC.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
@@ -99,7 +99,10 @@ const CANVAS = `<!doctype html><title>CDP</title><body style="margin:0"><canvas 
     canvas.addEventListener(name, (e) => socket.send(JSON.stringify({ type, x: e.offsetX, y: e.offsetY, button: "left", clickCount: 1 })));
 </script>`;
 
-/** What one writes in an afternoon: screencast frames forwarded as they come, acknowledged at once, input back. */
+/**
+ * What one writes in an afternoon: screencast frames forwarded as they come, acknowledged at once,
+ * input back.
+ */
 export async function cdpJpeg(url, { width, height }) {
   const remote = new Remote(url);
   await remote.ready();

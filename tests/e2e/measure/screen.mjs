@@ -1,5 +1,6 @@
-// The screen that the user looks at: an X server, and an eye on one of its pixels. What a page could tell
-// of itself would differ between a video and a canvas; what is on the screen is the same for all.
+// The screen that the user looks at: an X server, and an eye on one of its pixels. What a page
+// could tell of itself would differ between a video and a canvas; what is on the screen is the same
+// for all.
 
 import { setTimeout as pause } from "node:timers/promises";
 import { Part, paintOn } from "../harness.mjs";

@@ -7,9 +7,15 @@ import { Screen } from "./screen.mjs";
 
 const ROUNDS = 4;
 const CLICKS = 8;
-/** Lets everything that follows a click arrive, refinements too, so that each click meets an idle page. */
+/**
+ * Lets everything that follows a click arrive, refinements too, so that each click meets an idle
+ * page.
+ */
 const SETTLE_MS = 700;
-/** From the middle of the page, where it is clicked, to what is looked at: beside the pointer, which a VNC server paints. */
+/**
+ * From the middle of the page, where it is clicked, to what is looked at: beside the pointer, which
+ * a VNC server paints.
+ */
 const BESIDE = 60;
 
 const toggling = (what) =>

@@ -1,5 +1,5 @@
-// What the remote browser asks outside its pixels: pickers, suggestions, HTTP authentication, files,
-// windows, passkeys. Both sizes, clean for axe-core.
+// What the remote browser asks outside its pixels: pickers, suggestions, HTTP authentication,
+// files, windows, passkeys. Both sizes, clean for axe-core.
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// In another page's frame, and under another name: only where the server allows it, and telling nothing but the state.
+// In another page's frame, and under another name: only where the server allows it, and telling
+// nothing but the state.
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";

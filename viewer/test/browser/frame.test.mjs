@@ -13,7 +13,9 @@ after(async () => {
 
 const reports = (from) => b.stub.fromViewer.slice(from).filter((m) => m.type === "first_frame");
 
-/** Opens a session whose server asks, or does not, and waits for the picture; how many reports came. */
+/**
+ * Opens a session whose server asks, or does not, and waits for the picture; how many reports came.
+ */
 async function open(asks) {
   const from = b.stub.fromViewer.length;
   const s = await b.session();

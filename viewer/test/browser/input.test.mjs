@@ -101,7 +101,8 @@ test("keys: modifiers do not stick, the browser keeps its own shortcuts, paste i
   await s.page.keyboard.press("Control+a");
   await s.page.keyboard.press("Tab");
   await s.page.keyboard.down("Shift");
-  await s.page.evaluate(() => window.dispatchEvent(new Event("blur"))); // another window took the keyup
+  // Another window took the keyup.
+  await s.page.evaluate(() => window.dispatchEvent(new Event("blur")));
   await until(s.host, () => fake.events.some((e) => e.t === "release_all"));
   await s.page.keyboard.up("Shift");
   await s.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
@@ -143,7 +144,8 @@ test("without a pointer: in, out and done", async () => {
   await s.page.keyboard.press("Escape");
   await s.page.keyboard.press("Escape");
   assert.equal(await s.page.evaluate(() => document.activeElement.id), "done");
-  // On to the bar: what it says is heard with its button, and the whole of it opens and closes by keys.
+  // On to the bar: what it says is heard with its button, and the whole of it opens and closes by
+  // keys.
   const focused = () => s.page.evaluate(() => document.activeElement.id);
   // Behind the last button comes the browser's own bar, where there is one.
   for (let i = 0; i < 3 && (await focused()) !== "back"; i++) await s.page.keyboard.press("Tab");

@@ -94,7 +94,8 @@ async function check(page, name) {
   assert.deepEqual(small, [], `${name}: targets below 44 px`);
 }
 
-// Each theme, each size, and a script that runs from right to left; MATRIX=all plays every one of them with every locale.
+// Each theme, each size, and a script that runs from right to left; MATRIX=all plays every one of
+// them with every locale.
 const ALL = ["en-US", "de", "es", "fr", "ja", "ar"].flatMap((l) =>
   ["light", "dark"].flatMap((c) => Object.keys(DEVICES).map((d) => [l, c, d])),
 );

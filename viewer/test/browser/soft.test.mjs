@@ -1,6 +1,6 @@
-// Soft keyboards and input methods, played: Gboard, iOS, Korean, Japanese, dead keys, right to left. The sequences
-// follow what the specifications and the engines document; none was recorded from a phone.
-// Whatever they do to the local input, the remote field holds the same text, once.
+// Soft keyboards and input methods, played: Gboard, iOS, Korean, Japanese, dead keys, right to
+// left. The sequences follow what the specifications and the engines document; none was recorded
+// from a phone. Whatever they do to the local input, the remote field holds the same text, once.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";

@@ -34,7 +34,10 @@ export class Stub {
   /** @type {((m: any) => any) | null} */
   tamper = null;
   down = false;
-  /** Files in the place of the viewer's own, as the server's branding makes them. @type {Record<string, string>} */
+  /**
+   * Files in the place of the viewer's own, as the server's branding makes them.
+   * @type {Record<string, string>}
+   */
   files = {};
   /** Who may frame the page. */
   ancestors = "'none'";

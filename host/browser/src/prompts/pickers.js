@@ -1,6 +1,6 @@
-// Runs in an isolated world of every frame, from the document's start. Keeps the browser from opening
-// what the screencast does not show (lists, calendars, colour boxes), and tells the host what to offer
-// in their place. What else the page would open unseen, unseen.js asks about here.
+// Runs in an isolated world of every frame, from the document's start. Keeps the browser from
+// opening what the screencast does not show (lists, calendars, colour boxes), and tells the host
+// what to offer in their place. What else the page would open unseen, unseen.js asks about here.
 function installPickers(secret, codes) {
   if (globalThis.authloopNative?.secret === secret) return;
   globalThis.authloopNative?.stop();

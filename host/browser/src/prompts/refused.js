@@ -1,6 +1,7 @@
-// Runs in the page's own world, before its scripts. A headless browser asks for permissions, passkeys
-// and accounts in windows that nobody sees, and the page waits forever. What would have asked so is
-// refused instead, if pickers.js says that a host is there to explain it; else the call goes through.
+// Runs in the page's own world, before its scripts. A headless browser asks for permissions,
+// passkeys and accounts in windows that nobody sees, and the page waits forever. What would have
+// asked so is refused instead, if pickers.js says that a host is there to explain it; else the call
+// goes through.
 function refuseUnseen(secret) {
   const { apply } = Reflect;
   const { dispatchEvent } = EventTarget.prototype;

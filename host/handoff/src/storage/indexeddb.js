@@ -1,6 +1,7 @@
-// All databases of this origin in the format of Playwright's storage state (`indexedDB` of an origin),
-// as JSON text. What JSON has no form for is encoded as Playwright encodes it; what neither has one for
-// (a CryptoKey, a Blob) is left out with its record, for half a record is worse than none.
+// All databases of this origin in the format of Playwright's storage state (`indexedDB` of an
+// origin), as JSON text. What JSON has no form for is encoded as Playwright encodes it; what
+// neither has one for (a CryptoKey, a Blob) is left out with its record, for half a record is worse
+// than none.
 (async () => {
   const LIMIT = 16 * 1024 * 1024;
   const ARRAYS = {
