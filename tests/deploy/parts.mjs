@@ -8,9 +8,9 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
 import { tmpdir } from "node:os";
-import { Part, within } from "../e2e/part.mjs";
+import { Part, within } from "../e2e/lib/part.mjs";
 
-export { Part, within } from "../e2e/part.mjs";
+export { Part, within } from "../e2e/lib/part.mjs";
 
 const { WebSocket } = createRequire(new URL("../e2e/package.json", import.meta.url))("ws");
 

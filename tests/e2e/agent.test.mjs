@@ -22,7 +22,7 @@ import {
   Part,
   scenario,
   usersBrowser,
-} from "./harness.mjs";
+} from "./lib/harness.mjs";
 
 after(closeBrowser);
 

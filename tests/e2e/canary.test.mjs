@@ -9,7 +9,7 @@ import { createSocket } from "node:dgram";
 import { rmSync, statSync, writeFileSync } from "node:fs";
 import { after } from "node:test";
 import { WebSocket } from "ws";
-import { ARTIFACTS, bin, closeBrowser, Part, scenario, within } from "./harness.mjs";
+import { ARTIFACTS, bin, closeBrowser, Part, scenario, within } from "./lib/harness.mjs";
 
 after(closeBrowser);
 

@@ -5,9 +5,9 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { Balancer, Redis, Switch } from "./cluster.mjs";
-import { closeBrowser, Server, World, within } from "./harness.mjs";
-import { noNamespaces } from "./netns.mjs";
+import { Balancer, Redis, Switch } from "./lib/cluster.mjs";
+import { closeBrowser, Server, World, within } from "./lib/harness.mjs";
+import { noNamespaces } from "./lib/netns.mjs";
 
 const KILLS = Number(process.env.CLUSTER_KILLS ?? 3);
 /** The pace of a quick typist, in milliseconds a key. */

@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { bin, DEVICES, Host, plainBrowser, within } from "./harness.mjs";
-import { Viewer } from "./viewer.mjs";
+import { bin, DEVICES, Host, plainBrowser, within } from "./lib/harness.mjs";
+import { Viewer } from "./lib/viewer.mjs";
 
 let browser;
 before(async () => (browser = await plainBrowser()));

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { after } from "node:test";
 import { WebSocket } from "ws";
-import { Attacker } from "./attacker.mjs";
-import { bin, closeBrowser, Host, scenario, within } from "./harness.mjs";
+import { Attacker } from "./lib/attacker.mjs";
+import { bin, closeBrowser, Host, scenario, within } from "./lib/harness.mjs";
 
 after(closeBrowser);
 

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import puppeteer from "puppeteer-core";
-import { scenario } from "./harness.mjs";
-import { CODE, PASSWORD, site, typed, USER } from "./signin.mjs";
+import { scenario } from "./lib/harness.mjs";
+import { CODE, PASSWORD, site, typed, USER } from "./lib/signin.mjs";
 
 const FIREFOX = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
 const skip = existsSync(FIREFOX)

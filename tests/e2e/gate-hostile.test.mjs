@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cdp, canary, Gate, Hands, Site } from "./gate.mjs";
-import { Attacker, forms, LATE, leaks, SPY, sweep } from "./gate-attacker.mjs";
+import { Cdp, canary, Gate, Hands, Site } from "./lib/gate.mjs";
+import { Attacker, forms, LATE, leaks, SPY, sweep } from "./lib/gate-attacker.mjs";
 
 const FIELDS = [
   ["user", "document.getElementById('user').focus()"],

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { chromium } from "playwright-core";
 import puppeteer from "puppeteer-core";
-import { canary, Gate, Hands, Site } from "./gate.mjs";
+import { canary, Gate, Hands, Site } from "./lib/gate.mjs";
 
 const UPSTREAMS = ["pipe", "port"];
 const MODES = ["hold", "reject"];

@@ -5,10 +5,10 @@ import assert from "node:assert/strict";
 import { after } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { chromium } from "playwright-core";
-import { AgentApi } from "./agentapi.mjs";
-import { Gate } from "./gate.mjs";
-import { closeBrowser, scenario } from "./harness.mjs";
-import { PASSWORD, signIn, site, typed } from "./signin.mjs";
+import { AgentApi } from "./lib/agentapi.mjs";
+import { Gate } from "./lib/gate.mjs";
+import { closeBrowser, scenario } from "./lib/harness.mjs";
+import { PASSWORD, signIn, site, typed } from "./lib/signin.mjs";
 
 after(closeBrowser);
 

@@ -3,8 +3,8 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { Attacker } from "./attacker.mjs";
-import { closeBrowser, scenario } from "./harness.mjs";
+import { Attacker } from "./lib/attacker.mjs";
+import { closeBrowser, scenario } from "./lib/harness.mjs";
 
 after(closeBrowser);
 

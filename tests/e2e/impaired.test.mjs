@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { closeBrowser } from "./harness.mjs";
+import { closeBrowser } from "./lib/harness.mjs";
 import { underWeather } from "./measure/impaired.mjs";
 
 after(closeBrowser);

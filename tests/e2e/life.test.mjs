@@ -12,9 +12,9 @@ import {
   plainBrowser,
   scenario,
   within,
-} from "./harness.mjs";
-import { Netns, noNamespaces } from "./netns.mjs";
-import { Viewer } from "./viewer.mjs";
+} from "./lib/harness.mjs";
+import { Netns, noNamespaces } from "./lib/netns.mjs";
+import { Viewer } from "./lib/viewer.mjs";
 
 const namespaces = noNamespaces();
 const netns = namespaces ? null : new Netns();

@@ -17,9 +17,9 @@ import {
   ElicitationCompleteNotificationSchema,
   ElicitRequestSchema,
 } from "@modelcontextprotocol/sdk/types.js";
-import { AgentApi, FakeApi } from "./agentapi.mjs";
-import { bin, closeBrowser, Part, scenario } from "./harness.mjs";
-import { CODE, PASSWORD, signIn, site } from "./signin.mjs";
+import { AgentApi, FakeApi } from "./lib/agentapi.mjs";
+import { bin, closeBrowser, Part, scenario } from "./lib/harness.mjs";
+import { CODE, PASSWORD, signIn, site } from "./lib/signin.mjs";
 
 const KEY = "canary-key-of-the-agent-api";
 const files = mkdtempSync(`${tmpdir()}/authloop-mcp-`);

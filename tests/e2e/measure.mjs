@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { chromium } from "playwright-core";
-import { closeBrowser, World } from "./harness.mjs";
+import { closeBrowser, World } from "./lib/harness.mjs";
 import { underWeather, WEATHERS } from "./measure/impaired.mjs";
 import { narrowly, RATE } from "./measure/narrow.mjs";
 import { sideBySide } from "./measure/side-by-side.mjs";

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { after } from "node:test";
-import { ARTIFACTS, closeBrowser, scenario } from "./harness.mjs";
-import { Probe } from "./probe.mjs";
+import { ARTIFACTS, closeBrowser, scenario } from "./lib/harness.mjs";
+import { Probe } from "./lib/probe.mjs";
 
 after(closeBrowser);
 

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { after } from "node:test";
-import { AgentApi } from "./agentapi.mjs";
-import { closeBrowser, Part, scenario } from "./harness.mjs";
-import { site } from "./signin.mjs";
+import { AgentApi } from "./lib/agentapi.mjs";
+import { closeBrowser, Part, scenario } from "./lib/harness.mjs";
+import { site } from "./lib/signin.mjs";
 
 after(closeBrowser);
 

@@ -3,9 +3,9 @@
 
 import assert from "node:assert/strict";
 import { after } from "node:test";
-import { AgentApi } from "./agentapi.mjs";
-import { closeBrowser, Part, scenario } from "./harness.mjs";
-import { signIn, site, USER } from "./signin.mjs";
+import { AgentApi } from "./lib/agentapi.mjs";
+import { closeBrowser, Part, scenario } from "./lib/harness.mjs";
+import { signIn, site, USER } from "./lib/signin.mjs";
 
 after(closeBrowser);
 

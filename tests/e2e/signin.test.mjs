@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after } from "node:test";
-import { ARTIFACTS, closeBrowser, scenario } from "./harness.mjs";
-import { PASSWORD, signIn, site, typed, USER } from "./signin.mjs";
+import { ARTIFACTS, closeBrowser, scenario } from "./lib/harness.mjs";
+import { PASSWORD, signIn, site, typed, USER } from "./lib/signin.mjs";
 
 after(closeBrowser);
 

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { after } from "node:test";
-import { closeBrowser, Server, scenario, within } from "./harness.mjs";
-import { RemotePage } from "./remotepage.mjs";
+import { closeBrowser, Server, scenario, within } from "./lib/harness.mjs";
+import { RemotePage } from "./lib/remotepage.mjs";
 
 after(closeBrowser);
 

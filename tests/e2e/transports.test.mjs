@@ -6,10 +6,10 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { after } from "node:test";
-import { CHROMIUM, DEVICES, plainBrowser, scenario } from "./harness.mjs";
-import { Netns, noNamespaces } from "./netns.mjs";
-import { signIn, site, typed } from "./signin.mjs";
-import { Viewer } from "./viewer.mjs";
+import { CHROMIUM, DEVICES, plainBrowser, scenario } from "./lib/harness.mjs";
+import { Netns, noNamespaces } from "./lib/netns.mjs";
+import { signIn, site, typed } from "./lib/signin.mjs";
+import { Viewer } from "./lib/viewer.mjs";
 
 const LOOPBACK = "--allow-loopback-in-peer-connection";
 const namespaces = noNamespaces();

@@ -2,7 +2,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { chromium } from "playwright-core";
-import { impairedWorld } from "../impair.mjs";
+import { impairedWorld } from "../lib/impair.mjs";
 
 /** How long the network is known before, the page moves, and stands still, in milliseconds. */
 const TIMES = { settle: 4000, motion: 10_000, still: 8000 };

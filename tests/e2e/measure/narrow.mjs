@@ -7,8 +7,8 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { closeBrowser, Part } from "../harness.mjs";
-import { ip, noNamespaces } from "../netns.mjs";
+import { closeBrowser, Part } from "../lib/harness.mjs";
+import { ip, noNamespaces } from "../lib/netns.mjs";
 import { sideBySide } from "./side-by-side.mjs";
 
 export const RATE = "10mbit";

@@ -7,7 +7,7 @@ import { createServer as listener } from "node:net";
 import { tmpdir } from "node:os";
 import { chromium } from "playwright-core";
 import { WebSocket, WebSocketServer } from "ws";
-import { CHROMIUM, DEVICES, Part, Remote, usersBrowser, World } from "../harness.mjs";
+import { CHROMIUM, DEVICES, Part, Remote, usersBrowser, World } from "../lib/harness.mjs";
 import { xServer } from "./screen.mjs";
 
 /**

@@ -3,7 +3,7 @@
 // for all.
 
 import { setTimeout as pause } from "node:timers/promises";
-import { Part, paintOn } from "../harness.mjs";
+import { Part, paintOn } from "../lib/harness.mjs";
 
 /** Windows side by side, so that none covers another; in pixels. */
 const WINDOW = { width: 1300, height: 1000 };

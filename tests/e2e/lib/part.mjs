@@ -5,7 +5,7 @@ import { EventEmitter } from "node:events";
 import { createWriteStream, mkdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 
-export const ARTIFACTS = new URL("../artifacts/", import.meta.url).pathname;
+export const ARTIFACTS = new URL("../../artifacts/", import.meta.url).pathname;
 mkdirSync(ARTIFACTS, { recursive: true });
 
 const KEEP = 400;
