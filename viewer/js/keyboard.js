@@ -4,9 +4,9 @@
 // inputmode, autocomplete and enterkeyhint, so that the device shows the right keyboard, offers
 // the right codes and passwords, and places its IME window where the text is.
 
-import { padAttributes, sameField } from "./field.js";
+import { padAttributes, sameField } from "./field-attributes.js";
+import { InputMirror, isLatin, keyPress } from "./input-mirror.js";
 import { DoubleEscape, remoteMods, stuckModifiers, useOf } from "./keymap.js";
-import { isLatin, keyPress, Shadow } from "./shadow.js";
 
 /** @typedef {import("./events.js").InputEvent} InputEvent */
 /** @typedef {import("./events.js").Field} Field */
@@ -29,7 +29,7 @@ export class Keyboard {
   #enabled = false;
   /** It had the focus when it was disabled. */
   #refocus = false;
-  #shadow = new Shadow();
+  #mirror = new InputMirror();
   /** @type {HTMLInputElement | HTMLTextAreaElement} */
   #pad;
   /** @type {string | null} the local composition's text */
@@ -131,7 +131,7 @@ export class Keyboard {
 
   /** Text that is still composing is committed before something else happens. */
   flush() {
-    this.#send(this.#shadow.flush());
+    this.#send(this.#mirror.flush());
   }
 
   /**
@@ -140,7 +140,7 @@ export class Keyboard {
    */
   restart() {
     this.flush();
-    if (!this.#shadow.empty) this.#clear();
+    if (!this.#mirror.empty) this.#clear();
   }
 
   /** Everything held is let go, here and there. */
@@ -199,7 +199,7 @@ export class Keyboard {
     e.preventDefault();
     this.flush();
     // What a key changes in the remote field the local input does not know: start it afresh.
-    if (!this.#shadow.empty && !/^(Shift|Control|Alt|Meta|AltGraph|CapsLock)$/.test(e.key))
+    if (!this.#mirror.empty && !/^(Shift|Control|Alt|Meta|AltGraph|CapsLock)$/.test(e.key))
       this.#clear();
     const code = e.code || (/^[A-Z][A-Za-z0-9]+$/.test(e.key) ? e.key : "");
     this.#key(true, code, e);
@@ -272,18 +272,18 @@ export class Keyboard {
     // page to see one.
     const composing = text !== null && !this.#field?.secret && !(ANDROID && isLatin(text));
     const end = pad.selectionEnd ?? pad.value.length;
-    this.#send(this.#shadow.update(pad.value, composing ? { text, end } : null));
+    this.#send(this.#mirror.update(pad.value, composing ? { text, end } : null));
     const secret = this.#field?.secret === true && text === null;
-    const eaten = text === null && !pad.value.startsWith(this.#shadow.blank);
+    const eaten = text === null && !pad.value.startsWith(this.#mirror.blank);
     if (secret || eaten) this.#clear();
   }
 
   /** The input is as if nothing had been typed; nothing is told. */
   #clear() {
-    this.#shadow.reset();
+    this.#mirror.reset();
     this.#composition = null;
     for (const pad of [this.single, this.multi]) {
-      const value = pad === this.#pad ? this.#shadow.blank : "";
+      const value = pad === this.#pad ? this.#mirror.blank : "";
       if (pad.value !== value) pad.value = value;
     }
     this.#caretToEnd();
@@ -294,10 +294,10 @@ export class Keyboard {
     if (this.focused) pad.setSelectionRange(pad.value.length, pad.value.length);
   }
 
-  /** @param {import("./field.js").PadAttributes} a */
+  /** @param {import("./field-attributes.js").PadAttributes} a */
   #dress(a) {
     // One sentinel for a secret: browsers find a single character not worth saving.
-    this.#shadow.padding = a.type === "password" ? 1 : 8;
+    this.#mirror.padding = a.type === "password" ? 1 : 8;
     const pad = this.#pad;
     if (pad instanceof HTMLInputElement) pad.type = a.type;
     else this.single.type = "text";

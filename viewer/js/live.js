@@ -1,11 +1,12 @@
 // The live screen: joins picture, pointer, keyboard and toolbar to a handoff.
 
-import { Asks } from "./asks.js";
 import { button, byId, el, input } from "./dom.js";
-import { spread } from "./field.js";
+import { spread } from "./field-attributes.js";
 import { t } from "./i18n.js";
 import { Keyboard } from "./keyboard.js";
+import { frameOf, ownerOf, showFrame, showPage, showUnexpected, wireSite } from "./origin-panel.js";
 import { Pointer } from "./pointer.js";
+import { Prompts } from "./prompts.js";
 import {
   Compose,
   closeAllSheets,
@@ -15,7 +16,6 @@ import {
   wireChecked,
   wireDecline,
 } from "./sheets.js";
-import { frameOf, ownerOf, showFrame, showPage, showUnexpected, wireSite } from "./site.js";
 import { announce, notice, showSeal, showState } from "./ui.js";
 import { coarse, View } from "./view.js";
 
@@ -69,7 +69,7 @@ export class Live {
       this.#send(e, secret);
     });
     this.dialogs = new PageDialog((e) => this.#send(e));
-    this.asks = new Asks({
+    this.prompts = new Prompts({
       send,
       flush: () => this.keyboard.flush(),
       closed: () => this.enabled && !coarse() && this.keyboard.focus(),
@@ -165,21 +165,21 @@ export class Live {
       case "checked":
         return openChecked(output.verdict);
       case "refused":
-        this.asks.upload.refused();
+        this.prompts.upload.refused();
         return notice(
           ["epoch", "locked"].includes(output.reason)
             ? `refused_${output.reason}`
             : "refused_other",
         );
       default:
-        this.asks.output(output);
+        this.prompts.output(output);
     }
   }
 
   end() {
     this.#verified = false;
     this.keyboard.setEnabled(false);
-    this.asks.reset();
+    this.prompts.reset();
     closeAllSheets();
     this.video.srcObject = null;
   }
@@ -244,7 +244,7 @@ export class Live {
   }
 
   #tick() {
-    this.handoff.setTick(this.#field?.secret === true || this.asks.secret);
+    this.handoff.setTick(this.#field?.secret === true || this.prompts.secret);
   }
 
   /**

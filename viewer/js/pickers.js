@@ -1,9 +1,9 @@
 // Controls that the remote browser cannot show: lists, calendars, colours. The user gets a real one
 // of this device, so a phone shows its own picker.
 
-import { Ask } from "./ask.js";
 import { button, el } from "./dom.js";
 import { t } from "./i18n.js";
+import { PromptSheet } from "./prompt-sheet.js";
 import { coarse } from "./view.js";
 
 /** @typedef {import("./events.js").Picker} Picker */
@@ -27,7 +27,7 @@ export class Pickers {
    */
   constructor(on) {
     this.on = on;
-    this.ask = new Ask("sheet-picker", () => this.#answer({}), on.closed);
+    this.ask = new PromptSheet("sheet-picker", () => this.#answer({}), on.closed);
     button("picker-set").addEventListener("click", () => this.#set());
     button("picker-clear").addEventListener("click", () => this.#done({ value: "" }));
     el("suggestions").addEventListener("pointerdown", (e) => e.preventDefault());

@@ -3,7 +3,7 @@
 
 import { button, byId, dialog, el, input } from "./dom.js";
 import { t } from "./i18n.js";
-import { isolated } from "./site.js";
+import { isolated } from "./origin-panel.js";
 
 /** @typedef {import("./events.js").DeclineReason} DeclineReason */
 /** @typedef {import("./events.js").InputEvent} InputEvent */

@@ -5,7 +5,7 @@ import { unb64u } from "./bytes.js";
 import { button, el } from "./dom.js";
 import { t } from "./i18n.js";
 import { takeoverCode } from "./keys.js";
-import { isolated } from "./site.js";
+import { isolated } from "./origin-panel.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /** @typedef {import("./device.js").SessionRecord} SessionRecord */

@@ -2,7 +2,7 @@
 
 import { button, byId, el, setIcon } from "./dom.js";
 import { has, relative, t } from "./i18n.js";
-import { siteItems } from "./site.js";
+import { siteItems } from "./origin-panel.js";
 
 /** @typedef {import("./events.js").Outcome} Outcome */
 /** @typedef {"invitation" | "connecting" | "live" | "reconnecting" | "ended" | "error"} State */

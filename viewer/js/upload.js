@@ -1,10 +1,10 @@
 // Files for the remote page: chosen here, sent in sealed pieces, a few at a time.
 
-import { Ask } from "./ask.js";
 import { b64u, text, utf8 } from "./bytes.js";
 import { button, byId, el, input } from "./dom.js";
 import { bytes, t } from "./i18n.js";
-import { isolated } from "./site.js";
+import { isolated } from "./origin-panel.js";
+import { PromptSheet } from "./prompt-sheet.js";
 
 /** @typedef {import("./events.js").FileChooser} FileChooser */
 /** @typedef {import("./events.js").InputEvent} InputEvent */
@@ -59,7 +59,7 @@ export class Upload {
    */
   constructor(on) {
     this.on = on;
-    this.ask = new Ask("sheet-files", () => this.#cancel(), on.closed);
+    this.ask = new PromptSheet("sheet-files", () => this.#cancel(), on.closed);
     button("files-send").addEventListener("click", () => void this.#start());
     input("files-input").addEventListener("change", () => this.#check());
   }

@@ -1,16 +1,16 @@
-// The keyboard's pure cores: the shadow of the local input, fields, keys.
+// The keyboard's pure cores: the mirror of the local input, fields, keys.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { padAttributes, sameField, spread } from "../js/field.js";
+import { padAttributes, sameField, spread } from "../js/field-attributes.js";
+import { InputMirror, isLatin, SENTINEL } from "../js/input-mirror.js";
 import { DoubleEscape, remoteMods, stuckModifiers, useOf } from "../js/keymap.js";
 import { ClickCounter } from "../js/pointer.js";
-import { isLatin, SENTINEL, Shadow } from "../js/shadow.js";
 import { Remote } from "./support/remote.mjs";
 
 const P = SENTINEL.repeat(8);
 
 test("typing, autocorrection, deletion", () => {
-  const s = new Shadow();
+  const s = new InputMirror();
   const r = new Remote();
   for (const v of [
     "t",
@@ -31,7 +31,7 @@ test("typing, autocorrection, deletion", () => {
 });
 
 test("edits in the middle move the remote caret by arrow keys", () => {
-  const s = new Shadow();
+  const s = new InputMirror();
   const r = new Remote();
   for (const v of [
     "hello world",
@@ -44,7 +44,7 @@ test("edits in the middle move the remote caret by arrow keys", () => {
 });
 
 test("emoji are never cut in half", () => {
-  const s = new Shadow();
+  const s = new InputMirror();
   const r = new Remote();
   for (const v of ["👍", "👍🏽", "👎🏽", "👩‍👩‍👧", "👩‍👩‍👧x", "x", "é", "e\u0301"]) {
     for (const e of s.update(P + v)) {
@@ -56,7 +56,7 @@ test("emoji are never cut in half", () => {
 });
 
 test("backspace into what the field held before", () => {
-  const s = new Shadow();
+  const s = new InputMirror();
   const r = new Remote("abcdef");
   r.apply(s.update(P.slice(1)));
   assert.equal(r.value, "abcde");
@@ -67,22 +67,22 @@ test("backspace into what the field held before", () => {
   r.apply(s.update(`${P}x`));
   r.apply(s.update(P.slice(1)));
   assert.equal(r.value, "a", "what was typed here, and one more");
-  const secret = new Shadow(1);
+  const secret = new InputMirror(1);
   assert.deepEqual(secret.update(""), [{ t: "delete", before: 1, after: 0 }]);
 });
 
 test("autofill and managers replace the value whole", () => {
-  const s = new Shadow();
+  const s = new InputMirror();
   const r = new Remote("old");
   r.apply(s.update(`${P}ty`));
   r.apply(s.update("123456"));
   assert.equal(r.value, "123456");
-  const secret = new Shadow(1);
+  const secret = new InputMirror(1);
   assert.deepEqual(secret.update("correct horse"), [{ t: "replace", text: "correct horse" }]);
 });
 
 test("compositions: hiragana to kanji, cancel, over an existing word", () => {
-  const s = new Shadow();
+  const s = new InputMirror();
   const r = new Remote();
   const compose = (text, head = "") =>
     r.apply(s.update(P + head + text, { text, end: 8 + head.length + text.length }));
@@ -116,7 +116,7 @@ test("any edits keep both sides equal", () => {
   };
   const pieces = ["a", "b", "ab", " ", "é", "😀", "日", "ñ", "aa", "👩‍👩‍👧"];
   for (let round = 0; round < 300; round++) {
-    const s = new Shadow();
+    const s = new InputMirror();
     const r = new Remote();
     let v = "";
     let composing = null;

@@ -1,11 +1,11 @@
 // What the remote browser would ask in windows that nobody sees: joins the sheets to the handoff.
 
-import { Ask } from "./ask.js";
 import { text, utf8 } from "./bytes.js";
 import { button, el, input } from "./dom.js";
 import { t } from "./i18n.js";
+import { isolated } from "./origin-panel.js";
 import { Pickers } from "./pickers.js";
-import { isolated } from "./site.js";
+import { PromptSheet } from "./prompt-sheet.js";
 import { announce, notice } from "./ui.js";
 import { Upload } from "./upload.js";
 
@@ -13,7 +13,7 @@ import { Upload } from "./upload.js";
 /** @typedef {import("./events.js").Output} Output */
 /** @typedef {import("./events.js").Tab} Tab */
 
-export class Asks {
+export class Prompts {
   /** @type {number | null} */
   #challenge = null;
   /** @type {Tab[]} */
@@ -31,7 +31,7 @@ export class Asks {
     this.on = on;
     this.pickers = new Pickers(on);
     this.upload = new Upload(on);
-    this.auth = new Ask(
+    this.auth = new PromptSheet(
       "sheet-auth",
       () => this.#answer(false),
       () => {
@@ -46,12 +46,12 @@ export class Asks {
         (e) => e.key === "Enter" && !e.isComposing && this.#sendAuth(),
       );
     }
-    this.passkey = new Ask("sheet-passkey", () => {}, on.closed);
+    this.passkey = new PromptSheet("sheet-passkey", () => {}, on.closed);
     button("passkey-cannot").addEventListener("click", () => {
       this.passkey.end();
       on.cannot();
     });
-    this.windows = new Ask("sheet-windows", () => {}, on.closed);
+    this.windows = new PromptSheet("sheet-windows", () => {}, on.closed);
     button("windows").addEventListener("click", () => this.windows.show());
   }
 

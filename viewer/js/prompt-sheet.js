@@ -3,7 +3,7 @@
 
 import { dialog } from "./dom.js";
 
-export class Ask {
+export class PromptSheet {
   #open = false;
 
   /**

@@ -238,23 +238,23 @@ for (const [device, options] of Object.entries(DEVICES)) {
 test("a question right behind another is not dismissed with it", async () => {
   const s = await live(DEVICES.laptop);
   const seen = await s.page.evaluate(async () => {
-    const { Ask } = await import(
-      new URL("ask.js", document.querySelector('script[type="module"]').src).href
+    const { PromptSheet } = await import(
+      new URL("prompt-sheet.js", document.querySelector('script[type="module"]').src).href
     );
     const said = [];
-    const ask = new Ask(
+    const sheet = new PromptSheet(
       "sheet-files",
       () => said.push("dismissed"),
       () => said.push("closed"),
     );
-    ask.show();
-    ask.end();
-    ask.show();
+    sheet.show();
+    sheet.end();
+    sheet.show();
     await new Promise((resolve) => setTimeout(resolve, 200));
     const early = [...said];
     document.querySelector("#sheet-files [data-close]").click();
     await new Promise((resolve) => setTimeout(resolve, 200));
-    return { early, late: said, open: ask.open };
+    return { early, late: said, open: sheet.open };
   });
   assert.deepEqual(seen, {
     early: ["closed"],

@@ -13,7 +13,7 @@ const MAX_STEPS = 2000;
 const WHOLE =
   /\p{Extended_Pictographic}|\p{Regional_Indicator}|[\u20e3\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/u;
 
-export class Shadow {
+export class InputMirror {
   /** What the remote field has of this input, without a composition. */
   #committed = "";
   /** Where its caret is, in UTF-16 code units of that. */
