@@ -77,7 +77,7 @@ export class Handoff {
       message: (m) => this.#message(m),
       closed: (code, awayFor) => this.#closed(code, awayFor),
       fatal: (code) => void this.#fatalClose(code),
-      up: (up) => this.#up(up),
+      up: (up) => up && this.#trouble && this.#askRestart(),
     });
   }
 
@@ -267,9 +267,7 @@ export class Handoff {
     if (this.#peer?.iceState !== "failed") this.#setTrouble(false);
     if (output.t === "ack") return this.on.applied(this.#queue.applied);
     if (output.t === "page") this.epoch = output.epoch;
-    if (output.t === "outcome") {
-      return this.#end(outcomeOf(output.outcome), output.message);
-    }
+    if (output.t === "outcome") return this.#end(outcomeOf(output.outcome), output.message);
     this.on.output(output);
   }
 
@@ -350,25 +348,16 @@ export class Handoff {
     if (this.#trouble) this.#askRestart();
   };
 
-  /** @param {boolean} up */
-  #up(up) {
-    if (up && this.#trouble) this.#askRestart();
-  }
-
   /**
    * @param {number} code
    * @param {number} awayFor
    */
   #closed(code, awayFor) {
-    const { record } = this;
-    if (code === 4409 && this.#takeover)
-      return { retry: /** @type {const} */ (false), code: "takeover_refused" };
-    if (code === 4409 && record.attempted && !record.claimed && !this.#probing) {
-      // It may have been our own claim that won, with its answer lost on the way.
-      this.#probing = true;
-      return { retry: /** @type {const} */ (true), after: 0 };
-    }
-    return verdict(code, { claimed: record.claimed, probing: this.#probing, awayFor });
+    const { attempted, claimed } = this.record;
+    const takeover = this.#takeover;
+    const found = verdict(code, { attempted, claimed, takeover, probing: this.#probing, awayFor });
+    if (found.retry && code === 4409) this.#probing = true;
+    return found;
   }
 
   /** @param {string} code */

@@ -28,12 +28,14 @@ export const FINAL_CODES = new Set([
  * Pure: what to do after a close.
  * @param {number} code
  * @param {object} of
+ * @param {boolean} [of.attempted] a claim was sent; its answer may have been lost
  * @param {boolean} of.claimed the claim was accepted once
+ * @param {boolean} [of.takeover] the session was asked of the device that has it
  * @param {boolean} of.probing a resume tried because an earlier claim's answer may have been lost
  * @param {number} of.awayFor ms since the last welcome, or since the start
  * @returns {Verdict}
  */
-export function verdict(code, { claimed, probing, awayFor }) {
+export function verdict(code, { attempted, claimed, takeover, probing, awayFor }) {
   const patient = claimed && awayFor < FORGOTTEN_MS;
   switch (code) {
     case 4400:
@@ -45,6 +47,9 @@ export function verdict(code, { claimed, probing, awayFor }) {
     case 4404:
       return patient ? { retry: true, after: 1000 } : { retry: false, code: "not_found" };
     case 4409:
+      if (takeover) return { retry: false, code: "takeover_refused" };
+      // It may have been our own claim that won, with its answer lost on the way.
+      if (attempted && !claimed && !probing) return { retry: true, after: 0 };
       return { retry: false, code: "already_claimed" };
     case 4410:
       return { retry: false, code: "ended" };
