@@ -9,15 +9,15 @@
  */
 
 /** @type {Brand} */
-const PLAIN = { name: "authloop", logo: null, embed: [] };
+const DEFAULT_BRAND = { name: "authloop", logo: null, embed: [] };
 
 /** @returns {Promise<Brand>} */
 export async function loadBrand() {
   try {
     const response = await fetch(new URL("../brand/brand.json", import.meta.url));
-    return response.ok ? { ...PLAIN, ...(await response.json()) } : PLAIN;
+    return response.ok ? { ...DEFAULT_BRAND, ...(await response.json()) } : DEFAULT_BRAND;
   } catch {
-    return PLAIN; // a name is no reason to keep anyone from signing in
+    return DEFAULT_BRAND; // a name is no reason to keep anyone from signing in
   }
 }
 

@@ -7,8 +7,8 @@ import { openOutput, sealFrame } from "./seal.js";
 /** @typedef {import("./events.js").Output} Output */
 
 // Above this, pointer moves wait (and merge) in the queue instead of in the transport.
-const HIGH_WATER = 8 * 1024;
-const TICK_MS = 25;
+const MAX_BUFFERED_BYTES = 8 * 1024;
+const TICK_INTERVAL_MS = 25;
 
 export class Channel {
   #sendCounter = 0;
@@ -39,7 +39,7 @@ export class Channel {
     this.keys = keys;
     this.on = on;
     dc.binaryType = "arraybuffer";
-    dc.bufferedAmountLowThreshold = HIGH_WATER / 2;
+    dc.bufferedAmountLowThreshold = MAX_BUFFERED_BYTES / 2;
     dc.onbufferedamountlow = () => this.pump();
     dc.onmessage = (e) => this.#receive(e.data);
   }
@@ -68,14 +68,14 @@ export class Channel {
   setTick(on) {
     if (on === (this.#tick !== null)) return;
     if (this.#tick !== null) clearInterval(this.#tick);
-    this.#tick = on ? setInterval(() => this.#onTick(), TICK_MS) : null;
+    this.#tick = on ? setInterval(() => this.#onTick(), TICK_INTERVAL_MS) : null;
     if (!on) this.pump();
   }
 
   /** Sends what may be sent now. */
   pump() {
     if (!this.#open || this.#tick !== null) return;
-    while (this.#buffered() < HIGH_WATER) {
+    while (this.#buffered() < MAX_BUFFERED_BYTES) {
       const plaintext = this.#next();
       if (!plaintext) return;
       this.#send(plaintext);
@@ -107,7 +107,7 @@ export class Channel {
 
   #onTick() {
     // A stalled transport is no place for fillers: they would only delay what comes after it.
-    if (!this.#open || this.#buffered() >= HIGH_WATER) return;
+    if (!this.#open || this.#buffered() >= MAX_BUFFERED_BYTES) return;
     const said = this.#next();
     this.#send(said ?? filler(), said === null);
   }

@@ -18,12 +18,12 @@ import { b64u, concat, sha256, utf8 } from "./bytes.js";
  * @property {number} expires unix seconds
  */
 
-const ECDSA = { name: "ECDSA", namedCurve: "P-256" };
-const SIGN = { name: "ECDSA", hash: "SHA-256" };
+const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256" };
+const SIGNATURE_ALGORITHM = { name: "ECDSA", hash: "SHA-256" };
 
 /** @returns {Promise<{keys: CryptoKeyPair, device: Bytes}>} */
 export async function newDevice() {
-  const keys = await crypto.subtle.generateKey(ECDSA, false, ["sign", "verify"]);
+  const keys = await crypto.subtle.generateKey(KEY_ALGORITHM, false, ["sign", "verify"]);
   return { keys, device: new Uint8Array(await crypto.subtle.exportKey("raw", keys.publicKey)) };
 }
 
@@ -33,7 +33,7 @@ export async function newDevice() {
  * @returns {Promise<Bytes>} 64 bytes, r || s (IEEE P1363)
  */
 async function sign(key, ...parts) {
-  return new Uint8Array(await crypto.subtle.sign(SIGN, key, concat(...parts)));
+  return new Uint8Array(await crypto.subtle.sign(SIGNATURE_ALGORITHM, key, concat(...parts)));
 }
 
 /**

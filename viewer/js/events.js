@@ -142,7 +142,7 @@ export const OUTCOMES = /** @type {const} */ ([
  */
 export const outcomeOf = (name) => (OUTCOMES.includes(name) ? name : "failed");
 
-const TYPED = new Set([
+const TYPED_EVENTS = new Set([
   "key",
   "text",
   "composition",
@@ -156,16 +156,23 @@ const TYPED = new Set([
   "files",
   "file_chunk",
 ]);
-const FREE = new Set(["viewport", "release_all", "done", "finish_anyway", "decline", "refresh"]);
+const EVENTS_WITHOUT_PAGE = new Set([
+  "viewport",
+  "release_all",
+  "done",
+  "finish_anyway",
+  "decline",
+  "refresh",
+]);
 
 /**
  * Whether the event may carry what the user typed.
  * @param {InputEvent} event
  */
-export const isTyped = (event) => TYPED.has(event.t);
+export const isTyped = (event) => TYPED_EVENTS.has(event.t);
 
 /**
  * Whether the event acts on the page, and so waits for the fingerprints to be confirmed.
  * @param {InputEvent} event
  */
-export const actsOnPage = (event) => !FREE.has(event.t);
+export const actsOnPage = (event) => !EVENTS_WITHOUT_PAGE.has(event.t);

@@ -13,8 +13,8 @@
  */
 
 const INPUTMODES = new Set(["none", "text", "decimal", "numeric", "tel", "search", "email", "url"]);
-const ENTERKEYS = new Set(["enter", "done", "go", "next", "previous", "search", "send"]);
-const COMPLETE = new Set(
+const ENTERKEYHINTS = new Set(["enter", "done", "go", "next", "previous", "search", "send"]);
+const AUTOCOMPLETE_TOKENS = new Set(
   (
     "one-time-code current-password username email tel tel-national name given-name family-name " +
     "additional-name organization street-address address-line1 address-line2 address-level1 address-level2 " +
@@ -42,7 +42,7 @@ const COMPLETE = new Set(
 export function padAttributes(field) {
   const { kind, secret } = field;
   const complete = field.autocomplete.toLowerCase().split(/\s+/).at(-1) ?? "";
-  const autocomplete = COMPLETE.has(complete) ? complete : "off";
+  const autocomplete = AUTOCOMPLETE_TOKENS.has(complete) ? complete : "off";
   const byKind = { email: "email", url: "url", tel: "tel", number: "decimal", search: "search" };
   const asked = field.inputmode.toLowerCase();
   const inputmode = INPUTMODES.has(asked)
@@ -65,7 +65,7 @@ export function padAttributes(field) {
             : "text",
     inputmode,
     autocomplete,
-    enterkeyhint: ENTERKEYS.has(field.enterkeyhint) ? field.enterkeyhint : "",
+    enterkeyhint: ENTERKEYHINTS.has(field.enterkeyhint) ? field.enterkeyhint : "",
     autocapitalize: assist && field.multiline ? "sentences" : "none",
     assist,
   };
@@ -96,8 +96,8 @@ export function sameField(a, b) {
 }
 
 // Boxes for one or two characters each, in a row.
-const BOX = 2;
-const MAX_CODE = 32;
+const MAX_BOX_LENGTH = 2;
+const MAX_CODE_LENGTH = 32;
 
 /**
  * A code that comes whole, by autofill or paste, for a row of boxes: the first takes its part as
@@ -112,12 +112,12 @@ export function spread(event, field) {
   if (
     (event.t !== "replace" && event.t !== "paste") ||
     box < 1 ||
-    box > BOX ||
+    box > MAX_BOX_LENGTH ||
     event.text.length <= box
   )
     return [event];
   const code = event.text.replace(/[\s-]+/g, "");
-  if (code.length > MAX_CODE) return [event];
+  if (code.length > MAX_CODE_LENGTH) return [event];
   const rest = [...code.slice(box)].map((text) => ({ t: /** @type {const} */ ("text"), text }));
   return [{ ...event, text: code.slice(0, box) }, ...rest];
 }

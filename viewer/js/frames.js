@@ -7,24 +7,24 @@ import { PLAINTEXT_LENGTH } from "./seal.js";
 /** @typedef {import("./events.js").InputEvent} InputEvent */
 /** @typedef {{sequence: number, epoch: number, flags: number, body: Bytes}} Frame */
 
-export const MORE = 1;
-export const FILLER = 2;
-export const CONTROL = 4;
+export const FLAG_MORE = 1;
+export const FLAG_FILLER = 2;
+export const FLAG_CONTROL = 4;
 
-const HEADER = 8 + 4 + 1 + 2;
+const HEADER_LENGTH = 8 + 4 + 1 + 2;
 /** What one frame carries of a message, in bytes. */
-export const BODY_LENGTH = PLAINTEXT_LENGTH - HEADER;
+export const BODY_LENGTH = PLAINTEXT_LENGTH - HEADER_LENGTH;
 /**
  * How many frames a secret sent as one block takes, or a multiple of that: its length must not
  * show.
  */
 export const BLOCK_FRAMES = 4;
 /** The longest text an event may carry, in bytes of UTF-8. */
-export const MAX_TEXT = 32 * 1024;
-const MAX_MESSAGE = 40 * 1024;
+export const MAX_TEXT_BYTES = 32 * 1024;
+const MAX_MESSAGE_BYTES = 40 * 1024;
 // Bounds what is kept for a host that is away: about 1 MiB of frames.
-const MAX_WAITING = 512;
-const MAX_UNACKED = 4096;
+const MAX_WAITING_EVENTS = 512;
+const MAX_UNACKED_FRAMES = 4096;
 
 /** @param {Frame} frame @returns {Bytes} */
 export function encodeFrame({ sequence, epoch, flags, body }) {
@@ -34,13 +34,13 @@ export function encodeFrame({ sequence, epoch, flags, body }) {
   view.setUint32(8, epoch);
   view.setUint8(12, flags);
   view.setUint16(13, body.length);
-  out.set(body, HEADER);
+  out.set(body, HEADER_LENGTH);
   return out;
 }
 
 /** A frame that says nothing, but that something could have been said. */
 export const filler = () =>
-  encodeFrame({ sequence: 0, epoch: 0, flags: FILLER, body: new Uint8Array(0) });
+  encodeFrame({ sequence: 0, epoch: 0, flags: FLAG_FILLER, body: new Uint8Array(0) });
 
 /** The messages on their way to the host, kept until it has applied them. */
 export class InputQueue {
@@ -69,7 +69,7 @@ export class InputQueue {
     if ("text" in event && event.text !== undefined) {
       // A lone surrogate has no UTF-8 form; as an escape in JSON it would be refused.
       event.text = text(utf8(event.text));
-      if (utf8(event.text).length > MAX_TEXT) return "too_long";
+      if (utf8(event.text).length > MAX_TEXT_BYTES) return "too_long";
     }
     const last = this.#waiting.at(-1);
     if (last?.epoch === epoch) {
@@ -79,10 +79,11 @@ export class InputQueue {
         return "ok";
       }
     }
-    if (this.#waiting.length >= MAX_WAITING || this.#unacked.length >= MAX_UNACKED) return "full";
+    if (this.#waiting.length >= MAX_WAITING_EVENTS || this.#unacked.length >= MAX_UNACKED_FRAMES)
+      return "full";
     if (
       "text" in event &&
-      (block ? blockOf(event) : utf8(JSON.stringify(event))).length > MAX_MESSAGE
+      (block ? blockOf(event) : utf8(JSON.stringify(event))).length > MAX_MESSAGE_BYTES
     )
       return "too_long";
     this.#waiting.push({ event, epoch, block });
@@ -102,7 +103,7 @@ export class InputQueue {
   /** The next frame's plaintext, or null when there is nothing to say. */
   next() {
     const control = this.#control.shift();
-    if (control) return encodeFrame({ sequence: 0, epoch: 0, flags: CONTROL, body: control });
+    if (control) return encodeFrame({ sequence: 0, epoch: 0, flags: FLAG_CONTROL, body: control });
     if (this.#sent === this.#unacked.length) this.#frameOne();
     const frame = this.#unacked[this.#sent];
     if (!frame) return null;
@@ -113,7 +114,9 @@ export class InputQueue {
   /** Only control frames; for the time before the host has said what it has applied. */
   nextControl() {
     const control = this.#control.shift();
-    return control ? encodeFrame({ sequence: 0, epoch: 0, flags: CONTROL, body: control }) : null;
+    return control
+      ? encodeFrame({ sequence: 0, epoch: 0, flags: FLAG_CONTROL, body: control })
+      : null;
   }
 
   /**
@@ -153,7 +156,7 @@ export class InputQueue {
     const bytes = message.block ? blockOf(message.event) : utf8(JSON.stringify(message.event));
     for (let at = 0; at < bytes.length; at += BODY_LENGTH) {
       const body = bytes.slice(at, at + BODY_LENGTH);
-      const flags = at + BODY_LENGTH < bytes.length ? MORE : 0;
+      const flags = at + BODY_LENGTH < bytes.length ? FLAG_MORE : 0;
       this.#unacked.push({ sequence: ++this.#lastSequence, epoch: message.epoch, flags, body });
     }
   }

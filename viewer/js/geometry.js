@@ -3,7 +3,7 @@
 /** @typedef {{left: number, top: number, width: number, height: number}} Rect */
 
 /** Coordinates run from 0 to this, over the visible page. */
-export const FULL = 65535;
+export const FULL_SCALE = 65535;
 
 /**
  * The picture inside its box, as `object-fit: contain` places it.
@@ -34,7 +34,7 @@ export function contain(box, width, height) {
 export function toPage(picture, x, y) {
   const fx = picture.width > 0 ? (x - picture.left) / picture.width : 0;
   const fy = picture.height > 0 ? (y - picture.top) / picture.height : 0;
-  const clamp = (/** @type {number} */ f) => Math.round(Math.min(1, Math.max(0, f)) * FULL);
+  const clamp = (/** @type {number} */ f) => Math.round(Math.min(1, Math.max(0, f)) * FULL_SCALE);
   return { x: clamp(fx), y: clamp(fy), inside: fx >= 0 && fx <= 1 && fy >= 0 && fy <= 1 };
 }
 
@@ -45,10 +45,10 @@ export function toPage(picture, x, y) {
  */
 export function toClient(picture, [x, y, w, h]) {
   return {
-    left: picture.left + (x / FULL) * picture.width,
-    top: picture.top + (y / FULL) * picture.height,
-    width: (w / FULL) * picture.width,
-    height: (h / FULL) * picture.height,
+    left: picture.left + (x / FULL_SCALE) * picture.width,
+    top: picture.top + (y / FULL_SCALE) * picture.height,
+    width: (w / FULL_SCALE) * picture.width,
+    height: (h / FULL_SCALE) * picture.height,
   };
 }
 

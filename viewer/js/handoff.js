@@ -16,11 +16,11 @@ import { FINAL_CODES, fetchSession, Signaling, socketUrl, verdict } from "./sign
 /** @typedef {import("./events.js").Output} Output */
 /** @typedef {import("./events.js").HandoffEvents} HandoffEvents */
 
-const WATCH_MS = 1000;
-const PING_MS = 5000;
-const SILENCE_MS = 4000;
-const GIVE_UP_PATH_MS = 20_000;
-const MAX_TEXT_WHILE_AWAY = 256;
+const CHECK_INTERVAL_MS = 1000;
+const PING_INTERVAL_MS = 5000;
+const SILENCE_TIMEOUT_MS = 4000;
+const OUTAGE_TIMEOUT_MS = 20_000;
+const MAX_EVENTS_WHILE_AWAY = 256;
 
 export class Handoff {
   /** @type {Peer | null} */
@@ -92,7 +92,7 @@ export class Handoff {
     this.on.step("server");
     this.#own = await newCertificate();
     this.#signaling.connect();
-    this.#watch = setInterval(() => this.#check(), WATCH_MS);
+    this.#watch = setInterval(() => this.#check(), CHECK_INTERVAL_MS);
     document.addEventListener("visibilitychange", this.#wake);
     addEventListener("online", this.#wake);
   }
@@ -114,7 +114,7 @@ export class Handoff {
     if (actsOnPage(event) && !this.verified) return "locked";
     if (this.#trouble) {
       if (!isTyped(event) && actsOnPage(event)) return "locked";
-      if (++this.#away > MAX_TEXT_WHILE_AWAY) return "full";
+      if (++this.#away > MAX_EVENTS_WHILE_AWAY) return "full";
     }
     const result = this.#queue.push(event, this.epoch, block);
     this.#peer?.channel?.pump();
@@ -309,9 +309,13 @@ export class Handoff {
     const peer = this.#peer;
     if (this.#over || !peer) return;
     if (peer.verified) {
-      if (!this.#trouble && now - this.#pingAt > PING_MS && document.visibilityState === "visible")
+      if (
+        !this.#trouble &&
+        now - this.#pingAt > PING_INTERVAL_MS &&
+        document.visibilityState === "visible"
+      )
         this.#ping();
-      if ((peer.channel?.silence(now) ?? 0) > SILENCE_MS) this.#setTrouble(true);
+      if ((peer.channel?.silence(now) ?? 0) > SILENCE_TIMEOUT_MS) this.#setTrouble(true);
     }
     if (this.#dead) {
       if (this.#signaling.up && now - this.#helloAt > rebuildDelay(this.#hellos))
@@ -320,7 +324,7 @@ export class Handoff {
     }
     if (this.#trouble) {
       this.#askRestart();
-      if (now - this.#troubleSince > GIVE_UP_PATH_MS) this.#retryPeer(now);
+      if (now - this.#troubleSince > OUTAGE_TIMEOUT_MS) this.#retryPeer(now);
       return;
     }
     // Never verified so far: a lost blob, a host that came late, a path that does not open.

@@ -8,9 +8,9 @@
 /** @typedef {import("./events.js").InputEvent} InputEvent */
 
 export const SENTINEL = "\u200b";
-const MAX_STEPS = 2000;
+const MAX_CARET_STEPS = 2000;
 // What Backspace takes away whole; of anything else it takes the last code point.
-const WHOLE =
+const DELETED_WHOLE =
   /\p{Extended_Pictographic}|\p{Regional_Indicator}|[\u20e3\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/u;
 
 export class InputMirror {
@@ -168,7 +168,7 @@ export class InputMirror {
       Math.min(place, this.#caret),
       Math.max(place, this.#caret),
     );
-    const steps = Math.min(MAX_STEPS, graphemes(between).length);
+    const steps = Math.min(MAX_CARET_STEPS, graphemes(between).length);
     const by = place < this.#caret ? -steps : steps;
     this.#caret = place;
     return [{ t: "move", by }];
@@ -200,7 +200,7 @@ function graphemes(s) {
  * How many times Backspace for one user-perceived character, as Chromium does it.
  * @param {string} grapheme
  */
-const backspaces = (grapheme) => (WHOLE.test(grapheme) ? 1 : [...grapheme].length);
+const backspaces = (grapheme) => (DELETED_WHOLE.test(grapheme) ? 1 : [...grapheme].length);
 
 /**
  * Whether a composition is only a Latin word on its way, as Gboard makes of every word.

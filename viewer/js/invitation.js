@@ -22,7 +22,16 @@ export class InvitationError extends Error {
   }
 }
 
-const KEYS = ["v", "id", "hpke", "fingerprint", "requester", "reason", "origins", "expires"];
+const INVITATION_KEYS = [
+  "v",
+  "id",
+  "hpke",
+  "fingerprint",
+  "requester",
+  "reason",
+  "origins",
+  "expires",
+];
 const FINGERPRINT = /^sha-256 [0-9A-F]{2}(:[0-9A-F]{2}){31}$/;
 
 /**
@@ -52,7 +61,7 @@ function parse(bytes) {
   const id = unb64u(o.id);
   const hpke = unb64u(o.hpke);
   const good =
-    Object.keys(o).every((k) => KEYS.includes(k)) &&
+    Object.keys(o).every((k) => INVITATION_KEYS.includes(k)) &&
     o.v === 1 &&
     id?.length === 16 &&
     hpke?.length === 65 &&

@@ -11,11 +11,11 @@ import { DoubleEscape, remoteMods, stuckModifiers, useOf } from "./keymap.js";
 /** @typedef {import("./events.js").InputEvent} InputEvent */
 /** @typedef {import("./events.js").Field} Field */
 
-const MAC = /mac|iphone|ipad|ipod/i.test(navigator.platform);
-const ANDROID = /android/i.test(navigator.userAgent);
+const IS_MAC = /mac|iphone|ipad|ipod/i.test(navigator.platform);
+const IS_ANDROID = /android/i.test(navigator.userAgent);
 const CTRL = 2;
 
-const DELETIONS = new Map([
+const DELETION_KEYS = new Map([
   ["deleteWordBackward", keyPress("Backspace", CTRL)],
   ["deleteWordForward", keyPress("Delete", CTRL)],
   ["deleteSoftLineBackward", [...keyPress("Home", 8), ...keyPress("Backspace")]],
@@ -187,7 +187,7 @@ export class Keyboard {
 
   /** @param {KeyboardEvent} e */
   #keydown(e) {
-    const use = useOf(e, MAC);
+    const use = useOf(e, IS_MAC);
     if (use === "leave" || this.#escapes.press(e.key, e.repeat, e.timeStamp)) {
       e.preventDefault();
       this.release();
@@ -214,7 +214,7 @@ export class Keyboard {
       this.#key(false, e.code, e);
     }
     // macOS tells of no keyup while Command is held.
-    if (e.key === "Meta" && MAC) this.release();
+    if (e.key === "Meta" && IS_MAC) this.release();
     this.#unstick(e);
   }
 
@@ -223,7 +223,14 @@ export class Keyboard {
     for (const code of stuckModifiers(this.#held.keys(), e)) {
       const key = this.#held.get(code)?.key ?? "";
       this.#held.delete(code);
-      this.on.send({ t: "key", down: false, code, key, mods: remoteMods(e, MAC), repeat: false });
+      this.on.send({
+        t: "key",
+        down: false,
+        code,
+        key,
+        mods: remoteMods(e, IS_MAC),
+        repeat: false,
+      });
     }
   }
 
@@ -233,14 +240,14 @@ export class Keyboard {
    * @param {KeyboardEvent} e
    */
   #key(down, code, e) {
-    const key = e.key === "Meta" && MAC ? "Control" : e.key;
-    const place = MAC ? code.replace(/^Meta/, "Control") : code;
+    const key = e.key === "Meta" && IS_MAC ? "Control" : e.key;
+    const place = IS_MAC ? code.replace(/^Meta/, "Control") : code;
     this.on.send({
       t: "key",
       down,
       code: place,
       key,
-      mods: remoteMods(e, MAC),
+      mods: remoteMods(e, IS_MAC),
       repeat: down && e.repeat,
     });
   }
@@ -254,7 +261,7 @@ export class Keyboard {
       this.#send(keyPress("Enter"));
       return;
     }
-    const keys = DELETIONS.get(e.inputType);
+    const keys = DELETION_KEYS.get(e.inputType);
     const refused = /^(history|format|insertFrom(Drop|Paste|Yank))/.test(e.inputType);
     if ((!keys && !refused) || !e.cancelable || e.isComposing) return;
     e.preventDefault();
@@ -270,7 +277,7 @@ export class Keyboard {
     const text = this.#composition;
     // Secrets are never left composing; Android composes every word, which is no reason for the
     // page to see one.
-    const composing = text !== null && !this.#field?.secret && !(ANDROID && isLatin(text));
+    const composing = text !== null && !this.#field?.secret && !(IS_ANDROID && isLatin(text));
     const end = pad.selectionEnd ?? pad.value.length;
     this.#send(this.#mirror.update(pad.value, composing ? { text, end } : null));
     const secret = this.#field?.secret === true && text === null;

@@ -46,7 +46,7 @@ const BROWSER_KEYS = new Set([
   "pageup",
   "pagedown",
 ]);
-const MAC_KEYS = new Set(["h", "m", ",", "`"]);
+const MAC_BROWSER_KEYS = new Set(["h", "m", ",", "`"]);
 
 /**
  * @param {KeyPress} e
@@ -67,7 +67,8 @@ export function useOf(e, mac) {
   if ((command && !e.altKey && key === "v") || (e.shiftKey && !e.ctrlKey && key === "insert"))
     return "paste";
   if (FUNCTION_KEYS.has(e.key)) return "own";
-  if (command && !e.altKey && (BROWSER_KEYS.has(key) || (mac && MAC_KEYS.has(key)))) return "own";
+  if (command && !e.altKey && (BROWSER_KEYS.has(key) || (mac && MAC_BROWSER_KEYS.has(key))))
+    return "own";
   if (!e.code) {
     // A soft keyboard's key has no place on a keyboard. Its text and deletions are read from the
     // input, where suggestions and autocorrection need them; the other keys are keys.

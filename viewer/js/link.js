@@ -11,7 +11,7 @@ import { b64u, unb64u } from "./bytes.js";
  *   | {kind: "incomplete"}} Fragment
  */
 
-const VERSION = 1;
+const LINK_VERSION = 1;
 const ID_LENGTH = 16;
 const LINK_LENGTH = 1 + ID_LENGTH + 32 + 32;
 
@@ -24,7 +24,7 @@ export function parseFragment(hash) {
   if (value === "") return { kind: "none" };
   const bytes = unb64u(value);
   if (bytes?.length === ID_LENGTH) return { kind: "known", id: bytes };
-  if (bytes?.length !== LINK_LENGTH || bytes[0] !== VERSION) return { kind: "incomplete" };
+  if (bytes?.length !== LINK_LENGTH || bytes[0] !== LINK_VERSION) return { kind: "incomplete" };
   return {
     kind: "link",
     id: bytes.slice(1, 17),

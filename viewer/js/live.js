@@ -24,8 +24,8 @@ import { coarse, View } from "./view.js";
 /** @typedef {import("./events.js").Field} Field */
 /** @typedef {import("./handoff.js").Handoff} Handoff */
 
-const FRESH_MS = 2000;
-const SMALL_CHIP = 52;
+const MAX_TAP_AGE_MS = 2000;
+const SMALL_CHIP_PX = 52;
 
 export class Live {
   #verified = false;
@@ -239,7 +239,8 @@ export class Live {
     // A field that got the focus by the user's tap opens the keyboard; one that the page focused by
     // itself does not. Android opens it while the tap is fresh; iOS only within the tap, and gets
     // a button over the field instead.
-    if (field && coarse() && performance.now() - this.#tappedAt < FRESH_MS) this.keyboard.focus();
+    if (field && coarse() && performance.now() - this.#tappedAt < MAX_TAP_AGE_MS)
+      this.keyboard.focus();
     this.#layout();
   }
 
@@ -273,10 +274,10 @@ export class Live {
     if (!field) return;
     const r = this.view.fieldRect(field);
     // What the field holds stays readable beside the button.
-    const small = field.length > 0 && r.width > 3 * SMALL_CHIP;
+    const small = field.length > 0 && r.width > 3 * SMALL_CHIP_PX;
     chip.toggleAttribute("data-small", small);
     for (const target of [this.keyboard.pad, chip]) {
-      const aside = target === chip && small ? r.width - SMALL_CHIP : 0;
+      const aside = target === chip && small ? r.width - SMALL_CHIP_PX : 0;
       target.style.left = `${r.left + aside}px`;
       target.style.top = `${r.top}px`;
       target.style.width = `${Math.max(r.width - aside, 44)}px`;

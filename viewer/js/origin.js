@@ -4,9 +4,9 @@
 // Not the whole Public Suffix List (some 200 kB), but the suffixes under which strangers register
 // names most often. A suffix that is missing makes the emphasised part too short by a label, so
 // the whole origin stays readable beside it.
-const SECOND_LEVEL =
+const SECOND_LEVEL_LABELS =
   /^(?:ac|co|com|edu|gob|gouv|gov|govt|go|gv|id|ltd|me|mil|ne|net|nhs|nom|or|org|plc|sch|web)$/;
-const SHARED = new Set(
+const SHARED_SUFFIXES = new Set(
   (
     "appspot.com azurewebsites.net blogspot.com cloudfront.net firebaseapp.com fly.dev github.io gitlab.io " +
     "glitch.me herokuapp.com netlify.app ngrok.app ngrok.io ngrok-free.app onrender.com pages.dev r2.dev repl.co " +
@@ -57,12 +57,12 @@ function registrable(host) {
   const labels = host.split(".");
   const last = (/** @type {number} */ n) => labels.slice(-n).join(".");
   let take = 2;
-  if (SHARED.has(last(3))) take = 4;
-  else if (SHARED.has(last(2))) take = 3;
+  if (SHARED_SUFFIXES.has(last(3))) take = 4;
+  else if (SHARED_SUFFIXES.has(last(2))) take = 3;
   else if (
     labels.length > 2 &&
     labels.at(-1)?.length === 2 &&
-    SECOND_LEVEL.test(labels.at(-2) ?? "")
+    SECOND_LEVEL_LABELS.test(labels.at(-2) ?? "")
   )
     take = 3;
   return last(Math.min(take, labels.length));

@@ -9,7 +9,7 @@ import { coarse } from "./view.js";
 /** @typedef {import("./events.js").Picker} Picker */
 /** @typedef {import("./events.js").InputEvent} InputEvent */
 
-const LIST_ROWS = 8;
+const MAX_LIST_ROWS = 8;
 
 export class Pickers {
   /** @type {Picker | null} */
@@ -128,7 +128,7 @@ function select(picker) {
   // With several to choose from, or on a laptop, the list lies open; a phone has its own.
   const groups = new Set(picker.options.map((option) => option.group ?? "")).size;
   if (picker.multiple && !coarse())
-    control.size = Math.min(LIST_ROWS, picker.options.length + groups);
+    control.size = Math.min(MAX_LIST_ROWS, picker.options.length + groups);
   /** @type {HTMLOptGroupElement | null} */
   let group = null;
   picker.options.forEach((option, i) => {

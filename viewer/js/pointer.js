@@ -4,14 +4,14 @@
 /** @typedef {import("./view.js").View} View */
 
 const BUTTONS = /** @type {const} */ (["left", "middle", "right", "back", "forward"]);
-const CLICK_MS = 500;
-const CLICK_SLOP = 5;
+const MAX_CLICK_INTERVAL_MS = 500;
+const CLICK_SLOP_PX = 5;
 const MAX_FINGERS = 5;
-const STILL = 10;
+const TAP_SLOP_PX = 10;
 // A finger that rests so long and is lifted asks for the menu. One that rests longer holds
 // something of the page's ("press and hold"), which must see it come and go.
 const LONG_PRESS_MS = [500, 1500];
-const LINE = 40;
+const LINE_HEIGHT_PX = 40;
 
 /**
  * CDP's bits: Alt 1, Control 2, Meta 4, Shift 8. Pure.
@@ -34,9 +34,9 @@ export class ClickCounter {
   down(time, x, y, button) {
     const l = this.#last;
     const again =
-      time - l.time < CLICK_MS &&
+      time - l.time < MAX_CLICK_INTERVAL_MS &&
       button === l.button &&
-      Math.hypot(x - l.x, y - l.y) <= CLICK_SLOP &&
+      Math.hypot(x - l.x, y - l.y) <= CLICK_SLOP_PX &&
       this.#count < 3;
     this.#count = again ? this.#count + 1 : 1;
     this.#last = { time, x, y, button };
@@ -162,7 +162,8 @@ export class Pointer {
   #wheel(e) {
     if (!this.on.enabled()) return;
     e.preventDefault();
-    const unit = e.deltaMode === 1 ? LINE : e.deltaMode === 2 ? this.page.clientHeight : 1;
+    const unit =
+      e.deltaMode === 1 ? LINE_HEIGHT_PX : e.deltaMode === 2 ? this.page.clientHeight : 1;
     // A trackpad's pinch.
     if (e.ctrlKey) return this.view.zoomBy(Math.exp(-e.deltaY * unit * 0.01), e.clientX, e.clientY);
     const at = this.view.toPage(e.clientX, e.clientY);
@@ -232,7 +233,7 @@ export class Pointer {
     if (!finger) return;
     this.#fingers.delete(e.pointerId);
     if (this.#touchFor === "page") {
-      const still = Math.hypot(finger.x - finger.startX, finger.y - finger.startY) < STILL;
+      const still = Math.hypot(finger.x - finger.startX, finger.y - finger.startY) < TAP_SLOP_PX;
       if (
         phase === "end" &&
         still &&

@@ -23,12 +23,12 @@ export class SdpError extends Error {}
 // ice-char (RFC 8839 section 5.4); lengths from the same section.
 const UFRAG = /^[A-Za-z0-9+/]{4,256}$/;
 const PWD = /^[A-Za-z0-9+/]{22,256}$/;
-const CHARS = /^[A-Za-z0-9+/]{1,256}$/;
+const ICE_CHARS = /^[A-Za-z0-9+/]{1,256}$/;
 const MAX_CANDIDATES = 8;
 // RFC 7065 narrowed: a port and TCP must be named.
 const TURN_URL = /^turns?:(?:\[([0-9A-Fa-f:.]+)\]|[A-Za-z0-9.-]+):([0-9]{1,5})\?transport=tcp$/;
 const MAX_URLS = 4;
-const MAX_URL = 300;
+const MAX_URL_LENGTH = 300;
 // RFC 6544 section 4.2: below every UDP candidate; 4 is a passive host candidate's direction
 // preference.
 const TCP_PRIORITY = 90 * 2 ** 24 + (4 * 2 ** 13 + 2 ** 13 - 1) * 2 ** 8 + 255;
@@ -89,14 +89,14 @@ function isTurn(turn) {
     turn.urls.length > 0 &&
     turn.urls.length <= MAX_URLS &&
     turn.urls.every(isTurnUrl) &&
-    matches(CHARS, turn.username) &&
-    matches(CHARS, turn.credential)
+    matches(ICE_CHARS, turn.username) &&
+    matches(ICE_CHARS, turn.credential)
   );
 }
 
 /** @param {unknown} url */
 function isTurnUrl(url) {
-  if (typeof url !== "string" || url.length > MAX_URL) return false;
+  if (typeof url !== "string" || url.length > MAX_URL_LENGTH) return false;
   const [, v6, port] = TURN_URL.exec(url) ?? [];
   return (
     Number(port) >= 1 &&

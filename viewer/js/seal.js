@@ -11,8 +11,8 @@ import { signHello } from "./device.js";
  *   SessionKeys
  */
 
-const HELLO = 0x01;
-const RECORD = 0x02;
+const HELLO_TYPE = 0x01;
+const RECORD_TYPE = 0x02;
 /** A sealed input frame, in bytes. */
 export const FRAME_LENGTH = 256;
 /** What a sealed frame holds, in bytes. */
@@ -80,7 +80,7 @@ export async function sealHello(of) {
     signature: b64u(await signHello(of.deviceKey, of.id, enc, of.nonce, of.fingerprint)),
   };
   const ct = new Uint8Array(await context.seal(utf8(JSON.stringify(hello)), of.id));
-  const blob = concat(new Uint8Array([HELLO]), enc, ct);
+  const blob = concat(new Uint8Array([HELLO_TYPE]), enc, ct);
   return { blob, hash: await sha256(blob), keys: await exportKeys(context) };
 }
 
@@ -94,7 +94,7 @@ export async function sealHello(of) {
  * @param {CryptoKeyPair | CryptoKey} of.hostKeys
  */
 export async function openHello(of) {
-  if (of.blob[0] !== HELLO || of.blob.length < 66) throw new SealError("not a hello");
+  if (of.blob[0] !== HELLO_TYPE || of.blob.length < 66) throw new SealError("not a hello");
   const context = await suite().createRecipientContext({
     recipientKey: of.hostKeys,
     enc: of.blob.slice(1, 66),
@@ -155,7 +155,7 @@ export class RecordBox {
   /** @param {object} json @returns {Promise<Bytes>} */
   async seal(json) {
     const counter = this.#sent++;
-    const header = concat(new Uint8Array([RECORD]), this.prefix, u64(counter));
+    const header = concat(new Uint8Array([RECORD_TYPE]), this.prefix, u64(counter));
     return concat(header, await encrypt(this.sendKey, counter, header, utf8(JSON.stringify(json))));
   }
 
@@ -165,7 +165,7 @@ export class RecordBox {
    * @returns {Promise<any>}
    */
   async open(blob) {
-    if (blob[0] !== RECORD || blob.length < 17 + 16) throw new SealError("not a record");
+    if (blob[0] !== RECORD_TYPE || blob.length < 17 + 16) throw new SealError("not a record");
     if (!equal(blob.slice(1, 9), this.prefix)) return null;
     const counter = readU64(blob, 9);
     if (counter < this.#next) throw new SealError("a record was replayed");

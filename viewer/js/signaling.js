@@ -8,11 +8,11 @@ import { b64u, unb64u } from "./bytes.js";
  * @typedef {{retry: true, after: number} | {retry: false, code: string}} Verdict
  */
 
-const MAX_DELAY = 10_000;
-const FIRST_DELAY = 400;
+const MAX_BACKOFF_MS = 10_000;
+const FIRST_BACKOFF_MS = 400;
 // A restarted server learns of a session again from its host; give the host time to come.
-const FORGOTTEN_MS = 90_000;
-const WELCOME_TIMEOUT = 12_000;
+const REREGISTRATION_TIMEOUT_MS = 90_000;
+const WELCOME_TIMEOUT_MS = 12_000;
 
 /** What ends a session for this device: nothing of it is worth keeping. */
 export const FINAL_CODES = new Set([
@@ -36,7 +36,7 @@ export const FINAL_CODES = new Set([
  * @returns {Verdict}
  */
 export function verdict(code, { attempted, claimed, takeover, probing, awayFor }) {
-  const patient = claimed && awayFor < FORGOTTEN_MS;
+  const patient = claimed && awayFor < REREGISTRATION_TIMEOUT_MS;
   switch (code) {
     case 4400:
     case 4413:
@@ -70,7 +70,7 @@ export function verdict(code, { attempted, claimed, takeover, probing, awayFor }
  * @param {number} random 0..1
  */
 export function backoff(attempt, random) {
-  const top = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** Math.min(attempt, 10));
+  const top = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(attempt, 10));
   return top / 2 + (top / 2) * random;
 }
 
@@ -120,7 +120,7 @@ export class Signaling {
     this.#clear();
     const ws = new WebSocket(this.url);
     this.#ws = ws;
-    const slow = setTimeout(() => ws.close(), WELCOME_TIMEOUT);
+    const slow = setTimeout(() => ws.close(), WELCOME_TIMEOUT_MS);
     ws.onmessage = (e) => {
       this.#handling = this.#handling.then(() => this.#message(ws, e.data)).catch(() => ws.close());
       void this.#handling.then(() => this.#welcome && clearTimeout(slow));

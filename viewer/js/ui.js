@@ -10,7 +10,7 @@ import { siteItems } from "./origin-panel.js";
 const root = document.documentElement;
 const SCREENS = ["invitation", "connecting", "live", "ended", "error"];
 const STEPS = ["server", "host", "path", "verify", "picture"];
-const NOTICE_MS = 8000;
+const NOTICE_DURATION_MS = 8000;
 const MAX_NOTICES = 3;
 
 /** @param {State} state */
@@ -122,7 +122,7 @@ export function notice(code, message = "") {
   close.addEventListener("click", () => li.remove());
   li.append(bdi, close);
   list.append(li);
-  setTimeout(() => li.remove(), NOTICE_MS);
+  setTimeout(() => li.remove(), NOTICE_DURATION_MS);
 }
 
 /**

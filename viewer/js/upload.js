@@ -10,10 +10,10 @@ import { PromptSheet } from "./prompt-sheet.js";
 /** @typedef {import("./events.js").InputEvent} InputEvent */
 
 /** What one message carries, in bytes. */
-export const CHUNK = 24 * 1024;
+export const CHUNK_BYTES = 24 * 1024;
 /** What may be on its way before the host has said that it came, in bytes. */
-const WINDOW = 4 * CHUNK;
-const MAX_NAME = 255;
+const WINDOW_BYTES = 4 * CHUNK_BYTES;
+const MAX_NAME_BYTES = 255;
 
 /**
  * A name that the host takes: no path, no control characters, at most 255 bytes. Pure.
@@ -25,11 +25,11 @@ export function safeName(name) {
       // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not stay.
       .replace(/[\\/\u0000-\u001f\u007f-\u009f]/g, "_")
       .replace(/^\.{1,2}$/, "_") || "_";
-  if (utf8(plain).length <= MAX_NAME) return plain;
+  if (utf8(plain).length <= MAX_NAME_BYTES) return plain;
   // The end says what kind of file it is.
   const dot = plain.lastIndexOf(".");
   const end = dot > 0 && plain.length - dot <= 16 ? plain.slice(dot) : "";
-  const room = MAX_NAME - utf8(end).length;
+  const room = MAX_NAME_BYTES - utf8(end).length;
   return text(utf8(plain).slice(0, room)).replace(/\ufffd+$/, "") + end;
 }
 
@@ -151,11 +151,11 @@ export class Upload {
    */
   async #pour(whole, id) {
     for (let at = 0; at < whole.size; ) {
-      const data = new Uint8Array(await whole.slice(at, at + CHUNK).arrayBuffer());
+      const data = new Uint8Array(await whole.slice(at, at + CHUNK_BYTES).arrayBuffer());
       while (
         this.#chooser?.id === id &&
         this.#sending &&
-        at + data.length - this.#chooser.received > WINDOW
+        at + data.length - this.#chooser.received > WINDOW_BYTES
       ) {
         await new Promise((resolve) => (this.#came = () => resolve(null)));
       }

@@ -5,9 +5,9 @@ import { contain, shiftFor, toClient, toPage, zoomAround } from "./geometry.js";
 /** @typedef {import("./events.js").InputEvent} InputEvent */
 /** @typedef {import("./events.js").Field} Field */
 
-const RESIZE_MS = 200;
+const RESIZE_DELAY_MS = 200;
 // Less than this is a browser's own bar coming and going, not a keyboard.
-const KEYBOARD_MIN = 120;
+const MIN_KEYBOARD_PX = 120;
 
 export const coarse = () => matchMedia("(pointer: coarse)").matches;
 
@@ -126,7 +126,7 @@ export class View {
     const sameWidth = page.offsetWidth === 0 || Math.abs(page.offsetWidth - stage.clientWidth) < 2;
     // The remote page keeps its size under a soft keyboard, as a page on a phone does.
     this.#keyboardOpen =
-      coarse() && sameWidth && this.on.typing() && this.#fullHeight - height > KEYBOARD_MIN;
+      coarse() && sameWidth && this.on.typing() && this.#fullHeight - height > MIN_KEYBOARD_PX;
     document.documentElement.toggleAttribute("data-soft-keyboard", this.#keyboardOpen);
     if (this.#keyboardOpen) {
       page.style.setProperty("block-size", `${this.#fullHeight}px`);
@@ -134,7 +134,7 @@ export class View {
       page.style.removeProperty("block-size");
       this.#fullHeight = height;
       if (this.#timer !== null) clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.announce(), RESIZE_MS);
+      this.#timer = setTimeout(() => this.announce(), RESIZE_DELAY_MS);
     }
     this.#place();
   }

@@ -6,12 +6,12 @@ import { b64u, concat, equal, random, sha256, text, u64, unb64u, utf8 } from "..
 import {
   BLOCK_FRAMES,
   BODY_LENGTH,
-  CONTROL,
   coalesce,
-  FILLER,
+  FLAG_CONTROL,
+  FLAG_FILLER,
+  FLAG_MORE,
   filler,
   InputQueue,
-  MORE,
 } from "../js/frames.js";
 import { contain, shiftFor, toClient, toPage, zoomAround } from "../js/geometry.js";
 import { pickLocale } from "../js/i18n.js";
@@ -240,7 +240,7 @@ test("frames: chunks, sequences, epochs", () => {
   q.push({ t: "paste", text: "é".repeat(300) }, 4);
   q.pushControl({ t: "ping", n: 1 });
   const frames = drain(q);
-  assert.equal(frames[0].flags, CONTROL);
+  assert.equal(frames[0].flags, FLAG_CONTROL);
   assert.equal(frames[0].sequence, 0);
   assert.deepEqual(
     frames.slice(1).map((f) => f.sequence),
@@ -248,7 +248,7 @@ test("frames: chunks, sequences, epochs", () => {
   );
   assert.deepEqual(
     frames.slice(1).map((f) => f.flags),
-    [0, MORE, MORE, 0],
+    [0, FLAG_MORE, FLAG_MORE, 0],
   );
   assert.deepEqual(
     frames.slice(1).map((f) => f.epoch),
@@ -260,7 +260,7 @@ test("frames: chunks, sequences, epochs", () => {
     text: "é".repeat(300),
   });
   assert.equal(BODY_LENGTH, 217);
-  assert.equal(decodeFrame(filler()).flags, FILLER);
+  assert.equal(decodeFrame(filler()).flags, FLAG_FILLER);
 });
 
 test("frames: a secret sent whole takes as many frames whatever its length", () => {
@@ -270,7 +270,7 @@ test("frames: a secret sent whole takes as many frames whatever its length", () 
     const frames = drain(q);
     assert.deepEqual(
       frames.map((f) => [f.flags, f.body.length]),
-      [...Array(BLOCK_FRAMES - 1).fill([MORE, BODY_LENGTH]), [0, BODY_LENGTH]],
+      [...Array(BLOCK_FRAMES - 1).fill([FLAG_MORE, BODY_LENGTH]), [0, BODY_LENGTH]],
       secret,
     );
     assert.deepEqual(JSON.parse(text(concat(...frames.map((f) => f.body)))), {
