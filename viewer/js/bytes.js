@@ -6,7 +6,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** @param {string} text @returns {Bytes} */
-export function utf8(text) {
+export function encodeUtf8(text) {
   return encoder.encode(text);
 }
 
@@ -14,7 +14,7 @@ export function utf8(text) {
  * Strict UTF-8; throws on malformed input.
  * @param {Uint8Array} bytes
  */
-export function text(bytes) {
+export function decodeUtf8(bytes) {
   return decoder.decode(bytes);
 }
 
@@ -30,14 +30,14 @@ export function concat(...parts) {
 }
 
 /** @param {number} value @returns {Bytes} big-endian */
-export function u32(value) {
+export function encodeU32(value) {
   const out = new Uint8Array(4);
   new DataView(out.buffer).setUint32(0, value);
   return out;
 }
 
 /** @param {number} value below 2^53 @returns {Bytes} big-endian */
-export function u64(value) {
+export function encodeU64(value) {
   const out = new Uint8Array(8);
   new DataView(out.buffer).setBigUint64(0, BigInt(value));
   return out;
@@ -52,7 +52,7 @@ export function readU64(bytes, at) {
 }
 
 /** @param {Uint8Array} bytes base64url without padding (RFC 4648 section 5) */
-export function b64u(bytes) {
+export function toBase64Url(bytes) {
   let s = "";
   for (const b of bytes) s += String.fromCharCode(b);
   return btoa(s).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
@@ -63,14 +63,14 @@ export function b64u(bytes) {
  * @param {unknown} value
  * @returns {Bytes | null}
  */
-export function unb64u(value) {
+export function fromBase64Url(value) {
   if (typeof value !== "string" || !/^[A-Za-z0-9_-]*$/.test(value) || value.length % 4 === 1)
     return null;
   const s = atob(value.replaceAll("-", "+").replaceAll("_", "/"));
   const out = new Uint8Array(s.length);
   for (let i = 0; i < s.length; i++) out[i] = s.charCodeAt(i);
   // Trailing bits that are not zero would give one value two spellings.
-  return b64u(out) === value ? out : null;
+  return toBase64Url(out) === value ? out : null;
 }
 
 /**
@@ -78,7 +78,7 @@ export function unb64u(value) {
  * @param {Uint8Array} a
  * @param {Uint8Array} b
  */
-export function equal(a, b) {
+export function equalBytes(a, b) {
   if (a.length !== b.length) return false;
   let diff = 0;
   for (let i = 0; i < a.length; i++) diff |= (a[i] ?? 0) ^ (b[i] ?? 0);
@@ -91,6 +91,6 @@ export async function sha256(bytes) {
 }
 
 /** @param {number} n @returns {Bytes} */
-export function random(n) {
+export function randomBytes(n) {
   return crypto.getRandomValues(new Uint8Array(n));
 }

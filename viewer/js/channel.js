@@ -1,6 +1,6 @@
 // The data channel: seals what the queue holds, opens what the host says, keeps the tick.
 
-import { filler } from "./frames.js";
+import { fillerFrame } from "./frames.js";
 import { openOutput, sealFrame } from "./seal.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
@@ -86,7 +86,7 @@ export class Channel {
    * How long the host has owed an answer, in ms.
    * @param {number} now
    */
-  silence(now) {
+  silentFor(now) {
     return this.#askedAt === 0 ? 0 : now - this.#askedAt;
   }
 
@@ -109,7 +109,7 @@ export class Channel {
     // A stalled transport is no place for fillers: they would only delay what comes after it.
     if (!this.#open || this.#buffered() >= MAX_BUFFERED_BYTES) return;
     const said = this.#next();
-    this.#send(said ?? filler(), said === null);
+    this.#send(said ?? fillerFrame(), said === null);
   }
 
   /** @param {Bytes} plaintext */

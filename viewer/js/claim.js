@@ -1,6 +1,6 @@
 // Who this device is to the server: its first frame, and what it keeps of the answer.
 
-import { b64u } from "./bytes.js";
+import { toBase64Url } from "./bytes.js";
 import { signClaim, signResume } from "./device.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
@@ -18,21 +18,21 @@ import { signClaim, signResume } from "./device.js";
  *   to have been accepted
  * @returns {Promise<object>}
  */
-export async function firstFrame(record, store, id, challenge, { probing, takeover }) {
+export async function openingMessage(record, store, id, challenge, { probing, takeover }) {
   const key = record.keys.privateKey;
   if (record.token && !probing) {
-    const signature = b64u(await signClaim(key, id, challenge, record.token));
+    const signature = toBase64Url(await signClaim(key, id, challenge, record.token));
     // Written down first: if the answer is lost, the claim may still have won.
     record.attempted = true;
     await store.put(record);
     return {
       type: takeover ? "takeover" : "claim",
-      token: b64u(record.token),
-      device: b64u(record.device),
+      token: toBase64Url(record.token),
+      device: toBase64Url(record.device),
       signature,
     };
   }
-  return { type: "resume", signature: b64u(await signResume(key, id, challenge)) };
+  return { type: "resume", signature: toBase64Url(await signResume(key, id, challenge)) };
 }
 
 /**
@@ -40,7 +40,7 @@ export async function firstFrame(record, store, id, challenge, { probing, takeov
  * @param {SessionRecord} record
  * @param {SessionStore} store
  */
-export async function accepted(record, store) {
+export async function markClaimed(record, store) {
   record.claimed = true;
   record.token = null;
   await store.put(record);

@@ -1,6 +1,6 @@
 // This device's key and what it remembers of a session, in IndexedDB (PROTOCOL section 3).
 
-import { b64u, concat, sha256, utf8 } from "./bytes.js";
+import { concat, encodeUtf8, sha256, toBase64Url } from "./bytes.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /**
@@ -43,7 +43,7 @@ async function sign(key, ...parts) {
  * @param {Bytes} token
  */
 export async function signClaim(key, id, challenge, token) {
-  return sign(key, utf8("authloop/1 claim"), id, challenge, await sha256(token));
+  return sign(key, encodeUtf8("authloop/1 claim"), id, challenge, await sha256(token));
 }
 
 /**
@@ -52,7 +52,7 @@ export async function signClaim(key, id, challenge, token) {
  * @param {Bytes} challenge
  */
 export async function signResume(key, id, challenge) {
-  return sign(key, utf8("authloop/1 resume"), id, challenge);
+  return sign(key, encodeUtf8("authloop/1 resume"), id, challenge);
 }
 
 /**
@@ -63,7 +63,7 @@ export async function signResume(key, id, challenge) {
  * @param {string} fingerprint
  */
 export async function signHello(key, id, enc, nonce, fingerprint) {
-  return sign(key, utf8("authloop/1 hello"), id, enc, nonce, utf8(fingerprint));
+  return sign(key, encodeUtf8("authloop/1 hello"), id, enc, nonce, encodeUtf8(fingerprint));
 }
 
 /** Session records, kept by the browser or, where it refuses, for the life of the page. */
@@ -76,9 +76,9 @@ export class SessionStore {
   /** @param {number} now unix seconds */
   async open(now) {
     try {
-      this.#db = await opened();
+      this.#db = await openDatabase();
       for (const r of /** @type {SessionRecord[]} */ (
-        await this.#run("readonly", (s) => s.getAll())
+        await this.#transact("readonly", (s) => s.getAll())
       )) {
         if (r.expires < now) await this.delete(r.id);
       }
@@ -89,11 +89,12 @@ export class SessionStore {
 
   /** @param {Bytes} id @returns {Promise<SessionRecord | null>} */
   async get(id) {
-    const key = b64u(id);
+    const key = toBase64Url(id);
     if (!this.#db) return this.#memory.get(key) ?? null;
     return (
-      /** @type {SessionRecord | undefined} */ (await this.#run("readonly", (s) => s.get(key))) ??
-      null
+      /** @type {SessionRecord | undefined} */ (
+        await this.#transact("readonly", (s) => s.get(key))
+      ) ?? null
     );
   }
 
@@ -101,7 +102,7 @@ export class SessionStore {
   async put(record) {
     this.#memory.set(record.id, record);
     try {
-      if (this.#db) await this.#run("readwrite", (s) => s.put(record));
+      if (this.#db) await this.#transact("readwrite", (s) => s.put(record));
     } catch {
       this.#db = null;
     }
@@ -111,7 +112,7 @@ export class SessionStore {
   async delete(id) {
     this.#memory.delete(id);
     try {
-      if (this.#db) await this.#run("readwrite", (s) => s.delete(id));
+      if (this.#db) await this.#transact("readwrite", (s) => s.delete(id));
     } catch {
       // The record dies by its expiry at the latest.
     }
@@ -121,7 +122,7 @@ export class SessionStore {
    * @param {IDBTransactionMode} mode
    * @param {(store: IDBObjectStore) => IDBRequest} work
    */
-  #run(mode, work) {
+  #transact(mode, work) {
     return new Promise((resolve, reject) => {
       if (!this.#db) return reject(new Error("no database"));
       const tx = this.#db.transaction("sessions", mode);
@@ -133,7 +134,7 @@ export class SessionStore {
 }
 
 /** @returns {Promise<IDBDatabase>} */
-function opened() {
+function openDatabase() {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open("authloop", 1);
     request.onupgradeneeded = () => request.result.createObjectStore("sessions", { keyPath: "id" });

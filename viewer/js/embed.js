@@ -14,7 +14,7 @@ const root = document.documentElement;
  * @param {string | undefined} parent where the browser tells it
  * @returns {readonly string[]} delivered only to a parent of exactly that origin
  */
-export function targets(allowed, parent) {
+export function messageTargets(allowed, parent) {
   if (parent === undefined) return allowed;
   return allowed.includes(parent) ? [parent] : [];
 }
@@ -26,11 +26,11 @@ export function targets(allowed, parent) {
  */
 export function tellParent(allowed, session) {
   if (window.parent === window || allowed.length === 0) return;
-  const to = targets(allowed, location.ancestorOrigins?.[0]);
+  const to = messageTargets(allowed, location.ancestorOrigins?.[0]);
   root.toggleAttribute("data-embedded", true);
   let last = "";
   const tell = () => {
-    const event = eventOf(root.dataset, session);
+    const event = stateEvent(root.dataset, session);
     const told = JSON.stringify(event);
     if (told === last) return;
     last = told;
@@ -45,7 +45,7 @@ export function tellParent(allowed, session) {
  * @param {string} session
  * @returns {AuthloopEvent}
  */
-function eventOf(data, session) {
+function stateEvent(data, session) {
   const state = /** @type {AuthloopState} */ (data.state);
   const base = {
     source: /** @type {const} */ ("authloop"),

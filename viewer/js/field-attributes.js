@@ -107,7 +107,7 @@ const MAX_CODE_LENGTH = 32;
  * @param {Field | null} field
  * @returns {import("./events.js").InputEvent[]}
  */
-export function spread(event, field) {
+export function spreadCode(event, field) {
   const box = field?.maxlength ?? 0;
   if (
     (event.t !== "replace" && event.t !== "paste") ||

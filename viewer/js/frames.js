@@ -1,6 +1,6 @@
 // Input messages as fixed-size frames, in order, exactly once (PROTOCOL section 8). Pure.
 
-import { text, utf8 } from "./bytes.js";
+import { decodeUtf8, encodeUtf8 } from "./bytes.js";
 import { PLAINTEXT_LENGTH } from "./seal.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
@@ -39,7 +39,7 @@ export function encodeFrame({ sequence, epoch, flags, body }) {
 }
 
 /** A frame that says nothing, but that something could have been said. */
-export const filler = () =>
+export const fillerFrame = () =>
   encodeFrame({ sequence: 0, epoch: 0, flags: FLAG_FILLER, body: new Uint8Array(0) });
 
 /** The messages on their way to the host, kept until it has applied them. */
@@ -68,8 +68,8 @@ export class InputQueue {
   push(event, epoch, block = false) {
     if ("text" in event && event.text !== undefined) {
       // A lone surrogate has no UTF-8 form; as an escape in JSON it would be refused.
-      event.text = text(utf8(event.text));
-      if (utf8(event.text).length > MAX_TEXT_BYTES) return "too_long";
+      event.text = decodeUtf8(encodeUtf8(event.text));
+      if (encodeUtf8(event.text).length > MAX_TEXT_BYTES) return "too_long";
     }
     const last = this.#waiting.at(-1);
     if (last?.epoch === epoch) {
@@ -83,7 +83,7 @@ export class InputQueue {
       return "full";
     if (
       "text" in event &&
-      (block ? blockOf(event) : utf8(JSON.stringify(event))).length > MAX_MESSAGE_BYTES
+      (block ? paddedBlock(event) : encodeUtf8(JSON.stringify(event))).length > MAX_MESSAGE_BYTES
     )
       return "too_long";
     this.#waiting.push({ event, epoch, block });
@@ -92,7 +92,7 @@ export class InputQueue {
 
   /** @param {object} json */
   pushControl(json) {
-    this.#control.push(utf8(JSON.stringify(json)));
+    this.#control.push(encodeUtf8(JSON.stringify(json)));
   }
 
   /** Whether sequenced frames are sent and not yet acknowledged. */
@@ -104,7 +104,7 @@ export class InputQueue {
   next() {
     const control = this.#control.shift();
     if (control) return encodeFrame({ sequence: 0, epoch: 0, flags: FLAG_CONTROL, body: control });
-    if (this.#sent === this.#unacked.length) this.#frameOne();
+    if (this.#sent === this.#unacked.length) this.#frameNext();
     const frame = this.#unacked[this.#sent];
     if (!frame) return null;
     this.#sent += 1;
@@ -150,10 +150,12 @@ export class InputQueue {
     this.#control.length = 0;
   }
 
-  #frameOne() {
+  #frameNext() {
     const message = this.#waiting.shift();
     if (!message) return;
-    const bytes = message.block ? blockOf(message.event) : utf8(JSON.stringify(message.event));
+    const bytes = message.block
+      ? paddedBlock(message.event)
+      : encodeUtf8(JSON.stringify(message.event));
     for (let at = 0; at < bytes.length; at += BODY_LENGTH) {
       const body = bytes.slice(at, at + BODY_LENGTH);
       const flags = at + BODY_LENGTH < bytes.length ? FLAG_MORE : 0;
@@ -166,8 +168,8 @@ export class InputQueue {
  * JSON may end in white space: here it fills the last of the block's frames.
  * @param {InputEvent} event
  */
-function blockOf(event) {
-  const json = utf8(JSON.stringify(event));
+function paddedBlock(event) {
+  const json = encodeUtf8(JSON.stringify(event));
   const block = BLOCK_FRAMES * BODY_LENGTH;
   const out = new Uint8Array(Math.ceil(json.length / block) * block).fill(0x20);
   out.set(json);

@@ -1,14 +1,14 @@
 // One handoff from the claim to its end: signaling, the peer connection, and what to do when
 // either is lost. Knows nothing of the DOM beyond "visible" and "online".
 
-import { b64u, random, unb64u } from "./bytes.js";
-import { accepted, firstFrame } from "./claim.js";
+import { fromBase64Url, randomBytes, toBase64Url } from "./bytes.js";
+import { markClaimed, openingMessage } from "./claim.js";
 import { actsOnPage, isTyped, OUTCOMES, outcomeOf } from "./events.js";
 import { InputQueue } from "./frames.js";
 import { newCertificate, Peer } from "./peer.js";
 import { helloDelay, pathTimeout, RestartSchedule, rebuildDelay } from "./recovery.js";
 import { parseIce, sameLeg } from "./sdp.js";
-import { FINAL_CODES, fetchSession, Signaling, socketUrl, verdict } from "./signaling.js";
+import { closeAction, FINAL_CODES, fetchSession, Signaling, socketUrl } from "./signaling.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /** @typedef {import("./events.js").InputEvent} InputEvent */
@@ -22,34 +22,36 @@ const SILENCE_TIMEOUT_MS = 4000;
 const OUTAGE_TIMEOUT_MS = 20_000;
 const MAX_EVENTS_WHILE_AWAY = 256;
 
+const isVisible = () => document.visibilityState === "visible";
+
 export class Handoff {
   /** @type {Peer | null} */
   #peer = null;
   /** @type {import("./sdp.js").Ice | null} */
   #ice = null;
   #queue = new InputQueue();
-  #stream = random(16);
+  #stream = randomBytes(16);
   /** @type {{certificate: RTCCertificate, fingerprint: string} | null} */
-  #own = null;
+  #certificate = null;
   #probing = false;
   #hostPresent = false;
   #trouble = false;
   #troubleSince = 0;
   #restarts = new RestartSchedule();
-  #helloAt = 0;
-  #pingAt = 0;
-  #pings = 0;
-  #away = 0;
+  #lastHelloAt = 0;
+  #lastPingAt = 0;
+  #lastPing = 0;
+  #eventsWhileAway = 0;
   #hellos = 0;
   #tick = false;
   /** The peer connection is beyond mending by an ICE restart. */
-  #dead = false;
-  #over = false;
+  #broken = false;
+  #stopped = false;
   /** @type {import("./events.js").DeclineReason | null} */
   #declining = null;
   #takeover = false;
   /** @type {ReturnType<typeof setInterval> | null} */
-  #watch = null;
+  #watchTimer = null;
   /** @type {Signaling} */
   #signaling;
   epoch = 0;
@@ -70,12 +72,12 @@ export class Handoff {
     this.on = on;
     this.#signaling = new Signaling(socketUrl(origin, invitation.id), {
       authenticate: (challenge) =>
-        firstFrame(record, store, invitation.id, challenge, {
+        openingMessage(record, store, invitation.id, challenge, {
           probing: this.#probing,
           takeover: this.#takeover,
         }),
-      message: (m) => this.#message(m),
-      closed: (code, awayFor) => this.#closed(code, awayFor),
+      message: (m) => this.#onMessage(m),
+      closed: (code, awayFor) => this.#onClosed(code, awayFor),
       fatal: (code) => void this.#fatalClose(code),
       up: (up) => up && this.#trouble && this.#askRestart(),
     });
@@ -90,9 +92,9 @@ export class Handoff {
     this.#declining = declining ?? null;
     this.#takeover = takeover;
     this.on.step("server");
-    this.#own = await newCertificate();
+    this.#certificate = await newCertificate();
     this.#signaling.connect();
-    this.#watch = setInterval(() => this.#check(), CHECK_INTERVAL_MS);
+    this.#watchTimer = setInterval(() => this.#check(), CHECK_INTERVAL_MS);
     document.addEventListener("visibilitychange", this.#wake);
     addEventListener("online", this.#wake);
   }
@@ -110,11 +112,11 @@ export class Handoff {
    * @returns {"ok" | "too_long" | "full" | "locked"}
    */
   send(event, block = false) {
-    if (this.#over) return "locked";
+    if (this.#stopped) return "locked";
     if (actsOnPage(event) && !this.verified) return "locked";
     if (this.#trouble) {
       if (!isTyped(event) && actsOnPage(event)) return "locked";
-      if (++this.#away > MAX_EVENTS_WHILE_AWAY) return "full";
+      if (++this.#eventsWhileAway > MAX_EVENTS_WHILE_AWAY) return "full";
     }
     const result = this.#queue.push(event, this.epoch, block);
     this.#peer?.channel?.pump();
@@ -141,23 +143,23 @@ export class Handoff {
 
   /** What was typed before goes first. @param {Bytes} device that gets the session */
   handOver(device) {
-    return this.send({ t: "hand_over", device: b64u(device) });
+    return this.send({ t: "hand_over", device: toBase64Url(device) });
   }
 
   /** @param {Bytes} device that asked for the session, and does not get it */
-  keep(device) {
-    return this.#signaling.send({ type: "takeover_refuse", device: b64u(device) });
+  refuseTakeover(device) {
+    return this.#signaling.send({ type: "takeover_refuse", device: toBase64Url(device) });
   }
 
   /** The first picture is on the screen. */
   firstFrame() {
-    this.#signaling.firstFrame();
+    this.#signaling.reportFirstFrame();
   }
 
   /** Leaves without ending anything. */
   stop() {
-    this.#over = true;
-    if (this.#watch !== null) clearInterval(this.#watch);
+    this.#stopped = true;
+    if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
     document.removeEventListener("visibilitychange", this.#wake);
     removeEventListener("online", this.#wake);
     this.#signaling.stop();
@@ -165,12 +167,12 @@ export class Handoff {
   }
 
   /** @param {any} m */
-  async #message(m) {
+  async #onMessage(m) {
     switch (m.type) {
       case "welcome":
         this.#hostPresent = m.peer === true;
         this.on.peer(this.#hostPresent);
-        await accepted(this.record, this.store);
+        await markClaimed(this.record, this.store);
         if (!this.#peer) this.on.step("host");
         return;
       case "ice":
@@ -181,12 +183,12 @@ export class Handoff {
       case "second_claim":
         return this.on.secondClaim();
       case "takeover":
-        return this.on.takeover(typeof m.device === "string" ? unb64u(m.device) : null);
+        return this.on.takeover(typeof m.device === "string" ? fromBase64Url(m.device) : null);
       case "waiting":
         return this.on.waiting();
       case "sealed": {
-        const blob = unb64u(m.data);
-        if (blob) await this.#peer?.sealed(blob);
+        const blob = fromBase64Url(m.data);
+        if (blob) await this.#peer?.receiveSealed(blob);
         return;
       }
       case "ended":
@@ -199,7 +201,7 @@ export class Handoff {
   async #onIce(ice) {
     const old = this.#ice;
     this.#ice = ice;
-    this.#restarts.answered();
+    this.#restarts.noteAnswered();
     if (!this.#peer) return this.#newPeer();
     if (old !== null && sameLeg(old, ice)) {
       // The socket was renewed, the leg is the one in use.
@@ -210,11 +212,11 @@ export class Handoff {
   }
 
   async #newPeer() {
-    if (!this.#own || !this.#ice || this.#over) return;
+    if (!this.#certificate || !this.#ice || this.#stopped) return;
     this.#peer?.close();
-    this.#dead = false;
+    this.#broken = false;
     this.on.verified(false);
-    this.#helloAt = performance.now();
+    this.#lastHelloAt = performance.now();
     this.#hellos += 1;
     const { record, invitation } = this;
     const peer = new Peer(
@@ -226,7 +228,7 @@ export class Handoff {
         deviceKeys: record.keys,
         device: record.device,
         stream: this.#stream,
-        ...this.#own,
+        ...this.#certificate,
       },
       this.#queue,
       this.#ice,
@@ -242,14 +244,14 @@ export class Handoff {
       },
     );
     this.#peer = peer;
-    await peer.hello();
+    await peer.sendHello();
     if (this.#declining) await peer.decline(this.#declining);
   }
 
   /** @param {Peer} peer */
   #onBroken(peer) {
     if (peer !== this.#peer) return;
-    this.#dead = true;
+    this.#broken = true;
     this.#setTrouble(true);
   }
 
@@ -279,10 +281,10 @@ export class Handoff {
 
   /** @param {boolean} trouble */
   #setTrouble(trouble) {
-    if (this.#over || trouble === this.#trouble) return;
+    if (this.#stopped || trouble === this.#trouble) return;
     this.#trouble = trouble;
     this.#restarts.reset();
-    this.#away = 0;
+    this.#eventsWhileAway = 0;
     if (trouble) {
       this.#troubleSince = performance.now();
       this.#askRestart();
@@ -294,31 +296,26 @@ export class Handoff {
 
   #askRestart() {
     const now = performance.now();
-    if (!this.#restarts.due(now) || this.#dead || !this.#peer?.negotiated) return;
+    if (!this.#restarts.due(now) || this.#broken || !this.#peer?.negotiated) return;
     if (this.#restarts.unanswered) {
-      this.#restarts.answered();
+      this.#restarts.noteAnswered();
       this.#signaling.renew();
       return;
     }
-    if (this.#signaling.send({ type: "restart" })) this.#restarts.asked(now);
+    if (this.#signaling.send({ type: "restart" })) this.#restarts.noteAsked(now);
   }
 
   /** Once a second: is the host still there, and if not, what next? */
   #check() {
     const now = performance.now();
     const peer = this.#peer;
-    if (this.#over || !peer) return;
+    if (this.#stopped || !peer) return;
     if (peer.verified) {
-      if (
-        !this.#trouble &&
-        now - this.#pingAt > PING_INTERVAL_MS &&
-        document.visibilityState === "visible"
-      )
-        this.#ping();
-      if ((peer.channel?.silence(now) ?? 0) > SILENCE_TIMEOUT_MS) this.#setTrouble(true);
+      if (!this.#trouble && now - this.#lastPingAt > PING_INTERVAL_MS && isVisible()) this.#ping();
+      if ((peer.channel?.silentFor(now) ?? 0) > SILENCE_TIMEOUT_MS) this.#setTrouble(true);
     }
-    if (this.#dead) {
-      if (this.#signaling.up && now - this.#helloAt > rebuildDelay(this.#hellos))
+    if (this.#broken) {
+      if (this.#signaling.up && now - this.#lastHelloAt > rebuildDelay(this.#hellos))
         void this.#newPeer();
       return;
     }
@@ -328,27 +325,28 @@ export class Handoff {
       return;
     }
     // Never verified so far: a lost blob, a host that came late, a path that does not open.
-    if (!peer.verified && now - this.#helloAt > pathTimeout(peer.negotiated)) this.#retryPeer(now);
+    if (!peer.verified && now - this.#lastHelloAt > pathTimeout(peer.negotiated))
+      this.#retryPeer(now);
   }
 
   /** @param {number} now */
   #retryPeer(now) {
     const wait = helloDelay(this.#peer?.negotiated ?? false, this.#hellos);
-    if (!this.#signaling.up || !this.#hostPresent || now - this.#helloAt < wait) return;
+    if (!this.#signaling.up || !this.#hostPresent || now - this.#lastHelloAt < wait) return;
     this.#troubleSince = now;
     void this.#newPeer();
   }
 
   #ping() {
     if (!this.#peer?.verified) return;
-    this.#pingAt = performance.now();
-    this.#queue.pushControl({ t: "ping", n: ++this.#pings });
+    this.#lastPingAt = performance.now();
+    this.#queue.pushControl({ t: "ping", n: ++this.#lastPing });
     this.#peer.channel?.pump();
   }
 
   /** Back from another app, or from no network: find out at once instead of by time-out. */
   #wake = () => {
-    if (document.visibilityState === "visible" && this.#peer?.verified) this.#ping();
+    if (isVisible() && this.#peer?.verified) this.#ping();
     if (this.#trouble) this.#askRestart();
   };
 
@@ -356,12 +354,12 @@ export class Handoff {
    * @param {number} code
    * @param {number} awayFor
    */
-  #closed(code, awayFor) {
+  #onClosed(code, awayFor) {
     const { attempted, claimed } = this.record;
-    const takeover = this.#takeover;
-    const found = verdict(code, { attempted, claimed, takeover, probing: this.#probing, awayFor });
-    if (found.retry && code === 4409) this.#probing = true;
-    return found;
+    const [takeover, probing] = [this.#takeover, this.#probing];
+    const action = closeAction(code, { attempted, claimed, takeover, probing, awayFor });
+    if (action.retry && code === 4409) this.#probing = true;
+    return action;
   }
 
   /** @param {string} code */
@@ -379,7 +377,7 @@ export class Handoff {
    * @param {string} [message]
    */
   #fatal(code, message) {
-    if (this.#over) return;
+    if (this.#stopped) return;
     this.stop();
     this.on.verified(false);
     if (FINAL_CODES.has(code)) void this.store.delete(this.record.id);
@@ -391,7 +389,7 @@ export class Handoff {
    * @param {string} message
    */
   #end(outcome, message) {
-    if (this.#over) return;
+    if (this.#stopped) return;
     this.stop();
     void this.store.delete(this.record.id);
     this.on.ended(outcome, message);

@@ -24,7 +24,7 @@ export function pickLocale(wanted) {
 }
 
 /** @param {string} name @returns {Promise<Catalog>} */
-async function load(name) {
+async function loadCatalog(name) {
   const response = await fetch(new URL(`../locales/${name}.json`, import.meta.url));
   if (!response.ok) throw new Error(`catalog ${name}: ${response.status}`);
   return response.json();
@@ -34,8 +34,8 @@ async function load(name) {
 export async function loadLocale(wanted) {
   locale = pickLocale(wanted);
   const [en, own] = await Promise.all([
-    load("en"),
-    locale === "en" ? {} : load(locale).catch(() => ({})),
+    loadCatalog("en"),
+    locale === "en" ? {} : loadCatalog(locale).catch(() => ({})),
   ]);
   fallback = en;
   catalog = own;
@@ -53,7 +53,7 @@ export function t(key, params = {}) {
 }
 
 /** @param {string} key */
-export const has = (key) => key in catalog || key in fallback;
+export const hasText = (key) => key in catalog || key in fallback;
 
 /** Fills every element that names a text. */
 export function translatePage() {
@@ -69,7 +69,7 @@ export function translatePage() {
  * "in 14 minutes", in the user's language.
  * @param {number} seconds from now
  */
-export function relative(seconds) {
+export function formatRelative(seconds) {
   const format = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
   if (Math.abs(seconds) < 90) return format.format(Math.round(seconds), "second");
   if (Math.abs(seconds) < 90 * 60) return format.format(Math.round(seconds / 60), "minute");
@@ -80,7 +80,7 @@ export function relative(seconds) {
  * A date, in the user's language.
  * @param {number} seconds since 1970
  */
-export const day = (seconds) =>
+export const formatDay = (seconds) =>
   new Intl.DateTimeFormat(locale, { dateStyle: "medium" }).format(new Date(seconds * 1000));
 
 /**

@@ -1,6 +1,6 @@
 // The invitation: who asks for what, and the host's keys (PROTOCOL section 1). Pure.
 
-import { equal, sha256, text, unb64u } from "./bytes.js";
+import { decodeUtf8, equalBytes, fromBase64Url, sha256 } from "./bytes.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /**
@@ -42,10 +42,10 @@ const FINGERPRINT = /^sha-256 [0-9A-F]{2}(:[0-9A-F]{2}){31}$/;
  * @returns {Promise<Invitation>}
  */
 export async function openInvitation(bytes, hash, id) {
-  if (bytes.length > 8192 || !equal(await sha256(bytes), hash))
+  if (bytes.length > 8192 || !equalBytes(await sha256(bytes), hash))
     throw new InvitationError("mismatch");
   const parsed = parse(bytes);
-  if (!parsed || !equal(parsed.id, id)) throw new InvitationError("malformed");
+  if (!parsed || !equalBytes(parsed.id, id)) throw new InvitationError("malformed");
   return parsed;
 }
 
@@ -53,13 +53,13 @@ export async function openInvitation(bytes, hash, id) {
 function parse(bytes) {
   let o;
   try {
-    o = JSON.parse(text(bytes));
+    o = JSON.parse(decodeUtf8(bytes));
   } catch {
     return null;
   }
   if (typeof o !== "object" || o === null || Array.isArray(o)) return null;
-  const id = unb64u(o.id);
-  const hpke = unb64u(o.hpke);
+  const id = fromBase64Url(o.id);
+  const hpke = fromBase64Url(o.hpke);
   const good =
     Object.keys(o).every((k) => INVITATION_KEYS.includes(k)) &&
     o.v === 1 &&

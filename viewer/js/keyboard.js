@@ -6,7 +6,7 @@
 
 import { padAttributes, sameField } from "./field-attributes.js";
 import { InputMirror, isLatin, keyPress } from "./input-mirror.js";
-import { DoubleEscape, remoteMods, stuckModifiers, useOf } from "./keymap.js";
+import { classifyKey, DoubleEscape, remoteModifiers, stuckModifiers } from "./keymap.js";
 
 /** @typedef {import("./events.js").InputEvent} InputEvent */
 /** @typedef {import("./events.js").Field} Field */
@@ -53,7 +53,7 @@ export class Keyboard {
     this.on = on;
     this.#pad = single;
     for (const pad of [single, multi]) this.#listen(pad);
-    this.#neutral();
+    this.#applyNeutralAttributes();
     addEventListener("blur", () => this.release());
     addEventListener("pagehide", () => this.release());
     document.addEventListener(
@@ -107,8 +107,8 @@ export class Keyboard {
     const pad = field && padAttributes(field).multiline ? this.multi : this.single;
     const other = pad === this.single ? this.multi : this.single;
     this.#pad = pad;
-    if (field) this.#dress(padAttributes(field));
-    else this.#neutral();
+    if (field) this.#applyAttributes(padAttributes(field));
+    else this.#applyNeutralAttributes();
     pad.tabIndex = 0;
     other.tabIndex = -1;
     this.#clear();
@@ -187,14 +187,14 @@ export class Keyboard {
 
   /** @param {KeyboardEvent} e */
   #keydown(e) {
-    const use = useOf(e, IS_MAC);
+    const use = classifyKey(e, IS_MAC);
     if (use === "leave" || this.#escapes.press(e.key, e.repeat, e.timeStamp)) {
       e.preventDefault();
       this.release();
       this.on.leave();
       return;
     }
-    this.#unstick(e);
+    this.#releaseStuckModifiers(e);
     if (use === "paste" || use === "own" || use === "edit") return;
     e.preventDefault();
     this.flush();
@@ -215,11 +215,11 @@ export class Keyboard {
     }
     // macOS tells of no keyup while Command is held.
     if (e.key === "Meta" && IS_MAC) this.release();
-    this.#unstick(e);
+    this.#releaseStuckModifiers(e);
   }
 
   /** @param {KeyboardEvent} e */
-  #unstick(e) {
+  #releaseStuckModifiers(e) {
     for (const code of stuckModifiers(this.#held.keys(), e)) {
       const key = this.#held.get(code)?.key ?? "";
       this.#held.delete(code);
@@ -228,7 +228,7 @@ export class Keyboard {
         down: false,
         code,
         key,
-        mods: remoteMods(e, IS_MAC),
+        mods: remoteModifiers(e, IS_MAC),
         repeat: false,
       });
     }
@@ -247,7 +247,7 @@ export class Keyboard {
       down,
       code: place,
       key,
-      mods: remoteMods(e, IS_MAC),
+      mods: remoteModifiers(e, IS_MAC),
       repeat: down && e.repeat,
     });
   }
@@ -302,7 +302,7 @@ export class Keyboard {
   }
 
   /** @param {import("./field-attributes.js").PadAttributes} a */
-  #dress(a) {
+  #applyAttributes(a) {
     // One sentinel for a secret: browsers find a single character not worth saving.
     this.#mirror.padding = a.type === "password" ? 1 : 8;
     const pad = this.#pad;
@@ -317,8 +317,8 @@ export class Keyboard {
   }
 
   /** No field: keys go to the page all the same, but no soft keyboard comes up. */
-  #neutral() {
-    this.#dress({
+  #applyNeutralAttributes() {
+    this.#applyAttributes({
       multiline: false,
       type: "text",
       inputmode: "none",

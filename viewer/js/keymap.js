@@ -14,7 +14,7 @@ import { modifiers } from "./pointer.js";
  * - `paste`: a paste event follows
  * - `own`: a shortcut of the user's own browser, which it keeps
  * - `leave`: out of the remote page, to the toolbar
- * @typedef {"send" | "edit" | "paste" | "own" | "leave"} Use
+ * @typedef {"send" | "edit" | "paste" | "own" | "leave"} KeyUse
  */
 
 const ALT = 1;
@@ -51,9 +51,9 @@ const MAC_BROWSER_KEYS = new Set(["h", "m", ",", "`"]);
 /**
  * @param {KeyPress} e
  * @param {boolean} mac
- * @returns {Use}
+ * @returns {KeyUse}
  */
-export function useOf(e, mac) {
+export function classifyKey(e, mac) {
   if (e.key === "Escape" && e.ctrlKey && e.altKey) return "leave";
   // 229 is an IME at work; its text comes as input and composition events.
   if (
@@ -72,13 +72,13 @@ export function useOf(e, mac) {
   if (!e.code) {
     // A soft keyboard's key has no place on a keyboard. Its text and deletions are read from the
     // input, where suggestions and autocorrection need them; the other keys are keys.
-    if (isText(e.key) || key === "backspace" || key === "delete") return "edit";
+    if (isCharacter(e.key) || key === "backspace" || key === "delete") return "edit";
   }
   return "send";
 }
 
 /** @param {string} key a character (of one code point) and not a name */
-export const isText = (key) => [...key].length === 1;
+export const isCharacter = (key) => [...key].length === 1;
 
 /**
  * Modifiers as the remote side, a browser on Linux, is to see them: AltGr and Option make
@@ -86,9 +86,9 @@ export const isText = (key) => [...key].length === 1;
  * @param {KeyPress} e
  * @param {boolean} mac
  */
-export function remoteMods(e, mac) {
+export function remoteModifiers(e, mac) {
   let mods = modifiers(e);
-  if (isText(e.key)) {
+  if (isCharacter(e.key)) {
     if (e.getModifierState("AltGraph")) mods &= ~(ALT | CTRL);
     else if (mac && e.altKey && !e.ctrlKey && !e.metaKey) mods &= ~ALT;
   }

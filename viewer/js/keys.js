@@ -1,6 +1,6 @@
 // Keys from the link's secret and the transcript both ends compare (PROTOCOL sections 2 and 8).
 
-import { concat, sha256, u32, utf8 } from "./bytes.js";
+import { concat, encodeU32, encodeUtf8, sha256 } from "./bytes.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 
@@ -11,13 +11,13 @@ import { concat, sha256, u32, utf8 } from "./bytes.js";
  * @returns {Promise<{token: Bytes, psk: Bytes}>} T and K
  */
 export async function deriveKeys(secret, origin, id) {
-  const name = utf8(origin);
-  const salt = concat(utf8("authloop/1 salt"), u32(name.length), name, id);
+  const name = encodeUtf8(origin);
+  const salt = concat(encodeUtf8("authloop/1 salt"), encodeU32(name.length), name, id);
   const key = await crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveBits"]);
   const expand = async (/** @type {string} */ label) =>
     new Uint8Array(
       await crypto.subtle.deriveBits(
-        { name: "HKDF", hash: "SHA-256", salt, info: utf8(label) },
+        { name: "HKDF", hash: "SHA-256", salt, info: encodeUtf8(label) },
         key,
         256,
       ),
@@ -45,14 +45,14 @@ export async function transcript({
 }) {
   return sha256(
     concat(
-      utf8("authloop/1 transcript"),
+      encodeUtf8("authloop/1 transcript"),
       id,
       helloHash,
-      await sha256(utf8(offer)),
-      await sha256(utf8(answer)),
-      utf8(hostFingerprint),
+      await sha256(encodeUtf8(offer)),
+      await sha256(encodeUtf8(answer)),
+      encodeUtf8(hostFingerprint),
       new Uint8Array(1),
-      utf8(viewerFingerprint),
+      encodeUtf8(viewerFingerprint),
     ),
   );
 }
@@ -71,7 +71,7 @@ export async function takeoverCode(psk, id, device) {
   const mac = await crypto.subtle.sign(
     "HMAC",
     key,
-    concat(utf8("authloop/1 takeover"), id, device),
+    concat(encodeUtf8("authloop/1 takeover"), id, device),
   );
   return String(new DataView(mac).getUint32(0) % 1_000_000).padStart(6, "0");
 }

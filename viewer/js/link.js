@@ -1,6 +1,6 @@
 // The session link's fragment (PROTOCOL section 1). Pure.
 
-import { b64u, unb64u } from "./bytes.js";
+import { fromBase64Url, toBase64Url } from "./bytes.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /**
@@ -22,7 +22,7 @@ const LINK_LENGTH = 1 + ID_LENGTH + 32 + 32;
 export function parseFragment(hash) {
   const value = hash.startsWith("#") ? hash.slice(1) : hash;
   if (value === "") return { kind: "none" };
-  const bytes = unb64u(value);
+  const bytes = fromBase64Url(value);
   if (bytes?.length === ID_LENGTH) return { kind: "known", id: bytes };
   if (bytes?.length !== LINK_LENGTH || bytes[0] !== LINK_VERSION) return { kind: "incomplete" };
   return {
@@ -38,5 +38,5 @@ export function parseFragment(hash) {
  * @param {Fragment} fragment
  */
 export function publicFragment(fragment) {
-  return "id" in fragment ? `#${b64u(fragment.id)}` : "";
+  return "id" in fragment ? `#${toBase64Url(fragment.id)}` : "";
 }

@@ -1,23 +1,30 @@
 // The live screen: joins picture, pointer, keyboard and toolbar to a handoff.
 
 import { button, byId, el, input } from "./dom.js";
-import { spread } from "./field-attributes.js";
+import { spreadCode } from "./field-attributes.js";
 import { t } from "./i18n.js";
 import { Keyboard } from "./keyboard.js";
-import { frameOf, ownerOf, showFrame, showPage, showUnexpected, wireSite } from "./origin-panel.js";
+import {
+  foreignFrame,
+  ownerName,
+  showFrame,
+  showPage,
+  showUnexpected,
+  wireOriginPanel,
+} from "./origin-panel.js";
 import { Pointer } from "./pointer.js";
 import { Prompts } from "./prompts.js";
 import {
   Compose,
   closeAllSheets,
-  openChecked,
+  openCheckResult,
   openDecline,
   PageDialog,
-  wireChecked,
+  wireCheckResult,
   wireDecline,
 } from "./sheets.js";
-import { announce, notice, showSeal, showState } from "./ui.js";
-import { coarse, View } from "./view.js";
+import { announce, showNotice, showSeal, showState } from "./ui.js";
+import { hasCoarsePointer, View } from "./view.js";
 
 /** @typedef {import("./events.js").InputEvent} InputEvent */
 /** @typedef {import("./events.js").Output} Output */
@@ -30,11 +37,11 @@ const SMALL_CHIP_PX = 52;
 export class Live {
   #verified = false;
   #trouble = false;
-  #frame = false;
+  #frameSeen = false;
   #lastOrigin = "";
   #tappedAt = -Infinity;
   /** The user chose to type on these unexpected origins. @type {Set<string>} */
-  #accepted = new Set();
+  #acceptedOrigins = new Set();
   /** @type {import("./events.js").Page | null} */
   #page = null;
   /** @type {Field | null} */
@@ -72,12 +79,12 @@ export class Live {
     this.prompts = new Prompts({
       send,
       flush: () => this.keyboard.flush(),
-      closed: () => this.enabled && !coarse() && this.keyboard.focus(),
-      secret: () => this.#tick(),
-      cannot: () => void this.handoff.decline("cannot_complete"),
+      closed: () => this.enabled && !hasCoarsePointer() && this.keyboard.focus(),
+      secret: () => this.#updateTick(),
+      cannotSignIn: () => void this.handoff.decline("cannot_complete"),
     });
     this.#wire();
-    this.#seal();
+    this.#refresh();
   }
 
   /** Whether what the user does to the page is taken. */
@@ -94,32 +101,35 @@ export class Live {
   get #locked() {
     const page = this.#page;
     return (
-      page !== null && !page.expected && page.origin !== "" && !this.#accepted.has(page.origin)
+      page !== null &&
+      !page.expected &&
+      page.origin !== "" &&
+      !this.#acceptedOrigins.has(page.origin)
     );
   }
 
   /** The focused field is in a frame of an unexpected site: typing waits, clicks may leave it. */
   get #lockedFrame() {
-    const frame = frameOf(this.#field, this.#page);
-    return frame !== "" && this.#field?.expected === false && !this.#accepted.has(frame);
+    const frame = foreignFrame(this.#field, this.#page);
+    return frame !== "" && this.#field?.expected === false && !this.#acceptedOrigins.has(frame);
   }
 
   /** @param {boolean} verified */
   setVerified(verified) {
     this.#verified = verified;
-    this.#seal();
+    this.#refresh();
     if (!verified) return;
-    this.view.announce(true);
+    this.view.announceSize(true);
     announce(t("live.keyboard_on"));
-    this.#show();
+    this.#showScreen();
   }
 
   /** @param {boolean} trouble */
   setTrouble(trouble) {
     this.#trouble = trouble;
     if (trouble) this.pointer.release();
-    this.#seal();
-    this.#show();
+    this.#refresh();
+    this.#showScreen();
   }
 
   /** @param {MediaStream} stream */
@@ -130,12 +140,12 @@ export class Live {
     const seen = () => {
       // A connection that ends without ever having had a path leaves a black frame.
       if (this.video.srcObject !== stream || track?.readyState !== "live") return;
-      this.#frame = true;
+      this.#frameSeen = true;
       document.documentElement.dataset.firstFrame = String(Math.round(performance.now()));
       this.handoff.firstFrame();
-      this.#show();
+      this.#showScreen();
     };
-    if (this.#frame) return;
+    if (this.#frameSeen) return;
     const video = /** @type {HTMLVideoElement} */ (this.video);
     if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(seen);
     else video.addEventListener("loadeddata", seen, { once: true });
@@ -163,10 +173,10 @@ export class Live {
       case "dialog_closed":
         return this.dialogs.closed(output.id);
       case "checked":
-        return openChecked(output.verdict);
+        return openCheckResult(output.verdict);
       case "refused":
-        this.prompts.upload.refused();
-        return notice(
+        this.prompts.upload.onRefused();
+        return showNotice(
           ["epoch", "locked"].includes(output.reason)
             ? `refused_${output.reason}`
             : "refused_other",
@@ -185,23 +195,23 @@ export class Live {
   }
 
   /** The live screen shows once there is something to see; before that, the steps. */
-  #show() {
+  #showScreen() {
     const { state } = document.documentElement.dataset;
     const shown = state === "live" || state === "reconnecting";
-    if (!shown && !(this.#verified && this.#frame)) return;
+    if (!shown && !(this.#verified && this.#frameSeen)) return;
     showState(this.#trouble || !this.#verified ? "reconnecting" : "live");
     el("overlay-text").textContent = t(this.#verified ? "reconnecting.text" : "reconnecting.new");
-    if (!shown && !coarse()) this.keyboard.focus();
+    if (!shown && !hasCoarsePointer()) this.keyboard.focus();
     if (this.#trouble) announce(t("live.reconnecting"));
   }
 
-  #seal() {
-    const frame = frameOf(this.#field, this.#page);
+  #refresh() {
+    const frame = foreignFrame(this.#field, this.#page);
     showSeal({
       verified: this.#verified,
       trouble: this.#trouble,
       typing: this.typing,
-      frame: ownerOf(frame),
+      frame: ownerName(frame),
     });
     showFrame(frame);
     const page = this.#locked ? (this.#page?.origin ?? "") : "";
@@ -226,25 +236,25 @@ export class Live {
       announce(page.origin);
     }
     showPage(page);
-    this.#seal();
+    this.#refresh();
   }
 
   /** @param {Field | null} field */
   #onField(field) {
     this.#field = field;
-    this.#tick();
-    this.keyboard.setField(field, coarse());
+    this.#updateTick();
+    this.keyboard.setField(field, hasCoarsePointer());
     this.view.setField(field);
-    this.#seal();
+    this.#refresh();
     // A field that got the focus by the user's tap opens the keyboard; one that the page focused by
     // itself does not. Android opens it while the tap is fresh; iOS only within the tap, and gets
     // a button over the field instead.
-    if (field && coarse() && performance.now() - this.#tappedAt < MAX_TAP_AGE_MS)
+    if (field && hasCoarsePointer() && performance.now() - this.#tappedAt < MAX_TAP_AGE_MS)
       this.keyboard.focus();
     this.#layout();
   }
 
-  #tick() {
+  #updateTick() {
     this.handoff.setTick(this.#field?.secret === true || this.prompts.secret);
   }
 
@@ -270,7 +280,7 @@ export class Live {
     const typing = this.keyboard.focused;
     el("stage").dataset.typing = String(typing);
     button("keyboard").setAttribute("aria-pressed", String(typing));
-    chip.hidden = !field || !this.typing || this.#trouble || !coarse() || typing;
+    chip.hidden = !field || !this.typing || this.#trouble || !hasCoarsePointer() || typing;
     if (!field) return;
     const r = this.view.fieldRect(field);
     // What the field holds stays readable beside the button.
@@ -292,9 +302,9 @@ export class Live {
   #send(event, secret = this.#field?.secret === true) {
     const block = secret && (event.t === "replace" || event.t === "paste");
     let result = /** @type {ReturnType<Handoff["send"]>} */ ("ok");
-    for (const part of spread(event, this.#field)) {
+    for (const part of spreadCode(event, this.#field)) {
       result = this.handoff.send(part, block);
-      if (result === "too_long" || result === "full") notice(result);
+      if (result === "too_long" || result === "full") showNotice(result);
       if (result !== "ok") break;
     }
     return result;
@@ -302,7 +312,7 @@ export class Live {
 
   /** @param {string} text */
   #paste(text) {
-    if (text === "") return notice("paste_empty");
+    if (text === "") return showNotice("paste_empty");
     this.keyboard.restart();
     this.#send({ t: "paste", text });
   }
@@ -310,7 +320,7 @@ export class Live {
   async #pasteButton() {
     try {
       this.#paste(await navigator.clipboard.readText());
-      if (!coarse()) this.keyboard.focus();
+      if (!hasCoarsePointer()) this.keyboard.focus();
     } catch {
       // Not allowed, or not there: the user pastes by hand.
       this.compose.open(this.#field?.secret === true, "paste");
@@ -323,19 +333,21 @@ export class Live {
     const decline = (/** @type {import("./events.js").DeclineReason} */ reason) =>
       void this.handoff.decline(reason);
     wireDecline(decline);
-    wireSite(this.handoff.invitation);
-    wireChecked({
+    wireOriginPanel(this.handoff.invitation);
+    wireCheckResult({
       finishAnyway: () => {
         if (this.#send({ t: "finish_anyway" }) === "ok") announce(t("live.finishing"));
       },
-      goOn: () => this.enabled && !coarse() && this.keyboard.focus(),
+      goOn: () => this.enabled && !hasCoarsePointer() && this.keyboard.focus(),
     });
     on("decline", openDecline);
     on("unexpected-decline", openDecline);
     on("unexpected-continue", () => {
-      this.#accepted.add(this.#locked ? this.#lastOrigin : frameOf(this.#field, this.#page));
-      this.#seal();
-      if (!coarse() || this.#field) this.keyboard.focus();
+      this.#acceptedOrigins.add(
+        this.#locked ? this.#lastOrigin : foreignFrame(this.#field, this.#page),
+      );
+      this.#refresh();
+      if (!hasCoarsePointer() || this.#field) this.keyboard.focus();
     });
     on("done", () => {
       this.keyboard.flush();
@@ -354,8 +366,8 @@ export class Live {
         el(id).addEventListener(type, (e) => e.preventDefault());
     }
     on("keyboard", () => {
-      if (this.keyboard.focused && coarse()) this.keyboard.blur();
-      else if (!this.#field && coarse()) notice("no_field");
+      if (this.keyboard.focused && hasCoarsePointer()) this.keyboard.blur();
+      else if (!this.#field && hasCoarsePointer()) showNotice("no_field");
       else this.keyboard.focus();
     });
   }

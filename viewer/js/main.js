@@ -2,7 +2,7 @@
 
 import { fragment } from "./boot.js";
 import { loadBrand, showBrand } from "./brand.js";
-import { b64u, equal } from "./bytes.js";
+import { equalBytes, toBase64Url } from "./bytes.js";
 import { newDevice, SessionStore } from "./device.js";
 import { button, el } from "./dom.js";
 import { tellParent } from "./embed.js";
@@ -17,11 +17,11 @@ import { backoff, fetchSession } from "./signaling.js";
 import { Takeover } from "./takeover.js";
 import {
   announce,
-  connectingNote,
-  notice,
-  showEnded,
+  showConnectingNote,
   showError,
   showInvitation,
+  showNotice,
+  showOutcome,
   showState,
   showStep,
 } from "./ui.js";
@@ -40,7 +40,7 @@ async function main() {
   const [brand] = await Promise.all([loadBrand(), loadLocale(navigator.languages)]);
   translatePage();
   showBrand(brand);
-  tellParent(brand.embed, "id" in fragment ? b64u(fragment.id) : "");
+  tellParent(brand.embed, "id" in fragment ? toBase64Url(fragment.id) : "");
   wireSheets();
   if (!isSecureContext || !crypto.subtle) return showError("insecure_context");
   if (typeof RTCPeerConnection !== "function" || !("generateCertificate" in RTCPeerConnection))
@@ -51,7 +51,7 @@ async function main() {
   await store.open(now);
   const record = await recordFor(fragment);
   if (!record) return showError("unknown_session");
-  await begin(record, fragment.id);
+  await openSession(record, fragment.id);
 }
 
 /**
@@ -65,12 +65,12 @@ async function recordFor(from) {
   if (from.kind === "known") return known;
   const { token, psk } = await deriveKeys(from.secret, origin, from.id);
   from.secret.fill(0);
-  if (known && equal(known.psk, psk) && equal(known.invitationHash, from.invitationHash))
+  if (known && equalBytes(known.psk, psk) && equalBytes(known.invitationHash, from.invitationHash))
     return known;
   const { keys, device } = await newDevice();
   /** @type {SessionRecord} */
   const record = {
-    id: b64u(from.id),
+    id: toBase64Url(from.id),
     psk,
     token,
     invitationHash: from.invitationHash,
@@ -88,8 +88,8 @@ async function recordFor(from) {
  * @param {SessionRecord} record
  * @param {import("./bytes.js").Bytes} id
  */
-async function begin(record, id) {
-  const session = await reachable(() => fetchSession(origin, id));
+async function openSession(record, id) {
+  const session = await untilReachable(() => fetchSession(origin, id));
   if (!session) {
     await store.delete(record.id);
     return showError("not_found");
@@ -103,7 +103,7 @@ async function begin(record, id) {
   }
   record.expires = invitation.expires;
   await store.put(record);
-  if (session.state === "ended") return over(record, session.outcome);
+  if (session.state === "ended") return showEnded(record, session.outcome);
   button("take-over").addEventListener("click", () =>
     connect(invitation, record, { takeover: true }),
   );
@@ -126,10 +126,10 @@ async function begin(record, id) {
  * @param {SessionRecord} record
  * @param {string | null} outcome
  */
-async function over(record, outcome) {
+async function showEnded(record, outcome) {
   await store.delete(record.id);
   const known = OUTCOMES.find((o) => o === outcome);
-  if (record.claimed && known) return showEnded(known, "");
+  if (record.claimed && known) return showOutcome(known, "");
   showError(outcome === "expired" ? "expired" : "ended");
 }
 
@@ -141,9 +141,9 @@ async function over(record, outcome) {
 function connect(invitation, record, how) {
   const takeover = new Takeover(record, {
     give: (device) => handoff?.handOver(device) === "ok",
-    keep: (device) => handoff?.keep(device) === true,
+    keep: (device) => handoff?.refuseTakeover(device) === true,
   });
-  waiting(how?.takeover === true);
+  showWaiting(how?.takeover === true);
   showState("connecting");
   handoff = new Handoff(
     { invitation, record, store, origin },
@@ -156,21 +156,21 @@ function connect(invitation, record, how) {
       video: (stream) => live?.setVideo(stream),
       output: (output) => live?.output(output),
       trouble: (trouble) => live?.setTrouble(trouble),
-      takeover: (device) => void takeover.asked(device),
+      takeover: (device) => void takeover.show(device),
       waiting: () =>
         void takeover
           .code(record.device)
-          .then((code) => connectingNote(t("takeover.waiting", { code }))),
+          .then((code) => showConnectingNote(t("takeover.waiting", { code }))),
       peer: (present) => {
-        waiting(false);
-        connectingNote(present ? null : t("connecting.host_away"));
-        if (!present) notice("host_away");
+        showWaiting(false);
+        showConnectingNote(present ? null : t("connecting.host_away"));
+        if (!present) showNotice("host_away");
       },
-      secondClaim: () => notice("second_claim"),
+      secondClaim: () => showNotice("second_claim"),
       applied: (applied) => (document.documentElement.dataset.applied = String(applied)),
       ended: (outcome, message) => {
         live?.end();
-        showEnded(outcome, message);
+        showOutcome(outcome, message);
       },
       fatal: (code, message) => {
         live?.end();
@@ -185,7 +185,7 @@ function connect(invitation, record, how) {
   if (live) live.handoff = handoff;
   else live = new Live(handoff);
   button("decline-connecting").addEventListener("click", openDecline);
-  wireDecline(() => connectingNote(t("live.finishing")));
+  wireDecline(() => showConnectingNote(t("live.finishing")));
   void handoff.start(how).catch(() => showError("no_webrtc"));
 }
 
@@ -193,7 +193,7 @@ function connect(invitation, record, how) {
  * Whoever only asks for a session has nothing to decline yet.
  * @param {boolean} asking
  */
-function waiting(asking) {
+function showWaiting(asking) {
   button("decline-connecting").hidden = asking;
   el("connecting-note").classList.toggle("fine", !asking);
 }
@@ -204,7 +204,7 @@ function waiting(asking) {
  * @param {() => Promise<T>} work
  * @returns {Promise<T>}
  */
-async function reachable(work) {
+async function untilReachable(work) {
   for (let attempt = 0; ; attempt++) {
     try {
       const result = await work();

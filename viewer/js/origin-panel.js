@@ -2,7 +2,7 @@
 // all.
 
 import { button, dialog, el, setIcon } from "./dom.js";
-import { day, t } from "./i18n.js";
+import { formatDay, t } from "./i18n.js";
 import { splitOrigin } from "./origin.js";
 
 /** @typedef {import("./events.js").Page} Page */
@@ -12,13 +12,13 @@ import { splitOrigin } from "./origin.js";
  * An origin inside a sentence, which may run from right to left (UAX 9: LRI … PDI).
  * @param {string} origin
  */
-export const isolated = (origin) => `\u2066${origin}\u2069`;
+export const isolate = (origin) => `\u2066${origin}\u2069`;
 
 /**
  * @param {string} name of the class
  * @param {string} text
  */
-function span(name, text) {
+function originPart(name, text) {
   const outer = document.createElement("span");
   outer.className = name;
   const inner = document.createElement("span");
@@ -34,7 +34,7 @@ function originNode(origin) {
   strong.textContent = name;
   const bdi = document.createElement("bdi");
   bdi.dir = "ltr";
-  bdi.append(span("before", before), strong, span("after", after));
+  bdi.append(originPart("before", before), strong, originPart("after", after));
   return bdi;
 }
 
@@ -55,7 +55,7 @@ export function siteItems(origins) {
  * What the bar calls the connection: a certificate that is not valid is told apart from none.
  * @param {Page} page
  */
-const connectionOf = (page) =>
+const connectionState = (page) =>
   page.connection === "broken" ? "broken" : page.secure ? "secure" : "insecure";
 
 /** @param {Page} page */
@@ -63,10 +63,10 @@ export function showPage(page) {
   el("origin").replaceChildren(page.origin ? originNode(page.origin) : t("live.no_origin"));
   setIcon("lock", page.secure ? "i-lock" : page.connection === "broken" ? "i-warn" : "i-unlock");
   el("origin-line").dataset.secure = String(page.secure);
-  el("lock-text").textContent = t(`live.${connectionOf(page)}`);
+  el("lock-text").textContent = t(`live.${connectionState(page)}`);
   el("loading").hidden = !page.loading;
   button("back").disabled = !page.can_go_back;
-  fill(page);
+  fillSheet(page);
 }
 
 /**
@@ -75,16 +75,16 @@ export function showPage(page) {
  * @param {Page | null} page
  * @returns {string} its origin, or nothing
  */
-export const frameOf = (field, page) =>
+export const foreignFrame = (field, page) =>
   field?.origin && field.origin !== page?.origin ? field.origin : "";
 
 /**
  * The part of an origin that names its owner; an opaque one has no owner.
  * @param {string} origin
  */
-export const ownerOf = (origin) => {
+export const ownerName = (origin) => {
   const { name, after } = splitOrigin(origin);
-  return origin === "" ? "" : isolated(name + after);
+  return origin === "" ? "" : isolate(name + after);
 };
 
 /**
@@ -94,7 +94,7 @@ export const ownerOf = (origin) => {
 export function showUnexpected(unexpected) {
   const text = unexpected
     ? t(unexpected.frame ? "unexpected.frame" : "unexpected.text", {
-        origin: isolated(unexpected.origin),
+        origin: isolate(unexpected.origin),
       })
     : "";
   if (el("unexpected-text").textContent !== text) el("unexpected-text").textContent = text;
@@ -102,7 +102,7 @@ export function showUnexpected(unexpected) {
 }
 
 /** @param {import("./invitation.js").Invitation} invitation */
-export function wireSite(invitation) {
+export function wireOriginPanel(invitation) {
   el("site-requester").textContent = invitation.requester;
   el("site-reason").textContent = invitation.reason;
   el("site-reason-row").hidden = invitation.reason === "";
@@ -117,7 +117,7 @@ export function showFrame(origin) {
 }
 
 /** @param {Page} page */
-function fill(page) {
+function fillSheet(page) {
   const { certificate: seen } = page;
   el("site-address").replaceChildren(page.origin ? originNode(page.origin) : t("live.no_origin"));
   el("site-punycode").hidden = !splitOrigin(page.origin).punycode;
@@ -129,9 +129,9 @@ function fill(page) {
   if (seen) {
     const { subject, issuer } = seen;
     el("site-certificate").textContent = t("site.issued", {
-      subject: isolated(subject),
-      issuer: isolated(issuer),
-      date: day(seen.valid_to),
+      subject: isolate(subject),
+      issuer: isolate(issuer),
+      date: formatDay(seen.valid_to),
     });
   }
   el("site-problem").textContent = seen?.problem ?? "";

@@ -1,7 +1,7 @@
 // One hello's peer connection: own certificate, sealed descriptions, the certificate check and
 // confirm, ICE restarts on this side's leg (PROTOCOL sections 6 to 8).
 
-import { b64u, equal, random, sha256, unb64u } from "./bytes.js";
+import { equalBytes, fromBase64Url, randomBytes, sha256, toBase64Url } from "./bytes.js";
 import { Channel } from "./channel.js";
 import { transcript } from "./keys.js";
 import {
@@ -61,7 +61,7 @@ export class Peer {
   /** @type {RTCDataChannel} */
   #dc;
   /** @type {RecordBox | null} */
-  #box = null;
+  #records = null;
   /** @type {Channel | null} */
   channel = null;
   /** @type {import("./seal.js").SessionKeys | null} */
@@ -72,7 +72,7 @@ export class Peer {
   /** @type {Bytes | null} */
   #transcript = null;
   /** @type {unknown[]} the host's first records, while its certificate is being checked */
-  #early = [];
+  #earlyMessages = [];
   #confirmed = false;
   #closed = false;
   /** @type {Promise<void>} descriptions are set one after another */
@@ -111,8 +111,8 @@ export class Peer {
       }
     };
     this.#dc.binaryType = "arraybuffer";
-    this.#dc.onmessage = (e) => this.#early.push(e.data);
-    this.#dc.onopen = () => this.#guard(this.#opened());
+    this.#dc.onmessage = (e) => this.#earlyMessages.push(e.data);
+    this.#dc.onopen = () => this.#guard(this.#onChannelOpen());
     this.#dc.onclose = () => this.#break(new Error("the data channel closed"));
   }
 
@@ -129,7 +129,7 @@ export class Peer {
   }
 
   /** The sealed hello, to the host. */
-  async hello() {
+  async sendHello() {
     const { id, psk, invitationHash, invitation, deviceKeys, device, stream, fingerprint } =
       this.identity;
     const { blob, hash, keys } = await sealHello({
@@ -140,14 +140,14 @@ export class Peer {
       fingerprint,
       deviceKey: deviceKeys.privateKey,
       device,
-      nonce: random(32),
+      nonce: randomBytes(32),
       stream,
     });
     if (this.#closed) return;
     this.#helloHash = hash;
     this.#keys = keys;
-    this.#box = new RecordBox(hash, keys.signalV2h, keys.signalH2v);
-    this.on.signal({ type: "sealed", data: b64u(blob) });
+    this.#records = new RecordBox(hash, keys.signalV2h, keys.signalH2v);
+    this.on.signal({ type: "sealed", data: toBase64Url(blob) });
     this.on.step("offer");
   }
 
@@ -155,10 +155,10 @@ export class Peer {
    * A blob from the host. Those of an older hello are passed over.
    * @param {Bytes} blob
    */
-  async sealed(blob) {
+  async receiveSealed(blob) {
     let record;
     try {
-      record = await this.#box?.open(blob);
+      record = await this.#records?.open(blob);
     } catch {
       // Forged, replayed or cut by who carries it: it has no effect, and the true one may still
       // come.
@@ -166,15 +166,18 @@ export class Peer {
     }
     if (!record || this.#closed) return;
     if (record.t === "offer" && typeof record.sdp === "string")
-      await this.#serial(() => this.#accept(record.sdp));
+      await this.#serial(() => this.#acceptOffer(record.sdp));
     if (record.t === "refuse")
       this.on.fatal("refused", typeof record.message === "string" ? record.message : "");
   }
 
   /** @param {import("./events.js").DeclineReason} reason */
   async decline(reason) {
-    if (!this.#box) return;
-    this.on.signal({ type: "sealed", data: b64u(await this.#box.seal({ t: "decline", reason })) });
+    if (!this.#records) return;
+    this.on.signal({
+      type: "sealed",
+      data: toBase64Url(await this.#records.seal({ t: "decline", reason })),
+    });
   }
 
   /**
@@ -205,7 +208,7 @@ export class Peer {
   }
 
   /** @param {string} sdp the host's offer */
-  async #accept(sdp) {
+  async #acceptOffer(sdp) {
     if (this.negotiated) return;
     try {
       checkFingerprint(sdp, this.identity.invitation.fingerprint);
@@ -216,7 +219,7 @@ export class Peer {
     await this.#pc.setRemoteDescription({ type: "offer", sdp: munge(sdp, this.ice) });
     const answer = await this.#pc.createAnswer();
     await this.#pc.setLocalDescription(answer);
-    if (this.#closed || !this.#box) return;
+    if (this.#closed || !this.#records) return;
     this.#answer = answer.sdp ?? "";
     if (fingerprintOf(this.#answer) !== this.identity.fingerprint)
       return this.on.fatal("fingerprint");
@@ -224,7 +227,7 @@ export class Peer {
     this.#sendLocalIce();
     this.on.signal({
       type: "sealed",
-      data: b64u(await this.#box.seal({ t: "answer", sdp: this.#answer })),
+      data: toBase64Url(await this.#records.seal({ t: "answer", sdp: this.#answer })),
     });
     this.on.step("path");
   }
@@ -235,7 +238,7 @@ export class Peer {
   }
 
   /** The channel opened: who is really at its other end? */
-  async #opened() {
+  async #onChannelOpen() {
     if (!this.#keys) throw new Error("the channel opened before the hello");
     this.on.step("verify");
     const hostFingerprint = await this.#remoteFingerprint();
@@ -251,12 +254,12 @@ export class Peer {
     });
     if (this.#closed) return;
     this.queue.clearControl();
-    this.queue.pushControl({ t: "confirm", transcript: b64u(this.#transcript) });
+    this.queue.pushControl({ t: "confirm", transcript: toBase64Url(this.#transcript) });
     this.channel = new Channel(this.#dc, this.queue, this.#keys, {
-      onOutput: (output) => this.#output(output),
+      onOutput: (output) => this.#onOutput(output),
       onBroken: (error) => this.#break(error),
     });
-    for (const data of this.#early.splice(0))
+    for (const data of this.#earlyMessages.splice(0))
       this.#dc.onmessage?.(new MessageEvent("message", { data }));
     this.channel.start();
   }
@@ -275,14 +278,14 @@ export class Peer {
   }
 
   /** @param {Output} output */
-  #output(output) {
+  #onOutput(output) {
     if (!this.#confirmed) {
-      const theirs = output.t === "confirm" ? unb64u(output.transcript) : null;
+      const theirs = output.t === "confirm" ? fromBase64Url(output.transcript) : null;
       if (
         output.t !== "confirm" ||
         !theirs ||
         !this.#transcript ||
-        !equal(theirs, this.#transcript)
+        !equalBytes(theirs, this.#transcript)
       ) {
         return this.on.fatal("confirm");
       }

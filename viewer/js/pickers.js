@@ -4,7 +4,7 @@
 import { button, el } from "./dom.js";
 import { t } from "./i18n.js";
 import { PromptSheet } from "./prompt-sheet.js";
-import { coarse } from "./view.js";
+import { hasCoarsePointer } from "./view.js";
 
 /** @typedef {import("./events.js").Picker} Picker */
 /** @typedef {import("./events.js").InputEvent} InputEvent */
@@ -27,9 +27,9 @@ export class Pickers {
    */
   constructor(on) {
     this.on = on;
-    this.ask = new PromptSheet("sheet-picker", () => this.#answer({}), on.closed);
-    button("picker-set").addEventListener("click", () => this.#set());
-    button("picker-clear").addEventListener("click", () => this.#done({ value: "" }));
+    this.prompt = new PromptSheet("sheet-picker", () => this.#answer({}), on.closed);
+    button("picker-set").addEventListener("click", () => this.#submit());
+    button("picker-clear").addEventListener("click", () => this.#answerAndClose({ value: "" }));
     el("suggestions").addEventListener("pointerdown", (e) => e.preventDefault());
     el("suggestions").addEventListener("mousedown", (e) => e.preventDefault());
   }
@@ -38,30 +38,30 @@ export class Pickers {
   show(picker) {
     if (picker?.kind === "datalist") {
       this.#forget();
-      return this.#suggest(picker);
+      return this.#showSuggestions(picker);
     }
-    this.#suggest(null);
+    this.#showSuggestions(null);
     if (!picker) return this.#forget();
     this.#picker = picker;
-    const control = picker.kind === "select" ? select(picker) : input(picker);
+    const control = picker.kind === "select" ? selectControl(picker) : inputControl(picker);
     this.#control = control;
     control.id = "picker-control";
     control.setAttribute("aria-labelledby", "picker-title");
     if (control instanceof HTMLSelectElement && !picker.multiple) {
       // A phone's own list has said its last word; with a keyboard, each arrow is a change.
-      control.addEventListener("change", () => coarse() && this.#set());
+      control.addEventListener("change", () => hasCoarsePointer() && this.#submit());
     }
     control.addEventListener("keydown", (/** @type {Event} */ e) => {
       if (e instanceof KeyboardEvent && e.key === "Enter" && control instanceof HTMLInputElement)
-        this.#set();
+        this.#submit();
     });
     el("picker-title").textContent = picker.label || t("picker.choose");
     el("picker-place").replaceChildren(control);
     el("picker-truncated").hidden = !picker.truncated;
     button("picker-clear").hidden =
       picker.kind === "select" || picker.kind === "color" || picker.value === "";
-    this.ask.show(control);
-    if (!coarse()) return;
+    this.prompt.show(control);
+    if (!hasCoarsePointer()) return;
     try {
       control.showPicker();
     } catch {
@@ -69,21 +69,21 @@ export class Pickers {
     }
   }
 
-  #set() {
+  #submit() {
     const control = this.#control;
-    if (control instanceof HTMLInputElement) return this.#done({ value: control.value });
+    if (control instanceof HTMLInputElement) return this.#answerAndClose({ value: control.value });
     if (!control) return;
     const options = [...control.options]
       .filter((option) => option.selected)
       .map((option) => Number(option.value));
     // Without a choice there is nothing to say of a list from which one must be chosen.
-    this.#done(options.length === 0 && !control.multiple ? {} : { options });
+    this.#answerAndClose(options.length === 0 && !control.multiple ? {} : { options });
   }
 
   /** @param {{options?: number[], value?: string}} answer */
-  #done(answer) {
+  #answerAndClose(answer) {
     this.#answer(answer);
-    this.ask.end();
+    this.prompt.end();
   }
 
   /** @param {{options?: number[], value?: string}} answer */
@@ -96,11 +96,11 @@ export class Pickers {
 
   #forget() {
     this.#picker = this.#control = null;
-    this.ask.end();
+    this.prompt.end();
   }
 
   /** @param {Picker | null} picker */
-  #suggest(picker) {
+  #showSuggestions(picker) {
     this.#suggesting = picker?.id ?? null;
     const buttons = (picker?.options ?? []).map((option, i) => {
       const chip = document.createElement("button");
@@ -112,7 +112,7 @@ export class Pickers {
         if (this.#suggesting === null) return;
         this.on.flush();
         this.on.send({ t: "pick", id: this.#suggesting, options: [i] });
-        this.#suggest(null);
+        this.#showSuggestions(null);
       });
       return chip;
     });
@@ -122,12 +122,12 @@ export class Pickers {
 }
 
 /** @param {Picker} picker */
-function select(picker) {
+function selectControl(picker) {
   const control = document.createElement("select");
   control.multiple = picker.multiple;
   // With several to choose from, or on a laptop, the list lies open; a phone has its own.
   const groups = new Set(picker.options.map((option) => option.group ?? "")).size;
-  if (picker.multiple && !coarse())
+  if (picker.multiple && !hasCoarsePointer())
     control.size = Math.min(MAX_LIST_ROWS, picker.options.length + groups);
   /** @type {HTMLOptGroupElement | null} */
   let group = null;
@@ -151,7 +151,7 @@ function select(picker) {
 }
 
 /** @param {Picker} picker */
-function input(picker) {
+function inputControl(picker) {
   const control = document.createElement("input");
   control.type = picker.kind;
   control.autocomplete = "off";

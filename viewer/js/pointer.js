@@ -240,7 +240,7 @@ export class Pointer {
         this.#fingers.size === 0 &&
         isLongPress(e.timeStamp - finger.since)
       )
-        this.#menu(finger);
+        this.#openMenu(finger);
       else this.on.send({ t: "touch", phase, points: this.#points(), at: when(e) });
       if (phase === "end" && still) this.on.tap(finger.x, finger.y, true);
     }
@@ -252,7 +252,7 @@ export class Pointer {
    * pressed.
    * @param {{x: number, y: number}} at
    */
-  #menu(at) {
+  #openMenu(at) {
     this.on.send({ t: "touch", phase: "cancel", points: [], at: 0 });
     const { x, y } = this.view.toPage(at.x, at.y);
     const press = {

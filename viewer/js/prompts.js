@@ -1,12 +1,12 @@
 // What the remote browser would ask in windows that nobody sees: joins the sheets to the handoff.
 
-import { text, utf8 } from "./bytes.js";
+import { decodeUtf8, encodeUtf8 } from "./bytes.js";
 import { button, el, input } from "./dom.js";
 import { t } from "./i18n.js";
-import { isolated } from "./origin-panel.js";
+import { isolate } from "./origin-panel.js";
 import { Pickers } from "./pickers.js";
 import { PromptSheet } from "./prompt-sheet.js";
-import { announce, notice } from "./ui.js";
+import { announce, showNotice } from "./ui.js";
 import { Upload } from "./upload.js";
 
 /** @typedef {import("./events.js").InputEvent} InputEvent */
@@ -15,7 +15,7 @@ import { Upload } from "./upload.js";
 
 export class Prompts {
   /** @type {number | null} */
-  #challenge = null;
+  #challengeId = null;
   /** @type {Tab[]} */
   #tabs = [];
 
@@ -25,7 +25,7 @@ export class Prompts {
    * @param {() => void} on.flush
    * @param {() => void} on.closed a sheet is gone: the keyboard may have the focus again
    * @param {() => void} on.secret a password is being typed, or no longer
-   * @param {() => void} on.cannot the user cannot sign in this way
+   * @param {() => void} on.cannotSignIn the user cannot sign in this way
    */
   constructor(on) {
     this.on = on;
@@ -33,7 +33,7 @@ export class Prompts {
     this.upload = new Upload(on);
     this.auth = new PromptSheet(
       "sheet-auth",
-      () => this.#answer(false),
+      () => this.#answerAuth(false),
       () => {
         on.secret();
         on.closed();
@@ -49,7 +49,7 @@ export class Prompts {
     this.passkey = new PromptSheet("sheet-passkey", () => {}, on.closed);
     button("passkey-cannot").addEventListener("click", () => {
       this.passkey.end();
-      on.cannot();
+      on.cannotSignIn();
     });
     this.windows = new PromptSheet("sheet-windows", () => {}, on.closed);
     button("windows").addEventListener("click", () => this.windows.show());
@@ -66,22 +66,22 @@ export class Prompts {
       case "picker":
         return this.pickers.show(output.picker);
       case "auth":
-        return this.#challenged(output);
+        return this.#showAuth(output);
       case "auth_closed":
-        if (output.id === this.#challenge) {
-          this.#challenge = null;
-          this.#clear();
+        if (output.id === this.#challengeId) {
+          this.#challengeId = null;
+          this.#clearAuth();
           this.auth.end();
         }
         return;
       case "file_chooser":
         return this.upload.show(output);
       case "file_chooser_closed":
-        return this.upload.closed(output.id);
+        return this.upload.close(output.id);
       case "tabs":
         return this.#showTabs(output.tabs);
       case "notice":
-        if (output.code !== "passkey_required") return notice(output.code, output.message);
+        if (output.code !== "passkey_required") return showNotice(output.code, output.message);
         announce(t("passkey.title"));
         return this.passkey.show(button("passkey-other"));
       default:
@@ -95,10 +95,10 @@ export class Prompts {
   }
 
   /** @param {Extract<Output, {t: "auth"}>} asked */
-  #challenged(asked) {
-    this.#challenge = asked.id;
-    el("auth-title").textContent = t("auth.title", { origin: isolated(asked.origin) });
-    el("auth-realm").textContent = t("auth.realm", { realm: isolated(asked.realm) });
+  #showAuth(asked) {
+    this.#challengeId = asked.id;
+    el("auth-title").textContent = t("auth.title", { origin: isolate(asked.origin) });
+    el("auth-realm").textContent = t("auth.realm", { realm: isolate(asked.realm) });
     el("auth-realm").hidden = asked.realm === "";
     const warnings = [
       ...(asked.expected ? [] : [t("auth.unexpected")]),
@@ -106,32 +106,32 @@ export class Prompts {
     ];
     el("auth-warning").textContent = warnings.join(" ");
     el("auth-warning").hidden = warnings.length === 0;
-    this.#clear();
+    this.#clearAuth();
     this.auth.show(input("auth-user"));
     this.on.secret();
   }
 
   #sendAuth() {
-    this.#answer(true);
+    this.#answerAuth(true);
     this.auth.end();
   }
 
   /** @param {boolean} give */
-  #answer(give) {
-    const id = this.#challenge;
-    this.#challenge = null;
+  #answerAuth(give) {
+    const id = this.#challengeId;
+    this.#challengeId = null;
     // A lone surrogate has no UTF-8 form.
     const [user, password] = [input("auth-user"), input("auth-password")].map((field) =>
-      text(utf8(field.value)),
+      decodeUtf8(encodeUtf8(field.value)),
     );
-    this.#clear();
+    this.#clearAuth();
     if (id !== null) this.on.send({ t: "auth", id, ...(give ? { user, password } : {}) });
   }
 
   /**
    * They stand in no form and are emptied before the sheet closes: nothing for a browser to save.
    */
-  #clear() {
+  #clearAuth() {
     input("auth-user").value = input("auth-password").value = "";
   }
 
@@ -143,12 +143,12 @@ export class Prompts {
     button("windows").hidden = tabs.length < 2;
     el("windows-count").textContent = String(tabs.length);
     if (tabs.length < 2) this.windows.end();
-    el("windows-list").replaceChildren(...tabs.map((tab) => this.#tab(tab)));
-    if (opened || first) notice("new_window");
+    el("windows-list").replaceChildren(...tabs.map((tab) => this.#tabRow(tab)));
+    if (opened || first) showNotice("new_window");
   }
 
   /** @param {Tab} tab */
-  #tab(tab) {
+  #tabRow(tab) {
     const title = tab.title || t("windows.untitled");
     const show = document.createElement("button");
     show.type = "button";
@@ -164,7 +164,7 @@ export class Prompts {
     const close = document.createElement("button");
     close.type = "button";
     close.className = "icon";
-    close.setAttribute("aria-label", t("windows.close", { title: isolated(title) }));
+    close.setAttribute("aria-label", t("windows.close", { title: isolate(title) }));
     close.append(icon("i-close"));
     close.addEventListener("click", () => this.on.send({ t: "tab", id: tab.id, action: "close" }));
     const row = document.createElement("li");

@@ -23,12 +23,12 @@ export class RestartSchedule {
   }
 
   /** @param {number} now */
-  asked(now) {
+  noteAsked(now) {
     this.#nextAt =
       now + (RESTART_DELAYS_MS[Math.min(this.#asked++, RESTART_DELAYS_MS.length - 1)] ?? 8000);
   }
 
-  answered() {
+  noteAnswered() {
     this.#answered = this.#asked;
   }
 

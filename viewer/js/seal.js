@@ -2,7 +2,16 @@
 // (PROTOCOL sections 6 and 8). HPKE by @hpke/core, AES-GCM by WebCrypto; no cryptography by hand.
 
 import { Aes256Gcm, CipherSuite, DhkemP256HkdfSha256, HkdfSha256 } from "../vendor/hpke/mod.js";
-import { b64u, concat, equal, readU64, sha256, text, u64, utf8 } from "./bytes.js";
+import {
+  concat,
+  decodeUtf8,
+  encodeU64,
+  encodeUtf8,
+  equalBytes,
+  readU64,
+  sha256,
+  toBase64Url,
+} from "./bytes.js";
 import { signHello } from "./device.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
@@ -25,12 +34,12 @@ const suite = () =>
 
 /** @param {Bytes} id @param {Bytes} psk */
 const pskOf = (id, psk) => ({
-  id: concat(utf8("authloop/1 psk"), id).buffer,
+  id: concat(encodeUtf8("authloop/1 psk"), id).buffer,
   key: psk.slice().buffer,
 });
 
 /** @param {Bytes} invitationHash */
-const infoOf = (invitationHash) => concat(utf8("authloop/1 hpke"), invitationHash).buffer;
+const infoOf = (invitationHash) => concat(encodeUtf8("authloop/1 hpke"), invitationHash).buffer;
 
 /**
  * @param {{export(info: ArrayBuffer, length: number): Promise<ArrayBuffer>}} context
@@ -38,10 +47,13 @@ const infoOf = (invitationHash) => concat(utf8("authloop/1 hpke"), invitationHas
  */
 async function exportKeys(context) {
   const key = async (/** @type {string} */ label) =>
-    crypto.subtle.importKey("raw", await context.export(utf8(label).buffer, 32), "AES-GCM", false, [
-      "encrypt",
-      "decrypt",
-    ]);
+    crypto.subtle.importKey(
+      "raw",
+      await context.export(encodeUtf8(label).buffer, 32),
+      "AES-GCM",
+      false,
+      ["encrypt", "decrypt"],
+    );
   return {
     signalH2v: await key("authloop/1 signal h2v"),
     signalV2h: await key("authloop/1 signal v2h"),
@@ -74,12 +86,12 @@ export async function sealHello(of) {
   const enc = new Uint8Array(context.enc);
   const hello = {
     fingerprint: of.fingerprint,
-    device: b64u(of.device),
-    nonce: b64u(of.nonce),
-    stream: b64u(of.stream),
-    signature: b64u(await signHello(of.deviceKey, of.id, enc, of.nonce, of.fingerprint)),
+    device: toBase64Url(of.device),
+    nonce: toBase64Url(of.nonce),
+    stream: toBase64Url(of.stream),
+    signature: toBase64Url(await signHello(of.deviceKey, of.id, enc, of.nonce, of.fingerprint)),
   };
-  const ct = new Uint8Array(await context.seal(utf8(JSON.stringify(hello)), of.id));
+  const ct = new Uint8Array(await context.seal(encodeUtf8(JSON.stringify(hello)), of.id));
   const blob = concat(new Uint8Array([HELLO_TYPE]), enc, ct);
   return { blob, hash: await sha256(blob), keys: await exportKeys(context) };
 }
@@ -101,12 +113,12 @@ export async function openHello(of) {
     info: infoOf(of.invitationHash),
     psk: pskOf(of.id, of.psk),
   });
-  const json = JSON.parse(text(new Uint8Array(await context.open(of.blob.slice(66), of.id))));
+  const json = JSON.parse(decodeUtf8(new Uint8Array(await context.open(of.blob.slice(66), of.id))));
   return { json, hash: await sha256(of.blob), keys: await exportKeys(context) };
 }
 
 /** @param {number} counter */
-const nonceOf = (counter) => concat(new Uint8Array(4), u64(counter));
+const nonceOf = (counter) => concat(new Uint8Array(4), encodeU64(counter));
 
 /**
  * @param {CryptoKey} key
@@ -155,8 +167,11 @@ export class RecordBox {
   /** @param {object} json @returns {Promise<Bytes>} */
   async seal(json) {
     const counter = this.#sent++;
-    const header = concat(new Uint8Array([RECORD_TYPE]), this.prefix, u64(counter));
-    return concat(header, await encrypt(this.sendKey, counter, header, utf8(JSON.stringify(json))));
+    const header = concat(new Uint8Array([RECORD_TYPE]), this.prefix, encodeU64(counter));
+    return concat(
+      header,
+      await encrypt(this.sendKey, counter, header, encodeUtf8(JSON.stringify(json))),
+    );
   }
 
   /**
@@ -166,13 +181,13 @@ export class RecordBox {
    */
   async open(blob) {
     if (blob[0] !== RECORD_TYPE || blob.length < 17 + 16) throw new SealError("not a record");
-    if (!equal(blob.slice(1, 9), this.prefix)) return null;
+    if (!equalBytes(blob.slice(1, 9), this.prefix)) return null;
     const counter = readU64(blob, 9);
     if (counter < this.#next) throw new SealError("a record was replayed");
     const plaintext = await decrypt(this.receiveKey, counter, blob.slice(0, 17), blob.slice(17));
     // Only an authentic record moves the counter on.
     this.#next = counter + 1;
-    return JSON.parse(text(plaintext));
+    return JSON.parse(decodeUtf8(plaintext));
   }
 }
 
@@ -184,7 +199,7 @@ export class RecordBox {
  * @returns {Promise<Bytes>} 256 bytes
  */
 export async function sealFrame(key, counter, plaintext) {
-  const header = u64(counter);
+  const header = encodeU64(counter);
   return concat(header, await encrypt(key, counter, header, plaintext));
 }
 
@@ -207,11 +222,11 @@ export async function openFrame(key, counter, frame) {
  * @param {object} json
  */
 export async function sealOutput(key, counter, json) {
-  const body = utf8(JSON.stringify(json));
+  const body = encodeUtf8(JSON.stringify(json));
   const plaintext = new Uint8Array(Math.ceil((4 + body.length) / 64) * 64);
   new DataView(plaintext.buffer).setUint32(0, body.length);
   plaintext.set(body, 4);
-  const header = u64(counter);
+  const header = encodeU64(counter);
   return concat(header, await encrypt(key, counter, header, plaintext));
 }
 
@@ -228,5 +243,5 @@ export async function openOutput(key, counter, record) {
   const plaintext = await decrypt(key, counter, record.slice(0, 8), record.slice(8));
   const length = new DataView(plaintext.buffer).getUint32(0);
   if (length > plaintext.length - 4) throw new SealError("the record's length is wrong");
-  return JSON.parse(text(plaintext.subarray(4, 4 + length)));
+  return JSON.parse(decodeUtf8(plaintext.subarray(4, 4 + length)));
 }

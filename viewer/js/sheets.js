@@ -3,7 +3,7 @@
 
 import { button, byId, dialog, el, input } from "./dom.js";
 import { t } from "./i18n.js";
-import { isolated } from "./origin-panel.js";
+import { isolate } from "./origin-panel.js";
 
 /** @typedef {import("./events.js").DeclineReason} DeclineReason */
 /** @typedef {import("./events.js").InputEvent} InputEvent */
@@ -35,7 +35,7 @@ export function wireDecline(decline) {
  * The host looked, and the user does not seem to be signed in, or nobody can tell.
  * @param {{finishAnyway: () => void, goOn: () => void}} on
  */
-export function wireChecked(on) {
+export function wireCheckResult(on) {
   const sheet = dialog("sheet-checked");
   button("checked-finish").addEventListener("click", () => {
     sheet.returnValue = "finish";
@@ -48,7 +48,7 @@ export function wireChecked(on) {
 }
 
 /** @param {"signed_in" | "not_signed_in" | "inconclusive"} verdict */
-export function openChecked(verdict) {
+export function openCheckResult(verdict) {
   const sheet = dialog("sheet-checked");
   const which = verdict === "inconclusive" ? "checked.unclear_" : "checked.";
   el("sheet-checked-title").textContent = t(`${which}title`);
@@ -149,7 +149,7 @@ export class PageDialog {
   open(d, origin) {
     this.#id = d.id;
     const field = input("page-dialog-input");
-    el("page-dialog-from").textContent = t("dialog.from", { origin: isolated(origin) });
+    el("page-dialog-from").textContent = t("dialog.from", { origin: isolate(origin) });
     el("page-dialog-message").textContent =
       d.kind === "beforeunload" && !d.message ? t("dialog.leave") : d.message;
     field.hidden = d.kind !== "prompt";

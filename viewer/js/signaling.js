@@ -1,11 +1,11 @@
 // The signaling WebSocket: challenge, claim or resume, reconnection (PROTOCOL section 5).
 
-import { b64u, unb64u } from "./bytes.js";
+import { fromBase64Url, toBase64Url } from "./bytes.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /**
  * What a closed socket means.
- * @typedef {{retry: true, after: number} | {retry: false, code: string}} Verdict
+ * @typedef {{retry: true, after: number} | {retry: false, code: string}} CloseAction
  */
 
 const MAX_BACKOFF_MS = 10_000;
@@ -33,9 +33,9 @@ export const FINAL_CODES = new Set([
  * @param {boolean} [of.takeover] the session was asked of the device that has it
  * @param {boolean} of.probing a resume tried because an earlier claim's answer may have been lost
  * @param {number} of.awayFor ms since the last welcome, or since the start
- * @returns {Verdict}
+ * @returns {CloseAction}
  */
-export function verdict(code, { attempted, claimed, takeover, probing, awayFor }) {
+export function closeAction(code, { attempted, claimed, takeover, probing, awayFor }) {
   const patient = claimed && awayFor < REREGISTRATION_TIMEOUT_MS;
   switch (code) {
     case 4400:
@@ -80,61 +80,63 @@ export class Signaling {
   /** @type {ReturnType<typeof setTimeout> | null} */
   #timer = null;
   #attempt = 0;
-  #welcome = false;
+  #welcomed = false;
   #stopped = false;
   /** The first picture is on the screen. */
-  #shown = false;
+  #firstFrameShown = false;
   /** The server counts how soon that came, and has not been told. */
-  #counts = false;
+  #reportWanted = false;
   #lastWelcome = performance.now();
   /** @type {Promise<void>} messages are handled in order */
   #handling = Promise.resolve();
   /** @type {() => void} */
-  #hurry;
+  #reconnectIfVisible;
 
   /**
    * @param {string} url
    * @param {object} on
    * @param {(challenge: Bytes) => Promise<object>} on.authenticate the first frame
    * @param {(message: any) => void | Promise<void>} on.message
-   * @param {(code: number, awayFor: number) => Verdict} on.closed
+   * @param {(code: number, awayFor: number) => CloseAction} on.closed
    * @param {(code: string) => void} on.fatal
    * @param {(up: boolean) => void} on.up
    */
   constructor(url, on) {
     this.url = url;
     this.on = on;
-    this.#hurry = () => {
+    this.#reconnectIfVisible = () => {
       if (document.visibilityState === "visible") this.reconnectNow();
     };
-    addEventListener("online", this.#hurry);
-    document.addEventListener("visibilitychange", this.#hurry);
+    addEventListener("online", this.#reconnectIfVisible);
+    document.addEventListener("visibilitychange", this.#reconnectIfVisible);
   }
 
   get up() {
-    return this.#welcome;
+    return this.#welcomed;
   }
 
   connect() {
     if (this.#stopped || this.#ws) return;
-    this.#clear();
+    this.#clearTimer();
     const ws = new WebSocket(this.url);
     this.#ws = ws;
     const slow = setTimeout(() => ws.close(), WELCOME_TIMEOUT_MS);
     ws.onmessage = (e) => {
-      this.#handling = this.#handling.then(() => this.#message(ws, e.data)).catch(() => ws.close());
-      void this.#handling.then(() => this.#welcome && clearTimeout(slow));
+      this.#handling = this.#handling
+        .then(() => this.#onMessage(ws, e.data))
+        .catch(() => ws.close());
+      void this.#handling.then(() => this.#welcomed && clearTimeout(slow));
     };
     ws.onclose = (e) => {
       clearTimeout(slow);
       // What the server said before it closed is heard first.
-      void this.#handling.then(() => this.#closed(ws, e.code));
+      void this.#handling.then(() => this.#onClosed(ws, e.code));
     };
   }
 
   /** @param {object} message */
   send(message) {
-    if (!this.#welcome || this.#ws?.readyState !== WebSocket.OPEN) return false;
+    if (!this.#welcomed || this.#ws?.readyState !== WebSocket.OPEN) return false;
     this.#ws.send(JSON.stringify(message));
     return true;
   }
@@ -143,13 +145,14 @@ export class Signaling {
    * A server that counts how soon the first picture came hears of it once; older ones would cut the
    * socket.
    */
-  firstFrame() {
-    this.#shown = true;
+  reportFirstFrame() {
+    this.#firstFrameShown = true;
     this.#report();
   }
 
   #report() {
-    if (this.#shown && this.#counts && this.send({ type: "first_frame" })) this.#counts = false;
+    if (this.#firstFrameShown && this.#reportWanted && this.send({ type: "first_frame" }))
+      this.#reportWanted = false;
   }
 
   /** Does not wait for the back-off: the network or the user came back. */
@@ -164,7 +167,7 @@ export class Signaling {
     const ws = this.#ws;
     if (!ws || this.#stopped) return;
     this.#ws = null;
-    this.#welcome = false;
+    this.#welcomed = false;
     ws.onmessage = ws.onclose = null;
     ws.close();
     this.on.up(false);
@@ -173,13 +176,13 @@ export class Signaling {
 
   stop() {
     this.#stopped = true;
-    this.#clear();
-    removeEventListener("online", this.#hurry);
-    document.removeEventListener("visibilitychange", this.#hurry);
+    this.#clearTimer();
+    removeEventListener("online", this.#reconnectIfVisible);
+    document.removeEventListener("visibilitychange", this.#reconnectIfVisible);
     this.#ws?.close();
   }
 
-  #clear() {
+  #clearTimer() {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }
@@ -188,20 +191,20 @@ export class Signaling {
    * @param {WebSocket} ws
    * @param {unknown} data
    */
-  async #message(ws, data) {
+  async #onMessage(ws, data) {
     if (ws !== this.#ws || this.#stopped || typeof data !== "string") return;
     const message = JSON.parse(data);
     if (message.type === "challenge") {
-      const nonce = unb64u(message.nonce);
+      const nonce = fromBase64Url(message.nonce);
       if (nonce?.length !== 32) throw new Error("the challenge is malformed");
       ws.send(JSON.stringify(await this.on.authenticate(nonce)));
       return;
     }
     if (message.type === "welcome") {
-      this.#welcome = true;
+      this.#welcomed = true;
       this.#attempt = 0;
       this.#lastWelcome = performance.now();
-      this.#counts = message.first_frame === true;
+      this.#reportWanted = message.first_frame === true;
       this.#report();
       this.on.up(true);
     }
@@ -212,11 +215,11 @@ export class Signaling {
    * @param {WebSocket} ws
    * @param {number} code
    */
-  #closed(ws, code) {
+  #onClosed(ws, code) {
     if (ws !== this.#ws) return;
     this.#ws = null;
-    if (this.#welcome) {
-      this.#welcome = false;
+    if (this.#welcomed) {
+      this.#welcomed = false;
       this.#lastWelcome = performance.now();
       this.on.up(false);
     }
@@ -237,7 +240,7 @@ export class Signaling {
  * @param {Bytes} id
  */
 export const socketUrl = (origin, id) =>
-  `${origin.replace(/^http/, "ws")}/v1/sessions/${b64u(id)}/viewer`;
+  `${origin.replace(/^http/, "ws")}/v1/sessions/${toBase64Url(id)}/viewer`;
 
 /**
  * The session as the server tells it: null when it knows of none; throws when it cannot be reached.
@@ -247,14 +250,14 @@ export const socketUrl = (origin, id) =>
  *   null>}
  */
 export async function fetchSession(origin, id) {
-  const response = await fetch(`${origin}/v1/sessions/${b64u(id)}`, {
+  const response = await fetch(`${origin}/v1/sessions/${toBase64Url(id)}`, {
     cache: "no-store",
     credentials: "omit",
   });
   if (response.status === 404) return null;
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   const body = await response.json();
-  const invitation = unb64u(body.invitation);
+  const invitation = fromBase64Url(body.invitation);
   if (!invitation) throw new Error("the server's answer is malformed");
   return {
     state: String(body.state),

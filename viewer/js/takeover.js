@@ -1,11 +1,11 @@
 // Another device of the user's asks to go on with the session: the question here, and the code by
 // which they see that it is theirs.
 
-import { unb64u } from "./bytes.js";
+import { fromBase64Url } from "./bytes.js";
 import { button, el } from "./dom.js";
 import { t } from "./i18n.js";
 import { takeoverCode } from "./keys.js";
-import { isolated } from "./origin-panel.js";
+import { isolate } from "./origin-panel.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /** @typedef {import("./device.js").SessionRecord} SessionRecord */
@@ -22,24 +22,24 @@ export class Takeover {
    */
   constructor(record, on) {
     this.record = record;
-    this.#answer("takeover-consent", on.give);
-    this.#answer("takeover-refuse", on.keep);
+    this.#wireButton("takeover-consent", on.give);
+    this.#wireButton("takeover-refuse", on.keep);
   }
 
   /** @param {Bytes} device */
   code(device) {
-    return takeoverCode(this.record.psk, unb64u(this.record.id) ?? new Uint8Array(), device);
+    return takeoverCode(this.record.psk, fromBase64Url(this.record.id) ?? new Uint8Array(), device);
   }
 
   /**
    * Not a dialog: a key that the user is just pressing for the remote page must not answer it.
    * @param {Bytes | null} device null: nobody asks any more
    */
-  async asked(device) {
+  async show(device) {
     this.#device = device;
     const code = device && (await this.code(device));
     if (device !== this.#device) return;
-    el("takeover-text").textContent = code ? t("takeover.text", { code: isolated(code) }) : "";
+    el("takeover-text").textContent = code ? t("takeover.text", { code: isolate(code) }) : "";
     el("takeover").hidden = !code;
   }
 
@@ -47,10 +47,10 @@ export class Takeover {
    * @param {string} id
    * @param {(device: Bytes) => boolean} say
    */
-  #answer(id, say) {
+  #wireButton(id, say) {
     // Not added: a second handoff of this page's life replaces the first's.
     button(id).onclick = () => {
-      if (this.#device && say(this.#device)) void this.asked(null);
+      if (this.#device && say(this.#device)) void this.show(null);
     };
   }
 }

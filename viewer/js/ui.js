@@ -1,7 +1,7 @@
 // The screens, and what the live screen says besides the picture.
 
 import { button, byId, el, setIcon } from "./dom.js";
-import { has, relative, t } from "./i18n.js";
+import { formatRelative, hasText, t } from "./i18n.js";
 import { siteItems } from "./origin-panel.js";
 
 /** @typedef {import("./events.js").Outcome} Outcome */
@@ -40,7 +40,7 @@ export function showInvitation(invitation) {
   el("sites").replaceChildren(...siteItems(invitation.origins));
   const time = byId("expires", HTMLTimeElement);
   time.dateTime = new Date(invitation.expires * 1000).toISOString();
-  time.textContent = relative(invitation.expires - Date.now() / 1000);
+  time.textContent = formatRelative(invitation.expires - Date.now() / 1000);
   showState("invitation");
 }
 
@@ -62,7 +62,7 @@ export function showStep(step) {
 }
 
 /** @param {string | null} note */
-export function connectingNote(note) {
+export function showConnectingNote(note) {
   el("connecting-note").hidden = note === null;
   el("connecting-note").textContent = note ?? "";
 }
@@ -98,9 +98,9 @@ export function showSeal({ verified, trouble, typing, frame }) {
  * @param {string} code of a text in the catalog
  * @param {string} [message] shown when the catalog has none
  */
-export function notice(code, message = "") {
+export function showNotice(code, message = "") {
   const key = `notice.${code}`;
-  const text = has(key) ? t(key) : message;
+  const text = hasText(key) ? t(key) : message;
   if (!text) return;
   const list = el("notices");
   for (const li of list.children)
@@ -129,7 +129,7 @@ export function notice(code, message = "") {
  * @param {Outcome} outcome
  * @param {string} message from the host
  */
-export function showEnded(outcome, message) {
+export function showOutcome(outcome, message) {
   root.dataset.outcome = outcome;
   root.dataset.keyboard = "disabled";
   setIcon(
@@ -151,7 +151,7 @@ export function showEnded(outcome, message) {
  * @param {"" | "retry" | "take-over"} [action] the button to offer
  */
 export function showError(code, message = "", action = "") {
-  const known = has(`error.${code}`) ? code : "internal";
+  const known = hasText(`error.${code}`) ? code : "internal";
   root.dataset.keyboard = "disabled";
   root.dataset.error = code;
   el("error-title").textContent = t(`error.${known}`);

@@ -1,9 +1,9 @@
 // Files for the remote page: chosen here, sent in sealed pieces, a few at a time.
 
-import { b64u, text, utf8 } from "./bytes.js";
+import { decodeUtf8, encodeUtf8, toBase64Url } from "./bytes.js";
 import { button, byId, el, input } from "./dom.js";
 import { bytes, t } from "./i18n.js";
-import { isolated } from "./origin-panel.js";
+import { isolate } from "./origin-panel.js";
 import { PromptSheet } from "./prompt-sheet.js";
 
 /** @typedef {import("./events.js").FileChooser} FileChooser */
@@ -21,16 +21,16 @@ const MAX_NAME_BYTES = 255;
  */
 export function safeName(name) {
   const plain =
-    text(utf8(name))
+    decodeUtf8(encodeUtf8(name))
       // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not stay.
       .replace(/[\\/\u0000-\u001f\u007f-\u009f]/g, "_")
       .replace(/^\.{1,2}$/, "_") || "_";
-  if (utf8(plain).length <= MAX_NAME_BYTES) return plain;
+  if (encodeUtf8(plain).length <= MAX_NAME_BYTES) return plain;
   // The end says what kind of file it is.
   const dot = plain.lastIndexOf(".");
   const end = dot > 0 && plain.length - dot <= 16 ? plain.slice(dot) : "";
-  const room = MAX_NAME_BYTES - utf8(end).length;
-  return text(utf8(plain).slice(0, room)).replace(/\ufffd+$/, "") + end;
+  const room = MAX_NAME_BYTES - encodeUtf8(end).length;
+  return decodeUtf8(encodeUtf8(plain).slice(0, room)).replace(/\ufffd+$/, "") + end;
 }
 
 /**
@@ -39,7 +39,7 @@ export function safeName(name) {
  * @param {{max_files: number, max_bytes: number}} limits
  * @returns {"none" | "too_many" | "too_big" | null}
  */
-export function problem(files, limits) {
+export function selectionProblem(files, limits) {
   if (files.length === 0) return "none";
   if (files.length > limits.max_files) return "too_many";
   return files.reduce((sum, f) => sum + f.size, 0) > limits.max_bytes ? "too_big" : null;
@@ -50,7 +50,7 @@ export class Upload {
   #chooser = null;
   #sending = false;
   /** @type {(() => void) | null} wakes the sender */
-  #came = null;
+  #onProgress = null;
 
   /**
    * @param {object} on
@@ -59,9 +59,9 @@ export class Upload {
    */
   constructor(on) {
     this.on = on;
-    this.ask = new PromptSheet("sheet-files", () => this.#cancel(), on.closed);
-    button("files-send").addEventListener("click", () => void this.#start());
-    input("files-input").addEventListener("change", () => this.#check());
+    this.prompt = new PromptSheet("sheet-files", () => this.#cancel(), on.closed);
+    button("files-send").addEventListener("click", () => void this.#startUpload());
+    input("files-input").addEventListener("change", () => this.#checkSelection());
   }
 
   /** @param {FileChooser} chooser opened, or more of its files has come */
@@ -70,12 +70,12 @@ export class Upload {
     this.#chooser = chooser;
     if (same) {
       this.#progress();
-      return this.#came?.();
+      return this.#onProgress?.();
     }
     this.#sending = false;
     const { multiple, origin, max_files, max_bytes } = chooser;
     el("files-title").textContent = t(multiple ? "files.title_many" : "files.title", {
-      origin: isolated(origin),
+      origin: isolate(origin),
     });
     el("files-limit").textContent = t(multiple ? "files.limit_many" : "files.limit", {
       count: String(max_files),
@@ -86,21 +86,21 @@ export class Upload {
     field.multiple = multiple;
     field.accept = chooser.accept;
     field.disabled = false;
-    this.#say("");
+    this.#showProblem("");
     el("files-progress").hidden = true;
     button("files-send").disabled = true;
-    this.ask.show(field);
+    this.prompt.show(field);
   }
 
   /** @param {number} id */
-  closed(id) {
+  close(id) {
     if (id !== this.#chooser?.id) return;
     this.#forget();
-    this.ask.end();
+    this.prompt.end();
   }
 
   /** The host does not take them. */
-  refused() {
+  onRefused() {
     if (!this.#sending) return;
     this.#stop("failed");
   }
@@ -109,12 +109,12 @@ export class Upload {
     return [...(input("files-input").files ?? [])];
   }
 
-  #check() {
+  #checkSelection() {
     if (!this.#chooser) return;
-    const wrong = problem(this.#files, this.#chooser);
+    const wrong = selectionProblem(this.#files, this.#chooser);
     button("files-send").disabled = wrong !== null;
     const { max_files, max_bytes } = this.#chooser;
-    this.#say(
+    this.#showProblem(
       wrong && wrong !== "none"
         ? t(`files.${wrong}`, { count: String(max_files), size: bytes(max_bytes) })
         : "",
@@ -122,15 +122,15 @@ export class Upload {
   }
 
   /** @param {string} words */
-  #say(words) {
+  #showProblem(words) {
     el("files-problem").textContent = words;
     el("files-problem").hidden = words === "";
   }
 
-  async #start() {
+  async #startUpload() {
     const chooser = this.#chooser;
     const files = this.#files;
-    if (!chooser || this.#sending || problem(files, chooser) !== null) return;
+    if (!chooser || this.#sending || selectionProblem(files, chooser) !== null) return;
     const named = files.map((f) => ({ name: safeName(f.name), size: f.size }));
     if (this.on.send({ t: "files", id: chooser.id, files: named }) !== "ok")
       return this.#stop("failed");
@@ -138,7 +138,7 @@ export class Upload {
     input("files-input").disabled = button("files-send").disabled = true;
     this.#progress();
     try {
-      await this.#pour(new Blob(files), chooser.id);
+      await this.#sendChunks(new Blob(files), chooser.id);
     } catch {
       // A file that was moved or changed meanwhile cannot be read.
       if (this.#chooser?.id === chooser.id) this.#stop("failed");
@@ -149,7 +149,7 @@ export class Upload {
    * @param {Blob} whole
    * @param {number} id
    */
-  async #pour(whole, id) {
+  async #sendChunks(whole, id) {
     for (let at = 0; at < whole.size; ) {
       const data = new Uint8Array(await whole.slice(at, at + CHUNK_BYTES).arrayBuffer());
       while (
@@ -157,10 +157,10 @@ export class Upload {
         this.#sending &&
         at + data.length - this.#chooser.received > WINDOW_BYTES
       ) {
-        await new Promise((resolve) => (this.#came = () => resolve(null)));
+        await new Promise((resolve) => (this.#onProgress = () => resolve(null)));
       }
       if (this.#chooser?.id !== id || !this.#sending) return;
-      if (this.on.send({ t: "file_chunk", id, data: b64u(data) }) !== "ok")
+      if (this.on.send({ t: "file_chunk", id, data: toBase64Url(data) }) !== "ok")
         throw new Error("not sent");
       at += data.length;
     }
@@ -183,7 +183,7 @@ export class Upload {
   #stop(why) {
     const id = this.#chooser?.id;
     this.#forget();
-    this.#say(t(`files.${why}`));
+    this.#showProblem(t(`files.${why}`));
     el("files-progress").hidden = true;
     if (id !== undefined) this.on.send({ t: "files", id, files: [] });
   }
@@ -197,7 +197,7 @@ export class Upload {
   #forget() {
     this.#chooser = null;
     this.#sending = false;
-    this.#came?.();
+    this.#onProgress?.();
     button("files-send").disabled = true;
   }
 }

@@ -9,7 +9,7 @@ const RESIZE_DELAY_MS = 200;
 // Less than this is a browser's own bar coming and going, not a keyboard.
 const MIN_KEYBOARD_PX = 120;
 
-export const coarse = () => matchMedia("(pointer: coarse)").matches;
+export const hasCoarsePointer = () => matchMedia("(pointer: coarse)").matches;
 
 export class View {
   /** @type {import("./geometry.js").Zoom} */
@@ -37,15 +37,15 @@ export class View {
   constructor(el, on) {
     this.el = el;
     this.on = on;
-    new ResizeObserver(() => this.#resized()).observe(el.stage);
-    visualViewport?.addEventListener("resize", () => this.#visual());
-    visualViewport?.addEventListener("scroll", () => this.#visual());
+    new ResizeObserver(() => this.#onResize()).observe(el.stage);
+    visualViewport?.addEventListener("resize", () => this.#followVisualViewport());
+    visualViewport?.addEventListener("scroll", () => this.#followVisualViewport());
     el.video.addEventListener("resize", () => on.layout());
-    this.#visual();
+    this.#followVisualViewport();
   }
 
   /** The picture's rectangle on screen. */
-  picture() {
+  pictureRect() {
     const { video } = this.el;
     return contain(video.getBoundingClientRect(), video.videoWidth, video.videoHeight);
   }
@@ -55,7 +55,7 @@ export class View {
    * @param {number} y client coordinates
    */
   toPage(x, y) {
-    return toPage(this.picture(), x, y);
+    return toPage(this.pictureRect(), x, y);
   }
 
   /**
@@ -71,7 +71,7 @@ export class View {
   /** @param {Field | null} field */
   setField(field) {
     this.#field = field;
-    this.#place();
+    this.#applyTransform();
   }
 
   /**
@@ -84,7 +84,7 @@ export class View {
   zoomBy(factor, cx, cy, dx = 0, dy = 0) {
     const stage = this.el.stage.getBoundingClientRect();
     this.#zoom = zoomAround(this.#zoom, factor, cx - stage.left, cy - stage.top, dx, dy, stage);
-    this.#place();
+    this.#applyTransform();
   }
 
   get zoomed() {
@@ -92,7 +92,7 @@ export class View {
   }
 
   /** Tells the host the size of the place, if it is not the one told before. */
-  announce(force = false) {
+  announceSize(force = false) {
     const { page } = this.el;
     const width = Math.round(page.offsetWidth);
     const height = Math.round(page.offsetHeight);
@@ -103,7 +103,7 @@ export class View {
       width: Math.min(width, 65535),
       height: Math.min(height, 65535),
       scale: Math.round(Math.min(devicePixelRatio || 1, 2) * 100),
-      mobile: coarse(),
+      mobile: hasCoarsePointer(),
     };
     const told = JSON.stringify(event);
     if (!force && told === this.#sent) return;
@@ -111,7 +111,7 @@ export class View {
   }
 
   /** iOS and Android lay the soft keyboard over the page; only the visual viewport tells. */
-  #visual() {
+  #followVisualViewport() {
     const vv = visualViewport;
     if (!vv || vv.scale > 1.01) return; // the user's own zoom of this page is theirs
     const { style } = this.el.app;
@@ -119,14 +119,17 @@ export class View {
     style.setProperty("--app-top", `${vv.offsetTop}px`);
   }
 
-  #resized() {
+  #onResize() {
     const { stage, page } = this.el;
     const height = stage.clientHeight;
     if (height === 0) return;
     const sameWidth = page.offsetWidth === 0 || Math.abs(page.offsetWidth - stage.clientWidth) < 2;
     // The remote page keeps its size under a soft keyboard, as a page on a phone does.
     this.#keyboardOpen =
-      coarse() && sameWidth && this.on.typing() && this.#fullHeight - height > MIN_KEYBOARD_PX;
+      hasCoarsePointer() &&
+      sameWidth &&
+      this.on.typing() &&
+      this.#fullHeight - height > MIN_KEYBOARD_PX;
     document.documentElement.toggleAttribute("data-soft-keyboard", this.#keyboardOpen);
     if (this.#keyboardOpen) {
       page.style.setProperty("block-size", `${this.#fullHeight}px`);
@@ -134,12 +137,12 @@ export class View {
       page.style.removeProperty("block-size");
       this.#fullHeight = height;
       if (this.#timer !== null) clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.announce(), RESIZE_DELAY_MS);
+      this.#timer = setTimeout(() => this.announceSize(), RESIZE_DELAY_MS);
     }
-    this.#place();
+    this.#applyTransform();
   }
 
-  #place() {
+  #applyTransform() {
     const { stage, page } = this.el;
     this.#shift = 0;
     if (this.#keyboardOpen && this.#field) {

@@ -2,7 +2,17 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
-import { b64u, concat, equal, random, sha256, text, u64, unb64u, utf8 } from "../js/bytes.js";
+import {
+  concat,
+  decodeUtf8,
+  encodeU64,
+  encodeUtf8,
+  equalBytes,
+  fromBase64Url,
+  randomBytes,
+  sha256,
+  toBase64Url,
+} from "../js/bytes.js";
 import {
   BLOCK_FRAMES,
   BODY_LENGTH,
@@ -10,7 +20,7 @@ import {
   FLAG_CONTROL,
   FLAG_FILLER,
   FLAG_MORE,
-  filler,
+  fillerFrame,
   InputQueue,
 } from "../js/frames.js";
 import { contain, shiftFor, toClient, toPage, zoomAround } from "../js/geometry.js";
@@ -30,22 +40,22 @@ import {
   restartAnswer,
   SdpError,
 } from "../js/sdp.js";
-import { backoff, verdict } from "../js/signaling.js";
+import { backoff, closeAction } from "../js/signaling.js";
 
 test("base64url is canonical", () => {
   for (let n = 0; n < 70; n++) {
-    const b = random(n);
-    assert.deepEqual(unb64u(b64u(b)), b);
+    const b = randomBytes(n);
+    assert.deepEqual(fromBase64Url(toBase64Url(b)), b);
   }
   for (const bad of ["a", "AB=", "A+", "A/", "AB", "AAB", " AAA", 5, null]) {
-    if (bad === "AB" || bad === "AAB") assert.equal(unb64u(bad), null, "stray bits");
-    else assert.equal(unb64u(bad), null);
+    if (bad === "AB" || bad === "AAB") assert.equal(fromBase64Url(bad), null, "stray bits");
+    else assert.equal(fromBase64Url(bad), null);
   }
 });
 
 test("fragments", () => {
-  const bytes = concat(new Uint8Array([1]), random(80));
-  const f = parseFragment(`#${b64u(bytes)}`);
+  const bytes = concat(new Uint8Array([1]), randomBytes(80));
+  const f = parseFragment(`#${toBase64Url(bytes)}`);
   assert.equal(f.kind, "link");
   assert.equal(publicFragment(f).length, 23);
   assert.deepEqual(parseFragment(publicFragment(f)), { kind: "known", id: bytes.slice(1, 17) });
@@ -55,9 +65,9 @@ test("fragments", () => {
   wrong[0] = 2;
   for (const bad of [
     "#x",
-    `#${b64u(bytes.slice(1))}`,
-    `#${b64u(bytes)}A`,
-    `#${b64u(wrong)}`,
+    `#${toBase64Url(bytes.slice(1))}`,
+    `#${toBase64Url(bytes)}A`,
+    `#${toBase64Url(wrong)}`,
     "#%41",
   ]) {
     assert.equal(parseFragment(bad).kind, "incomplete", bad);
@@ -65,19 +75,19 @@ test("fragments", () => {
 });
 
 test("an invitation opens only by its hash", async () => {
-  const id = random(16);
+  const id = randomBytes(16);
   const good = {
     v: 1,
-    id: b64u(id),
-    hpke: b64u(random(65)),
-    fingerprint: formatFingerprint(random(32)),
+    id: toBase64Url(id),
+    hpke: toBase64Url(randomBytes(65)),
+    fingerprint: formatFingerprint(randomBytes(32)),
     requester: "R",
     reason: "because",
     origins: ["https://a.example"],
     expires: 2_000_000_000,
   };
   const open = async (o, hash) => {
-    const bytes = utf8(JSON.stringify(o));
+    const bytes = encodeUtf8(JSON.stringify(o));
     return openInvitation(bytes, hash ?? (await sha256(bytes)), id);
   };
   assert.equal((await open(good)).requester, "R");
@@ -85,7 +95,7 @@ test("an invitation opens only by its hash", async () => {
   for (const bent of [
     { v: 2 },
     { extra: 1 },
-    { id: b64u(random(16)) },
+    { id: toBase64Url(randomBytes(16)) },
     { hpke: "x" },
     { fingerprint: "sha-1 AA" },
     { origins: [1] },
@@ -255,12 +265,12 @@ test("frames: chunks, sequences, epochs", () => {
     [3, 4, 4, 4],
   );
   assert.ok(frames.every((f) => f.body.length <= BODY_LENGTH));
-  assert.deepEqual(JSON.parse(text(concat(...frames.slice(2).map((f) => f.body)))), {
+  assert.deepEqual(JSON.parse(decodeUtf8(concat(...frames.slice(2).map((f) => f.body)))), {
     t: "paste",
     text: "é".repeat(300),
   });
   assert.equal(BODY_LENGTH, 217);
-  assert.equal(decodeFrame(filler()).flags, FLAG_FILLER);
+  assert.equal(decodeFrame(fillerFrame()).flags, FLAG_FILLER);
 });
 
 test("frames: a secret sent whole takes as many frames whatever its length", () => {
@@ -273,7 +283,7 @@ test("frames: a secret sent whole takes as many frames whatever its length", () 
       [...Array(BLOCK_FRAMES - 1).fill([FLAG_MORE, BODY_LENGTH]), [0, BODY_LENGTH]],
       secret,
     );
-    assert.deepEqual(JSON.parse(text(concat(...frames.map((f) => f.body)))), {
+    assert.deepEqual(JSON.parse(decodeUtf8(concat(...frames.map((f) => f.body)))), {
       t: "replace",
       text: secret,
     });
@@ -308,7 +318,7 @@ test("frames: a flood of moves stands as one move before a click", () => {
   const q = new InputQueue();
   for (let i = 0; i < 10_000; i++) assert.equal(q.push(move(i), 0), "ok");
   q.push({ ...move(9999), phase: "down", button: "left", buttons: 1, clicks: 1 }, 0);
-  const events = drain(q).map((f) => JSON.parse(text(f.body)));
+  const events = drain(q).map((f) => JSON.parse(decodeUtf8(f.body)));
   assert.deepEqual(
     events.map((e) => e.phase),
     ["move", "down"],
@@ -343,7 +353,7 @@ test("frames: limits", () => {
   const lone = new InputQueue();
   lone.push({ t: "text", text: "a\ud83d" }, 0);
   assert.deepEqual(
-    drain(lone).map((f) => JSON.parse(text(f.body)).text),
+    drain(lone).map((f) => JSON.parse(decodeUtf8(f.body)).text),
     ["a\ufffd"],
   );
 });
@@ -371,19 +381,23 @@ test("a takeover's code is keyed by the link, and always of six digits", async (
 test("close codes", () => {
   const fresh = { claimed: false, probing: false, awayFor: 0 };
   const claimed = { claimed: true, probing: false, awayFor: 0 };
-  assert.deepEqual(verdict(4409, fresh), { retry: false, code: "already_claimed" });
-  assert.deepEqual(verdict(4401, { ...fresh, probing: true }), {
+  assert.deepEqual(closeAction(4409, fresh), { retry: false, code: "already_claimed" });
+  assert.deepEqual(closeAction(4401, { ...fresh, probing: true }), {
     retry: false,
     code: "already_claimed",
   });
-  assert.equal(verdict(4401, fresh).code, "unauthorized");
-  assert.equal(verdict(4404, claimed).retry, true, "a restarted server hears of the session again");
-  assert.equal(verdict(4404, { ...claimed, awayFor: 1e6 }).code, "not_found");
-  assert.equal(verdict(4499, claimed).code, "replaced");
-  assert.equal(verdict(4498, claimed).code, "handed_over");
-  assert.equal(verdict(4410, claimed).code, "ended");
+  assert.equal(closeAction(4401, fresh).code, "unauthorized");
+  assert.equal(
+    closeAction(4404, claimed).retry,
+    true,
+    "a restarted server hears of the session again",
+  );
+  assert.equal(closeAction(4404, { ...claimed, awayFor: 1e6 }).code, "not_found");
+  assert.equal(closeAction(4499, claimed).code, "replaced");
+  assert.equal(closeAction(4498, claimed).code, "handed_over");
+  assert.equal(closeAction(4410, claimed).code, "ended");
   for (const code of [1000, 1001, 1006, 1011, 4408, 4429])
-    assert.equal(verdict(code, claimed).retry, true);
+    assert.equal(closeAction(code, claimed).retry, true);
   for (let i = 0; i < 40; i++) assert.ok(backoff(i, Math.random()) <= 10_000);
   assert.ok(backoff(0, 0) >= 200);
 });
@@ -438,6 +452,6 @@ test("locales", () => {
 });
 
 test("equal and u64", () => {
-  assert.ok(equal(u64(258), new Uint8Array([0, 0, 0, 0, 0, 0, 1, 2])));
-  assert.ok(!equal(new Uint8Array(1), new Uint8Array(2)));
+  assert.ok(equalBytes(encodeU64(258), new Uint8Array([0, 0, 0, 0, 0, 0, 1, 2])));
+  assert.ok(!equalBytes(new Uint8Array(1), new Uint8Array(2)));
 });

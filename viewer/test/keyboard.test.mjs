@@ -1,9 +1,9 @@
 // The keyboard's pure cores: the mirror of the local input, fields, keys.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { padAttributes, sameField, spread } from "../js/field-attributes.js";
+import { padAttributes, sameField, spreadCode } from "../js/field-attributes.js";
 import { InputMirror, isLatin, SENTINEL } from "../js/input-mirror.js";
-import { DoubleEscape, remoteMods, stuckModifiers, useOf } from "../js/keymap.js";
+import { classifyKey, DoubleEscape, remoteModifiers, stuckModifiers } from "../js/keymap.js";
 import { ClickCounter } from "../js/pointer.js";
 import { Remote } from "./support/remote.mjs";
 
@@ -207,7 +207,7 @@ test("which local input stands for a field", () => {
 });
 
 test("a code that comes whole fills a row of boxes, and only that is taken apart", () => {
-  const told = (event, f) => spread(event, f && field(f)).map((e) => `${e.t}:${e.text}`);
+  const told = (event, f) => spreadCode(event, f && field(f)).map((e) => `${e.t}:${e.text}`);
   const code = { t: "replace", text: "123 456" };
   assert.deepEqual(told(code, { maxlength: 1 }), [
     "replace:1",
@@ -258,7 +258,7 @@ const press = (key, o = {}) => ({
 });
 
 test("what a key press is", () => {
-  const use = (key, o, mac = false) => useOf(press(key, o), mac);
+  const use = (key, o, mac = false) => classifyKey(press(key, o), mac);
   assert.equal(use("a"), "send");
   assert.equal(use("Tab"), "send");
   assert.equal(use("Dead"), "edit");
@@ -291,14 +291,14 @@ test("what a key press is", () => {
 
 test("modifiers as the remote side is to see them", () => {
   assert.equal(
-    remoteMods(press("@", { altKey: true, ctrlKey: true, altgr: true }), false),
+    remoteModifiers(press("@", { altKey: true, ctrlKey: true, altgr: true }), false),
     0,
     "AltGr makes a character",
   );
-  assert.equal(remoteMods(press("@", { altKey: true }), true), 0, "and so does Option");
-  assert.equal(remoteMods(press("a", { metaKey: true }), true), 2, "Command is Control");
-  assert.equal(remoteMods(press("a", { ctrlKey: true, shiftKey: true }), false), 10);
-  assert.equal(remoteMods(press("ArrowLeft", { altKey: true }), false), 1);
+  assert.equal(remoteModifiers(press("@", { altKey: true }), true), 0, "and so does Option");
+  assert.equal(remoteModifiers(press("a", { metaKey: true }), true), 2, "Command is Control");
+  assert.equal(remoteModifiers(press("a", { ctrlKey: true, shiftKey: true }), false), 10);
+  assert.equal(remoteModifiers(press("ArrowLeft", { altKey: true }), false), 1);
   assert.deepEqual(
     stuckModifiers(["ShiftLeft", "KeyA", "ControlRight"], press("b", { ctrlKey: true })),
     ["ShiftLeft"],

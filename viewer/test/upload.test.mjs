@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 // ui.js, which upload.js needs for its sheet, looks at the document as it loads.
 globalThis.document = { documentElement: { dataset: {} } };
-const { problem, safeName } = await import("../js/upload.js");
+const { selectionProblem, safeName } = await import("../js/upload.js");
 
 test("a name keeps its end and loses what could be a path", () => {
   assert.equal(safeName("Ausweis – vorn.jpg"), "Ausweis – vorn.jpg");
@@ -20,8 +20,8 @@ test("a name keeps its end and loses what could be a path", () => {
 test("too many, too large, none", () => {
   const limits = { max_files: 2, max_bytes: 10 };
   const files = (...sizes) => sizes.map((size) => ({ size }));
-  assert.equal(problem(files(), limits), "none");
-  assert.equal(problem(files(5, 5), limits), null);
-  assert.equal(problem(files(5, 6), limits), "too_big");
-  assert.equal(problem(files(0, 0, 0), limits), "too_many");
+  assert.equal(selectionProblem(files(), limits), "none");
+  assert.equal(selectionProblem(files(5, 5), limits), null);
+  assert.equal(selectionProblem(files(5, 6), limits), "too_big");
+  assert.equal(selectionProblem(files(0, 0, 0), limits), "too_many");
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { b64u, concat, sha256, unb64u } from "../js/bytes.js";
+import { concat, fromBase64Url, sha256, toBase64Url } from "../js/bytes.js";
 import { signClaim, signResume } from "../js/device.js";
 import { encodeFrame } from "../js/frames.js";
 import { openInvitation } from "../js/invitation.js";
@@ -26,30 +26,30 @@ const hello = load("hello");
 const device = load("device");
 const frames = load("frames");
 const ice = load("ice");
-const id = unb64u(link.id);
+const id = fromBase64Url(link.id);
 
 const aes = (key) =>
-  crypto.subtle.importKey("raw", unb64u(key), "AES-GCM", false, ["encrypt", "decrypt"]);
+  crypto.subtle.importKey("raw", fromBase64Url(key), "AES-GCM", false, ["encrypt", "decrypt"]);
 const verifier = (raw) =>
-  crypto.subtle.importKey("raw", unb64u(raw), { name: "ECDSA", namedCurve: "P-256" }, true, [
+  crypto.subtle.importKey("raw", fromBase64Url(raw), { name: "ECDSA", namedCurve: "P-256" }, true, [
     "verify",
   ]);
 const verify = async (raw, signature, message) =>
   crypto.subtle.verify(
     { name: "ECDSA", hash: "SHA-256" },
     await verifier(raw),
-    unb64u(signature),
+    fromBase64Url(signature),
     message,
   );
 
 async function hostKeys() {
-  const point = unb64u(hello.host_public);
+  const point = fromBase64Url(hello.host_public);
   const jwk = {
     kty: "EC",
     crv: "P-256",
     d: hello.host_private,
-    x: b64u(point.slice(1, 33)),
-    y: b64u(point.slice(33)),
+    x: toBase64Url(point.slice(1, 33)),
+    y: toBase64Url(point.slice(33)),
   };
   const privateKey = await crypto.subtle.importKey(
     "jwk",
@@ -71,43 +71,47 @@ async function hostKeys() {
 test("link and keys", async () => {
   const f = parseFragment(`#${link.fragment}`);
   assert.equal(f.kind, "link");
-  assert.equal(b64u(f.id), link.id);
-  assert.equal(b64u(f.secret), link.secret);
-  assert.equal(b64u(f.invitationHash), link.invitation_hash);
+  assert.equal(toBase64Url(f.id), link.id);
+  assert.equal(toBase64Url(f.secret), link.secret);
+  assert.equal(toBase64Url(f.invitationHash), link.invitation_hash);
   const { token, psk } = await deriveKeys(f.secret, link.origin, f.id);
-  assert.equal(b64u(token), link.claim_token);
-  assert.equal(b64u(psk), link.psk);
-  assert.equal(b64u(await sha256(token)), link.claim_hash);
-  const invitation = await openInvitation(unb64u(link.invitation), f.invitationHash, f.id);
+  assert.equal(toBase64Url(token), link.claim_token);
+  assert.equal(toBase64Url(psk), link.psk);
+  assert.equal(toBase64Url(await sha256(token)), link.claim_hash);
+  const invitation = await openInvitation(fromBase64Url(link.invitation), f.invitationHash, f.id);
   assert.deepEqual(invitation.origins, ["https://login.example"]);
 });
 
 test("device signatures", async () => {
-  assert.ok(await verify(device.device, device.claim_signature, unb64u(device.claim_message)));
-  assert.ok(await verify(device.device, device.resume_signature, unb64u(device.resume_message)));
+  assert.ok(
+    await verify(device.device, device.claim_signature, fromBase64Url(device.claim_message)),
+  );
+  assert.ok(
+    await verify(device.device, device.resume_signature, fromBase64Url(device.resume_message)),
+  );
   // Ours are over the same bytes.
   const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, [
     "sign",
     "verify",
   ]);
-  const own = b64u(new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey)));
-  const challenge = unb64u(device.challenge);
-  const claim = await signClaim(pair.privateKey, id, challenge, unb64u(link.claim_token));
-  assert.ok(await verify(own, b64u(claim), unb64u(device.claim_message)));
+  const own = toBase64Url(new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey)));
+  const challenge = fromBase64Url(device.challenge);
+  const claim = await signClaim(pair.privateKey, id, challenge, fromBase64Url(link.claim_token));
+  assert.ok(await verify(own, toBase64Url(claim), fromBase64Url(device.claim_message)));
   const resume = await signResume(pair.privateKey, id, challenge);
-  assert.ok(await verify(own, b64u(resume), unb64u(device.resume_message)));
+  assert.ok(await verify(own, toBase64Url(resume), fromBase64Url(device.resume_message)));
 });
 
 test("hello, records and transcript", async () => {
   const of = {
-    blob: unb64u(hello.blob),
+    blob: fromBase64Url(hello.blob),
     id,
-    psk: unb64u(link.psk),
-    invitationHash: unb64u(link.invitation_hash),
+    psk: fromBase64Url(link.psk),
+    invitationHash: fromBase64Url(link.invitation_hash),
     hostKeys: await hostKeys(),
   };
   const opened = await openHello(of);
-  assert.equal(b64u(opened.hash), hello.hello_hash);
+  assert.equal(toBase64Url(opened.hash), hello.hello_hash);
   for (const k of ["device", "nonce", "stream"]) assert.equal(opened.json[k], hello[k]);
   assert.equal(opened.json.fingerprint, hello.viewer_fingerprint);
   const enc = of.blob.slice(1, 66);
@@ -115,7 +119,7 @@ test("hello, records and transcript", async () => {
     new TextEncoder().encode("authloop/1 hello"),
     id,
     enc,
-    unb64u(hello.nonce),
+    fromBase64Url(hello.nonce),
     new TextEncoder().encode(hello.viewer_fingerprint),
   );
   assert.ok(await verify(hello.device, opened.json.signature, signed));
@@ -123,13 +127,13 @@ test("hello, records and transcript", async () => {
   const viewer = new RecordBox(opened.hash, opened.keys.signalV2h, opened.keys.signalH2v);
   const host = new RecordBox(opened.hash, opened.keys.signalH2v, opened.keys.signalV2h);
   for (const r of hello.offer_records)
-    assert.deepEqual(await viewer.open(unb64u(r)), { t: "offer", sdp: hello.offer });
+    assert.deepEqual(await viewer.open(fromBase64Url(r)), { t: "offer", sdp: hello.offer });
   for (const r of hello.answer_records)
-    assert.deepEqual(await host.open(unb64u(r)), { t: "answer", sdp: hello.answer });
+    assert.deepEqual(await host.open(fromBase64Url(r)), { t: "answer", sdp: hello.answer });
   // Sealing is deterministic: fresh boxes make the same blobs.
   const again = new RecordBox(opened.hash, opened.keys.signalV2h, opened.keys.signalH2v);
   for (const r of hello.answer_records)
-    assert.equal(b64u(await again.seal({ t: "answer", sdp: hello.answer })), r);
+    assert.equal(toBase64Url(await again.seal({ t: "answer", sdp: hello.answer })), r);
 
   const h = await transcript({
     id,
@@ -139,7 +143,7 @@ test("hello, records and transcript", async () => {
     hostFingerprint: hello.host_fingerprint,
     viewerFingerprint: hello.viewer_fingerprint,
   });
-  assert.equal(b64u(h), hello.transcript);
+  assert.equal(toBase64Url(h), hello.transcript);
 
   // The exported data keys are those of the vector: what one seals the other opens.
   const mine = await sealOutput(opened.keys.dataH2v, 0, { t: "pong", n: 1 });
@@ -154,15 +158,19 @@ test("our own hello opens, and only with the right link", async () => {
     "sign",
     "verify",
   ]);
-  const common = { id, psk: unb64u(link.psk), invitationHash: unb64u(link.invitation_hash) };
+  const common = {
+    id,
+    psk: fromBase64Url(link.psk),
+    invitationHash: fromBase64Url(link.invitation_hash),
+  };
   const sealed = await sealHello({
     ...common,
-    hostKey: unb64u(hello.host_public),
+    hostKey: fromBase64Url(hello.host_public),
     fingerprint: hello.viewer_fingerprint,
     deviceKey: pair.privateKey,
-    device: unb64u(hello.device),
-    nonce: unb64u(hello.nonce),
-    stream: unb64u(hello.stream),
+    device: fromBase64Url(hello.device),
+    nonce: fromBase64Url(hello.nonce),
+    stream: fromBase64Url(hello.stream),
   });
   const opened = await openHello({ ...common, blob: sealed.blob, hostKeys: keys });
   assert.deepEqual(opened.hash, sealed.hash);
@@ -212,15 +220,15 @@ test("input frames and host records", async () => {
       sequence: f.sequence,
       epoch: f.epoch,
       flags: f.flags,
-      body: unb64u(f.body),
+      body: fromBase64Url(f.body),
     });
-    assert.equal(b64u(await sealFrame(v2h, counter, plaintext)), f.sealed);
-    assert.deepEqual(await openFrame(v2h, counter, unb64u(f.sealed)), plaintext);
-    await assert.rejects(openFrame(v2h, counter + 1, unb64u(f.sealed)));
+    assert.equal(toBase64Url(await sealFrame(v2h, counter, plaintext)), f.sealed);
+    assert.deepEqual(await openFrame(v2h, counter, fromBase64Url(f.sealed)), plaintext);
+    await assert.rejects(openFrame(v2h, counter + 1, fromBase64Url(f.sealed)));
   }
   for (const [counter, r] of frames.records.entries()) {
-    assert.deepEqual(await openOutput(h2v, counter, unb64u(r.sealed)), r.message);
-    await assert.rejects(openOutput(h2v, counter + 1, unb64u(r.sealed)));
+    assert.deepEqual(await openOutput(h2v, counter, fromBase64Url(r.sealed)), r.message);
+    await assert.rejects(openOutput(h2v, counter + 1, fromBase64Url(r.sealed)));
   }
 });
 

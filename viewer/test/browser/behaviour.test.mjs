@@ -110,11 +110,11 @@ test("a claim whose answer was lost is found again", async () => {
 test("an altered invitation is not shown", async () => {
   const s = await b.session();
   const v = await b.viewer();
-  const { b64u, unb64u } = await import("../../js/bytes.js");
+  const { toBase64Url, fromBase64Url } = await import("../../js/bytes.js");
   b.stub.tamperInvitation = (i) => {
-    const bytes = unb64u(i);
+    const bytes = fromBase64Url(i);
     bytes[bytes.length - 3] ^= 1;
-    return b64u(bytes);
+    return toBase64Url(bytes);
   };
   await v.page.goto(s.link);
   await inState(v.page, "error");
@@ -143,11 +143,11 @@ for (const lie of ["fingerprint", "confirm", "refuse"]) {
 }
 
 test("a server that flips, replays and injects gets nowhere", async () => {
-  const { b64u, unb64u } = await import("../../js/bytes.js");
+  const { toBase64Url, fromBase64Url } = await import("../../js/bytes.js");
   const flip = (m) => {
-    const d = unb64u(m.data);
+    const d = fromBase64Url(m.data);
     d[d.length - 1] ^= 1;
-    return { ...m, data: b64u(d) };
+    return { ...m, data: toBase64Url(d) };
   };
   const tricks = {
     flipped: (m) => (m.type === "sealed" ? flip(m) : m),

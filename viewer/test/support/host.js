@@ -1,6 +1,15 @@
 // The host's side of the protocol, in a browser page: for the viewer's tests only.
 // window.fake is the tests' handle on it.
-import { b64u, concat, text as decode, equal, random, sha256, unb64u, utf8 } from "/js/bytes.js";
+import {
+  concat,
+  decodeUtf8 as decode,
+  encodeUtf8,
+  equalBytes,
+  fromBase64Url,
+  randomBytes,
+  sha256,
+  toBase64Url,
+} from "/js/bytes.js";
 import { deriveKeys, transcript } from "/js/keys.js";
 import { newCertificate } from "/js/peer.js";
 import { formatFingerprint, localIce, munge, parseIce } from "/js/sdp.js";
@@ -98,7 +107,7 @@ fake.setPage = (p) => {
   return output(fake.page);
 };
 fake.dropPeer = () => pc.close();
-fake.record = async (json) => signal({ type: "sealed", data: b64u(await box.seal(json)) });
+fake.record = async (json) => signal({ type: "sealed", data: toBase64Url(await box.seal(json)) });
 fake.restart = () => signal({ type: "restart" });
 fake.end = (outcome) => signal({ type: "end", outcome });
 fake.cut = () => ws.close();
@@ -108,12 +117,12 @@ fake.create = async (options = {}) => {
   hpke = await crypto.subtle.generateKey({ name: "ECDH", namedCurve: "P-256" }, true, [
     "deriveBits",
   ]);
-  id = random(16);
-  const secret = random(32);
+  id = randomBytes(16);
+  const secret = randomBytes(32);
   const inv = {
     v: 1,
-    id: b64u(id),
-    hpke: b64u(new Uint8Array(await crypto.subtle.exportKey("raw", hpke.publicKey))),
+    id: toBase64Url(id),
+    hpke: toBase64Url(new Uint8Array(await crypto.subtle.exportKey("raw", hpke.publicKey))),
     fingerprint: own.fingerprint,
     requester: "Invoice assistant",
     reason: "Read this month’s invoices from your supplier’s portal.",
@@ -121,7 +130,7 @@ fake.create = async (options = {}) => {
     expires: Math.floor(Date.now() / 1000) + 840,
     ...options,
   };
-  invitation = utf8(JSON.stringify(inv));
+  invitation = encodeUtf8(JSON.stringify(inv));
   invitationHash = await sha256(invitation);
   const derived = await deriveKeys(secret, location.origin, id);
   psk = derived.psk;
@@ -130,20 +139,22 @@ fake.create = async (options = {}) => {
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
       id: inv.id,
-      invitation: b64u(invitation),
-      claim_hash: b64u(await sha256(derived.token)),
+      invitation: toBase64Url(invitation),
+      claim_hash: toBase64Url(await sha256(derived.token)),
     }),
   });
   hostToken = (await made.json()).host_token;
   connect();
   return {
     id: inv.id,
-    link: `${location.origin}/#${b64u(concat(new Uint8Array([1]), id, secret, invitationHash))}`,
+    link: `${location.origin}/#${toBase64Url(concat(new Uint8Array([1]), id, secret, invitationHash))}`,
   };
 };
 
 function connect() {
-  ws = new WebSocket(`${location.origin.replace("http", "ws")}/v1/sessions/${b64u(id)}/host`);
+  ws = new WebSocket(
+    `${location.origin.replace("http", "ws")}/v1/sessions/${toBase64Url(id)}/host`,
+  );
   let handling = Promise.resolve();
   ws.onmessage = (e) => {
     handling = handling
@@ -166,7 +177,7 @@ async function onSignal(m) {
     }
   }
   if (m.type === "sealed") {
-    const blob = unb64u(m.data);
+    const blob = fromBase64Url(m.data);
     if (blob[0] === 1) return onHello(blob);
     const record = await box.open(blob);
     if (record?.t === "answer") {
@@ -236,7 +247,7 @@ async function onOpen() {
   });
   await output({
     t: "confirm",
-    transcript: b64u(fake.lie === "confirm" ? random(32) : fake.transcript),
+    transcript: toBase64Url(fake.lie === "confirm" ? randomBytes(32) : fake.transcript),
     applied: fake.applied,
   });
 }
@@ -259,7 +270,7 @@ async function onFrame(n, frame) {
     const json = JSON.parse(decode(body));
     if (json.t === "ping") return output({ t: "pong", n: json.n });
     if (json.t === "confirm") {
-      fake.verified = equal(unb64u(json.transcript), fake.transcript);
+      fake.verified = equalBytes(fromBase64Url(json.transcript), fake.transcript);
       await output(fake.page);
     }
     return;

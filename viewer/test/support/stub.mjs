@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { WebSocketServer } from "ws";
-import { b64u, concat, unb64u, utf8 } from "../../js/bytes.js";
+import { concat, encodeUtf8, fromBase64Url, toBase64Url } from "../../js/bytes.js";
 import { TestRelay } from "./relay.mjs";
 
 const viewer = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
@@ -140,7 +140,7 @@ export class Stub {
       if (out && ws.readyState === 1) ws.send(JSON.stringify(out));
     };
     const challenge = randomBytes(32);
-    send({ type: "challenge", nonce: b64u(challenge) });
+    send({ type: "challenge", nonce: toBase64Url(challenge) });
     const refuse = (code, name) => {
       send({ type: "error", code: name, message: name });
       ws.close(code);
@@ -208,11 +208,11 @@ export class Stub {
 }
 
 async function authenticate(s, id, m, challenge) {
-  const idBytes = unb64u(id);
+  const idBytes = fromBase64Url(id);
   const verify = async (device, label, ...rest) => {
     const key = await webcrypto.subtle.importKey(
       "raw",
-      unb64u(device),
+      fromBase64Url(device),
       { name: "ECDSA", namedCurve: "P-256" },
       true,
       ["verify"],
@@ -220,13 +220,13 @@ async function authenticate(s, id, m, challenge) {
     return webcrypto.subtle.verify(
       { name: "ECDSA", hash: "SHA-256" },
       key,
-      unb64u(m.signature),
-      concat(utf8(label), idBytes, challenge, ...rest),
+      fromBase64Url(m.signature),
+      concat(encodeUtf8(label), idBytes, challenge, ...rest),
     );
   };
   if (m.type === "claim") {
-    const tokenHash = hash(unb64u(m.token));
-    if (b64u(tokenHash) !== s.claim_hash) return 4401;
+    const tokenHash = hash(fromBase64Url(m.token));
+    if (toBase64Url(tokenHash) !== s.claim_hash) return 4401;
     if (!(await verify(m.device, "authloop/1 claim", tokenHash))) return 4401;
     if (s.state === "claimed") return 4409;
     s.state = "claimed";
