@@ -5,9 +5,9 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { Balancer, Redis, Switch } from "./lib/cluster.mjs";
+import { Balancer, NetworkSwitch, Redis } from "./lib/cluster.mjs";
 import { closeBrowser, Server, World, within } from "./lib/harness.mjs";
-import { noNamespaces } from "./lib/netns.mjs";
+import { whyNoNamespaces } from "./lib/netns.mjs";
 
 const KILLS = Number(process.env.CLUSTER_KILLS ?? 3);
 /** The pace of a quick typist, in milliseconds a key. */
@@ -16,7 +16,7 @@ const PACE = 60;
 const GAP_MS = 2000;
 
 // One more than run at a time: the next server starts while the last one ends.
-const net = noNamespaces() ? null : new Switch(4);
+const net = whyNoNamespaces() ? null : new NetworkSwitch(4);
 
 after(async () => {
   await closeBrowser();

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import puppeteer from "puppeteer-core";
 import { scenario } from "./lib/harness.mjs";
-import { CODE, PASSWORD, site, typed, USER } from "./lib/signin.mjs";
+import { CODE, PASSWORD, site, submissions, USER } from "./lib/signin.mjs";
 
 const FIREFOX = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
 const skip = existsSync(FIREFOX)
@@ -56,7 +56,7 @@ scenario("signs in from Firefox", { site, skip }, async (world) => {
   await field("one-time-code");
   await page.keyboard.type(CODE);
   await page.keyboard.press("Enter");
-  assert.deepEqual(await world.site.records(2), typed);
+  assert.deepEqual(await world.site.records(2), submissions);
   await page.click("#done");
   await data("outcome", "resolved");
 

@@ -3,7 +3,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cdp, canary, Gate, Hands, Site } from "./lib/gate.mjs";
-import { Attacker, forms, LATE, leaks, SPY, sweep } from "./lib/gate-attacker.mjs";
+import {
+  callAll,
+  DESTRUCTIVE_METHODS,
+  encodingsOf,
+  HostileAgent,
+  messagesWith,
+  SPY_SCRIPT,
+} from "./lib/gate-attacker.mjs";
 
 const FIELDS = [
   ["user", "document.getElementById('user').focus()"],
@@ -117,10 +124,10 @@ async function plant(cdp, session, url) {
   await cdp.call("Runtime.enable", {}, session);
   await cdp.call("Network.enable", { maxPostDataSize: 1 << 20 }, session);
   await cdp.call("Runtime.addBinding", { name: "leak" }, session);
-  await cdp.call("Page.addScriptToEvaluateOnNewDocument", { source: SPY }, session);
+  await cdp.call("Page.addScriptToEvaluateOnNewDocument", { source: SPY_SCRIPT }, session);
   await cdp.call(
     "Page.addScriptToEvaluateOnNewDocument",
-    { source: SPY, worldName: "spy" },
+    { source: SPY_SCRIPT, worldName: "spy" },
     session,
   );
   const loaded = cdp.event(
@@ -129,7 +136,7 @@ async function plant(cdp, session, url) {
   );
   await cdp.call("Page.navigate", { url }, session);
   await loaded;
-  await cdp.evaluate(SPY, session);
+  await cdp.evaluate(SPY_SCRIPT, session);
   await cdp.evaluate(
     "navigator.serviceWorker.register('/sw.js').then(() => navigator.serviceWorker.ready).then(() => true)",
     session,
@@ -156,7 +163,7 @@ async function attack(t, mode, left) {
   /** Whether the user got to type at all. */
   let user = false;
   try {
-    const attacker = new Attacker(await (await fetch(`${gate.cdp}/json/protocol`)).json());
+    const attacker = new HostileAgent(await (await fetch(`${gate.cdp}/json/protocol`)).json());
     secret = canary();
     const browser = await Cdp.open(gate.ws);
     sockets.push(browser);
@@ -178,21 +185,23 @@ async function attack(t, mode, left) {
     const places = [undefined, kept.sessionId, sent.sessionId];
 
     const readers = (commands) =>
-      careful(commands).filter(([name]) => !LATE.test(name) && !/debugger|breakpoint/i.test(name));
+      careful(commands).filter(
+        ([name]) => !DESTRUCTIVE_METHODS.test(name) && !/debugger|breakpoint/i.test(name),
+      );
     // Before.
     const careful = (commands) =>
       commands.filter(
         ([name]) => !/navigat|reload|clear|setIgnoreInputEvents|setDeviceMetrics/i.test(name),
       );
-    const before = await sweep(
+    const before = await callAll(
       browser,
       [undefined, kept.sessionId],
       careful(attacker.commands(known)),
     );
-    await sweep(page, [undefined], careful(attacker.commands(known)));
+    await callAll(page, [undefined], careful(attacker.commands(known)));
     assert.ok(before > attacker.methods.length, `only ${before} commands were answered`);
     assert.ok(
-      leaks(browser.heard, new URL(site.url).port).length > 0,
+      messagesWith(browser.heard, new URL(site.url).port).length > 0,
       "the search finds nothing, not even the port",
     );
 
@@ -208,9 +217,9 @@ async function attack(t, mode, left) {
         ? attacker.commands(known, { fatal: true })
         : readers(attacker.commands(known));
     const attacking = Promise.all([
-      sweep(browser, places, commands, mode === "reject" ? 1000 : 50),
-      sweep(page, [undefined], commands, mode === "reject" ? 1000 : 50),
-      sweep(late, [undefined], commands, mode === "reject" ? 1000 : 50),
+      callAll(browser, places, commands, mode === "reject" ? 1000 : 50),
+      callAll(page, [undefined], commands, mode === "reject" ? 1000 : 50),
+      callAll(late, [undefined], commands, mode === "reject" ? 1000 : 50),
     ]);
     const hands = [];
     for (const path of ["/signin?kept", "/signin?sent"])
@@ -238,7 +247,7 @@ async function attack(t, mode, left) {
     );
     assert.equal(typed, secret);
     assert.ok(
-      leaks(hands[0].cdp.heard, secret).length > 0,
+      messagesWith(hands[0].cdp.heard, secret).length > 0,
       "the search cannot find it where it is",
     );
     assert.ok(
@@ -313,9 +322,9 @@ async function attack(t, mode, left) {
       );
       read += reader.answers;
       // A file of the profile is an address that an agent can open.
-      for (const file of gate.filesWith(forms(secret))) files.add(file);
-      await sweep(again, [undefined, sessionId], attacker.commands(knownNow), 700);
-      await sweep(again, [sessionId], careful(attacker.commands(knownNow, { all: true })), 700);
+      for (const file of gate.filesWith(encodingsOf(secret))) files.add(file);
+      await callAll(again, [undefined, sessionId], attacker.commands(knownNow), 700);
+      await callAll(again, [sessionId], careful(attacker.commands(knownNow, { all: true })), 700);
       const back = new Reader(again, sessionId);
       await back.evaluate("history.back()");
       await back.evaluate(
@@ -330,11 +339,11 @@ async function attack(t, mode, left) {
       for (const method of ["Network.getRequestPostData", "Network.getResponseBody"])
         await browser.ask(method, { requestId }, sent.sessionId, 500);
     }
-    await sweep(browser, [undefined, kept.sessionId], attacker.commands(known), 700);
+    await callAll(browser, [undefined, kept.sessionId], attacker.commands(known), 700);
 
     const heard = sockets.flatMap((socket) => socket.heard);
     t.diagnostic(`${attacker.methods.length} methods, ${heard.length} messages heard`);
-    assert.deepEqual(leaks(heard, secret), []);
+    assert.deepEqual(messagesWith(heard, secret), []);
     // Else every page had been stopped, and told nothing for that reason.
     if (read === 0 && left > 0) return false;
     assert.ok(read > 0, "no page answered a reader");
@@ -347,7 +356,7 @@ async function attack(t, mode, left) {
     return true;
   } catch (error) {
     const heard = sockets.flatMap((socket) => socket.heard);
-    assert.deepEqual(secret ? leaks(heard, secret) : [], []);
+    assert.deepEqual(secret ? messagesWith(heard, secret) : [], []);
     const over = gate.part.events.some(
       (e) => e.event === "failed" && e.message === "the browser has ended",
     );

@@ -8,7 +8,7 @@ import { chromium } from "playwright-core";
 import { AgentApi } from "./lib/agentapi.mjs";
 import { Gate } from "./lib/gate.mjs";
 import { closeBrowser, scenario } from "./lib/harness.mjs";
-import { PASSWORD, signIn, site, typed } from "./lib/signin.mjs";
+import { PASSWORD, signIn, site, submissions } from "./lib/signin.mjs";
 
 after(closeBrowser);
 
@@ -89,7 +89,7 @@ scenario(
     await viewer.done();
 
     assert.equal((await ended(api, made.session_id)).status, "RESOLVED");
-    assert.deepEqual(await world.site.records(2), typed);
+    assert.deepEqual(await world.site.records(2), submissions);
     await title;
     await page.waitForURL("**/account");
     await page.waitForSelector("#signed-in");

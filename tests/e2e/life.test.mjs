@@ -13,10 +13,10 @@ import {
   scenario,
   within,
 } from "./lib/harness.mjs";
-import { Netns, noNamespaces } from "./lib/netns.mjs";
+import { Netns, whyNoNamespaces } from "./lib/netns.mjs";
 import { Viewer } from "./lib/viewer.mjs";
 
-const namespaces = noNamespaces();
+const namespaces = whyNoNamespaces();
 const netns = namespaces ? null : new Netns();
 after(async () => {
   netns?.stop();
@@ -96,7 +96,7 @@ scenario(
     });
     await type("the address changes, as on leaving the house. ", async () => {
       await pause(5 * PACE);
-      netns.move();
+      netns.changeAddress();
     });
     await type("the server is killed and comes back. ", async () => {
       await pause(5 * PACE);

@@ -8,8 +8,8 @@ import { cpus, loadavg } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { chromium } from "playwright-core";
 import { closeBrowser, World } from "./lib/harness.mjs";
-import { underWeather, WEATHERS } from "./measure/impaired.mjs";
-import { narrowly, RATE } from "./measure/narrow.mjs";
+import { measureImpaired, NETWORKS } from "./measure/impaired.mjs";
+import { LINE_RATE, sideBySideAtRate } from "./measure/narrow.mjs";
 import { sideBySide } from "./measure/side-by-side.mjs";
 
 const CLICKS = 60;
@@ -174,20 +174,20 @@ const results = {
   clickToPhotonMs: { phone: await clickToPhoton("phone"), desktop: await clickToPhoton("desktop") },
   idle: await idle(),
   sideBySide: await sideBySide(),
-  narrow: await narrowly(),
+  narrow: await sideBySideAtRate(),
   impaired: [],
 };
-for (const weather of WEATHERS) {
-  const seen = await underWeather(weather).catch((error) => ({
+for (const network of NETWORKS) {
+  const seen = await measureImpaired(network).catch((error) => ({
     failed: String(error).split("\n")[0],
   }));
-  results.impaired.push({ name: weather.name, ...seen });
+  results.impaired.push({ name: network.name, ...seen });
 }
 await closeBrowser();
 
 const row = (name, { n, p50, p95 }) => `| ${name} | ${n} | ${p50} | ${p95} |`;
 const { claimToFirstFrameMs: claim, clickToPhotonMs: photon, idle: quiet } = results;
-const beside = (rows) => {
+const sideBySideTable = (rows) => {
   const lines = rows.map(({ page, way, photons, bytesPerClick }) => {
     const { n, p50, p95 } = summary(photons);
     return `| ${page} | ${way} | ${n} | ${p50} | ${p95} | ${(bytesPerClick / 1000).toFixed(1)} |`;
@@ -198,7 +198,7 @@ const beside = (rows) => {
     ...lines,
   ].join("\n");
 };
-const bad = results.impaired.map((w) => {
+const impairedRows = results.impaired.map((w) => {
   if (w.failed) return `| ${w.name} | ${w.failed} | | | | | |`;
   const [fps, gap, kbps, dropped, sharp] = [
     w.fps.toFixed(1),
@@ -235,11 +235,11 @@ defaults. The user's Chromium has windows on an X screen. From pointerdown to wh
 screen, which is looked at every half millisecond. Bytes are what the user's device received from one click to the next, 0.7 s
 later: for authloop the refinements to a sharp picture are in it.
 
-${beside(results.sideBySide)}
+${sideBySideTable(results.sideBySide)}
 
-The same where what the device receives comes at ${RATE.replace("mbit", " Mbit/s")} (an HTB class on the loopback of a network namespace, no delay):
+The same where what the device receives comes at ${LINE_RATE.replace("mbit", " Mbit/s")} (an HTB class on the loopback of a network namespace, no delay):
 
-${results.narrow.rows ? beside(results.narrow.rows) : `Not measured: ${results.narrow.missing}`}
+${results.narrow.rows ? sideBySideTable(results.narrow.rows) : `Not measured: ${results.narrow.missing}`}
 
 ## Behind bad networks
 
@@ -249,7 +249,7 @@ are typed into its field; then it stands still.
 
 | network | pictures a second | longest gap ms | kbit/s received | % dropped by the network | keys whole and in order | sharp after ms |
 |---|---|---|---|---|---|---|
-${bad.join("\n")}
+${impairedRows.join("\n")}
 `;
 writeFileSync(new URL("../RESULTS.md", import.meta.url), table);
 console.log(table);

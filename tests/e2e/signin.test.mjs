@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after } from "node:test";
 import { ARTIFACTS, closeBrowser, scenario } from "./lib/harness.mjs";
-import { PASSWORD, signIn, site, typed, USER } from "./lib/signin.mjs";
+import { PASSWORD, signIn, site, submissions, USER } from "./lib/signin.mjs";
 
 after(closeBrowser);
 
@@ -42,7 +42,7 @@ for (const device of ["phone", "desktop"]) {
     assert.ok(picture.near > 500, `no blue button in the picture: ${JSON.stringify(picture)}`);
 
     await signIn(viewer);
-    assert.deepEqual(await world.site.records(2), typed);
+    assert.deepEqual(await world.site.records(2), submissions);
 
     const path = await viewer.path();
     assert.equal(path.selected, world.server.relay);
@@ -102,7 +102,7 @@ scenario(
     await viewer.field("username");
     await viewer.press("ControlOrMeta+a");
     await signIn(viewer);
-    assert.deepEqual((await world.site.records(3)).slice(1), typed);
+    assert.deepEqual((await world.site.records(3)).slice(1), submissions);
     await viewer.done();
     assert.equal((await host.outcome()).code, 0);
   },
@@ -124,7 +124,7 @@ scenario("a password is pasted as one edit", { site }, async (world) => {
   await viewer.press("Enter");
 
   const [first] = await world.site.records(1);
-  assert.deepEqual(first, typed[0]);
+  assert.deepEqual(first, submissions[0]);
   await viewer.page.click("#decline");
   await viewer.page.click("#sheet-decline [data-reason=declined]");
   assert.equal((await host.outcome()).code, 3);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after } from "node:test";
 import { closeBrowser, Server, scenario, within } from "./lib/harness.mjs";
-import { RemotePage } from "./lib/remotepage.mjs";
+import { RemotePage } from "./lib/remote-page.mjs";
 
 after(closeBrowser);
 

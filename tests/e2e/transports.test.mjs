@@ -7,12 +7,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { after } from "node:test";
 import { CHROMIUM, DEVICES, plainBrowser, scenario } from "./lib/harness.mjs";
-import { Netns, noNamespaces } from "./lib/netns.mjs";
-import { signIn, site, typed } from "./lib/signin.mjs";
+import { Netns, whyNoNamespaces } from "./lib/netns.mjs";
+import { signIn, site, submissions } from "./lib/signin.mjs";
 import { Viewer } from "./lib/viewer.mjs";
 
 const LOOPBACK = "--allow-loopback-in-peer-connection";
-const namespaces = noNamespaces();
+const namespaces = whyNoNamespaces();
 const netns = namespaces ? null : new Netns();
 const folder = mkdtempSync(`${tmpdir()}/authloop-tls-`);
 
@@ -153,7 +153,7 @@ async function live(world, browser, { hostArgs = [], hook } = {}) {
 
 async function finish(world, { host, viewer }) {
   await signIn(viewer);
-  assert.deepEqual(await world.site.records(2), typed);
+  assert.deepEqual(await world.site.records(2), submissions);
   await viewer.done();
   await viewer.state("ended");
   const outcome = await host.outcome();

@@ -2,11 +2,11 @@
 
 import { once } from "node:events";
 import net from "node:net";
-import { ip, raise } from "./netns.mjs";
+import { bringUp, ip } from "./netns.mjs";
 import { Part } from "./part.mjs";
 
 /** A switch, and network namespaces on it, one for each server that runs at a time. */
-export class Switch {
+export class NetworkSwitch {
   /** This side's address. */
   outside = "10.213.79.1";
   /** Where a server can be: its namespace and its address there. */
@@ -18,7 +18,7 @@ export class Switch {
     try {
       ip("addr", "add", `${this.outside}/24`, "dev", this.#name);
       for (let n = 0; n < count; n += 1) this.#plug(`${this.#name}-${n}`, `10.213.79.${10 + n}`);
-      raise(this.#name, ...this.places.map(({ name }) => name));
+      bringUp(this.#name, ...this.places.map(({ name }) => name));
     } catch (error) {
       this.stop();
       throw error;
@@ -87,7 +87,7 @@ export class Balancer {
 
   static async start() {
     const balancer = new Balancer();
-    balancer.server = net.createServer((front) => balancer.#carry(front)).listen(0, "127.0.0.1");
+    balancer.server = net.createServer((front) => balancer.#forward(front)).listen(0, "127.0.0.1");
     await once(balancer.server, "listening");
     balancer.origin = `http://127.0.0.1:${balancer.server.address().port}`;
     return balancer;
@@ -97,7 +97,7 @@ export class Balancer {
     this.server.close();
   }
 
-  async #carry(front) {
+  async #forward(front) {
     front.on("error", () => front.destroy());
     const first = this.#next++;
     for (let n = 0; n < this.backs.length; n += 1) {

@@ -1,7 +1,7 @@
 // An agent that tries every method in the protocol's own JSON, and what it would plant beforehand.
 
 /** They end the browser or the page, or stop it for good: never while the gate is open. */
-const FATAL = new Set([
+const FATAL_METHODS = new Set([
   "Browser.close",
   "Browser.crash",
   "Browser.crashGpuProcess",
@@ -37,10 +37,10 @@ const FATAL = new Set([
   "BluetoothEmulation.simulateDescriptorOperationResponse",
 ]);
 /** They would destroy what the others look for. */
-export const LATE =
+export const DESTRUCTIVE_METHODS =
   /\.(disable|clear\w*|remove\w*|delete\w*|reset\w*|navigate\w*|reload|stop\w*|setOuterHTML|setNodeValue|setNodeName|setDocumentContent|setAttribute\w*|moveTo|copyTo|replace\w*|discard\w*|end)$/i;
 
-export class Attacker {
+export class HostileAgent {
   /** @param {{domains: object[]}} protocol */
   constructor(protocol) {
     this.types = new Map();
@@ -97,17 +97,17 @@ export class Attacker {
   /** Every method with plausible parameters, readers first; `all`: optional ones too. */
   commands(known, { all = false, fatal = false } = {}) {
     const made = this.methods
-      .filter(({ name }) => fatal || !FATAL.has(name))
+      .filter(({ name }) => fatal || !FATAL_METHODS.has(name))
       .map(({ name, domain, parameters }) => [name, this.#params(parameters, domain, known, all)]);
     return [
-      ...made.filter(([name]) => !LATE.test(name)),
-      ...made.filter(([name]) => LATE.test(name)),
+      ...made.filter(([name]) => !DESTRUCTIVE_METHODS.test(name)),
+      ...made.filter(([name]) => DESTRUCTIVE_METHODS.test(name)),
     ];
   }
 }
 
 /** Sends all of `commands` on each session, a few at a time; gives how many were answered. */
-export async function sweep(cdp, sessions, commands, ms = 1000) {
+export async function callAll(cdp, sessions, commands, ms = 1000) {
   let answered = 0;
   for (let at = 0; at < commands.length; at += 120) {
     const batch = commands.slice(at, at + 120);
@@ -123,7 +123,7 @@ export async function sweep(cdp, sessions, commands, ms = 1000) {
  * What a script of the agent's does in any document it gets into: remember and tell all that is
  * typed.
  */
-export const SPY = `(() => {
+export const SPY_SCRIPT = `(() => {
   const take = (root) => { for (const i of root.querySelectorAll("input,textarea")) if (i.value) tell(i.value); };
   const told = new Set();
   const tell = (text) => {
@@ -141,7 +141,7 @@ export const SPY = `(() => {
 })()`;
 
 /** The text in the forms in which an answer may carry it. */
-export function forms(text) {
+export function encodingsOf(text) {
   const base64 = [0, 1, 2].map((n) =>
     Buffer.from("y".repeat(n) + text)
       .toString("base64")
@@ -161,8 +161,8 @@ export function forms(text) {
 }
 
 /** The messages in which it is, shortened; a heap snapshot's pieces are put together first. */
-export function leaks(heard, text) {
-  const needles = forms(text);
+export function messagesWith(heard, text) {
+  const needles = encodingsOf(text);
   const pieces = heard.filter((m) => m.startsWith(`{"method":"HeapProfiler.addHeapSnapshotChunk"`));
   const heap = pieces.map((m) => JSON.parse(m).params.chunk).join("");
   const found = [];

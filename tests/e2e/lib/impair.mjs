@@ -3,7 +3,7 @@
 import { bin, Part, World } from "./harness.mjs";
 
 /**
- * @typedef {object} Weather
+ * @typedef {object} NetworkConditions
  * @property {number} [loss] 0..1
  * @property {number} [delay_ms] one way
  * @property {number} [jitter_ms]
@@ -12,7 +12,7 @@ import { bin, Part, World } from "./harness.mjs";
  * @typedef {{passed: number, bytes: number, lost: number, overflowed: number}} Tally
  */
 
-export class Impair extends Part {
+export class ImpairedPath extends Part {
   /** @param {string} upstream */
   constructor(upstream, seed = 1) {
     super(
@@ -28,13 +28,13 @@ export class Impair extends Part {
   }
 
   /**
-   * Changes the weather and tells what happened so far.
-   * @param {{down?: Weather, up?: Weather}} order
+   * Changes the conditions and tells what happened so far.
+   * @param {{down?: NetworkConditions, up?: NetworkConditions}} change
    * @returns {Promise<{down: Tally, up: Tally}>}
    */
-  order(order = {}) {
+  setConditions(change = {}) {
     const said = this.events.length;
-    this.child.stdin.write(`${JSON.stringify(order)}\n`);
+    this.child.stdin.write(`${JSON.stringify(change)}\n`);
     return this.event((_, n) => n >= said, "a report");
   }
 
@@ -48,7 +48,7 @@ export class Impair extends Part {
 export async function impairedWorld(options = {}) {
   const world = await World.open({ ...options, mitm: true });
   try {
-    world.impair = world.keep(new Impair(world.server.relay));
+    world.impair = world.keep(new ImpairedPath(world.server.relay));
     await world.impair.ready();
     world.mitm.tamper = ({ side, from, message }) => {
       if (side !== "viewer" || from !== "server" || message.type !== "ice") return message;

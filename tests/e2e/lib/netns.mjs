@@ -13,7 +13,7 @@ export const ip = (...args) => run("ip", args);
  * whenever a link or an address comes (`ERR_NETWORK_CHANGED`), and a link is up only some time
  * after it was told to be; an IPv6 address that Linux gives itself would come later still.
  */
-export function raise(...links) {
+export function bringUp(...links) {
   for (const link of links) {
     ip("link", "set", link, "addrgenmode", "none");
     ip("link", "set", link, "up");
@@ -33,7 +33,7 @@ export function raise(...links) {
 }
 
 /** Why there can be none here, or `false`. */
-export function noNamespaces() {
+export function whyNoNamespaces() {
   if (process.getuid() !== 0) return "network namespaces need root";
   try {
     const name = `al-probe-${process.pid}`;
@@ -65,7 +65,7 @@ export class Netns {
       ip("-n", this.#name, "addr", "add", `${this.inside}/29`, "dev", far);
       ip("-n", this.#name, "link", "set", far, "addrgenmode", "none");
       for (const link of [far, "lo"]) ip("-n", this.#name, "link", "set", link, "up");
-      raise(near);
+      bringUp(near);
       ip("-n", this.#name, "route", "add", "default", "via", this.outside);
     } catch (error) {
       this.stop();
@@ -98,7 +98,7 @@ export class Netns {
   }
 
   /** Another address in here, and not the old one any more: as from Wi-Fi to the mobile network. */
-  move() {
+  changeAddress() {
     const far = `${this.#name}b`;
     const old = this.inside;
     this.inside = old === "10.213.77.2" ? "10.213.77.3" : "10.213.77.2";

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 export const ARTIFACTS = new URL("../../artifacts/", import.meta.url).pathname;
 mkdirSync(ARTIFACTS, { recursive: true });
 
-const KEEP = 400;
+const MAX_LINES_KEPT = 400;
 // Settings of whoever runs the tests must not reach what is tested.
 const ENV = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith("AUTHLOOP_")),
@@ -61,7 +61,7 @@ export class Part {
       createInterface({ input: stream }).on("line", (line) => {
         log.write(`${line}\n`);
         this.lines.push(line);
-        if (this.lines.length > KEEP) this.lines.shift();
+        if (this.lines.length > MAX_LINES_KEPT) this.lines.shift();
         if (stream === this.child.stdout)
           line.startsWith("{") ? this.events.push(JSON.parse(line)) : this.strays.push(line);
         this.#changed.emit("change");

@@ -8,7 +8,7 @@ export const CODE = "314159";
 export const site = ["--user", USER, "--password", PASSWORD, "--code", CODE, "--no-hints"];
 
 /** What the site has been sent by then. */
-export const typed = [
+export const submissions = [
   { step: "password", ok: true, fields: { user: USER, password: PASSWORD } },
   { step: "code", ok: true, fields: { code: CODE } },
 ];

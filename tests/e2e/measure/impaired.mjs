@@ -5,15 +5,15 @@ import { chromium } from "playwright-core";
 import { impairedWorld } from "../lib/impair.mjs";
 
 /** How long the network is known before, the page moves, and stands still, in milliseconds. */
-const TIMES = { settle: 4000, motion: 10_000, still: 8000 };
+const DURATIONS_MS = { settle: 4000, motion: 10_000, still: 8000 };
 const TEXT = "every key arrives once";
-const PACE_MS = 150;
+const KEY_INTERVAL_MS = 150;
 /** Luma that a pixel of a sharp picture may differ from the final one by, on average. */
-const SHARP = 1.0;
+const MAX_SHARP_DIFFERENCE = 1.0;
 
 const slow = (rate_bps) => ({ rate_bps, queue_ms: 250, delay_ms: 20 });
 const lossy = (loss) => ({ loss, delay_ms: 20, jitter_ms: 10 });
-export const WEATHERS = [
+export const NETWORKS = [
   { name: "1% loss", down: lossy(0.01), up: lossy(0.01) },
   { name: "5% loss", down: lossy(0.05), up: lossy(0.05) },
   { name: "10% loss", down: lossy(0.1), up: lossy(0.1) },
@@ -52,7 +52,7 @@ function watch() {
   video.requestVideoFrameCallback(frame);
 }
 
-export async function underWeather({ down, up }, times = TIMES) {
+export async function measureImpaired({ down, up }, times = DURATIONS_MS) {
   const world = await impairedWorld();
   try {
     const browser = await chromium.connectOverCDP(world.remote.cdp);
@@ -61,22 +61,24 @@ export async function underWeather({ down, up }, times = TIMES) {
     const { viewer } = await world.live("phone");
     await viewer.page.waitForSelector("#pad[autocomplete=off]", { state: "attached" });
     await viewer.page.tap("#keyboard");
-    await world.impair.order({ down, up });
+    await world.impair.setConditions({ down, up });
     await viewer.page.evaluate(watch);
     await pause(times.settle);
 
-    const before = await world.impair.order();
+    const before = await world.impair.setConditions();
     await remote.evaluate(() => move(true));
     const from = await viewer.page.evaluate(() => performance.now());
     // Typed while everything moves: behind a full queue keys are late, but whole.
-    const typedAt = viewer.page.keyboard.type(TEXT, { delay: PACE_MS }).then(() => Date.now());
+    const typedAt = viewer.page.keyboard
+      .type(TEXT, { delay: KEY_INTERVAL_MS })
+      .then(() => Date.now());
     const keys = remote.waitForFunction(
       (text) => document.getElementById("t").value.length >= text.length,
       TEXT,
       { polling: 20, timeout: 60_000 },
     );
     await pause(times.motion);
-    const after = await world.impair.order();
+    const after = await world.impair.setConditions();
     const until = await viewer.page.evaluate(() => performance.now());
     await typedAt;
     await keys;
@@ -92,7 +94,7 @@ export async function underWeather({ down, up }, times = TIMES) {
       const difference = (a) =>
         a.luma.reduce((sum, v, i) => sum + Math.abs(v - last[i]), 0) / last.length;
       return { frames, kept: keep.map((k) => ({ at: k.at, sharp: difference(k) <= bound })) };
-    }, SHARP);
+    }, MAX_SHARP_DIFFERENCE);
     const shown = [from, ...frames.filter((at) => at > from && at < until), until];
     const blurred = kept.findLastIndex((k) => !k.sharp);
     await browser.close();

@@ -1,18 +1,18 @@
 // Side by side once more, where what the user's device receives comes at the rate of a good mobile
 // network or a middling line. On loopback the size of what is sent costs nothing.
 //
-// Run as a program, which `narrowly` does in a network namespace of its own, it shapes that
+// Run as a program, which `sideBySideAtRate` does in a network namespace of its own, it shapes that
 // namespace's loopback, measures, and prints the rows as JSON on its last line.
 
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { closeBrowser, Part } from "../lib/harness.mjs";
-import { ip, noNamespaces } from "../lib/netns.mjs";
+import { ip, whyNoNamespaces } from "../lib/netns.mjs";
 import { sideBySide } from "./side-by-side.mjs";
 
-export const RATE = "10mbit";
-const PATIENCE_MS = 15 * 60_000;
+export const LINE_RATE = "10mbit";
+const MEASUREMENT_TIMEOUT_MS = 15 * 60_000;
 const SELF = fileURLToPath(import.meta.url);
 
 const tc = (...args) => execFileSync("tc", args, { stdio: ["ignore", "pipe", "pipe"] });
@@ -20,7 +20,7 @@ const tc = (...args) => execFileSync("tc", args, { stdio: ["ignore", "pipe", "pi
 /**
  * Packets as they are on a line, and a class of them that is slow: no more than two leave at once.
  */
-function shape() {
+function shapeLoopback() {
   ip("link", "set", "lo", "up", "mtu", "1500", "gso_max_segs", "1");
   tc("qdisc", "add", "dev", "lo", "root", "handle", "1:", "htb", "default", "2");
   tc(
@@ -34,7 +34,7 @@ function shape() {
     "1:1",
     "htb",
     "rate",
-    RATE,
+    LINE_RATE,
     "burst",
     "3k",
     "cburst",
@@ -57,7 +57,7 @@ function shape() {
   );
 }
 
-function narrow(ports) {
+function limitPorts(ports) {
   for (const port of ports) {
     tc(
       "filter",
@@ -81,8 +81,8 @@ function narrow(ports) {
 }
 
 /** The rows of {@link sideBySide}, or why there are none here. */
-export async function narrowly() {
-  const missing = noNamespaces();
+export async function sideBySideAtRate() {
+  const missing = whyNoNamespaces();
   if (missing) return { missing };
   const name = `al-narrow-${process.pid}`;
   ip("netns", "add", name);
@@ -90,7 +90,7 @@ export async function narrowly() {
     group: true,
   });
   try {
-    await part.exit(PATIENCE_MS);
+    await part.exit(MEASUREMENT_TIMEOUT_MS);
     const rows = part.strays.find((line) => line.startsWith("["));
     return rows ? { rows: JSON.parse(rows) } : { missing: part.tail() };
   } finally {
@@ -100,8 +100,8 @@ export async function narrowly() {
 }
 
 if (process.argv[1] === SELF) {
-  shape();
-  const rows = await sideBySide({ narrow });
+  shapeLoopback();
+  const rows = await sideBySide({ limitPorts });
   await closeBrowser();
   process.stdout.write(`${JSON.stringify(rows)}\n`);
   if (process.stdout.writableLength > 0) await once(process.stdout, "drain");

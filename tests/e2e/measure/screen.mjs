@@ -8,8 +8,8 @@ import { Part, paintOn } from "../lib/harness.mjs";
 /** Windows side by side, so that none covers another; in pixels. */
 const WINDOW = { width: 1300, height: 1000 };
 /** No page has a colour like it. */
-const MARK = [254, 1, 253];
-const TRIES = 20;
+const MARK_COLOUR = [254, 1, 253];
+const MAX_FIND_ATTEMPTS = 20;
 
 /**
  * An X server of 24 bits a pixel.
@@ -89,10 +89,10 @@ export class Screen {
 
   /** Where a point of the page is on the screen. */
   async find(page, x, y) {
-    await page.evaluate(mark, [x, y, MARK]);
+    await page.evaluate(mark, [x, y, MARK_COLOUR]);
     try {
-      for (let i = 0; i < TRIES; i++) {
-        const found = await this.#ask(`find ${MARK.join(" ")}`, "found");
+      for (let i = 0; i < MAX_FIND_ATTEMPTS; i++) {
+        const found = await this.#ask(`find ${MARK_COLOUR.join(" ")}`, "found");
         if (found.x !== undefined) return { x: found.x, y: found.y };
         await pause(100);
       }

@@ -16,12 +16,12 @@ const SETTLE_MS = 700;
  * From the middle of the page, where it is clicked, to what is looked at: beside the pointer, which
  * a VNC server paints.
  */
-const BESIDE = 60;
+const LOOK_OFFSET_PX = 60;
 
-const toggling = (what) =>
+const toggleScript = (what) =>
   `let on = false; addEventListener("mousedown", () => { on = !on; ${what} })`;
 const page = (title, style, body, what) =>
-  `data:text/html,<title>${title}</title><body style="margin:0;height:100vh;overflow:hidden;${style}">${body}<script>${toggling(what)}</script>`;
+  `data:text/html,<title>${title}</title><body style="margin:0;height:100vh;overflow:hidden;${style}">${body}<script>${toggleScript(what)}</script>`;
 const words = (n) =>
   "Sign in to continue to your account. Enter the code that was sent to your phone. ".repeat(n);
 const middle =
@@ -80,7 +80,7 @@ async function settle(way, screen) {
   way.click = [box.x + box.width / 2, box.y + box.height / 2];
   way.spot = await screen.find(
     way.page,
-    Math.round(way.click[0] + BESIDE),
+    Math.round(way.click[0] + LOOK_OFFSET_PX),
     Math.round(way.click[1]),
   );
   await way.page.evaluate(() =>
