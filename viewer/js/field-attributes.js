@@ -17,8 +17,8 @@ const ENTERKEYHINTS = new Set(["enter", "done", "go", "next", "previous", "searc
 const AUTOCOMPLETE_TOKENS = new Set(
   (
     "one-time-code current-password username email tel tel-national name given-name family-name " +
-    "additional-name organization street-address address-line1 address-line2 address-level1 address-level2 " +
-    "postal-code country country-name bday url"
+    "additional-name organization street-address address-line1 address-line2 address-level1 " +
+    "address-level2 postal-code country country-name bday url"
   ).split(" "),
 );
 

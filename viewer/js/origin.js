@@ -8,10 +8,10 @@ const SECOND_LEVEL_LABELS =
   /^(?:ac|co|com|edu|gob|gouv|gov|govt|go|gv|id|ltd|me|mil|ne|net|nhs|nom|or|org|plc|sch|web)$/;
 const SHARED_SUFFIXES = new Set(
   (
-    "appspot.com azurewebsites.net blogspot.com cloudfront.net firebaseapp.com fly.dev github.io gitlab.io " +
-    "glitch.me herokuapp.com netlify.app ngrok.app ngrok.io ngrok-free.app onrender.com pages.dev r2.dev repl.co " +
-    "replit.app s3.amazonaws.com surge.sh trycloudflare.com vercel.app web.app webflow.io wixsite.com " +
-    "wordpress.com workers.dev"
+    "appspot.com azurewebsites.net blogspot.com cloudfront.net firebaseapp.com fly.dev " +
+    "github.io gitlab.io glitch.me herokuapp.com netlify.app ngrok.app ngrok.io ngrok-free.app " +
+    "onrender.com pages.dev r2.dev repl.co replit.app s3.amazonaws.com surge.sh " +
+    "trycloudflare.com vercel.app web.app webflow.io wixsite.com wordpress.com workers.dev"
   ).split(" "),
 );
 
