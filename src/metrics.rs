@@ -2,7 +2,7 @@
 //! origin; all take values from short fixed lists.
 
 use authloop_protocol::signal::{Outcome, WallType};
-use authloop_signaling::{ClusterStats, SessionCounts, Event, Observer, Side};
+use authloop_signaling::{ClusterStats, Observer, SessionCounts, Side, SignalingEvent};
 use parking_lot::Mutex;
 use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder,

@@ -26,7 +26,7 @@ impl ObserverFanout {
 }
 
 impl Observer for ObserverFanout {
-    fn observe(&self, event: Event) {
+    fn observe(&self, event: SignalingEvent) {
         self.metrics.observe(event);
     }
 

@@ -19,10 +19,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use authloop_relay::{Leg, Legs, LocalUfrag, RemoteCredentials, SessionId};
+use authloop_relay::{Leg, Legs, LocalUfrag, RelaySessionId, RemoteCredentials};
 use tokio::sync::mpsc;
 
-pub use authloop_relay::Event;
+pub use authloop_relay::RelayEvent;
 pub(crate) use client::LegEndpoint;
 pub use client::LegIceParameters;
 pub use error::ShardError;
@@ -259,10 +259,10 @@ impl RelayHandle {
     }
 
     /// The session's shard: ids are random, so their first bytes spread evenly.
-    fn session(&self, id: [u8; 16]) -> (SessionId, &ShardClient) {
+    fn session(&self, id: [u8; 16]) -> (RelaySessionId, &ShardClient) {
         let [b0, b1, b2, b3, ..] = id;
         let shard = u32::from_be_bytes([b0, b1, b2, b3]) as usize % self.0.clients.len();
-        (SessionId(id), &self.0.clients[shard])
+        (RelaySessionId(id), &self.0.clients[shard])
     }
 }
 

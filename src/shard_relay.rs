@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     config::StreamEndpoints,
-    shard::{Event, LegIceParameters, RelayHandle, ShardError},
+    shard::{LegIceParameters, RelayEvent, RelayHandle, ShardError},
 };
 
 /// Lets signaling drive the shards.
@@ -68,7 +68,7 @@ impl ShardRelay {
 }
 
 /// Tells the registry what happens to legs, until the relay stops.
-pub(crate) async fn forward_leg_events(mut events: mpsc::Receiver<Event>, registry: Registry) {
+pub(crate) async fn forward_leg_events(mut events: mpsc::Receiver<RelayEvent>, registry: Registry) {
     while let Some(event) = events.recv().await {
         let (session, leg, event) = match event {
             RelayEvent::LegConnected { session, leg } => (session, leg, LegEvent::Connected),

@@ -149,7 +149,10 @@ fn file(path: &str, wanted: &[u8; 32], served: &ServedFile) -> Option<Finding> {
 }
 
 /// The files that a brand replaces: anyone may have their own, but only such as change nothing else.
-async fn brand(server: &RemoteServer, findings: &mut Vec<Finding>) -> anyhow::Result<BrandDocument> {
+async fn brand(
+    server: &RemoteServer,
+    findings: &mut Vec<Finding>,
+) -> anyhow::Result<BrandDocument> {
     let style = server.get("brand/brand.css").await?;
     if !std::str::from_utf8(&style.bytes).is_ok_and(is_brand_style) {
         let text = "brand/brand.css is not what a server makes of --brand-accent: it may hide what \

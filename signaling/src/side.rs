@@ -165,7 +165,7 @@ impl SideMailbox {
     }
 
     fn store(&mut self, data: Blob) -> Delivery {
-        let full = self.mailbox.len() >= MAILBOX;
+        let full = self.mailbox.len() >= MAX_MAILBOX_BLOBS;
         if full {
             self.mailbox.pop_front();
         }
@@ -209,7 +209,7 @@ mod tests {
             }
             let kept = count.min(u32::try_from(MAX_MAILBOX_BLOBS).unwrap());
             prop_assert_eq!(dropped, count - kept);
-            let (outbox, mut outbox_rx) = outbox::channel(MAILBOX + 1);
+            let (outbox, mut outbox_rx) = outbox::channel(MAX_MAILBOX_BLOBS + 1);
             side.attach(outbox, &ServerMessage::Peer { present: false });
             for number in dropped..count {
                 let blob = runtime.block_on(sealed(&mut outbox_rx));

@@ -31,7 +31,7 @@ use crate::{
 use close::{SocketEnd, close_frame, library_error, refuse, refuse_with, text};
 
 /// Past this the library refuses a message; up to it the message is read and refused politely.
-const MAX_READ_BYTES: usize = 4 * MAX_MESSAGE;
+const MAX_READ_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
 /// The library's default of 128 KiB for each socket would be most of its memory.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 

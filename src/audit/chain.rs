@@ -6,6 +6,8 @@
 //! The log is cut into segments, whose first line is a `segment_started` that goes on with `seq` and
 //! `prev`: the segments before may be dropped, and what is left can still be checked.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 

@@ -5,6 +5,8 @@
 //! While packets come at all, the receive itself waits for the next: asking first whether there is
 //! one would be two more system calls for each.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use std::time::{Duration, Instant};
 
 /// Rate above which at least two packets arrive during a delay.
@@ -71,6 +73,7 @@ impl BatchPolicy {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test may start at any time")]
 mod tests {
     use super::*;
 

@@ -40,7 +40,7 @@ pub(crate) struct LegEndpoint {
 #[derive(Debug)]
 pub(super) enum ShardCommand {
     Open {
-        session: SessionId,
+        session: RelaySessionId,
         reply: ReplySender<Result<Legs<LegCredentials>, ShardError>>,
     },
     Restart {
@@ -55,7 +55,7 @@ pub(super) enum ShardCommand {
         reply: ReplySender<Result<(), RelayError>>,
     },
     Close {
-        session: SessionId,
+        session: RelaySessionId,
         reply: ReplySender<Result<(), RelayError>>,
     },
     FindLeg {

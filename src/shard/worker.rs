@@ -22,7 +22,7 @@ pub(super) struct Worker {
     socket: Socket,
     waker: Arc<Waker>,
     commands: mpsc::Receiver<ShardCommand>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<RelayEvent>,
     stop: Arc<AtomicBool>,
     rx: RxBatch,
     tx: TxBatch,
@@ -36,7 +36,7 @@ impl Worker {
         socket: Socket,
         waker: Arc<Waker>,
         commands: mpsc::Receiver<ShardCommand>,
-        events: mpsc::Sender<Event>,
+        events: mpsc::Sender<RelayEvent>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, ShardError> {
         let now = Instant::now();

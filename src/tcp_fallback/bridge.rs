@@ -135,7 +135,7 @@ struct StreamBridge<'a> {
 }
 
 enum Framing {
-    Turn(Box<Connection>),
+    Turn(Box<TurnConnection>),
     IceTcp,
 }
 
@@ -151,7 +151,7 @@ impl<'a> StreamBridge<'a> {
             StreamProtocol::Turn => {
                 let mut nonce = [0; 16];
                 getrandom::fill(&mut nonce).map_err(|_| ShardError::Entropy)?;
-                Framing::Turn(Box::new(Connection::new(client.into(), nonce)))
+                Framing::Turn(Box::new(TurnConnection::new(client.into(), nonce)))
             }
         };
         Ok(Self {
@@ -220,10 +220,10 @@ impl<'a> StreamBridge<'a> {
             }
             self.queue.extend_from_slice(&self.frame);
             match verdict {
-                Verdict::Done => {}
-                Verdict::ToRelay(datagram) => self.send(datagram)?,
-                Verdict::Close => return Err(StreamEnd::Protocol),
-                Verdict::NeedLeg(ufrag) => {
+                TurnVerdict::Done => {}
+                TurnVerdict::ToRelay(datagram) => self.send(datagram)?,
+                TurnVerdict::Close => return Err(StreamEnd::Protocol),
+                TurnVerdict::NeedLeg(ufrag) => {
                     self.grant(ufrag).await?;
                     continue;
                 }
@@ -349,7 +349,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let meter = StreamMeter::start(metrics.streams(), StreamProtocol::Turn);
         let client: SocketAddr = "192.0.2.1:9".parse().unwrap();
-        let connection = Connection::new(client.into(), [1; 16]);
+        let connection = TurnConnection::new(client.into(), [1; 16]);
         let mut bridge = bridge(Framing::Turn(Box::new(connection)), &meter);
         bridge.queue.resize(MAX_QUEUED_BYTES, 0);
         // An Allocate without credentials: its challenge has no room any more.

@@ -8,9 +8,6 @@
 
 mod api_keys;
 mod audit;
-#[path = "../../signaling/tests/signaling/support/client.rs"]
-#[expect(dead_code, reason = "shared with signaling's own tests")]
-mod client;
 mod lifecycle;
 mod page;
 mod secrets;
@@ -18,6 +15,3 @@ mod signals;
 mod support;
 mod tls;
 mod traces;
-
-// `client` takes these from its parent.
-use support::{TEST_TIMEOUT as SOON, random, unix_now};

@@ -2,37 +2,22 @@
 
 use std::{
     process::{Output, Stdio},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use authloop_protocol::{
     id::Blob,
     signal::{HostMessage, ServerMessage, SessionCreated},
 };
+use authloop_signaling_testkit::{TestClient, TestDevice, TestSession};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
     process::{Child, Command},
     time::timeout,
 };
-use tokio_tungstenite::connect_async;
-
-use crate::client::{Client, Device, Session};
 
 /// Past this a test has failed; nothing waits for it to pass.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(30);
-
-pub fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).unwrap();
-    bytes
-}
-
-pub fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
-}
 
 pub fn authloop(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_authloop"));
@@ -115,19 +100,15 @@ impl Server {
         Some(value.trim().to_owned())
     }
 
-    pub async fn socket(&self, session: &Session, side: &str) -> Client {
+    pub async fn socket(&self, session: &TestSession, side: &str) -> TestClient {
         let url = self.url.replacen("http", "ws", 1);
         let url = format!("{url}/v1/sessions/{}/{side}", session.id);
-        let (socket, _) = connect_async(url).await.unwrap();
-        Client {
-            socket,
-            id: Some(session.id),
-        }
+        TestClient::connect(url, Some(session.id)).await.unwrap()
     }
 
     /// A claimed session with both sides attached.
-    pub async fn handoff(&self) -> (Session, Client, Client) {
-        let mut session = Session::new();
+    pub async fn handoff(&self) -> (TestSession, TestClient, TestClient) {
+        let mut session = TestSession::new();
         let create = self.http.post(format!("{}/v1/sessions", self.url));
         let created = create
             .json(&session.registration(None))
@@ -142,7 +123,7 @@ impl Server {
         host.send(&HostMessage::Attach { host_token }).await;
         assert!(matches!(host.next().await, ServerMessage::Welcome { .. }));
         let mut viewer = self.socket(&session, "viewer").await;
-        viewer.claim(&session, &Device::new()).await;
+        viewer.claim(&session, &TestDevice::new()).await;
         assert!(matches!(viewer.next().await, ServerMessage::Welcome { .. }));
         (session, host, viewer)
     }

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use authloop_cdp::{BrowserError, CdpSessionId, Connection};
-use authloop_protocol::native::{MAX_LABEL, MAX_OPTIONS, Picker, PickerKind, PickerOption};
+use authloop_protocol::browser_ui::{
+    MAX_LABEL_CHARS, MAX_PICKER_OPTIONS, Picker, PickerKind, PickerOption,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -224,7 +226,7 @@ impl PickerReport {
 }
 
 fn truncate_label(words: String) -> String {
-    match words.char_indices().nth(MAX_LABEL) {
+    match words.char_indices().nth(MAX_LABEL_CHARS) {
         Some((end, _)) => words[..end].to_owned(),
         None => words,
     }

@@ -1,6 +1,6 @@
 //! The refusals of the sessions API.
 
-use authloop_protocol::invitation::MAX_INVITATION;
+use authloop_protocol::invitation::MAX_INVITATION_BYTES;
 
 use crate::{
     cluster::ClusterUnavailable,
@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The largest body: an invitation in base64url, and room for the rest.
-pub(super) const MAX_BODY_BYTES: usize = MAX_INVITATION * 4 / 3 + 1024;
+pub(super) const MAX_BODY_BYTES: usize = MAX_INVITATION_BYTES * 4 / 3 + 1024;
 
 impl From<RegisterError> for ApiError {
     fn from(error: RegisterError) -> Self {

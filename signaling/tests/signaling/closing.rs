@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use authloop_protocol::signal::{MAX_MESSAGE, Outcome, ServerMessage, SignalErrorCode};
+use authloop_protocol::signal::{MAX_MESSAGE_BYTES, Outcome, ServerMessage, SignalErrorCode};
 use authloop_signaling::{Side, SignalingEvent};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 

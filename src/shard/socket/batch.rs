@@ -26,7 +26,7 @@ pub(in crate::shard) struct Datagram<'a> {
 
 /// Buffers that the kernel fills.
 pub(in crate::shard) struct RxBatch {
-    buffers: Box<[[u8; MAX_DATAGRAM]]>,
+    buffers: Box<[[u8; MAX_DATAGRAM_BYTES]]>,
     addresses: Box<[RawSockAddr]>,
     received: Box<[libc::mmsghdr]>,
     /// How many headers the last receive wrote to.
@@ -76,7 +76,7 @@ unsafe impl Send for TxBatch {}
 
 impl RxBatch {
     pub(in crate::shard) fn new() -> Self {
-        let mut buffers = vec![[0; MAX_DATAGRAM]; BATCH_SIZE].into_boxed_slice();
+        let mut buffers = vec![[0; MAX_DATAGRAM_BYTES]; BATCH_SIZE].into_boxed_slice();
         let mut addresses = vec![RawSockAddr::EMPTY; BATCH_SIZE].into_boxed_slice();
         let mut vectors: Box<[libc::iovec]> = buffers
             .iter_mut()
@@ -101,7 +101,7 @@ impl RxBatch {
     #[inline]
     pub(in crate::shard) fn get(&self, index: usize) -> Datagram<'_> {
         let header = &self.received[index];
-        let length = (header.msg_len as usize).min(MAX_DATAGRAM);
+        let length = (header.msg_len as usize).min(MAX_DATAGRAM_BYTES);
         Datagram {
             from: self.addresses[index].addr(),
             payload: &self.buffers[index][..length],

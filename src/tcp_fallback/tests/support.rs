@@ -136,7 +136,7 @@ pub(super) struct Agent {
     pub(super) stream: Box<dyn Stream>,
     pub(super) inbound: Vec<u8>,
     pub(super) ice: LegIceParameters,
-    pub(super) turn: Option<Client>,
+    pub(super) turn: Option<TurnClient>,
     pub(super) checks: u8,
 }
 
@@ -161,7 +161,7 @@ impl Agent {
 
     /// Over TURN: challenge, allocation, channel to the leg's candidate.
     pub(super) async fn turn(server: &Server, ice: LegIceParameters) -> Self {
-        let client = Client::new(&ice.ufrag, &ice.pwd);
+        let client = TurnClient::new(&ice.ufrag, &ice.pwd);
         let peer = PathAddr::from(ice.candidates[0]);
         let mut agent = Self::ice_tcp(server, ice).await;
         agent.turn = Some(client);

@@ -1,6 +1,8 @@
 //! Pure: when to ask for the next certificate. Times are Unix times in seconds; `chance` is from 0
 //! to 1.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use std::time::Duration;
 
 /// What each further failure multiplies the wait by.

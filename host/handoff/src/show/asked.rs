@@ -1,7 +1,7 @@
 //! What the browser asks, and what the viewer has been told of it.
 
 use authloop_browser::{FileChooser, Refusals, RefusedPrompt, View};
-use authloop_protocol::native::{MAX_FILE_BYTES, MAX_FILES, MAX_TABS, Tab};
+use authloop_protocol::browser_ui::{MAX_FILES, MAX_TABS, MAX_TOTAL_FILE_BYTES, Tab};
 use authloop_protocol::output::OutputMessage;
 use url::Url;
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use authloop_cdp::{BrowserError, CdpSessionId, Connection, Event, FrameId, Page};
-use authloop_protocol::native::PickerKind;
+use authloop_protocol::browser_ui::PickerKind;
 use serde_json::{Value, json};
 
 use super::interception::Interception;
