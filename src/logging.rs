@@ -4,12 +4,12 @@
 pub(crate) mod own;
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{
     EnvFilter, Layer as _, Registry,
     filter::{FilterExt as _, filter_fn},
     fmt,
     layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 use crate::{

@@ -13,24 +13,29 @@ mod socket;
 mod stats;
 mod worker;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use authloop_relay::{Leg, Legs, LocalUfrag, RelaySessionId, RemoteCredentials};
 use tokio::sync::mpsc;
 
+use client::{ShardClient, ShardCommand};
+use socket::{Socket, Waker};
+use worker::Worker;
+
 pub use authloop_relay::RelayEvent;
+
 pub(crate) use client::LegEndpoint;
 pub use client::LegIceParameters;
 pub use error::ShardError;
 pub use stats::{BatchSizeHistogram, RelayStats, SocketStats};
-
-use client::{ShardClient, ShardCommand};
-use socket::{Socket, Waker};
-use worker::Worker;
 
 /// Commands that may wait for one shard; more wait in their callers.
 const MAX_QUEUED_COMMANDS: usize = 256;

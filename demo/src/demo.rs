@@ -3,9 +3,7 @@
 mod lan_proxy;
 mod process;
 
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail};
 use authloop_cdp::{Launch, LaunchedBrowser};

@@ -4,9 +4,9 @@ pub mod stream;
 
 use std::time::{Duration, Instant};
 
-use authloop_relay::stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId};
 use authloop_relay::{
     DatagramKind, Leg, LegCredentials, Legs, PathAddr, Relay, RelaySessionId, RemoteCredentials,
+    stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId},
 };
 
 const PWD: &str = "0123456789012345678901";

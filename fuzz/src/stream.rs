@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use authloop_relay::turn::{self, TurnConnection, TurnFrame, TurnGrant, TurnVerdict};
-use authloop_relay::{LegCredentials, PathAddr, rfc4571};
-use authloop_relay_testkit::TurnClient;
-use authloop_relay_testkit::turn_client::{self as client, method};
+use authloop_relay::{
+    LegCredentials, PathAddr, rfc4571,
+    turn::{self, TurnConnection, TurnFrame, TurnGrant, TurnVerdict},
+};
+use authloop_relay_testkit::{
+    TurnClient,
+    turn_client::{self as client, method},
+};
 
 use crate::{Script, credentials};
 

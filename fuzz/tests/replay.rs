@@ -1,7 +1,6 @@
 //! Every file of the committed corpus, and a few thousand mutations of each, through its target.
 
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
 
 const MUTATIONS: u64 = 2_000;
 

@@ -1,17 +1,15 @@
 //! The load itself: video one way, small packets back, from one thread that never sleeps.
 
-use std::fmt;
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::ice;
-use crate::net::BATCH_SIZE;
-use crate::packet::Packet;
-use crate::subject::Subject;
-use crate::turn;
+use crate::{ice, net::BATCH_SIZE, packet::Packet, subject::Subject, turn};
 
 /// A video packet's payload.
 const VIDEO_BYTES: usize = 1200;

@@ -1,10 +1,12 @@
 //! The two least things that could relay at all: what the kernel alone costs.
 
-use std::collections::HashMap;
-use std::io::{self, BufRead, Write};
-use std::mem;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::{
+    collections::HashMap,
+    io::{self, BufRead, Write},
+    mem,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    os::fd::AsRawFd,
+};
 
 use anyhow::{Context, Result};
 use authloop_relay::PathAddr;

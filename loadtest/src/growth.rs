@@ -6,9 +6,11 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::drive::{LoadProfile, LoadSpec, drive_warm};
-use crate::report::{ReportFiles, median};
-use crate::subject::{Subject, SubjectConfig, SubjectKind};
+use crate::{
+    drive::{LoadProfile, LoadSpec, drive_warm},
+    report::{ReportFiles, median},
+    subject::{Subject, SubjectConfig, SubjectKind},
+};
 
 /// How far to grow.
 #[derive(Debug, Args)]

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use authloop_relay::stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId};
-use authloop_relay::{Leg, PathAddr};
+use authloop_relay::{
+    Leg, PathAddr,
+    stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId},
+};
 
 use crate::net::SideSocket;
 

@@ -5,18 +5,17 @@
 
 mod link;
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::UdpSocket,
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 
 use link::{ImpairedLink, Impairment, LinkCounters};
 

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use authloop_relay::stun::{BindingRequest, TransactionId};
-use authloop_relay::{LegCredentials, Legs, PathAddr, Relay, RelaySessionId};
+use authloop_relay::{
+    LegCredentials, Legs, PathAddr, Relay, RelaySessionId,
+    stun::{BindingRequest, TransactionId},
+};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 

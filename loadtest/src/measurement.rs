@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-use crate::drive::{LoadOutcome, LoadProfile};
-use crate::subject::SubjectKind;
+use crate::{
+    drive::{LoadOutcome, LoadProfile},
+    subject::SubjectKind,
+};
 
 /// One server under one load profile in one round.
 #[derive(Debug, Clone, Serialize)]

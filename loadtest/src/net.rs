@@ -3,10 +3,11 @@
 //! All of 127.0.0.0/8 is local on Linux, and `IP_PKTINFO` picks the source of each datagram. So a
 //! leg needs an address of its own but no socket of its own, and the generator stays cheap.
 
-use std::io;
-use std::mem;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::AsRawFd;
+use std::{
+    io, mem,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    os::fd::AsRawFd,
+};
 
 use anyhow::{Context, Result, bail};
 

@@ -17,6 +17,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 
 use crate::proc::ProcessUsage;
+
 pub use load::{LoadOptions, run as load};
 pub use server::binary;
 pub use soak::{SoakOptions, run as soak};

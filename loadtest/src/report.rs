@@ -1,15 +1,16 @@
 //! Medians, ratios pair by pair, and the table that people read.
 
-use std::fmt::Write;
-use std::path::PathBuf;
+use std::{fmt::Write, path::PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::drive::{LoadOutcome, LoadProfile};
-use crate::measurement::Measurement;
-use crate::subject::SubjectKind;
+use crate::{
+    drive::{LoadOutcome, LoadProfile},
+    measurement::Measurement,
+    subject::SubjectKind,
+};
 
 /// Where results go.
 #[derive(Debug, Args)]

@@ -7,10 +7,12 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::drive::{LoadOutcome, LoadProfile, LoadSpec, drive};
-use crate::measurement::Measurement;
-use crate::report::{self, ReportFiles};
-use crate::subject::{Subject, SubjectConfig, SubjectKind};
+use crate::{
+    drive::{LoadOutcome, LoadProfile, LoadSpec, drive},
+    measurement::Measurement,
+    report::{self, ReportFiles},
+    subject::{Subject, SubjectConfig, SubjectKind},
+};
 
 /// How long a server warms up before it is measured.
 const WARM_UP_TIME: Duration = Duration::from_millis(300);

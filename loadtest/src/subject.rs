@@ -1,17 +1,18 @@
 //! A server under test, in a process of its own so that its time and memory can be told apart.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use authloop_relay::Leg;
 use serde::Serialize;
 
-use crate::net::SideSocket;
-use crate::{floor, ice, proc, turn};
+use crate::{floor, ice, net::SideSocket, proc, turn};
 
 /// The server that load is driven through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, clap::ValueEnum)]

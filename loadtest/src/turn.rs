@@ -3,8 +3,10 @@
 //! Two allocations a session, each bound to the other's relayed address by a channel: what WebRTC
 //! does when both sides may use relays only.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::{Duration, Instant};
+use std::{
+    net::{Ipv4Addr, SocketAddrV4},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
 use hmac::{Hmac, KeyInit, Mac};

@@ -7,14 +7,14 @@ mod gesture;
 
 use serde::{Deserialize, Serialize};
 
-pub use gesture::{Button, Modifiers, PointerPhase, TouchPhase, TouchPoint};
-
 use crate::{
     browser_ui::{
         FileInfo, MAX_CHUNK_BYTES, MAX_CREDENTIAL_BYTES, MAX_PICKER_OPTIONS, TabAction, files_fit,
     },
     id::Blob,
 };
+
+pub use gesture::{Button, Modifiers, PointerPhase, TouchPhase, TouchPoint};
 
 /// The largest text an event may carry, in bytes of UTF-8.
 pub const MAX_TEXT_BYTES: usize = 32 * 1024;

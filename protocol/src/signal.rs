@@ -1,17 +1,16 @@
 //! Signaling: the REST bodies and the WebSocket messages of `docs/PROTOCOL.md` sections 4 and 5.
 
-use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 mod ice;
 mod wall;
 
+use crate::id::{Blob, SessionId};
+
 pub use ice::{LegIce, MAX_CANDIDATES, MAX_TURN_URLS, TurnService, is_ice_string, is_turn_url};
 pub use wall::WallType;
-
-use crate::id::{Blob, SessionId};
 
 /// The largest WebSocket message either way, in bytes of JSON.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024;

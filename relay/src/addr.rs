@@ -1,8 +1,10 @@
 //! A transport address, compact enough to be kept by the ten thousand.
 
-use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
 
 /// One end of a path: IP and port, IPv4 held in its IPv4-mapped form.
 ///
@@ -91,8 +93,9 @@ impl fmt::Display for PathAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     proptest! {
         #[test]

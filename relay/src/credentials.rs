@@ -168,8 +168,9 @@ impl fmt::Debug for RemoteCredentials {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn credentials_are_spelled_as_base64_would() {

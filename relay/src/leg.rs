@@ -5,10 +5,12 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use smallvec::SmallVec;
 
-use crate::path::{Path, Tick};
-use crate::pending::Pending;
-use crate::stun::TransactionId;
-use crate::{LegCredentials, LocalPwd, LocalUfrag, PathAddr, RemoteCredentials};
+use crate::{
+    LegCredentials, LocalPwd, LocalUfrag, PathAddr, RemoteCredentials,
+    path::{Path, Tick},
+    pending::Pending,
+    stun::TransactionId,
+};
 
 /// A phone has a handful of interfaces; an attacker with the password gets no more than it.
 const MAX_PATHS: usize = 4;

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::PathAddr;
-use crate::stun::TransactionId;
+use crate::{PathAddr, stun::TransactionId};
 
 /// RFC 7675 §5.1: consent lasts this long after the last authenticated check.
 const CONSENT_TIMEOUT_MS: u64 = 30_000;

@@ -3,26 +3,27 @@
 mod event;
 mod stun;
 
-use std::collections::VecDeque;
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
 use foldhash::fast::FixedState;
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::{
+    ChaCha12Rng,
+    rand_core::{Rng, SeedableRng},
+};
 use slab::Slab;
 
-pub use event::RelayEvent;
-
-use crate::demux::DatagramKind;
-use crate::leg::LegState;
-use crate::output::OutputQueue;
-use crate::path::Tick;
-use crate::pending::PendingBudget;
-use crate::routes::{LegRef, Routes};
 use crate::{
     DropReason, Leg, LegCredentials, Legs, PathAddr, RelayCounters, RelaySessionId,
     RemoteCredentials, Transmit,
+    demux::DatagramKind,
+    leg::LegState,
+    output::OutputQueue,
+    path::Tick,
+    pending::PendingBudget,
+    routes::{LegRef, Routes},
 };
+
+pub use event::RelayEvent;
 
 /// Each session is checked for expired paths once a second, an eighth of them at a time.
 const SWEEP_INTERVAL_MS: u64 = 125;

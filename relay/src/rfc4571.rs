@@ -40,9 +40,9 @@ pub fn write(out: &mut Vec<u8>, datagram: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
-    use proptest::collection::vec;
-    use proptest::prelude::*;
 
     proptest! {
         #[test]

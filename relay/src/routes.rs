@@ -1,7 +1,6 @@
 //! Names for sessions and legs, and the tables that find them.
 
-use std::collections::HashMap;
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use foldhash::fast::FixedState;
 

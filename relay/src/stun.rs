@@ -6,12 +6,12 @@
 mod parse;
 mod write;
 
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+
 pub use parse::{BindingMessage, StunClass, StunParseError};
 pub(crate) use write::Writer;
 pub use write::{BindingRequest, MAX_BINDING_BYTES, write_binding_success};
-
-use hmac::{Hmac, KeyInit, Mac};
-use sha1::Sha1;
 
 /// RFC 8489 §5.
 pub(crate) const HEADER_BYTES: usize = 20;

@@ -17,15 +17,14 @@ mod reply;
 
 use std::time::{Duration, Instant};
 
-pub use auth::{REALM, TurnGrant};
-pub use frame::{TurnFrame, TurnStreamError, split};
-
-use crate::stun::StunClass;
-use crate::{LocalUfrag, MAX_DATAGRAM_BYTES, PathAddr};
+use crate::{LocalUfrag, MAX_DATAGRAM_BYTES, PathAddr, stun::StunClass};
 use auth::{AuthenticationFailure, LegUser, authenticate};
 use error_code::ErrorCode;
 use message::TurnMessage;
 use reply::SuccessResponse;
+
+pub use auth::{REALM, TurnGrant};
+pub use frame::{TurnFrame, TurnStreamError, split};
 
 /// RFC 8656 §3.2: an allocation's default and longest life, in seconds.
 const DEFAULT_LIFETIME_SECS: u32 = 600;

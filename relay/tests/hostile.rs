@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use authloop_relay::stun::{BindingRequest, TransactionId};
-use authloop_relay::{DropReason, Legs, PathAddr, StunOutcome};
-
+use authloop_relay::{
+    DropReason, Legs, PathAddr, StunOutcome,
+    stun::{BindingRequest, TransactionId},
+};
 use authloop_relay_testkit::{CountingAllocator, IceAgent, World, counting_allocator};
 
 #[global_allocator]

@@ -4,10 +4,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use authloop_relay::PathAddr;
-use authloop_relay::stun::{
-    BindingMessage, BindingRequest, MAX_BINDING_BYTES, StunClass, TransactionId,
-    write_binding_success,
+use authloop_relay::{
+    PathAddr,
+    stun::{
+        BindingMessage, BindingRequest, MAX_BINDING_BYTES, StunClass, TransactionId,
+        write_binding_success,
+    },
 };
 use hmac::{Hmac, KeyInit, Mac};
 use is::stun::StunMessage;

@@ -4,13 +4,15 @@
 
 use std::time::{Duration, Instant};
 
-use authloop_relay::turn::{TurnConnection, TurnFrame, TurnGrant, TurnVerdict, split};
-use authloop_relay::{LegCredentials, MAX_DATAGRAM_BYTES, PathAddr};
-use proptest::collection::vec;
-use proptest::prelude::*;
-
-use authloop_relay_testkit::turn_client::{self as client, attr, method};
-use authloop_relay_testkit::{TurnClient, TurnReply};
+use authloop_relay::{
+    LegCredentials, MAX_DATAGRAM_BYTES, PathAddr,
+    turn::{TurnConnection, TurnFrame, TurnGrant, TurnVerdict, split},
+};
+use authloop_relay_testkit::{
+    TurnClient, TurnReply,
+    turn_client::{self as client, attr, method},
+};
+use proptest::{collection::vec, prelude::*};
 
 const CLIENT: PathAddr = PathAddr::from_v4([198, 51, 100, 7], 50_000);
 const RELAYED: PathAddr = PathAddr::from_v4([127, 0, 0, 1], 40_000);

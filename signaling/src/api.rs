@@ -34,7 +34,6 @@ use crate::{
     secret::take_hash,
     service::Signaling,
 };
-
 use errors::{MAX_BODY_BYTES, too_large, unknown};
 use registration::{RegistrationCaller, register};
 use sockets::{host_socket, viewer_socket};

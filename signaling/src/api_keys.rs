@@ -15,7 +15,6 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use parking_lot::RwLock;
 
 use crate::{rates::per, secret::SecretHash};
-
 use line::{Key, rfc3339};
 
 pub use line::{MIN_KEY_BYTES, NewKey};

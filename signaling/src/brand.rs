@@ -11,10 +11,10 @@ mod logo;
 
 use std::{fmt, str::FromStr};
 
+use crate::origin::Origin;
+
 pub use colour::{Accent, AccentError};
 pub use logo::{Logo, LogoError, MAX_LOGO_BYTES};
-
-use crate::origin::Origin;
 
 /// The longest name, in characters: more does not fit beside the logo on a phone.
 pub const MAX_NAME_CHARS: usize = 40;

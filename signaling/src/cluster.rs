@@ -41,7 +41,6 @@ use crate::{
     session::Registration,
     settings::SocketSettings,
 };
-
 use node::LocalNode;
 use nodes::NodeId;
 use record::Record;

@@ -31,11 +31,11 @@ use crate::{
     session::{ClaimOutcome, ClaimRequest, Registration, Session},
     settings::RegistrySettings,
 };
+use shared::{Shared, SharedSession, run_timers};
 
 pub(crate) use attachment::Attachment;
 pub(crate) use messages::{handle_message, parse};
 pub(crate) use shared::RecordChange;
-use shared::{Shared, SharedSession, run_timers};
 
 /// The sessions of one server; clones share them.
 #[derive(Clone)]

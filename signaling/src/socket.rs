@@ -27,7 +27,6 @@ use crate::{
     session::ClaimRequest,
     settings::SocketSettings,
 };
-
 use close::{SocketEnd, close_frame, library_error, refuse, refuse_with, text};
 
 /// Past this the library refuses a message; up to it the message is read and refused politely.

@@ -11,8 +11,10 @@ use std::{
 use serde::Serialize;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::chain::{self, Chain, ChainVerifier, LineFlaw, LineHash};
-use super::log_event::LogEvent;
+use super::{
+    chain::{self, Chain, ChainVerifier, LineFlaw, LineHash},
+    log_event::LogEvent,
+};
 
 /// Size from which on a segment is full.
 pub(super) const MAX_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;

@@ -3,9 +3,9 @@
 use std::{fs, time::Instant};
 
 use authloop_protocol::{id::SessionId, signal::Outcome};
+use verify::AuditVerdict;
 
 use super::*;
-use verify::AuditVerdict;
 
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -1,8 +1,10 @@
 //! Each trouble is found, and its fix named.
 
 use super::*;
-use crate::config::{RawConfig, ServeArgs};
-use crate::finding::FindingStatus;
+use crate::{
+    config::{RawConfig, ServeArgs},
+    finding::FindingStatus,
+};
 
 fn config(options: RawConfig) -> Config {
     let args = ServeArgs {

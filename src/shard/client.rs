@@ -1,16 +1,13 @@
 //! What async code may ask of a shard, and how the answer comes back.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use authloop_relay::{
     Leg, LegCredentials, Legs, LocalPwd, LocalUfrag, RelayError, RelaySessionId, RemoteCredentials,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::error::ShardError;
-use super::socket::Waker;
-use super::stats::RelayStats;
+use super::{error::ShardError, socket::Waker, stats::RelayStats};
 
 /// Where an answer goes; a caller that left does not mind.
 pub(super) type ReplySender<T> = oneshot::Sender<T>;

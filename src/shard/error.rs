@@ -1,7 +1,6 @@
 //! What can go wrong between async code and a shard.
 
-use std::io;
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use authloop_relay::{CredentialsError, RelayError};
 

@@ -3,10 +3,12 @@
 pub(super) mod batch;
 mod sockaddr;
 
-use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::time::Duration;
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    time::Duration,
+};
 
 use socket2::{Domain, Protocol, Type};
 

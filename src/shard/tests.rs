@@ -1,10 +1,11 @@
 //! A relay on loopback, as an endpoint and as the server see it.
 
-use std::net::UdpSocket;
-use std::time::Duration;
+use std::{net::UdpSocket, time::Duration};
 
-use authloop_relay::stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId};
-use authloop_relay::{DropReason, PathAddr, StunOutcome};
+use authloop_relay::{
+    DropReason, PathAddr, StunOutcome,
+    stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId},
+};
 
 use super::*;
 

@@ -1,18 +1,26 @@
 //! A shard's thread: receive a batch, decide, send a batch.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use authloop_relay::{LegCredentials, Legs, Relay, RelayEvent, RelaySessionId};
 use tokio::sync::mpsc;
 
-use super::batch_policy::{BatchPolicy, NextRead};
-use super::client::ShardCommand;
-use super::error::ShardError;
-use super::socket::batch::{BATCH_SIZE, Datagram, RecvMode, RxBatch, TxBatch};
-use super::socket::{self, Socket, Waker};
-use super::stats::{RelayStats, SocketStats};
+use super::{
+    batch_policy::{BatchPolicy, NextRead},
+    client::ShardCommand,
+    error::ShardError,
+    socket::{
+        self, Socket, Waker,
+        batch::{BATCH_SIZE, Datagram, RecvMode, RxBatch, TxBatch},
+    },
+    stats::{RelayStats, SocketStats},
+};
 
 /// Commands handled between two batches, so that they never hold up media for long.
 const MAX_COMMANDS_PER_BATCH: usize = 32;

@@ -17,7 +17,6 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::UdpSocket,
 };
-
 use tokio_util::sync::CancellationToken;
 
 use super::{end::StreamEnd, meter::StreamMeter, protocol::StreamProtocol};

@@ -15,8 +15,9 @@ use super::{
     resolver::{CertificateResolver, CertificateSource},
 };
 use crate::config::AcmeSettings;
-pub(super) use cache::AcmeCache;
 use schedule::Backoff;
+
+pub(super) use cache::AcmeCache;
 
 /// Time that one order may take; an authority that hangs must not stop renewals for good.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(5 * 60);

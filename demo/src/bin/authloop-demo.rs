@@ -2,8 +2,10 @@
 //!
 //! Ends with the host's exit code, and takes everything it started with it.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::process::ExitCode;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    process::ExitCode,
+};
 
 use authloop_demo::demo::{DemoOptions, run};
 use clap::Parser;

@@ -1,14 +1,18 @@
 //! Processes that do not outlive the demo, however it ends.
 
-use std::io::Write as _;
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::{
+    io::Write as _,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use authloop_cdp::LaunchedBrowser;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
 
 /// Reads what to kill and what to remove, and does both at the end of its input, which is the
 /// demo's own end, even by SIGKILL.

@@ -1,15 +1,19 @@
 //! Pages for what is harder than a form: pop-ups, native widgets, dialogs, input methods, and a
 //! page that moves to another origin under the user's hands.
 
-use axum::extract::State;
-use axum::response::{Html, IntoResponse, Redirect};
-use axum::routing::{get, post};
-use axum::{Form, Router};
+use axum::{
+    Form, Router,
+    extract::State,
+    response::{Html, IntoResponse, Redirect},
+    routing::{get, post},
+};
 use serde::Deserialize;
 
-use super::report::{self, REPORT_SCRIPT};
-use super::state::SharedState;
-use super::{native, pages};
+use super::{
+    native, pages,
+    report::{self, REPORT_SCRIPT},
+    state::SharedState,
+};
 
 /// Routes beside the sign-in pages.
 pub(super) fn router() -> Router<SharedState> {

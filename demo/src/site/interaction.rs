@@ -1,13 +1,8 @@
 //! Pages that report what fingers, a mouse and a soft keyboard do, as the page sees it.
 
-use axum::Router;
-use axum::extract::State;
-use axum::response::Html;
-use axum::routing::get;
+use axum::{Router, extract::State, response::Html, routing::get};
 
-use super::pages;
-use super::report::REPORT_SCRIPT;
-use super::state::SharedState;
+use super::{pages, report::REPORT_SCRIPT, state::SharedState};
 
 /// Routes beside the sign-in pages.
 pub(super) fn router() -> Router<SharedState> {

@@ -1,18 +1,17 @@
 //! Pages for what the browser draws outside their pixels: lists, calendars, HTTP authentication, file
 //! choosers, permissions, passkeys, windows.
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::{get, post},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::pages;
-use super::report::REPORT_SCRIPT;
-use super::state::SharedState;
+use super::{pages, report::REPORT_SCRIPT, state::SharedState};
 
 /// Who may enter by HTTP authentication.
 const STAFF_CREDENTIALS: (&str, &str) = ("staff", "brass-kettle-7");

@@ -1,7 +1,9 @@
 //! The pages' HTML: plain, no script, readable on a phone.
 
-use axum::http::header;
-use axum::response::{Html, IntoResponse};
+use axum::{
+    http::header,
+    response::{Html, IntoResponse},
+};
 
 const STYLE_SHEET: &str = include_str!("style.css");
 

@@ -1,8 +1,6 @@
 //! How a page's script tells the site what it saw.
 
-use axum::Json;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 
 use super::state::SharedState;

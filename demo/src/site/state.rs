@@ -1,13 +1,11 @@
 //! What the site's pages share: its configuration, and who is half or wholly signed in.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::http::{HeaderMap, header};
 use parking_lot::Mutex;
 
-use super::pages;
-use super::submissions::SubmissionLog;
+use super::{pages, submissions::SubmissionLog};
 
 /// The cookie that makes a browser signed in.
 pub const SESSION_COOKIE: &str = "demo_session";

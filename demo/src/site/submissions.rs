@@ -1,7 +1,8 @@
 //! What the site was sent.
 
-use serde::Serialize;
 use std::collections::BTreeMap;
+
+use serde::Serialize;
 use tokio::sync::watch;
 
 /// One form or event that reached the site.

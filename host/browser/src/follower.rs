@@ -10,13 +10,17 @@ use std::sync::Arc;
 
 use authloop_cdp::{Browser, BrowserError, Page, TargetId};
 use authloop_protocol::browser_ui::Picker;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
 
-use super::focus::FocusedField;
-use super::origin::OriginInfo;
-use super::prompts::{AuthChallenge, FileChooser, PromptAnswer, Refusals};
-use super::tabs::Tab;
+use super::{
+    focus::FocusedField,
+    origin::OriginInfo,
+    prompts::{AuthChallenge, FileChooser, PromptAnswer, Refusals},
+    tabs::Tab,
+};
 use command::Command;
 
 /// What the user should see now. Level-triggered: a slow reader misses steps, never the state.

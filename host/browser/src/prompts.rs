@@ -7,8 +7,7 @@
 //! [`Follower::end_user_control`](super::Follower::end_user_control): the browser is the agent's before
 //! and after.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use authloop_cdp::{BrowserError, CdpSessionId, Connection};
 use authloop_protocol::browser_ui::{

@@ -1,18 +1,19 @@
 //! A connection to a browser, and what it says of its pages.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::connection::{Connection, EventScope, EventStream};
-use super::endpoint::{self, CdpSocket};
-use super::error::BrowserError;
-use super::ids::{CdpSessionId, TargetId};
-use super::page::Page;
-use super::transport::Transport;
+use super::{
+    connection::{Connection, EventScope, EventStream},
+    endpoint::{self, CdpSocket},
+    error::BrowserError,
+    ids::{CdpSessionId, TargetId},
+    page::Page,
+    transport::Transport,
+};
 
 /// What the browser says about one of its pages.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,19 +4,21 @@
 //! one-shot, events go to bounded subscriptions, and a subscription that is full loses the event
 //! and is told so.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::error::BrowserError;
-use super::ids::CdpSessionId;
-use super::transport::Transport;
+use super::{error::BrowserError, ids::CdpSessionId, transport::Transport};
 
 /// How long a command may take before it is given up.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);

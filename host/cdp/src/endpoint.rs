@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::handshake::client::Request as ClientRequest;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{self, Error as WsError};
+use tokio_tungstenite::tungstenite::{
+    self, Error as WsError, client::IntoClientRequest, handshake::client::Request as ClientRequest,
+    protocol::WebSocketConfig,
+};
 use url::Url;
 
-use super::error::BrowserError;
-use super::ids::TargetId;
-use super::transport::TcpWebSocket;
+use super::{error::BrowserError, ids::TargetId, transport::TcpWebSocket};
 
 /// How long an address may take to answer.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,7 +1,6 @@
 //! Names CDP gives to things; newtypes, so that they cannot be swapped.
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {

@@ -1,15 +1,18 @@
 //! Starts a Chromium of our own.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
+};
 
-use super::error::BrowserError;
-use super::transport::Transport;
+use super::{error::BrowserError, transport::Transport};
 
 /// A cold start on a loaded two-core machine takes seconds, not tens of seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(40);

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::connection::{Connection, Event, EventScope, EventStream};
-use super::error::BrowserError;
-use super::ids::{CdpSessionId, TargetId};
+use super::{
+    connection::{Connection, Event, EventScope, EventStream},
+    error::BrowserError,
+    ids::{CdpSessionId, TargetId},
+};
 
 /// A page this connection is attached to; cheap to clone.
 #[derive(Clone)]

@@ -1,12 +1,16 @@
 //! The task between one browser and its clients: it carries out what [`Core`] decides.
 
-use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use authloop_cdp::Transport;
 use authloop_gate_core::{ClientId, ClientRole, ClosedMode, Core, Output, PreservedSetting};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
 
 use super::GateError;
 

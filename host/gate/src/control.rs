@@ -4,24 +4,30 @@
 //! No address and no token, for an agent can have the browser open both: it reads files and speaks HTTP
 //! for whoever drives it, but opens no Unix sockets.
 
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use authloop_gate_core::ClientRole;
-use axum::Router;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{RawQuery, State};
-use axum::response::Response;
-use axum::routing::get;
+use axum::{
+    Router,
+    extract::{
+        RawQuery, State,
+        ws::{Message, WebSocket, WebSocketUpgrade},
+    },
+    response::Response,
+    routing::get,
+};
 use serde_json::json;
-use tokio::net::UnixListener;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::{
+    net::UnixListener,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::http::connect_client;
-use super::lease::LocalLease;
-use super::{GateError, GatedBrowser};
+use super::{GateError, GatedBrowser, http::connect_client, lease::LocalLease};
 
 /// How often a holder is asked for a sign of life, and how long it may go without giving one.
 const PING_INTERVAL: Duration = Duration::from_secs(10);

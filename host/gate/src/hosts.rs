@@ -7,9 +7,11 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use axum::http::header::{HOST, ORIGIN};
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{
+    HeaderMap, StatusCode,
+    header::{HOST, ORIGIN},
+    uri::Authority,
+};
 
 /// The `Host` header as the client wrote it, if this request may be answered.
 pub(super) fn admit(

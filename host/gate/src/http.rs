@@ -5,19 +5,21 @@ mod json;
 use std::sync::Weak;
 
 use authloop_gate_core::ClientRole;
-use axum::Router;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use authloop_net::LimitedListener;
+use axum::{
+    Router,
+    extract::{
+        Request, State,
+        ws::{Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    http::{Method, StatusCode},
+    response::{IntoResponse, Response},
+};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::actor::ClientConnection;
-use super::{GateError, GateShared, GatedBrowser, hosts};
-use authloop_net::LimitedListener;
+use super::{GateError, GateShared, GatedBrowser, actor::ClientConnection, hosts};
 
 /// Chromium's own limit on a message to it.
 const MAX_MESSAGE_BYTES: usize = 100 << 20;

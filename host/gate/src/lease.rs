@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::remote::RemoteLease;
-use super::{GateError, GatedBrowser};
+use super::{GateError, GatedBrowser, remote::RemoteLease};
 
 /// How often to try to open the gate for a holder that is gone, each pause twice the last.
 const MAX_OPEN_ATTEMPTS: u32 = 6;

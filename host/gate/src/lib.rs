@@ -14,23 +14,26 @@ mod lease;
 mod remote;
 mod scrub;
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use authloop_cdp::{Browser, BrowserError, Launch, Page, PipedBrowser};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::{net::TcpListener, sync::Mutex as AsyncMutex};
 use tokio_util::sync::CancellationToken;
 
 use actor::GateHandle;
 
 pub use authloop_gate_core::ClosedMode;
+
 pub use control::ControlSocket;
 pub use lease::{Lease, LocalLease};
 pub use remote::{RemoteGate, RemoteLease};

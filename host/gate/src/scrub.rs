@@ -3,8 +3,7 @@
 
 mod fields;
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use authloop_cdp::{Browser, BrowserError, EventStream, Page, TargetId};
 use authloop_gate_core::PreservedSetting;

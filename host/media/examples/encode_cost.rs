@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use authloop_browser::Follower;
 use authloop_cdp::{Browser, Launch};
-use authloop_media::capture::{Capture, CaptureConfig, CapturedFrame, Viewport};
-use authloop_media::encode::{Codec, Picture, PictureDecoder, Purpose, encoder};
+use authloop_media::{
+    capture::{Capture, CaptureConfig, CapturedFrame, Viewport},
+    encode::{Codec, Picture, PictureDecoder, Purpose, encoder},
+};
 use authloop_protocol::quantity::Bitrate;
 use tokio::sync::mpsc;
 

@@ -9,12 +9,13 @@ mod frame;
 mod task;
 mod viewport;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use authloop_browser::View;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
 pub use frame::CapturedFrame;
 pub use viewport::{Surface, Viewport};

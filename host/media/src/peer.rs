@@ -10,37 +10,44 @@ mod pacing;
 pub mod sdp;
 mod video;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use authloop_protocol::{invitation::Fingerprint, signal::LegIce};
 use bytes::{Bytes, BytesMut};
-use rtc::ice::mdns::MulticastDnsMode;
-use rtc::interceptor::Slot;
-use rtc::peer_connection::configuration::RTCOfferOptions;
-use rtc::rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind};
+use rtc::{
+    ice::mdns::MulticastDnsMode,
+    interceptor::Slot,
+    peer_connection::configuration::RTCOfferOptions,
+    rtp_transceiver::rtp_sender::{RTCRtpHeaderExtensionCapability, RtpCodecKind},
+};
 use tokio::sync::mpsc;
-use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
-use webrtc::media_stream::track_local::{
-    TrackLocal, TrackLocalEvent, static_rtp::TrackLocalStaticRTP,
+use webrtc::{
+    data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit},
+    media_stream::track_local::{TrackLocal, TrackLocalEvent, static_rtp::TrackLocalStaticRTP},
+    peer_connection::{
+        MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
+        RTCConfigurationBuilder, RTCPeerConnectionState, RTCSessionDescription, Registry,
+        SettingEngineBuilder, configure_nack, configure_rtcp_reports,
+    },
+    rtp_transceiver::{RTCRtpTransceiverDirection, RtpSender},
 };
-use webrtc::peer_connection::{
-    MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
-    RTCConfigurationBuilder, RTCPeerConnectionState, RTCSessionDescription, Registry,
-    SettingEngineBuilder, configure_nack, configure_rtcp_reports,
+
+use self::{
+    codecs::{H264_PAYLOAD_TYPE, VP8_PAYLOAD_TYPE, codecs, track},
+    local_addresses::local_addresses,
 };
-use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RtpSender};
+use crate::encode::Codec;
+
+pub use webrtc::peer_connection::RTCIceConnectionState;
 
 pub use bandwidth::TargetBitrate;
 pub use certificate::DtlsCertificate;
 pub use error::PeerError;
 pub use sdp::SdpError;
 pub use video::VideoSender;
-pub use webrtc::peer_connection::RTCIceConnectionState;
-
-use self::codecs::{H264_PAYLOAD_TYPE, VP8_PAYLOAD_TYPE, codecs, track};
-use self::local_addresses::local_addresses;
-use crate::encode::Codec;
 
 /// Fixed by `docs/PROTOCOL.md` section 6.
 const CHANNEL_LABEL: &str = "authloop";

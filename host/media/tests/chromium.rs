@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use authloop_browser_testkit::{TestBrowser, TestSite, within};
-use authloop_media::capture::{CaptureConfig, Viewport};
-use authloop_media::encode::{EncodedFrame, VideoConfig, VideoPipeline};
+use authloop_media::{
+    capture::{CaptureConfig, Viewport},
+    encode::{EncodedFrame, VideoConfig, VideoPipeline},
+};
 use openh264::formats::YUVSource;
 use tokio::sync::mpsc;
 

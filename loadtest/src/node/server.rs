@@ -17,8 +17,10 @@ use tempfile::TempDir;
 use tokio_rustls::TlsConnector;
 
 use super::client::ServerClient;
-use crate::net::loopback_only;
-use crate::proc::{self, ProcessUsage};
+use crate::{
+    net::loopback_only,
+    proc::{self, ProcessUsage},
+};
 
 /// Requests a minute with the one API key: the load is bounded elsewhere.
 const API_KEY_REQUESTS_PER_MINUTE: &str = "10000000";

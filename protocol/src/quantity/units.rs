@@ -1,9 +1,11 @@
 //! The units themselves, and what may be computed with them.
 
-use std::cmp::Ordering;
-use std::iter::Sum;
-use std::ops::{Add, AddAssign, Div, Mul, Sub};
-use std::time::Duration;
+use std::{
+    cmp::Ordering,
+    iter::Sum,
+    ops::{Add, AddAssign, Div, Mul, Sub},
+    time::Duration,
+};
 
 const BITS_PER_BYTE: f64 = 8.0;
 

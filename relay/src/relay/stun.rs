@@ -3,13 +3,15 @@
 use rand_chacha::rand_core::Rng;
 
 use super::{Relay, RelayEvent};
-use crate::path::Tick;
-use crate::routes::LegRef;
-use crate::stun::{
-    BindingMessage, BindingRequest, MAX_BINDING_BYTES, StunClass, StunParseError, TransactionId,
-    write_binding_success,
+use crate::{
+    DropReason, LocalPwd, LocalUfrag, PathAddr, StunOutcome,
+    path::Tick,
+    routes::LegRef,
+    stun::{
+        BindingMessage, BindingRequest, MAX_BINDING_BYTES, StunClass, StunParseError,
+        TransactionId, write_binding_success,
+    },
 };
-use crate::{DropReason, LocalPwd, LocalUfrag, PathAddr, StunOutcome};
 
 /// RFC 8445 §5.1.2.1: a host candidate's type preference, the highest there is.
 const HOST_CANDIDATE_PRIORITY: u32 = 126 << 24 | 65_535 << 8 | 255;

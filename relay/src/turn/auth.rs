@@ -2,8 +2,7 @@
 
 use md5::{Digest, Md5};
 
-use super::error_code::ErrorCode;
-use super::message::TurnMessage;
+use super::{error_code::ErrorCode, message::TurnMessage};
 use crate::{LocalPwd, LocalUfrag, PathAddr};
 
 /// The realm that goes into the key of MESSAGE-INTEGRITY; it names nothing.

@@ -1,7 +1,9 @@
 //! What stands on a TURN stream: STUN messages and ChannelData (RFC 8656 §12.5).
 
-use crate::MAX_DATAGRAM_BYTES;
-use crate::stun::{HEADER_BYTES, MAGIC_COOKIE};
+use crate::{
+    MAX_DATAGRAM_BYTES,
+    stun::{HEADER_BYTES, MAGIC_COOKIE},
+};
 
 /// The longest body: a datagram, and what a Send indication puts around it.
 const MAX_BODY_BYTES: usize = MAX_DATAGRAM_BYTES + 128;
@@ -73,9 +75,9 @@ pub(super) fn write_channel(out: &mut Vec<u8>, number: u16, data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
-    use proptest::collection::vec;
-    use proptest::prelude::*;
 
     proptest! {
         #[test]

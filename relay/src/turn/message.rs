@@ -2,9 +2,9 @@
 
 use smallvec::SmallVec;
 
-use crate::PathAddr;
-use crate::stun::{
-    self, HEADER_BYTES, INTEGRITY_BYTES, MAGIC_COOKIE, StunClass, TransactionId, attr,
+use crate::{
+    PathAddr,
+    stun::{self, HEADER_BYTES, INTEGRITY_BYTES, MAGIC_COOKIE, StunClass, TransactionId, attr},
 };
 
 /// More peers in one CreatePermission than a leg has candidates are nobody's.

@@ -1,11 +1,10 @@
 //! Writing what the server says.
 
-use super::auth::REALM;
-use super::error_code::ErrorCode;
-use super::message::TurnMessage;
-use super::method;
-use crate::PathAddr;
-use crate::stun::{TransactionId, Writer, attr};
+use super::{auth::REALM, error_code::ErrorCode, message::TurnMessage, method};
+use crate::{
+    PathAddr,
+    stun::{TransactionId, Writer, attr},
+};
 
 /// RFC 8489 §5's class bits.
 const INDICATION: u16 = 0x0010;

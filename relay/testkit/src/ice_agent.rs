@@ -1,7 +1,9 @@
 //! An endpoint's ICE agent, just clever enough to talk to the relay.
 
-use authloop_relay::stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId};
-use authloop_relay::{LegCredentials, PathAddr, RemoteCredentials};
+use authloop_relay::{
+    LegCredentials, PathAddr, RemoteCredentials,
+    stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId},
+};
 
 /// The controlling agent on one side of a session.
 #[derive(Debug)]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use authloop_relay::stun::{BindingMessage, StunClass};
-use authloop_relay::{DropReason, Leg, PathAddr, RelayError, RelayEvent, StunOutcome};
-
+use authloop_relay::{
+    DropReason, Leg, PathAddr, RelayError, RelayEvent, StunOutcome,
+    stun::{BindingMessage, StunClass},
+};
 use authloop_relay_testkit::{RELAY, World, credentials, session_id};
 
 const DTLS: &[u8] = &[22, 254, 253, 1, 2, 3];

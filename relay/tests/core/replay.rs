@@ -1,7 +1,6 @@
 //! An overheard check, sent again too late for the relay to remember it.
 
 use authloop_relay::PathAddr;
-
 use authloop_relay_testkit::World;
 
 const STRANGER: PathAddr = PathAddr::from_v4([203, 0, 113, 66], 6_666);

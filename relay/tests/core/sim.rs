@@ -1,11 +1,12 @@
 //! The core on a network that loses, reorders, repeats and rebinds, by seed.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::time::{Duration, Instant};
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    time::{Duration, Instant},
+};
 
 use authloop_relay::{Leg, Legs, PathAddr};
-
 use authloop_relay_testkit::{IceAgent, RELAY, World};
 
 const SESSIONS: u16 = 8;

@@ -4,7 +4,6 @@ use authloop_protocol::{
     id::Blob,
     signal::{HostMessage, ServerMessage, SignalErrorCode, ViewerMessage},
 };
-
 use authloop_signaling::Side;
 
 use crate::support::{RelayCall, TestDevice, TestServer, sealed};

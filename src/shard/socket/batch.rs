@@ -1,13 +1,13 @@
 //! Batches of datagrams: `recvmmsg` in, `sendmmsg` out, and no copy between.
 
-use std::io;
-use std::mem;
-use std::os::fd::AsRawFd;
+use std::{io, mem, os::fd::AsRawFd};
 
 use authloop_relay::{MAX_DATAGRAM_BYTES, PathAddr};
 
-use super::Socket;
-use super::sockaddr::{RawSockAddr, SegmentControl};
+use super::{
+    Socket,
+    sockaddr::{RawSockAddr, SegmentControl},
+};
 use crate::shard::stats::SocketStats;
 
 /// Datagrams per system call.

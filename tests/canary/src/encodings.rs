@@ -1,7 +1,9 @@
 //! The encodings in which a secret may be stored or sent.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 
 /// Bytes to look for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,6 @@
 //! Another process's memory, by `/proc/PID/maps` and `/proc/PID/mem` (proc(5)).
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 use crate::scanner::{Findings, SecretScanner};
 

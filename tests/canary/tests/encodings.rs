@@ -1,8 +1,10 @@
 //! A secret is found in every encoding, wherever it stands, and nothing else is.
 
 use authloop_canary::{SecretScanner, needles};
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 
 const SECRET: &[u8] = b"kX9~q?Zb7>tRw2Lm";
 

@@ -17,14 +17,14 @@ use authloop_cdp::{
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::command::Command;
-use super::{Dialog, Health, View};
-use crate::Refusals;
-use crate::focus::{FocusReport, FocusedField, FrameSource};
-use crate::origin::{Certificate, OriginTracker, SecurityState};
-use crate::prompts::FrameReport;
-use crate::tabs::Tabs;
-
+use super::{Dialog, Health, View, command::Command};
+use crate::{
+    Refusals,
+    focus::{FocusReport, FocusedField, FrameSource},
+    origin::{Certificate, OriginTracker, SecurityState},
+    prompts::FrameReport,
+    tabs::Tabs,
+};
 use frames::{frames_in, frames_only};
 use navigation::committed_address;
 use prompts::{PendingChooser, Prompts};

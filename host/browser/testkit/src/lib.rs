@@ -3,16 +3,16 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "tests stop at the first failure")]
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use authloop_browser::{Follower, View};
 use authloop_cdp::{Browser, Launch, LaunchedBrowser, Page};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::watch,
+};
 
 /// The longest any single step may take; the machine may be busy.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(30);

@@ -12,8 +12,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use client::{BrowserSessionId, Client, ClientSessionId, SessionScope, State};
 use message::{Envelope, raw};

@@ -1,10 +1,11 @@
 //! The `/json` endpoints, as Chromium's debugging port has them.
 
 use authloop_cdp::{Browser, BrowserError};
-use axum::Json;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::{
+    Json,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
 use serde_json::{Value, json};
 
 use super::RequestTarget;

@@ -1,10 +1,11 @@
 //! One picture, as Chromium sent it.
 
-use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, Instant};
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::{Duration, Instant},
+};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 /// Base64 of a JPEG that is searched for its size: enough for the segments before the frame header, a
@@ -102,8 +103,9 @@ fn jpeg_size(jpeg: &[u8]) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn the_size_is_found_behind_other_segments() {

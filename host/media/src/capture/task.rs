@@ -1,18 +1,23 @@
 //! The task behind [`Capture`](super::Capture).
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use authloop_browser::{Health, View};
 use authloop_cdp::{BrowserError, EventStream, FrameId, Page};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
 
-use super::frame::{CapturedFrame, RepeatDetector, capture_time};
-use super::viewport::{Surface, Viewport};
-use super::{CaptureConfig, CaptureCounters, caret};
+use super::{
+    CaptureConfig, CaptureCounters, caret,
+    frame::{CapturedFrame, RepeatDetector, capture_time},
+    viewport::{Surface, Viewport},
+};
 
 /// Time after which a page that has drawn nothing is asked for a screenshot.
 const FIRST_FRAME_TIMEOUT: Duration = Duration::from_millis(600);

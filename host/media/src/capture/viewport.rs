@@ -98,8 +98,9 @@ impl Surface {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn a_phone_gets_its_own_pixels() {

@@ -1,7 +1,9 @@
 //! What the encoding thread has done so far.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 /// Shared with the encoding thread.
 #[derive(Debug, Default)]

@@ -3,18 +3,22 @@
 use std::time::{Duration, Instant};
 
 use authloop_protocol::quantity::{Bitrate, DataSize};
-use openh264::encoder::{
-    BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, Profile,
-    RateControlMode, UsageType, VuiConfig,
+use openh264::{
+    OpenH264API, Timestamp,
+    encoder::{
+        BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod,
+        Profile, RateControlMode, UsageType, VuiConfig,
+    },
+    formats::YUVSlices,
 };
-use openh264::formats::YUVSlices;
-use openh264::{OpenH264API, Timestamp};
 use openh264_sys2::{
     ENCODER_OPTION_SVC_ENCODE_PARAM_EXT, ENCODER_OPTION_TRACE_LEVEL, SEncParamExt, WELS_LOG_QUIET,
 };
 
-use super::quantizer_control::{Purpose, QuantizerControl};
-use super::{EncodeError, EncodedFrame, Picture, VideoEncoder};
+use super::{
+    EncodeError, EncodedFrame, Picture, VideoEncoder,
+    quantizer_control::{Purpose, QuantizerControl},
+};
 
 const MAX_FRAME_RATE_HZ: f32 = 30.0;
 const MIN_BITRATE: Bitrate = Bitrate::from_kbps(50);

@@ -212,8 +212,9 @@ fn unreadable(error: turbojpeg::Error) -> EncodeError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use turbojpeg::{Compressor, Image, PixelFormat};
+
+    use super::*;
 
     fn jpeg(width: usize, height: usize, rgb: [u8; 3], subsamp: Subsamp) -> Vec<u8> {
         let pixels: Vec<u8> = rgb

@@ -1,17 +1,21 @@
 //! The whole way from a page to video.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use authloop_browser::View;
 use authloop_protocol::quantity::Bitrate;
 use tokio::sync::{mpsc, watch};
 
-use super::counters::EncodeCounters;
-use super::mailbox::Mailbox;
-use super::worker::Worker;
-use super::{Codec, EncodeError, EncodedFrame, encoder};
+use super::{
+    Codec, EncodeError, EncodedFrame, counters::EncodeCounters, encoder, mailbox::Mailbox,
+    worker::Worker,
+};
 use crate::capture::{Capture, CaptureConfig, CaptureStats, Surface, Viewport};
 
 /// Coded frames that may wait for the receiver.

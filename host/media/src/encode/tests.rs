@@ -1,5 +1,4 @@
-use openh264::decoder::Decoder;
-use openh264::formats::YUVSource;
+use openh264::{decoder::Decoder, formats::YUVSource};
 
 use super::*;
 

@@ -3,8 +3,7 @@
 //! The only module that calls libvpx; every call is on one thread at a time (`&mut self`).
 #![expect(unsafe_code, reason = "libvpx is C; no maintained safe binding exists")]
 
-use std::mem::MaybeUninit;
-use std::time::Duration;
+use std::{mem::MaybeUninit, time::Duration};
 
 use authloop_protocol::quantity::Bitrate;
 use vpx_sys as vpx;

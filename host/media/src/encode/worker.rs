@@ -1,16 +1,18 @@
 //! The encoding thread.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use authloop_protocol::quantity::{Bitrate, DataSize};
 use tokio::sync::mpsc;
 
-use super::counters::EncodeCounters;
-use super::mailbox::Mailbox;
-use super::resolution_control::ResolutionControl;
-use super::send_budget::SendBudget;
-use super::{EncodeError, EncodedFrame, Picture, PictureDecoder, Purpose, VideoEncoder};
+use super::{
+    EncodeError, EncodedFrame, Picture, PictureDecoder, Purpose, VideoEncoder,
+    counters::EncodeCounters, mailbox::Mailbox, resolution_control::ResolutionControl,
+    send_budget::SendBudget,
+};
 use crate::capture::CapturedFrame;
 
 /// Time from a change to its first refinement; the next ones follow at twice this interval.

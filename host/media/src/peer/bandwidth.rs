@@ -2,19 +2,23 @@
 
 mod dispersion;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 use authloop_protocol::quantity::{Bitrate, DataSize};
-use rtc::interceptor::{
-    self, CongestionControlBuilder, EstimatorStats, PacerBuilder, PacketReport, Registry, Slot,
-    TwccSenderBuilder,
+use rtc::{
+    interceptor::{
+        self, CongestionControlBuilder, EstimatorStats, PacerBuilder, PacketReport, Registry, Slot,
+        TwccSenderBuilder,
+    },
+    rtp_transceiver::rtp_sender::{RTCPFeedback, RTCRtpHeaderExtensionCapability, RtpCodecKind},
+    shared::error::Error,
 };
-use rtc::rtp_transceiver::rtp_sender::{
-    RTCPFeedback, RTCRtpHeaderExtensionCapability, RtpCodecKind,
-};
-use rtc::shared::error::Error;
 use webrtc::peer_connection::MediaEngine;
 
 use self::dispersion::BandwidthEstimator;

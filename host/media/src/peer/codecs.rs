@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use rtc::media_stream::MediaStreamTrack;
-use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_VP8};
-use rtc::rtp_transceiver::rtp_sender::{
-    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters,
-    RTCRtpEncodingParameters, RtpCodecKind,
+use rtc::{
+    media_stream::MediaStreamTrack,
+    peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_VP8},
+    rtp_transceiver::rtp_sender::{
+        RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters,
+        RTCRtpEncodingParameters, RtpCodecKind,
+    },
 };
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 

@@ -1,14 +1,15 @@
 //! Picks the viewer's requests for a keyframe out of its RTCP.
 
-use std::collections::VecDeque;
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
-use rtc::interceptor::{Attribute, Interceptor, Packet, StreamInfo, TaggedPacket};
-use rtc::rtcp::payload_feedbacks::{
-    full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication,
+use rtc::{
+    interceptor::{Attribute, Interceptor, Packet, StreamInfo, TaggedPacket},
+    rtcp::payload_feedbacks::{
+        full_intra_request::FullIntraRequest, picture_loss_indication::PictureLossIndication,
+    },
+    sansio::Protocol,
+    shared::error::Error,
 };
-use rtc::sansio::Protocol;
-use rtc::shared::error::Error;
 
 /// Hands keyframe requests (PLI and FIR, RFC 4585, RFC 5104) to the application. The library's
 /// chain ends inbound RTCP unless a packet is marked.

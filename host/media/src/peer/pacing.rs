@@ -6,15 +6,17 @@
 //! and a second's worth is missing, a keyframe arrives sooner than all that was lost.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use authloop_protocol::quantity::{Bitrate, DataSize};
-use rtc::interceptor::{
-    Attribute, Interceptor, PacerInterceptor, Packet, StreamInfo, TaggedPacket,
+use rtc::{
+    interceptor::{Attribute, Interceptor, PacerInterceptor, Packet, StreamInfo, TaggedPacket},
+    sansio::Protocol,
+    shared::error::Error,
 };
-use rtc::sansio::Protocol;
-use rtc::shared::error::Error;
 
 /// Time after a packet left during which it counts as on its way, even if it is asked for again,
 /// beside the time that [`MAX_SIZE_AHEAD`] takes.
@@ -174,12 +176,16 @@ impl Interceptor for FilteringPacer {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
 
-    use rtc::interceptor::{AttributedPacket, PacerBuilder};
-    use rtc::rtp;
-    use rtc::shared::TransportContext;
+    use rtc::{
+        interceptor::{AttributedPacket, PacerBuilder},
+        rtp,
+        shared::TransportContext,
+    };
 
     use super::*;
     use crate::testing::some_time;

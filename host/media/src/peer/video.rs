@@ -1,7 +1,6 @@
 //! From coded pictures to RTP packets (RFC 3550, RFC 6184, RFC 7741), with exact capture times.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rtc::rtp::{
     Packet,

@@ -1,21 +1,16 @@
 //! Switches the interception of prompts on while the user has the browser, and off again.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use authloop_cdp::{BrowserError, CdpSessionId, Connection, EventScope, FrameId};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::{sync::oneshot, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::frames::frames_in;
-use super::{Actor, TaskReport};
-use crate::focus::FrameSource;
-use crate::prompts;
+use super::{Actor, TaskReport, frames::frames_in};
+use crate::{focus::FrameSource, prompts};
 
 /// Most paused requests that wait to be continued.
 const MAX_PAUSED: usize = 8192;

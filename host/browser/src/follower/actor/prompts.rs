@@ -1,18 +1,18 @@
 //! Prompts that the browser would show the user unseen, and their answers.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use authloop_cdp::{BrowserError, CdpSessionId, Connection, Event, FrameId, Page};
 use authloop_protocol::browser_ui::PickerKind;
 use serde_json::{Value, json};
 
-use super::interception::Interception;
-use super::{Actor, TaskReport};
-use crate::Refusals;
-use crate::focus::{self, FrameSource};
-use crate::prompts::{
-    self, AuthChallenge, FileChooser, FrameReport, OfferedPicker, PromptAnswer, RefusedPrompt,
+use super::{Actor, TaskReport, interception::Interception};
+use crate::{
+    Refusals,
+    focus::{self, FrameSource},
+    prompts::{
+        self, AuthChallenge, FileChooser, FrameReport, OfferedPicker, PromptAnswer, RefusedPrompt,
+    },
 };
 
 /// Most challenges that wait for the user; a page that makes more is refused the rest.

@@ -1,8 +1,10 @@
 //! What the gate knows of one client: its sessions, by the client's names and the browser's.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::Arc,
+};
 
 use serde_json::Value;
 

@@ -1,7 +1,10 @@
 //! Closes the gate: ends every session of every gated client.
 
-use super::client::{ClientSessionId, ResumeStep, SessionScope, State};
-use super::{ClientId, ClosedMode, Core, Output, Pending, Phase, PreservedSetting, message};
+use super::{
+    ClientId, ClosedMode, Core, Output, Pending, Phase, PreservedSetting,
+    client::{ClientSessionId, ResumeStep, SessionScope, State},
+    message,
+};
 
 impl Core {
     /// Shuts every gated client out, in favour of the handoff so named. [`Output::Closed`] follows.

@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::client::{
-    BrowserSessionId, ClientId, ClientSession, ClientSessionId, ResumeStep, SessionScope, State,
-    TargetStatus,
+use super::{
+    Core, Output, Pending,
+    client::{
+        BrowserSessionId, ClientId, ClientSession, ClientSessionId, ResumeStep, SessionScope,
+        State, TargetStatus,
+    },
+    message::{Envelope, Message, parse, raw, text_of, value},
 };
-use super::message::{Envelope, Message, parse, raw, text_of, value};
-use super::{Core, Output, Pending};
 
 /// Events that repeat the past when a domain is enabled; nothing that happened while the gate was
 /// closed is told.

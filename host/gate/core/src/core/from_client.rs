@@ -1,15 +1,12 @@
 //! From a client to the browser.
 
-use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
-use super::client::{
-    BrowserSessionId, ClientId, ClientSessionId, QueuedCommand, ResumeStep, State,
-};
-use super::message::{self, Message, parse, raw, text_of, value};
 use super::{
     ClosedMode, Core, MAX_COMMANDS_IN_FLIGHT, MAX_QUEUED_BYTES, MAX_QUEUED_COMMANDS, Output,
     Pending,
+    client::{BrowserSessionId, ClientId, ClientSessionId, QueuedCommand, ResumeStep, State},
+    message::{self, Message, parse, raw, text_of, value},
 };
 
 /// Commands that are always refused: each would give an agent, or a page, a way around the gate.

@@ -1,8 +1,7 @@
 //! CDP messages, opened only as far as the gate must look.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 /// JSON-RPC 2.0 section 5.1, and Chromium's own numbers.
 pub(super) const PARSE_ERROR: i64 = -32700;

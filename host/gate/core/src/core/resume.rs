@@ -7,11 +7,13 @@
 
 use serde_json::{Value, json};
 
-use super::client::{
-    BrowserSessionId, ClientId, ClientSessionId, ResumeStep, SessionScope, State, TargetStatus,
+use super::{
+    Core, Output, Pending,
+    client::{
+        BrowserSessionId, ClientId, ClientSessionId, ResumeStep, SessionScope, State, TargetStatus,
+    },
+    message::{Message, raw, text_of, value},
 };
-use super::message::{Message, raw, text_of, value};
-use super::{Core, Output, Pending};
 
 impl Core {
     /// Gives up waiting for pages that do not answer: their clients go on without them.

@@ -3,8 +3,7 @@
 //! Only settings are kept, never actions. Whatever is not listed here is lost when the gate closes,
 //! and a client that relied on it gets the browser's own error.
 
-use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use super::message::{raw, text_of, value};
 
@@ -219,8 +218,9 @@ fn key_of(method: &str, params: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     fn record(journal: &mut SettingsJournal, method: &str, params: Value) {
         journal.record(method, Some(&raw(&params)));

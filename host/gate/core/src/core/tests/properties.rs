@@ -3,8 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::browser::Simulation;
-use super::{BROWSER, ClientRole, ClosedMode, page};
+use super::{BROWSER, ClientRole, ClosedMode, browser::Simulation, page};
 
 #[derive(Debug, Clone)]
 enum Step {
