@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use authloop_agent_api::{
-    Ended, GateMode, Order, Report, RunError, Runner, SessionEvent, SessionState,
+    GateMode, Report, RunError, Runner, SessionEnd, SessionEvent, SessionRequest, SessionState,
 };
 use authloop_gate::{ClosedMode, Gate, GateError, GatedBrowser, HandoffGate, Upstream};
 use authloop_handoff::signal::Server;
@@ -32,20 +32,20 @@ pub(crate) struct HandoffRunner {
 
 impl HandoffRunner {
     /// The browser behind our gate, if it is there or the agent wants it there.
-    async fn gated(&self, order: &Order) -> Result<Option<GatedBrowser>, GateError> {
-        let browser = match (self.known(&order.cdp_url), order.gate) {
+    async fn gated(&self, request: &SessionRequest) -> Result<Option<GatedBrowser>, GateError> {
+        let browser = match (self.known(&request.cdp_url), request.gate) {
             (Some(browser), _) => browser,
             (None, None) => return Ok(None),
             (None, Some(_)) => {
-                let upstream = Upstream::Address(order.cdp_url.clone());
+                let upstream = Upstream::Address(request.cdp_url.clone());
                 let browser = self.gate.add_browser(upstream).await?;
                 let mut gated = self.gated.lock();
                 gated.retain(|_, browser| !browser.is_gone());
-                gated.insert(order.cdp_url.clone(), browser.clone());
+                gated.insert(request.cdp_url.clone(), browser.clone());
                 browser
             }
         };
-        if let Some(mode) = order.gate {
+        if let Some(mode) = request.gate {
             browser.set_mode(gate_mode(mode)).await?;
         }
         Ok(Some(browser))
@@ -59,26 +59,26 @@ impl HandoffRunner {
 
     fn config(
         &self,
-        order: Order,
+        request: SessionRequest,
         gate: Option<GatedBrowser>,
         finish: CancellationToken,
     ) -> HandoffConfig {
         HandoffConfig {
-            cdp: order.cdp_url,
+            cdp: request.cdp_url,
             gate: gate.map(HandoffGate::Local),
             server: self.server.clone(),
             public_origin: self.public_origin.clone(),
             viewer_origin: self.viewer_origin.clone(),
-            requester: order.requester,
-            reason: order.reason,
-            wall_type: order.wall_type,
-            expected_origins: order.expected_origins,
-            ttl: order.ttl,
-            storage_state: order.storage_state,
-            storage_origins: order.storage_origins,
+            requester: request.requester,
+            reason: request.reason,
+            wall_type: request.wall_type,
+            expected_origins: request.expected_origins,
+            ttl: request.ttl,
+            storage_state: request.storage_state,
+            storage_origins: request.storage_origins,
             verify: Verify {
-                done_when: order.done_when,
-                auto_finish: order.auto_finish,
+                done_when: request.done_when,
+                auto_finish: request.auto_finish,
                 finish,
             },
             metrics: self.metrics.clone(),
@@ -90,14 +90,14 @@ impl HandoffRunner {
 impl Runner for HandoffRunner {
     async fn run(
         &self,
-        order: Order,
+        request: SessionRequest,
         cancel: CancellationToken,
         finish: CancellationToken,
         mut report: Report,
-    ) -> Result<Ended, RunError> {
-        let gate = self.gated(&order).await;
+    ) -> Result<SessionEnd, RunError> {
+        let gate = self.gated(&request).await;
         let gate = gate.map_err(|error| run_error(&error.into()))?;
-        let config = self.config(order, gate, finish);
+        let config = self.config(request, gate, finish);
         let end = authloop_handoff::run(config, cancel, |event| report(session_event(event)));
         let end = end.await.map_err(|error| run_error(&error))?;
         Ok(match end {
@@ -105,21 +105,21 @@ impl Runner for HandoffRunner {
                 cookies,
                 storage_state,
                 conclusion,
-            } => Ended::Resolved {
+            } => SessionEnd::Resolved {
                 cookies,
                 storage_state: storage_state.map(|state| state.to_json()),
                 conclusion,
             },
-            HandoffEnd::Declined(reason) => Ended::Declined(reason),
-            HandoffEnd::Expired => Ended::Expired,
-            HandoffEnd::Cancelled => Ended::Cancelled,
+            HandoffEnd::Declined(reason) => SessionEnd::Declined(reason),
+            HandoffEnd::Expired => SessionEnd::Expired,
+            HandoffEnd::Cancelled => SessionEnd::Cancelled,
         })
     }
 
-    fn agent_cdp_url(&self, order: &Order) -> String {
-        match self.known(&order.cdp_url) {
+    fn agent_cdp_url(&self, request: &SessionRequest) -> String {
+        match self.known(&request.cdp_url) {
             Some(browser) => browser.cdp_url(),
-            None => order.cdp_url.clone(),
+            None => request.cdp_url.clone(),
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::ended::{Ended, RunError};
-use super::order::Order;
+use super::session_end::{RunError, SessionEnd};
 use super::session_event::SessionEvent;
+use super::session_request::SessionRequest;
 
 /// Told of the link and of each state.
 pub type Report = Box<dyn FnMut(SessionEvent) + Send + Sync>;
@@ -17,14 +17,14 @@ pub trait Runner: Send + Sync + 'static {
     /// `cancel` withdraws it; `finish` ends it as done by the agent's word.
     async fn run(
         &self,
-        order: Order,
+        request: SessionRequest,
         cancel: CancellationToken,
         finish: CancellationToken,
         report: Report,
-    ) -> Result<Ended, RunError>;
+    ) -> Result<SessionEnd, RunError>;
 
     /// Where the agent reaches the browser after the handoff.
-    fn agent_cdp_url(&self, order: &Order) -> String {
-        order.cdp_url.clone()
+    fn agent_cdp_url(&self, request: &SessionRequest) -> String {
+        request.cdp_url.clone()
     }
 }

@@ -10,7 +10,7 @@ use authloop_protocol::output;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::ended::{Ended, RunError};
+use super::session_end::{RunError, SessionEnd};
 use super::session_event::SessionState;
 
 /// Events kept for clients that come back.
@@ -18,7 +18,7 @@ const EVENTS: usize = 64;
 
 /// What happened, for streams and webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Happened {
+pub(super) enum EventKind {
     Created,
     Phase,
     Claimed,
@@ -30,7 +30,7 @@ pub(super) enum Happened {
     Error,
 }
 
-impl Happened {
+impl EventKind {
     /// The event's name on the wire.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ impl Happened {
 /// An event and what the session was then.
 #[derive(Debug)]
 pub(super) struct Event {
-    pub(super) happened: Happened,
+    pub(super) kind: EventKind,
     pub(super) view: SessionView,
 }
 
@@ -103,7 +103,7 @@ impl Session {
             claimed: false,
             events: VecDeque::new(),
         };
-        session.note(Happened::Created);
+        session.note(EventKind::Created);
         session
     }
 
@@ -137,9 +137,9 @@ impl Session {
             self.view.status = Status::Active;
         }
         Some(self.note(match (claims, was) {
-            (true, _) => Happened::Claimed,
-            (false, Phase::Checking) => Happened::Checked,
-            (false, _) => Happened::Phase,
+            (true, _) => EventKind::Claimed,
+            (false, Phase::Checking) => EventKind::Checked,
+            (false, _) => EventKind::Phase,
         }))
     }
 
@@ -149,28 +149,28 @@ impl Session {
             return None;
         }
         self.view.notices.push(notice);
-        Some(self.note(Happened::Notice))
+        Some(self.note(EventKind::Notice))
     }
 
     /// Takes the end. `None` if it has ended before.
-    pub(super) fn end(&mut self, end: &Result<Ended, RunError>) -> Option<Arc<Event>> {
+    pub(super) fn end(&mut self, end: &Result<SessionEnd, RunError>) -> Option<Arc<Event>> {
         let (status, reason, message, finding) = match end {
-            Ok(Ended::Resolved { conclusion, .. }) => {
+            Ok(SessionEnd::Resolved { conclusion, .. }) => {
                 let (reason, message, finding) = concluded(conclusion);
                 (Status::Resolved, reason, message.to_owned(), finding)
             }
-            Ok(Ended::Declined(reason)) => {
+            Ok(SessionEnd::Declined(reason)) => {
                 let passkey = self.view.notices.contains(&Notice::PasskeyRequired);
                 let (reason, message) = declined(*reason, passkey);
                 (Status::Cancelled, reason, message.to_owned(), None)
             }
-            Ok(Ended::Expired) => (
+            Ok(SessionEnd::Expired) => (
                 Status::Timeout,
                 Reason::Expired,
                 "Nobody finished it in time.".to_owned(),
                 None,
             ),
-            Ok(Ended::Cancelled) => (
+            Ok(SessionEnd::Cancelled) => (
                 Status::Cancelled,
                 Reason::Cancelled,
                 "It was withdrawn.".to_owned(),
@@ -183,7 +183,7 @@ impl Session {
         }
         self.view.status = status;
         self.view.phase = Phase::Ended;
-        if let Ok(Ended::Resolved { cookies, .. }) = end {
+        if let Ok(SessionEnd::Resolved { cookies, .. }) = end {
             self.view.cookies = Some(*cookies);
         }
         self.view.outcome = Some(Outcome {
@@ -208,17 +208,17 @@ impl Session {
             evidence: finding.map(|f| f.evidence.clone()).unwrap_or_default(),
         });
         Some(self.note(match status {
-            Status::Resolved => Happened::Resolved,
-            Status::Cancelled => Happened::Cancelled,
-            Status::Timeout => Happened::Timeout,
-            Status::Pending | Status::Active | Status::Error => Happened::Error,
+            Status::Resolved => EventKind::Resolved,
+            Status::Cancelled => EventKind::Cancelled,
+            Status::Timeout => EventKind::Timeout,
+            Status::Pending | Status::Active | Status::Error => EventKind::Error,
         }))
     }
 
-    fn note(&mut self, happened: Happened) -> Arc<Event> {
+    fn note(&mut self, kind: EventKind) -> Arc<Event> {
         self.view.version += 1;
         let event = Arc::new(Event {
-            happened,
+            kind,
             view: self.view.clone(),
         });
         if self.events.len() == EVENTS {
@@ -243,7 +243,7 @@ fn concluded(conclusion: &Conclusion) -> (Reason, &'static str, Option<&Finding>
                 Some(finding),
             ),
         },
-        Conclusion::Anyway(finding) => (
+        Conclusion::UserOverride(finding) => (
             Reason::FinishedAnyway,
             "The browser does not show that the user is signed in; they finished anyway.",
             Some(finding),

@@ -18,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::Config;
-use super::ended::{Ended, RunError};
 use super::error::ApiError;
 use super::keys::Owner;
-use super::order::Order;
 use super::runner::Runner;
 use super::session::Session;
+use super::session_end::{RunError, SessionEnd};
 use super::session_event::SessionEvent;
+use super::session_request::SessionRequest;
 use super::webhook::Webhooks;
 pub(super) use handle::Handle;
 
@@ -78,14 +78,14 @@ impl Sessions {
     }
 
     /// Starts a session and waits for its link. If the caller stops waiting, it is withdrawn.
-    pub(super) async fn create(self: &Arc<Self>, owner: Owner, order: Order) -> Started {
+    pub(super) async fn create(self: &Arc<Self>, owner: Owner, request: SessionRequest) -> Started {
         let slot = Arc::clone(&self.slots)
             .try_acquire_owned()
             .map_err(|_| ApiError::Sessions)?;
         let (started, starting) = oneshot::channel();
         let cancel = self.stop.child_token();
         let abandon = cancel.clone().drop_guard();
-        let carry = Arc::clone(self).carry(owner, order, slot, cancel, started);
+        let carry = Arc::clone(self).carry(owner, request, slot, cancel, started);
         self.tasks.spawn(carry);
         match timeout(START, starting).await {
             Ok(Ok(Ok(created))) => {
@@ -103,7 +103,7 @@ impl Sessions {
     async fn carry(
         self: Arc<Self>,
         owner: Owner,
-        order: Order,
+        request: SessionRequest,
         _slot: OwnedSemaphorePermit,
         cancel: CancellationToken,
         started: oneshot::Sender<Started>,
@@ -116,13 +116,13 @@ impl Sessions {
         let report = {
             let (sessions, handle, started) =
                 (Arc::clone(&self), Arc::clone(&handle), Arc::clone(&started));
-            let (order, cancel, finish) = (order.clone(), cancel.clone(), finish.clone());
+            let (request, cancel, finish) = (request.clone(), cancel.clone(), finish.clone());
             Box::new(move |event| match event {
                 SessionEvent::Link(url) => {
                     let new = handle.get_or_init(|| {
-                        Arc::new(Handle::new(owner, &order, cancel.clone(), finish.clone()))
+                        Arc::new(Handle::new(owner, &request, cancel.clone(), finish.clone()))
                     });
-                    let created = sessions.admit(new, &order, url);
+                    let created = sessions.admit(new, &request, url);
                     if let Some(started) = started.lock().take() {
                         // Nobody waits any more: the drop guard has cancelled it.
                         let _ = started.send(Ok(created));
@@ -148,7 +148,7 @@ impl Sessions {
                 }
             })
         };
-        let running = self.runner.run(order, cancel, finish, report);
+        let running = self.runner.run(request, cancel, finish, report);
         // A session must end whatever happens: an agent may be waiting for that without a limit.
         let end = AssertUnwindSafe(running).catch_unwind().await;
         let end = end.unwrap_or_else(|_| Err(RunError::Internal("the handoff failed".to_owned())));
@@ -164,7 +164,7 @@ impl Sessions {
     }
 
     /// A session comes into being with its link.
-    fn admit(&self, handle: &Arc<Handle>, order: &Order, url: String) -> SessionCreated {
+    fn admit(&self, handle: &Arc<Handle>, request: &SessionRequest, url: String) -> SessionCreated {
         {
             let mut table = self.table.lock();
             forget(&mut table);
@@ -178,11 +178,11 @@ impl Sessions {
             stream_token: handle.stream_token.as_str().to_owned(),
             stream_url: format!("{}/session/{}/events", self.base, handle.id),
             expires_at: handle.view().expires_at,
-            cdp_url: self.runner.agent_cdp_url(order),
+            cdp_url: self.runner.agent_cdp_url(request),
         }
     }
 
-    fn end(&self, handle: &Arc<Handle>, end: Result<Ended, RunError>) {
+    fn end(&self, handle: &Arc<Handle>, end: Result<SessionEnd, RunError>) {
         if let Err(error) = &end {
             // The text may hold the browser's address.
             tracing::debug!(session = handle.id, %error, "why a session broke");
@@ -194,12 +194,12 @@ impl Sessions {
 
     fn tell(&self, handle: &Handle, event: Option<Arc<super::session::Event>>) {
         // Whoever ends a session first has this event, so that each is counted once.
-        if let Some(outcome) = event.as_ref().and_then(|event| event.happened.outcome()) {
+        if let Some(outcome) = event.as_ref().and_then(|event| event.kind.outcome()) {
             self.metrics.ended(outcome);
         }
-        let told = event.filter(|event| event.happened.is_told());
-        if let (Some(event), Some(hook)) = (told, &handle.hook) {
-            self.webhooks.send(hook, &event);
+        let told = event.filter(|event| event.kind.is_told());
+        if let (Some(event), Some(webhook_target)) = (told, &handle.webhook_target) {
+            self.webhooks.send(webhook_target, &event);
         }
     }
 
@@ -233,7 +233,7 @@ impl Sessions {
 
     /// Withdraws a session.
     pub(super) fn cancel(&self, handle: &Arc<Handle>) -> Result<SessionView, ApiError> {
-        let event = handle.end(Ok(Ended::Cancelled), self.keep);
+        let event = handle.end(Ok(SessionEnd::Cancelled), self.keep);
         handle.cancel.cancel();
         let Some(event) = event else {
             return Err(ended(&handle.view()));
@@ -251,7 +251,7 @@ impl Sessions {
         // The runner collects what is to be kept, then ends it.
         handle.finish.cancel();
         if timeout(FINISH, handle.ended()).await.is_err() {
-            let end = Ended::Resolved {
+            let end = SessionEnd::Resolved {
                 cookies: 0,
                 storage_state: None,
                 conclusion: authloop_done_when::Conclusion::Agent,
@@ -295,7 +295,7 @@ pub(super) fn ended(view: &SessionView) -> ApiError {
     }
 }
 
-fn not_started(end: Result<Ended, RunError>) -> ApiError {
+fn not_started(end: Result<SessionEnd, RunError>) -> ApiError {
     match end {
         Err(RunError::Browser(text)) => ApiError::Browser(text),
         Err(RunError::Signaling(text)) => ApiError::Signaling(text),
@@ -322,12 +322,12 @@ fn forget(table: &mut HashMap<String, Arc<Handle>>) {
     }
 }
 
-fn new_session(id: &str, order: &Order) -> Session {
+fn new_session(id: &str, request: &SessionRequest) -> Session {
     Session::new(
         id.to_owned(),
-        order.service.clone(),
-        order.context.clone(),
+        request.service.clone(),
+        request.context.clone(),
         OffsetDateTime::now_utc(),
-        order.ttl,
+        request.ttl,
     )
 }

@@ -61,16 +61,16 @@ impl WebhookPolicy {
     }
 }
 
-/// Who is told, in which hand.
+/// Where messages go, and the key that signs them.
 #[derive(Clone)]
-pub(super) struct Hook {
+pub(super) struct WebhookTarget {
     url: Url,
     signer: Arc<standardwebhooks::Webhook>,
     /// The operator vouches for this host.
     allowed: bool,
 }
 
-impl Hook {
+impl WebhookTarget {
     pub(super) fn parse(
         request: &WebhookRequest,
         policy: &WebhookPolicy,
@@ -117,9 +117,9 @@ fn signer(request: &WebhookRequest) -> Result<standardwebhooks::Webhook, ApiErro
 }
 
 /// The host only: the path may hold a token.
-impl std::fmt::Debug for Hook {
+impl std::fmt::Debug for WebhookTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Hook({:?})", self.url.host_str())
+        write!(f, "WebhookTarget({:?})", self.url.host_str())
     }
 }
 
@@ -151,7 +151,7 @@ impl Webhooks {
     }
 
     /// Queues a message. When too many wait, it is dropped and logged.
-    pub(super) fn send(&self, hook: &Hook, event: &Event) {
+    pub(super) fn send(&self, target: &WebhookTarget, event: &Event) {
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             tracing::warn!("too many webhooks are waiting; one is dropped");
             self.metrics.webhook("dropped");
@@ -159,12 +159,12 @@ impl Webhooks {
         };
         let now = OffsetDateTime::now_utc();
         let body = json!({
-            "type": event.happened.name(),
+            "type": event.kind.name(),
             "timestamp": stamp(now),
             "data": event.view,
         });
         let delivery = deliver::Delivery {
-            hook: hook.clone(),
+            target: target.clone(),
             // The same for each attempt, so that a receiver can tell repeats.
             id: format!(
                 "msg_{}",

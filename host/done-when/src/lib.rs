@@ -236,7 +236,7 @@ pub enum Conclusion {
     /// By the check, whose verdict is not [`Verdict::NotSignedIn`].
     Checked(Finding),
     /// The user finished although the check did not hold.
-    Anyway(Finding),
+    UserOverride(Finding),
     /// By the user's word: there was nothing to check.
     Unchecked,
     /// By the agent's word.
@@ -249,7 +249,7 @@ impl Conclusion {
     pub fn verdict(&self) -> (Verdict, &[Evidence]) {
         match self {
             Self::Checked(finding) => (finding.verdict, &finding.evidence),
-            Self::Anyway(finding) => (Verdict::NotSignedIn, &finding.evidence),
+            Self::UserOverride(finding) => (Verdict::NotSignedIn, &finding.evidence),
             Self::Unchecked | Self::Agent => (Verdict::Inconclusive, &[]),
         }
     }

@@ -202,7 +202,7 @@ pub(super) async fn audit(
     Extension(_): Extension<Owner>,
     JsonBytes(body): JsonBytes,
 ) -> Result<StatusCode, ApiError> {
-    let event: AuditEvent = crate::order::parse(&body)?;
+    let event: AuditEvent = crate::session_request::parse(&body)?;
     event.check()?;
     let log = app.audit.clone();
     let written = tokio::task::spawn_blocking(move || log.write(&event)).await;

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::error::{ApiError, ErrorBody};
 use crate::idempotency::{Answer, Begun};
 use crate::keys::Owner;
-use crate::order::Order;
+use crate::session_request::SessionRequest;
 
 /// Hands a browser over
 ///
@@ -46,9 +46,9 @@ pub(super) async fn create(
     headers: HeaderMap,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, ApiError> {
-    let order = Order::parse(&body, &app.webhooks)?;
+    let request = SessionRequest::parse(&body, &app.webhooks)?;
     let Some(key) = headers.get("idempotency-key") else {
-        let created = app.sessions.create(owner, order).await?;
+        let created = app.sessions.create(owner, request).await?;
         return Ok(answer(&encode(&created)?, false));
     };
     let claim = match app
@@ -60,7 +60,7 @@ pub(super) async fn create(
     };
     // A caller that goes away comes back with its key: the work must not stop with it.
     let creating = tokio::spawn(async move {
-        let created = app.sessions.create(owner, order).await?;
+        let created = app.sessions.create(owner, request).await?;
         let body = encode(&created)?;
         claim.answered(Arc::clone(&body));
         Ok::<_, ApiError>(body)

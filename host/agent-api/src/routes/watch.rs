@@ -102,6 +102,6 @@ fn encode(event: &Event) -> sse::Event {
     let data = serde_json::to_string(&event.view).unwrap_or_default();
     sse::Event::default()
         .id(event.view.version.to_string())
-        .event(event.happened.name())
+        .event(event.kind.name())
         .data(data)
 }

@@ -21,8 +21,8 @@ fn finding(verdict: output::Verdict) -> Finding {
     }
 }
 
-fn resolved(conclusion: Conclusion) -> Result<Ended, RunError> {
-    Ok(Ended::Resolved {
+fn resolved(conclusion: Conclusion) -> Result<SessionEnd, RunError> {
+    Ok(SessionEnd::Resolved {
         cookies: 3,
         storage_state: None,
         conclusion,
@@ -42,7 +42,7 @@ fn it_is_pending_then_active_then_what_ends_it_first() {
     ]
     .into_iter()
     .filter_map(|state| session.enter(state))
-    .map(|event| (event.happened.name(), event.view.status))
+    .map(|event| (event.kind.name(), event.view.status))
     .collect();
     let claimed = [
         ("session.claimed", Status::Active),
@@ -53,7 +53,7 @@ fn it_is_pending_then_active_then_what_ends_it_first() {
     ];
     assert_eq!(names, claimed);
 
-    assert!(session.end(&Ok(Ended::Expired)).is_some());
+    assert!(session.end(&Ok(SessionEnd::Expired)).is_some());
     let version = session.view().version;
 
     assert!(session.end(&resolved(Conclusion::Unchecked)).is_none());
@@ -67,7 +67,7 @@ fn it_is_pending_then_active_then_what_ends_it_first() {
 fn every_end_has_its_status_verdict_and_reason() {
     use output::Verdict::{Inconclusive as Unknown, NotSignedIn as No, SignedIn as Yes};
     let browser = || Err(RunError::Browser("gone".to_owned()));
-    let cases: Vec<(Result<Ended, RunError>, Status, Verdict, Reason)> = vec![
+    let cases: Vec<(Result<SessionEnd, RunError>, Status, Verdict, Reason)> = vec![
         (
             resolved(Conclusion::Checked(finding(Yes))),
             Status::Resolved,
@@ -81,7 +81,7 @@ fn every_end_has_its_status_verdict_and_reason() {
             Reason::NotCheckable,
         ),
         (
-            resolved(Conclusion::Anyway(finding(No))),
+            resolved(Conclusion::UserOverride(finding(No))),
             Status::Resolved,
             Verdict::NotSignedIn,
             Reason::FinishedAnyway,
@@ -93,13 +93,13 @@ fn every_end_has_its_status_verdict_and_reason() {
             Reason::NoCondition,
         ),
         (
-            Ok(Ended::Declined(DeclineReason::NotRequested)),
+            Ok(SessionEnd::Declined(DeclineReason::NotRequested)),
             Status::Cancelled,
             Verdict::NotSignedIn,
             Reason::NotRequested,
         ),
         (
-            Ok(Ended::Expired),
+            Ok(SessionEnd::Expired),
             Status::Timeout,
             Verdict::NotSignedIn,
             Reason::Expired,
@@ -141,11 +141,11 @@ fn a_passkey_asked_for_is_told_once_and_is_the_reason_of_a_refusal() {
     asked.enter(SessionState::Claimed);
 
     let event = asked.notice(Notice::PasskeyRequired).unwrap();
-    assert_eq!(event.happened.name(), "session.notice");
-    assert!(!event.happened.is_told());
+    assert_eq!(event.kind.name(), "session.notice");
+    assert!(!event.kind.is_told());
     assert!(asked.notice(Notice::PasskeyRequired).is_none());
 
-    let declined = Ok(Ended::Declined(DeclineReason::CannotComplete));
+    let declined = Ok(SessionEnd::Declined(DeclineReason::CannotComplete));
     for (mut session, reason) in [
         (asked, Reason::PasskeyRequired),
         (session(), Reason::CannotComplete),

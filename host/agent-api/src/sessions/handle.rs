@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::new_session;
-use crate::ended::{Ended, RunError};
 use crate::error::ApiError;
 use crate::keys::Owner;
-use crate::order::Order;
 use crate::seal::Recipient;
 use crate::session::{Event, Session};
-use crate::webhook::Hook;
+use crate::session_end::{RunError, SessionEnd};
+use crate::session_request::SessionRequest;
+use crate::webhook::WebhookTarget;
 
 pub(crate) struct Handle {
     pub(crate) owner: Owner,
@@ -28,7 +28,7 @@ pub(crate) struct Handle {
     pub(super) created: Instant,
     pub(super) cancel: CancellationToken,
     pub(super) finish: CancellationToken,
-    pub(super) hook: Option<Hook>,
+    pub(super) webhook_target: Option<WebhookTarget>,
     session: watch::Sender<Session>,
     recipient: Option<Recipient>,
     state: Mutex<State>,
@@ -45,7 +45,7 @@ enum State {
 impl Handle {
     pub(super) fn new(
         owner: Owner,
-        order: &Order,
+        request: &SessionRequest,
         cancel: CancellationToken,
         finish: CancellationToken,
     ) -> Self {
@@ -53,14 +53,14 @@ impl Handle {
         let token = Zeroizing::new(rand::random::<[u8; 32]>());
         Self {
             owner,
-            session: watch::Sender::new(new_session(&id, order)),
+            session: watch::Sender::new(new_session(&id, request)),
             id,
             stream_token: Zeroizing::new(format!("st_{}", to_b64u(token.as_slice()))),
             created: Instant::now(),
             cancel,
             finish,
-            hook: order.hook.clone(),
-            recipient: order.recipient.clone(),
+            webhook_target: request.webhook_target.clone(),
+            recipient: request.recipient.clone(),
             state: Mutex::new(State::NotThere),
             ended_at: OnceLock::new(),
         }
@@ -96,7 +96,11 @@ impl Handle {
     }
 
     /// Takes the end, if it is the first. The state is there before anyone sees that it is over.
-    pub(super) fn end(&self, end: Result<Ended, RunError>, keep: Duration) -> Option<Arc<Event>> {
+    pub(super) fn end(
+        &self,
+        end: Result<SessionEnd, RunError>,
+        keep: Duration,
+    ) -> Option<Arc<Event>> {
         let sealed = self.seal(&end);
         self.change(|session| {
             let event = session.end(&end)?;
@@ -110,10 +114,10 @@ impl Handle {
         })
     }
 
-    fn seal(&self, end: &Result<Ended, RunError>) -> Option<SealedState> {
+    fn seal(&self, end: &Result<SessionEnd, RunError>) -> Option<SealedState> {
         let (
             Some(recipient),
-            Ok(Ended::Resolved {
+            Ok(SessionEnd::Resolved {
                 storage_state: Some(state),
                 ..
             }),

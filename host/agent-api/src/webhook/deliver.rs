@@ -9,14 +9,14 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use url::Host;
 
-use super::{Hook, Retry, guard};
+use super::{Retry, WebhookTarget, guard};
 
 /// One attempt, from the name's resolution to the answer's head.
 const ATTEMPT: Duration = Duration::from_secs(10);
 const GONE: u16 = 410;
 
 pub(super) struct Delivery {
-    pub(super) hook: Hook,
+    pub(super) target: WebhookTarget,
     pub(super) id: String,
     pub(super) body: String,
     pub(super) retry: Retry,
@@ -55,7 +55,7 @@ impl Delivery {
                 Ok(()) => return true,
                 Err(failure) => failure,
             };
-            let host = self.hook.url.host_str().unwrap_or_default();
+            let host = self.target.url.host_str().unwrap_or_default();
             tracing::debug!(host, attempt, %failure, "a webhook was not delivered");
             if failure.is_final() || attempt == self.retry.attempts {
                 tracing::warn!(attempt, %failure, "a webhook is given up");
@@ -72,13 +72,13 @@ impl Delivery {
     }
 
     async fn attempt(&self) -> Result<(), Failure> {
-        let url = &self.hook.url;
+        let url = &self.target.url;
         // Resolved anew for each attempt, and the connection goes nowhere but to what was checked.
-        let addresses = guard::resolve(url, self.hook.allowed).await?;
+        let addresses = guard::resolve(url, self.target.allowed).await?;
         let client = self.client(&addresses)?;
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let signature = self
-            .hook
+            .target
             .signer
             .sign(&self.id, now, self.body.as_bytes())
             .map_err(|_| Failure::Sign)?;
@@ -106,7 +106,7 @@ impl Delivery {
             // A proxy would connect where it likes.
             .no_proxy()
             .user_agent(concat!("authloop-host/", env!("CARGO_PKG_VERSION")));
-        if let Some(Host::Domain(name)) = self.hook.url.host() {
+        if let Some(Host::Domain(name)) = self.target.url.host() {
             client = client.resolve_to_addrs(name, addresses);
         }
         client.build().map_err(Failure::Http)

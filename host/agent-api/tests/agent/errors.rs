@@ -92,7 +92,7 @@ async fn a_bad_body_is_refused_by_the_name_of_its_member() {
         assert_eq!((status, code.as_str()), (400, "invalid_request"), "{body}");
         assert_eq!(details["field"], field, "{body}");
     }
-    assert!(stage.played.orders.lock().unwrap().is_empty());
+    assert!(stage.played.requests.lock().unwrap().is_empty());
     stage.close().await;
 }
 
@@ -336,7 +336,7 @@ async fn web_pages_and_foreign_names_are_refused() {
 async fn an_expired_session_is_gone() {
     let stage = Stage::open().await;
     let id = stage.session().await;
-    stage.cue(0, Cue::End(Ok(authloop_agent_api::Ended::Expired)));
+    stage.cue(0, Cue::End(Ok(authloop_agent_api::SessionEnd::Expired)));
     assert_eq!(stage.ended(&id).await["status"], "TIMEOUT");
 
     for request in [

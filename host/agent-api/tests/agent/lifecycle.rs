@@ -1,7 +1,7 @@
 //! From the request to each end.
 
 use authloop_agent_api::SessionState;
-use authloop_agent_api::{Config, Ended, RunError};
+use authloop_agent_api::{Config, RunError, SessionEnd};
 use authloop_done_when::Conclusion;
 use authloop_protocol::{input::DeclineReason, signal::WallType};
 use serde_json::{Value, json};
@@ -40,10 +40,10 @@ async fn a_session_is_made_with_all_that_an_authloop_client_reads() {
     assert_eq!(session["context"], context);
     assert_eq!(session["expires_at"], created["expires_at"]);
     assert_eq!(session["outcome"], Value::Null);
-    let order = stage.played.orders.lock().unwrap()[0].clone();
-    assert_eq!(order.expected_origins, ["https://bank.example"]);
-    assert_eq!(order.wall_type, Some(WallType::Password));
-    assert_eq!(order.ttl.as_secs(), 60);
+    let request = stage.played.requests.lock().unwrap()[0].clone();
+    assert_eq!(request.expected_origins, ["https://bank.example"]);
+    assert_eq!(request.wall_type, Some(WallType::Password));
+    assert_eq!(request.ttl.as_secs(), 60);
     stage.close().await;
 }
 
@@ -58,11 +58,11 @@ async fn each_end_has_its_status_and_reason() {
             "no_condition",
         ),
         (
-            Ok(Ended::Declined(DeclineReason::NotRequested)),
+            Ok(SessionEnd::Declined(DeclineReason::NotRequested)),
             "CANCELLED",
             "not_requested",
         ),
-        (Ok(Ended::Expired), "TIMEOUT", "expired"),
+        (Ok(SessionEnd::Expired), "TIMEOUT", "expired"),
         (Err(browser), "ERROR", "browser_lost"),
     ];
     for (n, (end, status, reason)) in ends.into_iter().enumerate() {
@@ -194,7 +194,7 @@ async fn the_same_request_twice_makes_one_session() {
     let in_flight = ask("k1", &body);
     let (first, ()) = tokio::join!(in_flight, async {
         // Only once the first is under way does the second ask.
-        while stage.played.orders.lock().unwrap().is_empty() {
+        while stage.played.requests.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
         let meanwhile = ask("k1", &body).await.unwrap();
@@ -225,7 +225,7 @@ async fn the_same_request_twice_makes_one_session() {
     stage.next_start(Start::Fail(RunError::Browser("no browser".to_owned())));
     assert_eq!(ask("k2", &body).await.unwrap().status(), 412);
     assert_eq!(ask("k2", &body).await.unwrap().status(), 201);
-    assert_eq!(stage.played.orders.lock().unwrap().len(), 3);
+    assert_eq!(stage.played.requests.lock().unwrap().len(), 3);
     stage.close().await;
 }
 

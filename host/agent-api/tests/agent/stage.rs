@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use authloop_agent_api::{Config, Ended, Order, Report, RunError, Runner, Service};
+use authloop_agent_api::{Config, Report, RunError, Runner, Service, SessionEnd, SessionRequest};
 use authloop_agent_api::{SessionEvent, SessionState};
 use authloop_done_when::Conclusion;
 use reqwest::{Client, RequestBuilder, Response};
@@ -20,7 +20,7 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 /// What a played handoff does next.
 pub enum Cue {
     State(SessionState),
-    End(Result<Ended, RunError>),
+    End(Result<SessionEnd, RunError>),
     /// It has a bug.
     Panic,
 }
@@ -37,20 +37,20 @@ pub enum Start {
 pub struct Played {
     starts: Mutex<VecDeque<Start>>,
     running: Mutex<Vec<mpsc::UnboundedSender<Cue>>>,
-    pub orders: Mutex<Vec<Order>>,
+    pub requests: Mutex<Vec<SessionRequest>>,
 }
 
 #[async_trait::async_trait]
 impl Runner for Played {
     async fn run(
         &self,
-        order: Order,
+        request: SessionRequest,
         cancel: CancellationToken,
         finish: CancellationToken,
         mut report: Report,
-    ) -> Result<Ended, RunError> {
-        let wants_state = order.storage_state;
-        self.orders.lock().unwrap().push(order);
+    ) -> Result<SessionEnd, RunError> {
+        let wants_state = request.storage_state;
+        self.requests.lock().unwrap().push(request);
         let (cues, mut cue) = mpsc::unbounded_channel();
         let number = {
             let mut running = self.running.lock().unwrap();
@@ -67,7 +67,7 @@ impl Runner for Played {
         report(SessionEvent::State(SessionState::Waiting));
         loop {
             tokio::select! {
-                () = cancel.cancelled() => return Ok(Ended::Cancelled),
+                () = cancel.cancelled() => return Ok(SessionEnd::Cancelled),
                 () = finish.cancelled() => return Ok(resolved(wants_state, Conclusion::Agent)),
                 cue = cue.recv() => match cue {
                     Some(Cue::State(state)) => report(SessionEvent::State(state)),
@@ -81,8 +81,8 @@ impl Runner for Played {
 }
 
 /// An end by the user, with or without a state.
-pub fn resolved(state: bool, conclusion: Conclusion) -> Ended {
-    Ended::Resolved {
+pub fn resolved(state: bool, conclusion: Conclusion) -> SessionEnd {
+    SessionEnd::Resolved {
         cookies: 2,
         storage_state: state.then(|| r#"{"cookies":[],"origins":[]}"#.into()),
         conclusion,

@@ -185,8 +185,8 @@ async fn the_sealed_state_is_read_once() {
     assert_eq!(opened.unwrap(), br#"{"cookies":[],"origins":[]}"#);
     let again = stage.get(&path).send().await.unwrap();
     assert_eq!(error_of(again).await.0, 410);
-    let order = stage.played.orders.lock().unwrap()[0].clone();
-    assert_eq!(order.storage_origins.unwrap(), ["https://bank.example"]);
+    let request = stage.played.requests.lock().unwrap()[0].clone();
+    assert_eq!(request.storage_origins.unwrap(), ["https://bank.example"]);
     let other = stage.session().await;
     let none = stage
         .get(&format!("/session/{other}/storage-state"))

@@ -171,7 +171,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
 /// A finding that the user has overruled, if it needed that.
 fn by_finding(finding: Finding) -> Conclusion {
     match finding.verdict {
-        Verdict::NotSignedIn => Conclusion::Anyway(finding),
+        Verdict::NotSignedIn => Conclusion::UserOverride(finding),
         Verdict::SignedIn | Verdict::Inconclusive => Conclusion::Checked(finding),
     }
 }

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 /// How a session ended.
 #[derive(Debug)]
-pub enum Ended {
+pub enum SessionEnd {
     /// The user or the agent is done.
     Resolved {
         /// How many cookies the browser holds.
@@ -33,7 +33,7 @@ pub enum RunError {
     /// The server cannot be reached, or refused.
     #[error("{0}")]
     Signaling(String),
-    /// The order cannot be carried out.
+    /// The request cannot be carried out.
     #[error("{0}")]
     Order(String),
     /// Anything else.

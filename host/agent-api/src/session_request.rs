@@ -1,4 +1,4 @@
-//! From a request to an order that can be carried out: parsed once, valid from then on.
+//! What a session is asked to be: parsed once, valid from then on.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use url::Url;
 
 use super::error::ApiError;
 use super::seal::Recipient;
-use super::webhook::{Hook, WebhookPolicy};
+use super::webhook::{WebhookPolicy, WebhookTarget};
 
 const DEFAULT_TTL: Duration = Duration::from_secs(600);
 const MAX_SERVICE: usize = 100;
@@ -26,7 +26,7 @@ const MAX_CONTEXT: usize = 16 * 1024;
 
 /// A session to be carried through.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct SessionRequest {
     /// What the user is to sign in to.
     pub service: String,
     /// The browser's address, as the agent gave it.
@@ -53,17 +53,17 @@ pub struct Order {
     pub wall_type: Option<WallType>,
     pub(super) context: Option<Value>,
     pub(super) recipient: Option<Recipient>,
-    pub(super) hook: Option<Hook>,
+    pub(super) webhook_target: Option<WebhookTarget>,
 }
 
-impl Order {
+impl SessionRequest {
     /// Parses a request. Nothing has been connected yet.
-    pub(super) fn parse(body: &[u8], hooks: &WebhookPolicy) -> Result<Self, ApiError> {
+    pub(super) fn parse(body: &[u8], policy: &WebhookPolicy) -> Result<Self, ApiError> {
         let request: CreateSession = parse(body)?;
-        Self::check(request, hooks)
+        Self::check(request, policy)
     }
 
-    fn check(request: CreateSession, hooks: &WebhookPolicy) -> Result<Self, ApiError> {
+    fn check(request: CreateSession, policy: &WebhookPolicy) -> Result<Self, ApiError> {
         let service = text("service", request.service, MAX_SERVICE)?;
         let ttl = request.ttl.map_or(DEFAULT_TTL, Duration::from_secs);
         if !SESSION_TTL.contains(&ttl) {
@@ -103,9 +103,9 @@ impl Order {
                     .transpose()?,
             ),
         };
-        let hook = request
+        let webhook_target = request
             .webhook
-            .map(|hook| Hook::parse(&hook, hooks))
+            .map(|webhook| WebhookTarget::parse(&webhook, policy))
             .transpose()?;
         Ok(Self {
             service,
@@ -122,7 +122,7 @@ impl Order {
             wall_type: context.wall_type,
             context: context.given,
             recipient,
-            hook,
+            webhook_target,
         })
     }
 }
