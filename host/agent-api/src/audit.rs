@@ -15,10 +15,10 @@ use utoipa::ToSchema;
 use super::error::ApiError;
 
 /// The file is renamed to `.1` beyond this; so twice as much is kept.
-const MAX_FILE: u64 = 16 * 1024 * 1024;
-const MAX_TEXT: usize = 255;
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_TEXT_BYTES: usize = 255;
 /// Beyond it, programs that read the log do not agree on the number (RFC 8259 section 6).
-const MAX_DURATION: u64 = (1 << 53) - 1;
+const MAX_DURATION_MS: u64 = (1 << 53) - 1;
 
 /// What a client reports. Members that are not named here are passed over.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -60,8 +60,8 @@ impl AuditEvent {
         if self.schema_version != 1 {
             return Err(ApiError::invalid("schema_version", "must be 1"));
         }
-        if self.duration_ms > MAX_DURATION {
-            let problem = format!("must be at most {MAX_DURATION}");
+        if self.duration_ms > MAX_DURATION_MS {
+            let problem = format!("must be at most {MAX_DURATION_MS}");
             return Err(ApiError::invalid("duration_ms", problem));
         }
         let texts = [
@@ -73,8 +73,8 @@ impl AuditEvent {
             ("runtime", &self.runtime),
         ];
         for (field, text) in texts {
-            if !(1..=MAX_TEXT).contains(&text.len()) {
-                let problem = format!("must have from 1 to {MAX_TEXT} bytes");
+            if !(1..=MAX_TEXT_BYTES).contains(&text.len()) {
+                let problem = format!("must have from 1 to {MAX_TEXT_BYTES} bytes");
                 return Err(ApiError::invalid(field, problem));
             }
         }
@@ -143,7 +143,7 @@ impl Log {
     }
 
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.size > 0 && self.size + line.len() as u64 > MAX_FILE {
+        if self.size > 0 && self.size + line.len() as u64 > MAX_FILE_BYTES {
             let mut old = self.path.clone().into_os_string();
             old.push(".1");
             std::fs::rename(&self.path, old)?;

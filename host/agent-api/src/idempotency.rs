@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 use super::error::ApiError;
 use super::keys::Owner;
 
-const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
+const ANSWER_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_ENTRIES: usize = 4096;
-const MAX_KEY: usize = 255;
+const MAX_KEY_BYTES: usize = 255;
 
 type Key = (Owner, String);
 
@@ -26,29 +26,34 @@ struct Entry {
     body: [u8; 32],
     at: Instant,
     /// `None` while it is being answered.
-    answer: Option<Answer>,
+    answer: Option<StoredAnswer>,
 }
 
 /// The answer's body, which holds the session's link.
-pub(super) type Answer = Arc<Zeroizing<Vec<u8>>>;
+pub(super) type StoredAnswer = Arc<Zeroizing<Vec<u8>>>;
 
-pub(super) enum Begun {
+pub(super) enum IdempotentRequest {
     /// The first of its kind: answer it.
-    Fresh(Claim),
+    Fresh(AnswerClaim),
     /// It was answered so.
-    Answered(Answer),
+    Answered(StoredAnswer),
 }
 
-/// The right to answer; forgotten unless [`Claim::answered`] is called.
-pub(super) struct Claim {
+/// The right to answer; forgotten unless [`AnswerClaim::store`] is called.
+pub(super) struct AnswerClaim {
     table: Idempotency,
     key: Option<Key>,
 }
 
 impl Idempotency {
-    pub(super) fn begin(&self, owner: Owner, key: &str, body: &[u8]) -> Result<Begun, ApiError> {
+    pub(super) fn begin(
+        &self,
+        owner: Owner,
+        key: &str,
+        body: &[u8],
+    ) -> Result<IdempotentRequest, ApiError> {
         let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-        if !(1..=MAX_KEY).contains(&key.len()) || !visible {
+        if !(1..=MAX_KEY_BYTES).contains(&key.len()) || !visible {
             return Err(ApiError::invalid(
                 "Idempotency-Key",
                 "must have from 1 to 255 visible ASCII characters",
@@ -58,11 +63,13 @@ impl Idempotency {
         let body: [u8; 32] = Sha256::digest(body).into();
         let now = Instant::now();
         let mut entries = self.0.lock();
-        entries.retain(|_, entry| entry.answer.is_none() || now.duration_since(entry.at) < KEEP);
+        entries.retain(|_, entry| {
+            entry.answer.is_none() || now.duration_since(entry.at) < ANSWER_RETENTION
+        });
         if let Some(entry) = entries.get(&key) {
             return match &entry.answer {
                 _ if entry.body != body => Err(ApiError::Mismatch),
-                Some(answer) => Ok(Begun::Answered(Arc::clone(answer))),
+                Some(answer) => Ok(IdempotentRequest::Answered(Arc::clone(answer))),
                 None => Err(ApiError::InFlight),
             };
         }
@@ -80,16 +87,16 @@ impl Idempotency {
             answer,
         };
         entries.insert(key.clone(), entry);
-        Ok(Begun::Fresh(Claim {
+        Ok(IdempotentRequest::Fresh(AnswerClaim {
             table: self.clone(),
             key: Some(key),
         }))
     }
 }
 
-impl Claim {
+impl AnswerClaim {
     /// Remembers the answer.
-    pub(super) fn answered(mut self, answer: Answer) {
+    pub(super) fn store(mut self, answer: StoredAnswer) {
         let mut entries = self.table.0.lock();
         let entry = self.key.take().and_then(|key| entries.get_mut(&key));
         if let Some(entry) = entry {
@@ -98,7 +105,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for AnswerClaim {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
             let mut entries = self.table.0.lock();

@@ -9,8 +9,8 @@ use subtle::ConstantTimeEq as _;
 use super::config_error::ConfigError;
 
 /// Shorter keys can be guessed.
-const MIN_KEY: usize = 16;
-const MAX_KEY: usize = 512;
+const MIN_KEY_BYTES: usize = 16;
+const MAX_KEY_BYTES: usize = 512;
 const MAX_KEYS: usize = 1000;
 
 /// Whose sessions they are: the key's place in the file.
@@ -44,9 +44,9 @@ impl ApiKeys {
                 continue;
             }
             let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-            if !(MIN_KEY..=MAX_KEY).contains(&key.len()) || !visible {
+            if !(MIN_KEY_BYTES..=MAX_KEY_BYTES).contains(&key.len()) || !visible {
                 return Err(format!(
-                    "line {}: a key has from {MIN_KEY} to {MAX_KEY} visible ASCII characters",
+                    "line {}: a key has from {MIN_KEY_BYTES} to {MAX_KEY_BYTES} visible ASCII characters",
                     i + 1
                 ));
             }

@@ -21,10 +21,10 @@ use super::sessions::Sessions;
 use super::webhook::Webhooks;
 
 /// How long sessions and webhooks may take to end once the service is told to stop.
-const STOP: Duration = Duration::from_secs(8);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long clients may keep a request open after that.
-const CLOSE: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connections at once, polls and streams included; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 1024;
@@ -125,10 +125,13 @@ impl Service {
         let server = tokio::spawn(server.into_future());
         sessions.cancelled().await;
         tasks.close();
-        if tokio::time::timeout(STOP, tasks.wait()).await.is_err() {
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("some sessions or webhooks did not end in time");
         }
-        if let Ok(Ok(served)) = tokio::time::timeout(CLOSE, server).await {
+        if let Ok(Ok(served)) = tokio::time::timeout(DRAIN_TIMEOUT, server).await {
             served?;
         }
         Ok(())

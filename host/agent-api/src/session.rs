@@ -14,7 +14,7 @@ use super::session_end::{RunError, SessionEnd};
 use super::session_event::SessionState;
 
 /// Events kept for clients that come back.
-const EVENTS: usize = 64;
+const MAX_KEPT_EVENTS: usize = 64;
 
 /// What happened, for streams and webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +221,7 @@ impl Session {
             kind,
             view: self.view.clone(),
         });
-        if self.events.len() == EVENTS {
+        if self.events.len() == MAX_KEPT_EVENTS {
             self.events.pop_front();
         }
         self.events.push_back(Arc::clone(&event));

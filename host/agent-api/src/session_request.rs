@@ -17,12 +17,12 @@ use super::seal::Recipient;
 use super::webhook::{WebhookPolicy, WebhookTarget};
 
 const DEFAULT_TTL: Duration = Duration::from_secs(600);
-const MAX_SERVICE: usize = 100;
-const MAX_REQUESTER: usize = 120;
-const MAX_REASON: usize = 300;
+const MAX_SERVICE_BYTES: usize = 100;
+const MAX_REQUESTER_BYTES: usize = 120;
+const MAX_REASON_BYTES: usize = 300;
 const MAX_ORIGINS: usize = 16;
-const MAX_URL: usize = 2048;
-const MAX_CONTEXT: usize = 16 * 1024;
+const MAX_URL_BYTES: usize = 2048;
+const MAX_CONTEXT_BYTES: usize = 16 * 1024;
 
 /// A session to be carried through.
 #[derive(Clone, Debug)]
@@ -64,20 +64,20 @@ impl SessionRequest {
     }
 
     fn check(request: CreateSession, policy: &WebhookPolicy) -> Result<Self, ApiError> {
-        let service = text("service", request.service, MAX_SERVICE)?;
+        let service = text("service", request.service, MAX_SERVICE_BYTES)?;
         let ttl = request.ttl.map_or(DEFAULT_TTL, Duration::from_secs);
         if !SESSION_TTL.contains(&ttl) {
             return Err(ApiError::invalid("ttl", "must be from 10 to 86400 seconds"));
         }
         let context = Context::parse(request.context)?;
         let requester = match request.requester {
-            Some(requester) => text("requester", requester, MAX_REQUESTER)?,
+            Some(requester) => text("requester", requester, MAX_REQUESTER_BYTES)?,
             None => "An AI agent".to_owned(),
         };
         let reason = match (request.reason, &context.hint) {
-            (Some(reason), _) => text("reason", reason, MAX_REASON)?,
-            (None, Some(hint)) => fit(&format!("{service}: {hint}"), MAX_REASON),
-            (None, None) => fit(&format!("Please sign in to {service}."), MAX_REASON),
+            (Some(reason), _) => text("reason", reason, MAX_REASON_BYTES)?,
+            (None, Some(hint)) => fit(&format!("{service}: {hint}"), MAX_REASON_BYTES),
+            (None, None) => fit(&format!("Please sign in to {service}."), MAX_REASON_BYTES),
         };
         let expected_origins = match request.expected_origins {
             Some(list) => origins("expected_origins", list)?,
@@ -144,7 +144,7 @@ impl Context {
         let Some(object) = value.as_object() else {
             return Err(ApiError::invalid("context", "must be an object"));
         };
-        if value.to_string().len() > MAX_CONTEXT {
+        if value.to_string().len() > MAX_CONTEXT_BYTES {
             return Err(ApiError::invalid("context", "is larger than 16 KiB"));
         }
         let member = |name: &str| match object.get(name) {
@@ -229,7 +229,7 @@ fn origins(field: &str, list: Vec<String>) -> Result<Vec<String>, ApiError> {
 fn cdp_url(given: String) -> Result<String, ApiError> {
     // The address may carry a token, so it is never echoed.
     let bad = |problem: &str| ApiError::invalid("cdp_url", problem);
-    if given.len() > MAX_URL {
+    if given.len() > MAX_URL_BYTES {
         return Err(bad("is longer than 2048 bytes"));
     }
     let url = Url::parse(given.trim()).map_err(|_| bad("is not a URL"))?;

@@ -28,14 +28,16 @@ use super::session_request::SessionRequest;
 use super::webhook::Webhooks;
 pub(super) use handle::Handle;
 
-/// A link is there by then, or the agent is told that it is not.
-const START: Duration = Duration::from_secs(25);
+/// How long a link may take to be made before the agent is told that there is none.
+const LINK_TIMEOUT: Duration = Duration::from_secs(25);
 /// How long the agent's own word may take to end a session properly.
-const FINISH: Duration = Duration::from_secs(20);
-/// Ended sessions are kept this long, and not more than this many.
-const KEEP_ENDED: Duration = Duration::from_secs(60 * 60);
-const MAX_ENDED: usize = 1000;
-const SWEEP: Duration = Duration::from_secs(30);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long an ended session is kept.
+const ENDED_RETENTION: Duration = Duration::from_secs(60 * 60);
+/// How many ended sessions are kept at once.
+const MAX_ENDED_SESSIONS: usize = 1000;
+/// How often old sessions and sealed states are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 pub(super) struct Sessions {
     table: Mutex<HashMap<String, Arc<Handle>>>,
@@ -51,7 +53,7 @@ pub(super) struct Sessions {
     pub(super) stop: CancellationToken,
 }
 
-type Started = Result<SessionCreated, ApiError>;
+type CreationResult = Result<SessionCreated, ApiError>;
 
 impl Sessions {
     pub(super) fn new(
@@ -78,7 +80,11 @@ impl Sessions {
     }
 
     /// Starts a session and waits for its link. If the caller stops waiting, it is withdrawn.
-    pub(super) async fn create(self: &Arc<Self>, owner: Owner, request: SessionRequest) -> Started {
+    pub(super) async fn create(
+        self: &Arc<Self>,
+        owner: Owner,
+        request: SessionRequest,
+    ) -> CreationResult {
         let slot = Arc::clone(&self.slots)
             .try_acquire_owned()
             .map_err(|_| ApiError::Sessions)?;
@@ -87,7 +93,7 @@ impl Sessions {
         let abandon = cancel.clone().drop_guard();
         let carry = Arc::clone(self).carry(owner, request, slot, cancel, started);
         self.tasks.spawn(carry);
-        match timeout(START, starting).await {
+        match timeout(LINK_TIMEOUT, starting).await {
             Ok(Ok(Ok(created))) => {
                 abandon.disarm();
                 Ok(created)
@@ -106,9 +112,9 @@ impl Sessions {
         request: SessionRequest,
         _slot: OwnedSemaphorePermit,
         cancel: CancellationToken,
-        started: oneshot::Sender<Started>,
+        started: oneshot::Sender<CreationResult>,
     ) {
-        let _open = self.metrics.session();
+        let _open = self.metrics.open_session();
         let finish = CancellationToken::new();
         let handle: Arc<OnceLock<Arc<Handle>>> = Arc::default();
         // Both the first report and an early failure answer the request.
@@ -155,7 +161,7 @@ impl Sessions {
         match handle.get() {
             Some(handle) => self.end(handle, end),
             None => {
-                self.metrics.ended("not_started");
+                self.metrics.count_end("not_started");
                 if let Some(started) = started.lock().take() {
                     let _ = started.send(Err(not_started(end)));
                 }
@@ -195,7 +201,7 @@ impl Sessions {
     fn tell(&self, handle: &Handle, event: Option<Arc<super::session::Event>>) {
         // Whoever ends a session first has this event, so that each is counted once.
         if let Some(outcome) = event.as_ref().and_then(|event| event.kind.outcome()) {
-            self.metrics.ended(outcome);
+            self.metrics.count_end(outcome);
         }
         let told = event.filter(|event| event.kind.is_told());
         if let (Some(event), Some(webhook_target)) = (told, &handle.webhook_target) {
@@ -250,7 +256,7 @@ impl Sessions {
         }
         // The runner collects what is to be kept, then ends it.
         handle.finish.cancel();
-        if timeout(FINISH, handle.ended()).await.is_err() {
+        if timeout(RESOLVE_TIMEOUT, handle.ended()).await.is_err() {
             let end = SessionEnd::Resolved {
                 cookies: 0,
                 storage_state: None,
@@ -268,7 +274,7 @@ impl Sessions {
     }
 
     async fn sweep(self: Arc<Self>) {
-        let mut ticks = interval(SWEEP);
+        let mut ticks = interval(SWEEP_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -308,13 +314,13 @@ fn not_started(end: Result<SessionEnd, RunError>) -> ApiError {
 /// Drops ended sessions that are too old, or too many.
 fn forget(table: &mut HashMap<String, Arc<Handle>>) {
     let now = Instant::now();
-    let too_old = |at: Instant| now.duration_since(at) > KEEP_ENDED;
+    let too_old = |at: Instant| now.duration_since(at) > ENDED_RETENTION;
     table.retain(|_, handle| !handle.ended_at().is_some_and(too_old));
     let mut ended: Vec<_> = table
         .values()
         .filter_map(|handle| Some((handle.ended_at()?, handle.id.clone())))
         .collect();
-    if let Some(surplus) = ended.len().checked_sub(MAX_ENDED) {
+    if let Some(surplus) = ended.len().checked_sub(MAX_ENDED_SESSIONS) {
         ended.sort_unstable();
         for (_, id) in &ended[..surplus] {
             table.remove(id);

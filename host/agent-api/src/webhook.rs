@@ -22,9 +22,9 @@ use super::session::Event;
 
 /// Deliveries that may be under way or waiting for their next attempt.
 const MAX_DELIVERIES: usize = 1024;
-const MAX_URL: usize = 2048;
+const MAX_URL_BYTES: usize = 2048;
 /// The specification's bounds on a symmetric key, in bytes.
-const KEY: std::ops::RangeInclusive<usize> = 24..=64;
+const SIGNING_KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// Where webhooks may go, and how often it is tried.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +76,7 @@ impl WebhookTarget {
         policy: &WebhookPolicy,
     ) -> Result<Self, ApiError> {
         let bad = |problem: &str| ApiError::invalid("webhook.url", problem);
-        if request.url.len() > MAX_URL {
+        if request.url.len() > MAX_URL_BYTES {
             return Err(bad("is longer than 2048 bytes"));
         }
         let url = Url::parse(&request.url).map_err(|_| bad("is not a URL"))?;
@@ -110,7 +110,7 @@ fn signer(request: &WebhookRequest) -> Result<standardwebhooks::Webhook, ApiErro
     let key = secret.strip_prefix("whsec_").ok_or_else(bad)?;
     // Four characters for three bytes; the library decodes them.
     let bytes = key.trim_end_matches('=').len() * 3 / 4;
-    if !KEY.contains(&bytes) {
+    if !SIGNING_KEY_BYTES.contains(&bytes) {
         return Err(bad());
     }
     standardwebhooks::Webhook::new(secret).map_err(|_| bad())
@@ -154,7 +154,7 @@ impl Webhooks {
     pub(super) fn send(&self, target: &WebhookTarget, event: &Event) {
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             tracing::warn!("too many webhooks are waiting; one is dropped");
-            self.metrics.webhook("dropped");
+            self.metrics.count_webhook("dropped");
             return;
         };
         let now = OffsetDateTime::now_utc();
@@ -177,7 +177,7 @@ impl Webhooks {
         let (stop, metrics) = (self.stop.clone(), self.metrics.clone());
         self.tasks.spawn(async move {
             let delivered = delivery.run(stop).await;
-            metrics.webhook(if delivered { "delivered" } else { "given_up" });
+            metrics.count_webhook(if delivered { "delivered" } else { "given_up" });
             drop(room);
         });
     }

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 /// How long an answer may take beyond the wait that was asked for.
-const SLACK: Duration = Duration::from_secs(15);
+const ANSWER_MARGIN: Duration = Duration::from_secs(15);
 
 /// Why the agent API did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +144,7 @@ impl Api {
     }
 
     fn request(&self, method: Method, url: Url, wait: Duration) -> reqwest::RequestBuilder {
-        let request = self.http.request(method, url).timeout(wait + SLACK);
+        let request = self.http.request(method, url).timeout(wait + ANSWER_MARGIN);
         match &self.key {
             Some(key) => request.bearer_auth(key.expose_secret()),
             None => request,

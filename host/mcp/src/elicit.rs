@@ -20,29 +20,29 @@ use tokio::sync::oneshot;
 use super::api::Api;
 use super::error::Failure;
 
-const LOGIN: &str = "login";
+const INPUT_REQUEST_KEY: &str = "login";
 /// MCP 2025-11-25, client features, "Elicitation": the client may close what it opened.
-const COMPLETE: &str = "notifications/elicitation/complete";
+const COMPLETE_NOTIFICATION: &str = "notifications/elicitation/complete";
 /// One poll for a session's end.
-const WATCH: Duration = Duration::from_secs(30);
+const POLL_DURATION: Duration = Duration::from_secs(30);
 /// Between two tries while the agent API is away.
-const PAUSE: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Whether the link reaches the user by the client.
-pub enum Asked {
+pub enum LinkDelivery {
     /// The client shows it, unless this says that it failed.
-    Shown(oneshot::Receiver<Failed>),
+    ByClient(oneshot::Receiver<LinkNotShown>),
     /// The client shows it once it has this answer, and calls again.
-    Return(CallToolResponse),
+    ByAnswer(CallToolResponse),
     /// The client cannot.
     Unsupported,
 }
 
 /// The client could not show the link after all.
-pub struct Failed;
+pub struct LinkNotShown;
 
 /// What the client's second call brings.
-pub struct Answer {
+pub struct ElicitationAnswer {
     /// Which session.
     pub session_id: String,
     /// Where the agent goes on.
@@ -52,7 +52,7 @@ pub struct Answer {
 }
 
 #[derive(Serialize, Deserialize)]
-struct State {
+struct RoundState {
     session_id: String,
     cdp_url: String,
 }
@@ -78,13 +78,13 @@ impl Elicitor {
         context: &RequestContext<RoleServer>,
         created: &Created,
         message: &str,
-    ) -> Asked {
+    ) -> LinkDelivery {
         let can = context
             .client_capabilities()
             .and_then(|can| can.elicitation)
             .is_some_and(|elicitation| elicitation.url.is_some());
         if !can {
-            return Asked::Unsupported;
+            return LinkDelivery::Unsupported;
         }
         let rounds = context
             .protocol_version()
@@ -103,26 +103,26 @@ impl Elicitor {
         if !rounds {
             let (failed, failure) = oneshot::channel();
             let id = created.session_id.clone();
-            tokio::spawn(ask_aside(
+            tokio::spawn(ask_beside_the_call(
                 api.clone(),
                 context.peer.clone(),
                 params,
                 id,
                 failed,
             ));
-            return Asked::Shown(failure);
+            return LinkDelivery::ByClient(failure);
         }
-        let state = State {
+        let state = RoundState {
             session_id: created.session_id.clone(),
             cdp_url: created.cdp_url.clone(),
         };
         match self.states.seal_json(&state) {
             Ok(state) => {
                 let request = InputRequest::Elicitation(ElicitRequest::new(params));
-                let requests = InputRequests::from([(LOGIN.to_owned(), request)]);
-                Asked::Return(InputRequiredResult::new(Some(requests), Some(state)).into())
+                let requests = InputRequests::from([(INPUT_REQUEST_KEY.to_owned(), request)]);
+                LinkDelivery::ByAnswer(InputRequiredResult::new(Some(requests), Some(state)).into())
             }
-            Err(_) => Asked::Unsupported,
+            Err(_) => LinkDelivery::Unsupported,
         }
     }
 
@@ -130,13 +130,17 @@ impl Elicitor {
     ///
     /// # Errors
     /// [`Failure::State`] when it is no answer to a question of ours.
-    pub fn resume(&self, state: &str, answers: Option<&InputResponses>) -> Result<Answer, Failure> {
-        let state: State = self.states.open_json(state).map_err(|_| Failure::State)?;
+    pub fn resume(
+        &self,
+        state: &str,
+        answers: Option<&InputResponses>,
+    ) -> Result<ElicitationAnswer, Failure> {
+        let state: RoundState = self.states.open_json(state).map_err(|_| Failure::State)?;
         let answer = answers
-            .and_then(|answers| answers.get(LOGIN))
+            .and_then(|answers| answers.get(INPUT_REQUEST_KEY))
             .ok_or(Failure::State)?;
         let result = ElicitResult::deserialize(answer).map_err(|_| Failure::State)?;
-        Ok(Answer {
+        Ok(ElicitationAnswer {
             session_id: state.session_id,
             cdp_url: state.cdp_url,
             accepted: result.action == ElicitationAction::Accept,
@@ -145,12 +149,12 @@ impl Elicitor {
 }
 
 /// Asks beside the call, which may be answered before the user is; ends with the session at the latest.
-async fn ask_aside(
+async fn ask_beside_the_call(
     api: Api,
     peer: Peer<RoleServer>,
     params: ElicitRequestParams,
     id: String,
-    failed: oneshot::Sender<Failed>,
+    failed: oneshot::Sender<LinkNotShown>,
 ) {
     match peer.create_elicitation(params).await {
         Ok(answer) if answer.action == ElicitationAction::Accept => {}
@@ -164,20 +168,20 @@ async fn ask_aside(
         Err(error) => {
             tracing::debug!(%error, "the client did not show the link");
             // Nobody listens if the call is over.
-            let _gone = failed.send(Failed);
+            let _gone = failed.send(LinkNotShown);
             return;
         }
     }
     let mut known = None;
     loop {
-        match api.session(&id, WATCH, known).await {
+        match api.session(&id, POLL_DURATION, known).await {
             Ok(session) if session.status.is_terminal() => break,
             Ok(session) => known = Some(session.version),
-            Err(error) if error.transient() => tokio::time::sleep(PAUSE).await,
+            Err(error) if error.transient() => tokio::time::sleep(RETRY_INTERVAL).await,
             Err(_) => return,
         }
     }
-    let done = CustomNotification::new(COMPLETE, Some(json!({ "elicitationId": id })));
+    let done = CustomNotification::new(COMPLETE_NOTIFICATION, Some(json!({ "elicitationId": id })));
     let done = ServerNotification::CustomNotification(done);
     if let Err(error) = peer.send_notification(done).await {
         tracing::debug!(%error, "the client was not told that the link is used");
@@ -189,7 +193,7 @@ mod tests {
     use super::*;
 
     fn sealed(elicitor: &Elicitor) -> String {
-        let state = State {
+        let state = RoundState {
             session_id: "hs_1".to_owned(),
             cdp_url: "http://127.0.0.1:9222".to_owned(),
         };
@@ -197,7 +201,7 @@ mod tests {
     }
 
     fn answers(action: &str) -> InputResponses {
-        [(LOGIN.to_owned(), json!({ "action": action }))].into()
+        [(INPUT_REQUEST_KEY.to_owned(), json!({ "action": action }))].into()
     }
 
     #[test]

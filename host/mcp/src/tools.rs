@@ -18,21 +18,21 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::api::{Api, ApiError};
-use super::elicit::{Asked, Elicitor, Failed};
+use super::elicit::{Elicitor, LinkDelivery, LinkNotShown};
 use super::error::Failure;
 use super::progress::Progress;
 use super::report::Report;
 use super::request::{GetStatus, RequestLogin};
 
 /// How long one poll lasts, so that there is progress to tell.
-const POLL: Duration = Duration::from_secs(10);
+const POLL_DURATION: Duration = Duration::from_secs(10);
 /// How long the last answer may take beyond a call's patience.
-const SLACK: Duration = Duration::from_secs(4);
+const ANSWER_MARGIN: Duration = Duration::from_secs(4);
 /// Between two tries while the agent API is away.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-const REQUEST: &str = "request_human_login";
-const STATUS: &str = "get_handoff_status";
+const REQUEST_TOOL: &str = "request_human_login";
+const STATUS_TOOL: &str = "get_handoff_status";
 
 const INSTRUCTIONS: &str = "When a page in your browser wants a password, a code, a CAPTCHA or another proof \
     that only the user can give, call request_human_login: the user gets a link, signs in inside your very \
@@ -86,8 +86,8 @@ impl Tools {
             let session = self.follow_call(&answer.session_id, context).await?;
             return Ok(success(&Report::of(&session).going_on_at(answer.cdp_url)));
         }
-        let asked: RequestLogin = arguments(call)?;
-        let cdp_url = asked
+        let wanted: RequestLogin = arguments(call)?;
+        let cdp_url = wanted
             .cdp_url
             .as_deref()
             .or(self.defaults.cdp_url.as_deref())
@@ -95,25 +95,25 @@ impl Tools {
         let created = self
             .api
             .create(&NewSession {
-                service: &asked.service,
+                service: &wanted.service,
                 cdp_url,
                 ttl: self.defaults.ttl,
                 context: Context {
-                    url: asked.url.as_deref(),
-                    wall_type: asked.wall_type.as_deref(),
+                    url: wanted.url.as_deref(),
+                    wall_type: wanted.wall_type.as_deref(),
                 },
                 requester: &self.defaults.requester,
-                reason: &asked.reason,
-                expected_origins: asked.expected_origins.as_deref(),
-                done_when: asked.done_when.as_ref(),
+                reason: &wanted.reason,
+                expected_origins: wanted.expected_origins.as_deref(),
+                done_when: wanted.done_when.as_ref(),
             })
             .await?;
         let link = created.session_url.expose_secret();
-        let message = format!("Sign in to {}: {}", asked.service, asked.reason);
+        let message = format!("Sign in to {}: {}", wanted.service, wanted.reason);
         let failure = match self.elicitor.ask(&self.api, context, &created, &message) {
-            Asked::Return(response) => return Ok(response),
-            Asked::Shown(failure) => Some(failure),
-            Asked::Unsupported => None,
+            LinkDelivery::ByAnswer(response) => return Ok(response),
+            LinkDelivery::ByClient(failure) => Some(failure),
+            LinkDelivery::Unsupported => None,
         };
         let id = &created.session_id;
         if let Some(failure) = failure {
@@ -122,7 +122,7 @@ impl Tools {
                     let report = Report::of(&session?);
                     return Ok(success(&report.going_on_at(created.cdp_url)));
                 }
-                Ok(Failed) = failure => {}
+                Ok(LinkNotShown) = failure => {}
             }
         }
         // Only this answer can bring the link to the user, so it must not wait.
@@ -136,9 +136,9 @@ impl Tools {
         call: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, Failure> {
-        let asked: GetStatus = arguments(call)?;
+        let wanted: GetStatus = arguments(call)?;
         tokio::select! {
-            session = self.follow(&asked.session_id, context) => Ok(success(&Report::of(&session?))),
+            session = self.follow(&wanted.session_id, context) => Ok(success(&Report::of(&session?))),
             () = context.ct.cancelled() => Err(Failure::Cancelled),
         }
     }
@@ -170,10 +170,10 @@ impl Tools {
         let mut known = None;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let wait = POLL.min(Duration::from_secs(left.as_secs()));
+            let wait = POLL_DURATION.min(Duration::from_secs(left.as_secs()));
             let asking = self.api.session(id, wait, known);
             // Many clients give a call up after a minute, also when it is the API that hangs.
-            let answer = timeout_at(until + SLACK, asking).await;
+            let answer = timeout_at(until + ANSWER_MARGIN, asking).await;
             match answer.unwrap_or_else(|_| Err(self.api.away())) {
                 Ok(session) if session.status.is_terminal() || wait.is_zero() => {
                     return Ok(session);
@@ -182,7 +182,9 @@ impl Tools {
                     known = Some(session.version);
                     progress.tell(&session).await;
                 }
-                Err(error) if error.transient() && left > PAUSE => tokio::time::sleep(PAUSE).await,
+                Err(error) if error.transient() && left > RETRY_INTERVAL => {
+                    tokio::time::sleep(RETRY_INTERVAL).await
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -225,8 +227,8 @@ impl ServerHandler for Tools {
     ) -> Result<CallToolResponse, ErrorData> {
         let done = async {
             match call.name.as_ref() {
-                REQUEST => self.request_login(call, &context).await,
-                STATUS => self.status(call, &context).await,
+                REQUEST_TOOL => self.request_login(call, &context).await,
+                STATUS_TOOL => self.status(call, &context).await,
                 _ => Err(Failure::NoTool),
             }
         };
@@ -253,7 +255,7 @@ fn success(report: &Report) -> CallToolResponse {
 
 fn tools() -> Vec<Tool> {
     let request = Tool::new(
-        REQUEST,
+        REQUEST_TOOL,
         "Ask the user to sign in, inside the browser that you drive, from a device of their own. Answers within a minute, with state \"waiting\" if the user is not done by then: call get_handoff_status.",
         schema_for_type::<RequestLogin>(),
     )
@@ -265,7 +267,7 @@ fn tools() -> Vec<Tool> {
             .open_world(true),
     );
     let status = Tool::new(
-        STATUS,
+        STATUS_TOOL,
         "Where a handoff stands. Waits for its end, less than a minute; call it again while the state is \"waiting\".",
         schema_for_type::<GetStatus>(),
     )

@@ -20,21 +20,21 @@ use prometheus::{
 };
 
 /// Seconds that a person looking on would notice, or not.
-const SECONDS: [f64; 12] = [
+const LATENCY_BUCKETS_SECONDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0,
 ];
 
-const ENDS: [&str; 5] = ["resolved", "cancelled", "timeout", "error", "not_started"];
-const FRAMES: [&str; 2] = ["key", "delta"];
-const INPUTS: [&str; 2] = ["typed", "pointer"];
-const REFUSALS: [&str; 4] = ["epoch", "locked", "malformed", "unsupported"];
-const WEBHOOKS: [&str; 3] = ["delivered", "given_up", "dropped"];
+const OUTCOMES: [&str; 5] = ["resolved", "cancelled", "timeout", "error", "not_started"];
+const FRAME_KINDS: [&str; 2] = ["key", "delta"];
+const INPUT_KINDS: [&str; 2] = ["typed", "pointer"];
+const REFUSAL_REASONS: [&str; 4] = ["epoch", "locked", "malformed", "unsupported"];
+const WEBHOOK_RESULTS: [&str; 3] = ["delivered", "given_up", "dropped"];
 
 /// The host's counters; the default counts nothing.
 #[derive(Clone, Default)]
-pub struct Metrics(Option<Arc<Inner>>);
+pub struct Metrics(Option<Arc<Instruments>>);
 
-struct Inner {
+struct Instruments {
     registry: Registry,
     open: IntGauge,
     ended: IntCounterVec,
@@ -72,11 +72,11 @@ impl Metrics {
     /// What the library says of a name that is wrong or there twice.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let make = Make(&registry);
+        let make = Registrar(&registry);
         let version = Opts::new("authloop_host_build_info", "Always 1; the host's version.")
             .const_label("version", env!("CARGO_PKG_VERSION"));
         make.register(IntGauge::with_opts(version)?)?.set(1);
-        let inner = Inner {
+        let inner = Instruments {
             open: make.register(IntGauge::new(
                 "authloop_host_sessions_open",
                 "Sessions that agents have open.",
@@ -85,7 +85,7 @@ impl Metrics {
                 "authloop_host_sessions_ended_total",
                 "Sessions that ended, by how; not_started had no link yet.",
                 "outcome",
-                &ENDS,
+                &OUTCOMES,
             )?,
             capture_to_send: make.register(Histogram::with_opts(seconds(
                 "authloop_host_capture_to_send_seconds",
@@ -95,7 +95,7 @@ impl Metrics {
                 "authloop_host_frames_total",
                 "Video frames handed to the pacer; refinements of a still page are delta frames.",
                 "type",
-                &FRAMES,
+                &FRAME_KINDS,
             )?,
             frame_bytes: make.register(IntCounter::new(
                 "authloop_host_frame_bytes_total",
@@ -112,17 +112,17 @@ impl Metrics {
                 "authloop_host_input_refused_total",
                 "Input events that were not applied.",
                 "reason",
-                &REFUSALS,
+                &REFUSAL_REASONS,
             )?,
             webhooks: make.counters(
                 "authloop_host_webhooks_total",
                 "Webhook messages, by what became of them; dropped ones found too many waiting.",
                 "result",
-                &WEBHOOKS,
+                &WEBHOOK_RESULTS,
             )?,
             registry: registry.clone(),
         };
-        for input in INPUTS {
+        for input in INPUT_KINDS {
             inner.input_to_cdp.with_label_values(&[input]);
         }
         let process = prometheus::process_collector::ProcessCollector::for_self();
@@ -157,7 +157,7 @@ impl Metrics {
     }
 
     /// A session that is open until the value is dropped.
-    pub fn session(&self) -> OpenSession {
+    pub fn open_session(&self) -> OpenSession {
         OpenSession(self.0.as_ref().map(|inner| {
             inner.open.inc();
             inner.open.clone()
@@ -165,7 +165,7 @@ impl Metrics {
     }
 
     /// A session ended; `outcome` is `resolved`, `cancelled`, `timeout`, `error` or `not_started`.
-    pub fn ended(&self, outcome: &'static str) {
+    pub fn count_end(&self, outcome: &'static str) {
         if let Some(inner) = &self.0 {
             inner.ended.with_label_values(&[outcome]).inc();
         }
@@ -173,9 +173,9 @@ impl Metrics {
 
     /// A video frame was handed to the pacer; `received` is when its picture came, if no frame before
     /// showed it.
-    pub fn sent(&self, keyframe: bool, bytes: usize, received: Option<Instant>) {
+    pub fn count_frame(&self, keyframe: bool, bytes: usize, received: Option<Instant>) {
         let Some(inner) = &self.0 else { return };
-        let kind = FRAMES[usize::from(!keyframe)];
+        let kind = FRAME_KINDS[usize::from(!keyframe)];
         inner.frames.with_label_values(&[kind]).inc();
         inner.frame_bytes.inc_by(bytes as u64);
         if let Some(received) = received {
@@ -185,16 +185,16 @@ impl Metrics {
     }
 
     /// An input event that came at `arrived` has been sent to the browser.
-    pub fn injected(&self, event: &InputEvent, arrived: Instant) {
+    pub fn time_input(&self, event: &InputEvent, arrived: Instant) {
         if let Some(inner) = &self.0 {
-            let input = INPUTS[usize::from(!event.is_typed())];
+            let input = INPUT_KINDS[usize::from(!event.is_typed())];
             let took = arrived.elapsed().as_secs_f64();
             inner.input_to_cdp.with_label_values(&[input]).observe(took);
         }
     }
 
     /// An input event was not applied.
-    pub fn refused(&self, reason: RefusedReason) {
+    pub fn count_refusal(&self, reason: RefusedReason) {
         if let Some(inner) = &self.0 {
             let reason = match reason {
                 RefusedReason::Epoch => "epoch",
@@ -207,7 +207,7 @@ impl Metrics {
     }
 
     /// A webhook message's fate; `result` is `delivered`, `given_up` or `dropped`.
-    pub fn webhook(&self, result: &'static str) {
+    pub fn count_webhook(&self, result: &'static str) {
         if let Some(inner) = &self.0 {
             inner.webhooks.with_label_values(&[result]).inc();
         }
@@ -215,13 +215,13 @@ impl Metrics {
 }
 
 fn seconds(name: &str, help: &str) -> HistogramOpts {
-    HistogramOpts::new(name, help).buckets(SECONDS.to_vec())
+    HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS_SECONDS.to_vec())
 }
 
 /// Makes and registers at once.
-struct Make<'a>(&'a Registry);
+struct Registrar<'a>(&'a Registry);
 
-impl Make<'_> {
+impl Registrar<'_> {
     fn register<M: Collector + Clone + 'static>(&self, metric: M) -> prometheus::Result<M> {
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
@@ -258,8 +258,8 @@ mod tests {
     fn only_a_new_pictures_first_frame_is_timed() {
         let metrics = Metrics::new().unwrap();
 
-        metrics.sent(false, 4, Some(Instant::now()));
-        metrics.sent(false, 4, None);
+        metrics.count_frame(false, 4, Some(Instant::now()));
+        metrics.count_frame(false, 4, None);
 
         assert_eq!(
             value(&metrics, "authloop_host_capture_to_send_seconds_count"),
@@ -277,7 +277,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let typed = InputEvent::Text { text: "a".into() };
 
-        metrics.injected(&typed, Instant::now() - Duration::from_millis(15));
+        metrics.time_input(&typed, Instant::now() - Duration::from_millis(15));
 
         let bucket = |le| {
             let name = "authloop_host_input_to_cdp_seconds_bucket";
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn a_session_is_open_until_it_is_dropped() {
         let metrics = Metrics::new().unwrap();
-        let session = metrics.session();
+        let session = metrics.open_session();
         assert_eq!(value(&metrics, "authloop_host_sessions_open"), 1.0);
         drop(session);
         assert_eq!(value(&metrics, "authloop_host_sessions_open"), 0.0);
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn the_default_counts_nothing() {
         let metrics = Metrics::default();
-        metrics.ended("resolved");
+        metrics.count_end("resolved");
         assert_eq!(metrics.render().unwrap(), "");
     }
 }

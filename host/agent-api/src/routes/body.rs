@@ -7,7 +7,7 @@ use axum::http::header;
 use crate::error::ApiError;
 
 /// The largest body, in bytes.
-const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// A body that says it is JSON, unparsed.
 pub(super) struct JsonBytes(pub(super) Bytes);
@@ -22,7 +22,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBytes {
         if !essence.eq_ignore_ascii_case("application/json") {
             return Err(ApiError::MediaType);
         }
-        let body = to_bytes(request.into_body(), MAX_BODY).await;
+        let body = to_bytes(request.into_body(), MAX_BODY_BYTES).await;
         body.map(Self).map_err(|_| ApiError::TooLarge)
     }
 }

@@ -21,7 +21,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::keys::Owner;
 
 /// The longest long poll, in seconds.
-const MAX_WAIT: u64 = 60;
+const MAX_WAIT_SECONDS: u64 = 60;
 
 /// How to wait for news.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -63,7 +63,7 @@ pub(super) async fn get(
 ) -> Result<Response, ApiError> {
     let Query(wait) = query.map_err(|error| ApiError::invalid("query", error.body_text()))?;
     let seconds = wait.wait.unwrap_or(0);
-    if seconds > MAX_WAIT {
+    if seconds > MAX_WAIT_SECONDS {
         return Err(ApiError::invalid("wait", "must be from 0 to 60 seconds"));
     }
     let handle = app.sessions.get(owner, &id)?;

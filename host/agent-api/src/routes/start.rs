@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::body::JsonBytes;
 use crate::app::App;
 use crate::error::{ApiError, ErrorBody};
-use crate::idempotency::{Answer, Begun};
+use crate::idempotency::{IdempotentRequest, StoredAnswer};
 use crate::keys::Owner;
 use crate::session_request::SessionRequest;
 
@@ -55,14 +55,14 @@ pub(super) async fn create(
         .idempotency
         .begin(owner, key.to_str().unwrap_or_default(), &body)?
     {
-        Begun::Answered(body) => return Ok(answer(&body, true)),
-        Begun::Fresh(claim) => claim,
+        IdempotentRequest::Answered(body) => return Ok(answer(&body, true)),
+        IdempotentRequest::Fresh(claim) => claim,
     };
     // A caller that goes away comes back with its key: the work must not stop with it.
     let creating = tokio::spawn(async move {
         let created = app.sessions.create(owner, request).await?;
         let body = encode(&created)?;
-        claim.answered(Arc::clone(&body));
+        claim.store(Arc::clone(&body));
         Ok::<_, ApiError>(body)
     });
     let body = creating
@@ -71,13 +71,13 @@ pub(super) async fn create(
     Ok(answer(&body, false))
 }
 
-fn encode(created: &SessionCreated) -> Result<Answer, ApiError> {
+fn encode(created: &SessionCreated) -> Result<StoredAnswer, ApiError> {
     serde_json::to_vec(created)
         .map(|body| Arc::new(Zeroizing::new(body)))
         .map_err(|error| ApiError::Internal(error.to_string()))
 }
 
-fn answer(body: &Answer, replayed: bool) -> Response {
+fn answer(body: &StoredAnswer, replayed: bool) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json")];
     let body = Body::from(body.as_slice().to_vec());
     let mut response = (StatusCode::CREATED, headers, body).into_response();

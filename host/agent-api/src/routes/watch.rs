@@ -19,7 +19,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::session::{Event, Session};
 
 /// Proxies close connections that say nothing.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Streams a session's events until it ends
 ///
@@ -68,7 +68,7 @@ pub(super) async fn events(
     }
     // A version from elsewhere must not make the stream wait for it.
     let stream = follow(handle.watch(), last.unwrap_or(0).min(view.version));
-    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL);
     Ok(Sse::new(stream).keep_alive(keep_alive).into_response())
 }
 

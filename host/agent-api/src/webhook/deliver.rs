@@ -12,8 +12,8 @@ use url::Host;
 use super::{Retry, WebhookTarget, guard};
 
 /// One attempt, from the name's resolution to the answer's head.
-const ATTEMPT: Duration = Duration::from_secs(10);
-const GONE: u16 = 410;
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+const HTTP_GONE: u16 = 410;
 
 pub(super) struct Delivery {
     pub(super) target: WebhookTarget,
@@ -25,9 +25,9 @@ pub(super) struct Delivery {
 
 /// Why an attempt failed. Names no path: it may hold a token.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum DeliveryFailure {
     #[error("{0}")]
-    Refused(#[from] guard::Refused),
+    Refused(#[from] guard::RefusedHost),
     #[error("no connection")]
     Http(#[source] reqwest::Error),
     #[error("the message could not be signed")]
@@ -35,13 +35,13 @@ enum Failure {
     #[error("the receiver answered {0}")]
     Status(u16),
     #[error("no answer in time")]
-    Late,
+    Timeout,
 }
 
-impl Failure {
+impl DeliveryFailure {
     /// Whether a later attempt cannot go better.
     fn is_final(&self) -> bool {
-        matches!(self, Self::Status(GONE) | Self::Sign)
+        matches!(self, Self::Status(HTTP_GONE) | Self::Sign)
     }
 }
 
@@ -50,8 +50,8 @@ impl Delivery {
     pub(super) async fn run(self, stop: CancellationToken) -> bool {
         let mut pause = self.retry.first;
         for attempt in 1..=self.retry.attempts {
-            let tried = tokio::time::timeout(ATTEMPT, self.attempt()).await;
-            let failure = match tried.unwrap_or(Err(Failure::Late)) {
+            let tried = tokio::time::timeout(ATTEMPT_TIMEOUT, self.attempt()).await;
+            let failure = match tried.unwrap_or(Err(DeliveryFailure::Timeout)) {
                 Ok(()) => return true,
                 Err(failure) => failure,
             };
@@ -71,7 +71,7 @@ impl Delivery {
         false
     }
 
-    async fn attempt(&self) -> Result<(), Failure> {
+    async fn attempt(&self) -> Result<(), DeliveryFailure> {
         let url = &self.target.url;
         // Resolved anew for each attempt, and the connection goes nowhere but to what was checked.
         let addresses = guard::resolve(url, self.target.allowed).await?;
@@ -81,7 +81,7 @@ impl Delivery {
             .target
             .signer
             .sign(&self.id, now, self.body.as_bytes())
-            .map_err(|_| Failure::Sign)?;
+            .map_err(|_| DeliveryFailure::Sign)?;
         let answer = client
             .post(url.clone())
             .header("content-type", "application/json")
@@ -91,17 +91,17 @@ impl Delivery {
             .body(self.body.clone())
             .send()
             .await
-            .map_err(|error| Failure::Http(error.without_url()))?;
+            .map_err(|error| DeliveryFailure::Http(error.without_url()))?;
         match answer.status() {
             status if status.is_success() => Ok(()),
-            status => Err(Failure::Status(status.as_u16())),
+            status => Err(DeliveryFailure::Status(status.as_u16())),
         }
     }
 
-    fn client(&self, addresses: &[SocketAddr]) -> Result<reqwest::Client, Failure> {
+    fn client(&self, addresses: &[SocketAddr]) -> Result<reqwest::Client, DeliveryFailure> {
         let mut client = reqwest::Client::builder()
             .tls_backend_preconfigured(self.tls.clone())
-            .timeout(ATTEMPT)
+            .timeout(ATTEMPT_TIMEOUT)
             .redirect(Policy::none())
             // A proxy would connect where it likes.
             .no_proxy()
@@ -109,6 +109,6 @@ impl Delivery {
         if let Some(Host::Domain(name)) = self.target.url.host() {
             client = client.resolve_to_addrs(name, addresses);
         }
-        client.build().map_err(Failure::Http)
+        client.build().map_err(DeliveryFailure::Http)
     }
 }

@@ -6,7 +6,7 @@ use url::{Host, Url};
 
 /// Why a webhook's host is not spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
+pub(super) enum RefusedHost {
     /// The name has no address.
     #[error("the name cannot be resolved")]
     Unresolved,
@@ -16,22 +16,22 @@ pub(super) enum Refused {
 }
 
 /// The addresses of a URL's host, all of them public unless the operator allows the host.
-pub(super) async fn resolve(url: &Url, allowed: bool) -> Result<Vec<SocketAddr>, Refused> {
-    let port = url.port_or_known_default().ok_or(Refused::Unresolved)?;
+pub(super) async fn resolve(url: &Url, allowed: bool) -> Result<Vec<SocketAddr>, RefusedHost> {
+    let port = url.port_or_known_default().ok_or(RefusedHost::Unresolved)?;
     let addresses: Vec<SocketAddr> = match (literal(url), url.host()) {
         (Some(address), _) => vec![SocketAddr::new(address, port)],
         (None, Some(Host::Domain(name))) => tokio::net::lookup_host((name, port))
             .await
-            .map_err(|_| Refused::Unresolved)?
+            .map_err(|_| RefusedHost::Unresolved)?
             .collect(),
         (None, _) => Vec::new(),
     };
     if addresses.is_empty() {
-        return Err(Refused::Unresolved);
+        return Err(RefusedHost::Unresolved);
     }
     // One private address among public ones is an attempt, not a mistake to work around.
     if !allowed && !addresses.iter().all(|address| is_public(address.ip())) {
-        return Err(Refused::Private);
+        return Err(RefusedHost::Private);
     }
     Ok(addresses)
 }
@@ -160,7 +160,11 @@ mod tests {
             "https://[::1]/",
         ] {
             let url = Url::parse(url).unwrap();
-            assert_eq!(resolve(&url, false).await, Err(Refused::Private), "{url}");
+            assert_eq!(
+                resolve(&url, false).await,
+                Err(RefusedHost::Private),
+                "{url}"
+            );
             assert!(resolve(&url, true).await.is_ok(), "{url}");
         }
     }

@@ -190,7 +190,7 @@ impl Task {
                 let _page_may_be_gone = self.page.post(command.method, command.params).await;
             }
         }
-        self.metrics.injected(event, arrival.at);
+        self.metrics.time_input(event, arrival.at);
     }
 
     /// Sends a pointer command at once; its answer is collected later.

@@ -134,7 +134,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
             },
         };
         if let Some(reason) = refused {
-            self.config.metrics.refused(reason);
+            self.config.metrics.count_refusal(reason);
             self.say(&OutputMessage::Refused { sequence, reason }).await;
         }
         self.ack().await;

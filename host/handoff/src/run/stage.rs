@@ -168,7 +168,7 @@ impl Stage {
                 };
                 match target.send(&frame).await {
                     Ok(_) => {
-                        metrics.sent(frame.keyframe, frame.data.len(), frame.received);
+                        metrics.count_frame(frame.keyframe, frame.data.len(), frame.received);
                         sent_at.send_replace(Some(Instant::now()));
                     }
                     Err(error) => tracing::debug!(%error, "a picture was not sent"),
