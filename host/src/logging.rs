@@ -7,7 +7,7 @@ use tracing_subscriber::{
 
 /// The level at which libraries may speak: below it, the WebSocket library writes whole messages,
 /// and with them what the user types.
-const LIBRARIES: Level = Level::INFO;
+const MAX_LIBRARY_LEVEL: Level = Level::INFO;
 
 pub(crate) fn start() {
     let filter = EnvFilter::try_from_env("AUTHLOOP_HOST_LOG").unwrap_or_else(|_| {
@@ -15,14 +15,14 @@ pub(crate) fn start() {
         EnvFilter::new("warn,webrtc=off,rtc=off,rtc_ice=off,rtc_sctp=off,rtc_dtls=off,rtc_srtp=off")
     });
     let subscriber = fmt().with_writer(std::io::stderr).with_env_filter(filter);
-    let cap = filter_fn(|metadata| may_speak(*metadata.level(), metadata.target()));
+    let cap = filter_fn(|metadata| is_shown(*metadata.level(), metadata.target()));
     subscriber.finish().with(cap).init();
 }
 
-/// Whatever the filter says, only authloop's own code goes below [`LIBRARIES`].
-fn may_speak(level: Level, target: &str) -> bool {
+/// Whatever the filter says, only authloop's own code goes below [`MAX_LIBRARY_LEVEL`].
+fn is_shown(level: Level, target: &str) -> bool {
     let own = target.split("::").next().unwrap_or(target);
-    level <= LIBRARIES || own == "authloop" || own.starts_with("authloop_")
+    level <= MAX_LIBRARY_LEVEL || own == "authloop" || own.starts_with("authloop_")
 }
 
 #[cfg(test)]
@@ -32,10 +32,10 @@ mod tests {
     #[test]
     fn libraries_do_not_show_their_messages() {
         for target in ["tungstenite::protocol", "hyper", "log", "", "authloopy"] {
-            assert!(!may_speak(Level::TRACE, target), "{target}");
-            assert!(!may_speak(Level::DEBUG, target), "{target}");
-            assert!(may_speak(Level::INFO, target), "{target}");
+            assert!(!is_shown(Level::TRACE, target), "{target}");
+            assert!(!is_shown(Level::DEBUG, target), "{target}");
+            assert!(is_shown(Level::INFO, target), "{target}");
         }
-        assert!(may_speak(Level::TRACE, "authloop_handoff"));
+        assert!(is_shown(Level::TRACE, "authloop_handoff"));
     }
 }

@@ -27,19 +27,19 @@ use print::Printer;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
-const FAILED: u8 = 1;
-const USAGE: u8 = 2;
-const DECLINED: u8 = 3;
-const EXPIRED: u8 = 4;
-const CANCELLED: u8 = 5;
-const UNVERIFIED: u8 = 6;
+const EXIT_FAILED: u8 = 1;
+const EXIT_USAGE: u8 = 2;
+const EXIT_DECLINED: u8 = 3;
+const EXIT_EXPIRED: u8 = 4;
+const EXIT_CANCELLED: u8 = 5;
+const EXIT_UNVERIFIED: u8 = 6;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start();
     match cli.command {
-        Command::Handoff(args) => hand_over(&args).await,
+        Command::Handoff(args) => run_handoff(&args).await,
         Command::Serve(args) => {
             let stop = CancellationToken::new();
             tokio::spawn(cancel_on_signal(stop.clone()));
@@ -58,13 +58,13 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn hand_over(args: &HandoffArgs) -> ExitCode {
+async fn run_handoff(args: &HandoffArgs) -> ExitCode {
     let mut printer = Printer::new(args.json);
     let config = match args.config() {
         Ok(config) => config,
         Err(error) => {
             printer.failed(&format!("{error:#}"));
-            return ExitCode::from(USAGE);
+            return ExitCode::from(EXIT_USAGE);
         }
     };
     let checks = config.verify.done_when.is_some();
@@ -81,31 +81,31 @@ async fn hand_over(args: &HandoffArgs) -> ExitCode {
                 && let Err(error) = write_state(path, state)
             {
                 printer.failed(&format!("{error:#}"));
-                return ExitCode::from(FAILED);
+                return ExitCode::from(EXIT_FAILED);
             }
             let checked = checks.then(|| conclusion.verdict());
             printer.resolved(cookies, checked);
             match checked {
                 None | Some((Verdict::SignedIn, _)) => ExitCode::SUCCESS,
-                Some(_) => ExitCode::from(UNVERIFIED),
+                Some(_) => ExitCode::from(EXIT_UNVERIFIED),
             }
         }
         Ok(HandoffEnd::Declined(reason)) => {
             printer.declined(reason);
-            ExitCode::from(DECLINED)
+            ExitCode::from(EXIT_DECLINED)
         }
         Ok(HandoffEnd::Expired) => {
             printer.expired();
-            ExitCode::from(EXPIRED)
+            ExitCode::from(EXIT_EXPIRED)
         }
         Ok(HandoffEnd::Cancelled) => {
             printer.cancelled();
-            ExitCode::from(CANCELLED)
+            ExitCode::from(EXIT_CANCELLED)
         }
         Err(error) => {
             printer.failed(&error.to_string());
             let usage = matches!(error, HandoffError::Ttl(_) | HandoffError::Origin(_));
-            ExitCode::from(if usage { USAGE } else { FAILED })
+            ExitCode::from(if usage { EXIT_USAGE } else { EXIT_FAILED })
         }
     }
 }

@@ -169,14 +169,14 @@ pub async fn run(
         Ok(checked) => checked,
         Err(error) => {
             eprintln!("authloop-host: {error:#}");
-            return ExitCode::from(crate::USAGE);
+            return ExitCode::from(crate::EXIT_USAGE);
         }
     };
     let gate = match Gate::start(args.gate()).await {
         Ok(gate) => gate,
         Err(error) => {
             eprintln!("authloop-host: {error}");
-            return ExitCode::from(crate::FAILED);
+            return ExitCode::from(crate::EXIT_FAILED);
         }
     };
     let runner = HandoffRunner {
@@ -191,7 +191,7 @@ pub async fn run(
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("authloop-host: {error:#}");
-            ExitCode::from(crate::FAILED)
+            ExitCode::from(crate::EXIT_FAILED)
         }
     }
 }

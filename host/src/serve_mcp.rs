@@ -89,14 +89,14 @@ pub async fn run(args: &McpArgs, stop: CancellationToken) -> ExitCode {
         Ok(checked) => checked,
         Err(error) => {
             eprintln!("authloop-host: {error:#}");
-            return ExitCode::from(crate::USAGE);
+            return ExitCode::from(crate::EXIT_USAGE);
         }
     };
     match serve(args, tools, token, stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("authloop-host: {error:#}");
-            ExitCode::from(crate::FAILED)
+            ExitCode::from(crate::EXIT_FAILED)
         }
     }
 }

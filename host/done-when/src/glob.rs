@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// The longest pattern and the longest address that is looked at, in bytes.
-const MAX: usize = 2048;
+const MAX_URL_BYTES: usize = 2048;
 /// More wildcards than any address needs.
 const MAX_WILDCARDS: usize = 16;
 
@@ -27,7 +27,7 @@ enum Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GlobError {
     /// Empty, or too long.
-    #[error("a URL pattern has from 1 to {MAX} bytes")]
+    #[error("a URL pattern has from 1 to {MAX_URL_BYTES} bytes")]
     Length,
     /// Too many wildcards.
     #[error("a URL pattern has at most {MAX_WILDCARDS} wildcards")]
@@ -40,7 +40,7 @@ impl Glob {
     /// # Errors
     /// [`GlobError`].
     pub fn parse(text: &str) -> Result<Self, GlobError> {
-        if !(1..=MAX).contains(&text.len()) {
+        if !(1..=MAX_URL_BYTES).contains(&text.len()) {
             return Err(GlobError::Length);
         }
         let mut tokens: Vec<Token> = Vec::with_capacity(text.len());
@@ -62,7 +62,7 @@ impl Glob {
     /// both lengths: the page chooses its address.
     #[must_use]
     pub fn matches(&self, url: &str) -> bool {
-        if url.len() > MAX {
+        if url.len() > MAX_URL_BYTES {
             return false;
         }
         // reached[i]: the first i tokens match what has been read.

@@ -1,6 +1,7 @@
 //! Whether the browser shows that its user is signed in: what an agent may ask to be checked, and
-//! what the check may find. Pure; the looking is done by the handoff.
+//! what the check may find. Pure: the handoff asks the browser.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![forbid(unsafe_code)]
 
 mod glob;
@@ -14,7 +15,7 @@ pub use glob::{Glob, GlobError};
 /// The most conditions that one handoff may have.
 pub const MAX_CONDITIONS: usize = 16;
 /// The longest cookie name, domain or selector, in bytes.
-const MAX_TEXT: usize = 1024;
+const MAX_TEXT_BYTES: usize = 1024;
 
 /// What must hold for the user to be signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -71,7 +72,7 @@ pub enum ConditionError {
     #[error("must hold from 1 to {MAX_CONDITIONS} conditions")]
     Count,
     /// A text is empty or too long.
-    #[error("{0} must have from 1 to {MAX_TEXT} bytes")]
+    #[error("{0} must have from 1 to {MAX_TEXT_BYTES} bytes")]
     Text(&'static str),
     /// The status is none of HTTP's.
     #[error("the status must be from 100 to 599")]
@@ -100,26 +101,26 @@ impl DoneWhen {
 
     /// Puts together what was found of each condition; `answers` in the conditions' order.
     #[must_use]
-    pub fn conclude(&self, answers: Vec<(Answer, String)>) -> Finding {
+    pub fn conclude(&self, answers: Vec<(ConditionState, String)>) -> Finding {
         let wanted = match self {
-            Self::Any(_) => Answer::Met,
-            Self::All(_) => Answer::Unmet,
+            Self::Any(_) => ConditionState::Met,
+            Self::All(_) => ConditionState::Unmet,
         };
         let all = || answers.iter().map(|(answer, _)| *answer);
         // One is enough to decide; without it, one that is unknown leaves all open.
         let answer = if all().any(|answer| answer == wanted) {
             wanted
-        } else if all().any(|answer| answer == Answer::Unknown) {
-            Answer::Unknown
+        } else if all().any(|answer| answer == ConditionState::Unknown) {
+            ConditionState::Unknown
         } else {
             wanted.opposite()
         };
         let evidence = self.conditions().iter().cloned().zip(answers);
         Finding {
             verdict: match answer {
-                Answer::Met => Verdict::SignedIn,
-                Answer::Unmet => Verdict::NotSignedIn,
-                Answer::Unknown => Verdict::Inconclusive,
+                ConditionState::Met => Verdict::SignedIn,
+                ConditionState::Unmet => Verdict::NotSignedIn,
+                ConditionState::Unknown => Verdict::Inconclusive,
             },
             evidence: evidence
                 .map(|(condition, (answer, detail))| Evidence {
@@ -135,7 +136,7 @@ impl DoneWhen {
 impl Condition {
     fn check(&self) -> Result<(), ConditionError> {
         let text = |what, text: &str| match text.len() {
-            1..=MAX_TEXT => Ok(()),
+            1..=MAX_TEXT_BYTES => Ok(()),
             _ => Err(ConditionError::Text(what)),
         };
         match self {
@@ -175,7 +176,7 @@ impl CookieCondition {
 
 /// What was found of one condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum ConditionState {
     /// It holds.
     Met,
     /// It does not.
@@ -184,7 +185,7 @@ pub enum Answer {
     Unknown,
 }
 
-impl Answer {
+impl ConditionState {
     fn opposite(self) -> Self {
         match self {
             Self::Met => Self::Unmet,
@@ -194,18 +195,18 @@ impl Answer {
     }
 }
 
-impl From<bool> for Answer {
+impl From<bool> for ConditionState {
     fn from(met: bool) -> Self {
         if met { Self::Met } else { Self::Unmet }
     }
 }
 
-impl From<Answer> for Option<bool> {
-    fn from(answer: Answer) -> Self {
+impl From<ConditionState> for Option<bool> {
+    fn from(answer: ConditionState) -> Self {
         match answer {
-            Answer::Met => Some(true),
-            Answer::Unmet => Some(false),
-            Answer::Unknown => None,
+            ConditionState::Met => Some(true),
+            ConditionState::Unmet => Some(false),
+            ConditionState::Unknown => None,
         }
     }
 }

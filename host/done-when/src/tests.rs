@@ -10,14 +10,14 @@ fn conditions(n: usize) -> Vec<Condition> {
         .collect()
 }
 
-fn concluded(done_when: &DoneWhen, answers: &[Answer]) -> Verdict {
+fn concluded(done_when: &DoneWhen, answers: &[ConditionState]) -> Verdict {
     let answers = answers.iter().map(|a| (*a, String::new())).collect();
     done_when.conclude(answers).verdict
 }
 
 #[test]
 fn any_and_all_are_three_valued() {
-    use Answer::{Met, Unknown, Unmet};
+    use ConditionState::{Met, Unknown, Unmet};
     use Verdict::{Inconclusive, NotSignedIn, SignedIn};
     let any = DoneWhen::Any(conditions(2));
     let all = DoneWhen::All(conditions(2));

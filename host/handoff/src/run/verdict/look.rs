@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use authloop_browser::View;
 use authloop_cdp::{BrowserError, Page};
-use authloop_done_when::{Answer, Condition, CookieCondition, DoneWhen, Finding, NetworkCondition};
+use authloop_done_when::{
+    Condition, ConditionState, CookieCondition, DoneWhen, Finding, NetworkCondition,
+};
 use authloop_protocol::output::Verdict;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -22,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const ANSWERS: usize = 1024;
 const WORLD: &str = "authloop-verdict";
 
-type Asked = (Answer, String);
+type Asked = (ConditionState, String);
 
 pub(super) struct Looker {
     done_when: DoneWhen,
@@ -102,9 +104,9 @@ impl Looker {
             };
             answers.push(match tokio::time::timeout_at(deadline, asking).await {
                 Ok(Ok(answer)) => answer,
-                Ok(Err(error)) => (Answer::Unknown, error.to_string()),
+                Ok(Err(error)) => (ConditionState::Unknown, error.to_string()),
                 Err(_) => (
-                    Answer::Unknown,
+                    ConditionState::Unknown,
                     "The browser did not answer in time.".to_owned(),
                 ),
             });
@@ -122,7 +124,7 @@ async fn url(page: &Page, matches: impl Fn(&str) -> bool) -> Result<Asked, Brows
         |url| url.origin().ascii_serialization(),
     );
     Ok((
-        Answer::from(matches(url)),
+        ConditionState::from(matches(url)),
         format!("The page is at {origin}."),
     ))
 }
@@ -137,10 +139,10 @@ async fn cookie(page: &Page, wanted: &CookieCondition) -> Result<Asked, BrowserE
         .find(|c| wanted.matches(&text(c, "name"), &text(c, "domain")));
     Ok(match found {
         Some(cookie) => (
-            Answer::Met,
+            ConditionState::Met,
             format!("The cookie is set for {}.", text(cookie, "domain")),
         ),
-        None => (Answer::Unmet, "There is no such cookie.".to_owned()),
+        None => (ConditionState::Unmet, "There is no such cookie.".to_owned()),
     })
 }
 
@@ -159,10 +161,10 @@ async fn selects(page: &Page, selector: &str) -> Result<Asked, BrowserError> {
     });
     let answer = page.call("Runtime.evaluate", params).await?;
     Ok(match answer["result"]["value"].as_bool() {
-        Some(true) => (Answer::Met, "An element matches.".to_owned()),
-        Some(false) => (Answer::Unmet, "No element matches.".to_owned()),
+        Some(true) => (ConditionState::Met, "An element matches.".to_owned()),
+        Some(false) => (ConditionState::Unmet, "No element matches.".to_owned()),
         None => (
-            Answer::Unknown,
+            ConditionState::Unknown,
             "The selector is not valid here.".to_owned(),
         ),
     })
@@ -173,12 +175,12 @@ impl Seen {
         let met = self.met.lock();
         if met.get(condition).copied().unwrap_or_default() {
             let seen = format!("An answer with status {} was seen.", wanted.status);
-            (Answer::Met, seen)
+            (ConditionState::Met, seen)
         } else if self.lost.load(Ordering::Relaxed) {
             let lost = "The page makes more requests than could be watched.";
-            (Answer::Unknown, lost.to_owned())
+            (ConditionState::Unknown, lost.to_owned())
         } else {
-            (Answer::Unmet, "No such answer was seen.".to_owned())
+            (ConditionState::Unmet, "No such answer was seen.".to_owned())
         }
     }
 
