@@ -6,7 +6,7 @@ use authloop_agent_api::{
     GateMode, Report, RunError, Runner, SessionEnd, SessionEvent, SessionRequest, SessionState,
 };
 use authloop_gate::{ClosedMode, Gate, GateError, GatedBrowser, HandoffGate, Upstream};
-use authloop_handoff::signal::Server;
+use authloop_handoff::signal::SignalingServer;
 use authloop_handoff::{
     HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, Verify,
 };
@@ -21,7 +21,7 @@ pub(crate) struct HandoffRunner {
     /// Browsers of agents' own that were put behind the gate because an agent asked for it.
     pub(crate) gated: Mutex<HashMap<String, GatedBrowser>>,
     /// The signaling server as this host reaches it.
-    pub(crate) server: Server,
+    pub(crate) server: SignalingServer,
     /// The signaling server's origin as the viewer reaches it.
     pub(crate) public_origin: String,
     /// Where the viewer page is served.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use authloop_handoff::signal::Server;
+use authloop_handoff::signal::SignalingServer;
 use secrecy::SecretString;
 use url::Url;
 
@@ -32,7 +32,7 @@ impl ServerArgs {
     ///
     /// # Errors
     /// One sentence on what is wrong.
-    pub fn server(&self) -> anyhow::Result<Server> {
+    pub fn server(&self) -> anyhow::Result<SignalingServer> {
         let api_key = match &self.api_key_file {
             Some(path) => Some(SecretString::from(
                 std::fs::read_to_string(path)
@@ -48,14 +48,14 @@ impl ServerArgs {
             ),
             None => None,
         };
-        Ok(Server::new(&self.server, api_key, ca.as_deref())?)
+        Ok(SignalingServer::new(&self.server, api_key, ca.as_deref())?)
     }
 
     /// The public origin and the viewer's.
     ///
     /// # Errors
     /// One sentence on what is wrong.
-    pub fn origins(&self, server: &Server) -> anyhow::Result<(String, String)> {
+    pub fn origins(&self, server: &SignalingServer) -> anyhow::Result<(String, String)> {
         let public = match &self.public_origin {
             Some(text) => origin(text, "--public-origin")?,
             None => server.origin(),

@@ -1,6 +1,6 @@
 //! What the user does, done to the page.
 //!
-//! [`InputState`] is the pure core: from an event to CDP commands, keeping what is held down.
+//! [`InputState`] goes from an event to CDP commands and keeps what is held down; it does no I/O.
 //! [`Injector`] sends them to the shown page, in order.
 
 mod core;

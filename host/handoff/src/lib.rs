@@ -4,12 +4,14 @@
 
 mod connection;
 pub mod input;
-mod invite;
-mod run;
-mod show;
+mod session;
+mod session_secrets;
 pub mod signal;
 pub mod storage;
+#[cfg(test)]
+mod testing;
 mod uploads;
+mod viewer_state;
 
 use std::time::Duration;
 
@@ -24,10 +26,10 @@ use authloop_protocol::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::signal::{Server, SignalError};
+use crate::signal::{SignalError, SignalingServer};
 use crate::storage::StorageState;
 
-pub use run::run;
+pub use session::run;
 
 /// What to hand over, to whom, and for how long.
 #[derive(Clone)]
@@ -38,7 +40,7 @@ pub struct HandoffConfig {
     /// browser cannot be cleared.
     pub gate: Option<HandoffGate>,
     /// The signaling server as this host reaches it.
-    pub server: Server,
+    pub server: SignalingServer,
     /// The signaling server's origin as the viewer reaches it (RFC 6454).
     pub public_origin: String,
     /// Where the viewer page is served; the link begins with it.

@@ -18,7 +18,7 @@ use url::Url;
 /// The server must answer a request within this time.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Messages that may wait either way.
-const QUEUE: usize = 64;
+const MAX_QUEUED_MESSAGES: usize = 64;
 
 /// Why signaling cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub enum SignalEvent {
     /// A message.
     Message(ServerMessage),
     /// The WebSocket is lost; it is being opened again.
-    Down,
+    Disconnected,
     /// The server does not know the session any more: it restarted.
     Forgotten,
     /// The server refused for good.
@@ -72,14 +72,14 @@ pub enum SignalEvent {
 
 /// A signaling server.
 #[derive(Clone)]
-pub struct Server {
+pub struct SignalingServer {
     url: Url,
     http: reqwest::Client,
     tls: Arc<rustls::ClientConfig>,
     api_key: Option<SecretString>,
 }
 
-impl Server {
+impl SignalingServer {
     /// For a server at `url`; `ca_pem` adds certificates to trust, in PEM.
     ///
     /// # Errors
@@ -165,13 +165,13 @@ impl Server {
         id: SessionId,
         host_token: Blob,
     ) -> (mpsc::Sender<HostMessage>, mpsc::Receiver<SignalEvent>) {
-        let (outgoing, outbox) = mpsc::channel(QUEUE);
-        let (events, incoming) = mpsc::channel(QUEUE);
+        let (outgoing, outbox) = mpsc::channel(MAX_QUEUED_MESSAGES);
+        let (events, incoming) = mpsc::channel(MAX_QUEUED_MESSAGES);
         let mut url = self.endpoint(&format!("v1/sessions/{id}/host"));
         let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
         // Both are special schemes, so the change cannot fail.
         let _ = url.set_scheme(scheme);
-        let socket = socket::Socket::new(url, Arc::clone(&self.tls), host_token);
+        let socket = socket::HostSocket::new(url, Arc::clone(&self.tls), host_token);
         tokio::spawn(socket.run(outbox, events));
         (outgoing, incoming)
     }

@@ -8,7 +8,7 @@ use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt as _;
 
 /// What one handoff may keep on disk, over all choices.
-const MAX_KEPT: u64 = 256 * 1024 * 1024;
+const MAX_KEPT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Why files are not taken.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ impl Uploads {
             return Err(UploadError::Bounds);
         }
         let total: u64 = files.iter().map(|file| file.size).sum();
-        if self.kept + total > MAX_KEPT {
+        if self.kept + total > MAX_KEPT_BYTES {
             return Err(UploadError::Full);
         }
         self.kept += total;

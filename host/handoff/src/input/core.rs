@@ -1,4 +1,6 @@
-//! The pure core: events in, CDP commands out.
+//! The core of input: events in, CDP commands out. Pure.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod keyboard;
 mod pointer;
@@ -35,7 +37,7 @@ impl std::fmt::Debug for Command {
 #[derive(Default)]
 pub struct InputState {
     /// By `KeyboardEvent.code`: the key-up that will release it.
-    keys: BTreeMap<String, keyboard::Held>,
+    keys: BTreeMap<String, keyboard::HeldKey>,
     /// Bits as in `MouseEvent.buttons`.
     buttons: u8,
     /// Of the last press, repeated at its release.
@@ -96,7 +98,7 @@ impl InputState {
                 mods,
             } => {
                 self.reconcile(mods.0, None, &mut commands);
-                self.pointer = place(*x, *y, surface);
+                self.pointer = to_surface(*x, *y, surface);
                 let change = pointer::Change {
                     phase: *phase,
                     button: *button,
@@ -108,7 +110,7 @@ impl InputState {
             }
             InputEvent::Wheel { x, y, dx, dy, mods } => {
                 self.reconcile(mods.0, None, &mut commands);
-                self.pointer = place(*x, *y, surface);
+                self.pointer = to_surface(*x, *y, surface);
                 let delta = (f64::from(*dx), f64::from(*dy));
                 self.wheel(delta, mods.0, &mut commands);
             }
@@ -163,7 +165,7 @@ impl std::fmt::Debug for InputState {
 }
 
 /// From fractions of 65,535 to the surface; the far edge is the last place inside it.
-fn place(x: u16, y: u16, surface: Surface) -> (f64, f64) {
+fn to_surface(x: u16, y: u16, surface: Surface) -> (f64, f64) {
     let along = |part: u16, side: f64| {
         let side = side.max(1.0);
         (f64::from(part) / f64::from(u16::MAX) * side).min(side - 1.0)

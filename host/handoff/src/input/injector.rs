@@ -22,13 +22,13 @@ use super::merge::{is_flood, merge};
 use super::touch_clock::TouchClock;
 
 /// Events that may wait; a viewer that fills this is not a human.
-const QUEUE: usize = 256;
+const MAX_QUEUED_EVENTS: usize = 256;
 /// Unanswered moves before the next ones merge.
-const MOVES: usize = 2;
+const MAX_UNANSWERED_MOVES: usize = 2;
 /// Unanswered pointer events before anything waits.
-const UNANSWERED: usize = 32;
+const MAX_UNANSWERED: usize = 32;
 /// How long a key waits for a click, which a dialog or a busy page may hold up.
-const PATIENCE: Duration = Duration::from_millis(400);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The page's input; dropping it releases everything held.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ impl Injector {
         surface: watch::Receiver<Surface>,
         metrics: Metrics,
     ) -> Self {
-        let (events, queue) = mpsc::channel(QUEUE);
+        let (events, queue) = mpsc::channel(MAX_QUEUED_EVENTS);
         let page = view.borrow().page.clone();
         let task = Task {
             view,
@@ -114,7 +114,7 @@ impl Task {
                 }
                 Some(was_move) = self.unanswered.next() => {
                     self.answered(was_move);
-                    if self.moves < MOVES {
+                    if self.moves < MAX_UNANSWERED_MOVES {
                         self.flush().await;
                     }
                 }
@@ -152,7 +152,7 @@ impl Task {
                 None => self.emit(&pending).await,
             }
         }
-        if is_flood(&new.event) && self.moves >= MOVES {
+        if is_flood(&new.event) && self.moves >= MAX_UNANSWERED_MOVES {
             self.pending = Some(new);
         } else {
             self.emit(&new).await;
@@ -195,7 +195,7 @@ impl Task {
 
     /// Sends a pointer command at once; its answer is collected later.
     async fn send_pointing(&mut self, command: Command, is_move: bool) {
-        self.settle(UNANSWERED).await;
+        self.settle(MAX_UNANSWERED).await;
         // `begin` has queued the command when it returns: the order is kept.
         match self.page.begin(command.method, command.params).await {
             Ok(answer) => {
@@ -211,7 +211,7 @@ impl Task {
 
     /// Waits, for a moment, until at most `left` pointer events are unanswered.
     async fn settle(&mut self, left: usize) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + ANSWER_TIMEOUT;
         while self.unanswered.len() > left {
             match tokio::time::timeout_at(deadline, self.unanswered.next()).await {
                 Ok(Some(was_move)) => self.answered(was_move),

@@ -1,6 +1,8 @@
 //! When fingers moved, on this machine's clock: a browser makes momentum of a finger's speed, and
 //! what the way here adds between two events would change it. Pure.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use authloop_protocol::input::TouchPhase;
 
 /// Translates the viewer's times, since the first finger of a gesture came down.

@@ -21,18 +21,18 @@ type Stream = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The server pings every 20 s; silence for longer than two of them is a dead path.
-const SILENCE: Duration = Duration::from_secs(45);
-const BACKOFF_MIN: Duration = Duration::from_millis(250);
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(45);
+const MIN_BACKOFF: Duration = Duration::from_millis(250);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-pub(super) struct Socket {
+pub(super) struct HostSocket {
     url: Url,
     tls: Arc<rustls::ClientConfig>,
     host_token: Blob,
 }
 
 /// Why one connection ended.
-enum End {
+enum ConnectionEnd {
     /// The network or the server went away; try again.
     Lost,
     /// Nobody listens any more.
@@ -43,7 +43,7 @@ enum End {
     Forgotten,
 }
 
-impl Socket {
+impl HostSocket {
     pub(super) fn new(url: Url, tls: Arc<rustls::ClientConfig>, host_token: Blob) -> Self {
         Self {
             url,
@@ -57,29 +57,31 @@ impl Socket {
         mut outbox: mpsc::Receiver<HostMessage>,
         events: mpsc::Sender<SignalEvent>,
     ) {
-        let mut backoff = BACKOFF_MIN;
+        let mut backoff = MIN_BACKOFF;
         loop {
             let mut welcomed = false;
             let end = self.connection(&mut outbox, &events, &mut welcomed).await;
             let last = match end {
-                End::Unwanted => return,
-                End::Lost => None,
-                End::Final { code, message } => Some(SignalEvent::Closed { code, message }),
-                End::Forgotten => Some(SignalEvent::Forgotten),
+                ConnectionEnd::Unwanted => return,
+                ConnectionEnd::Lost => None,
+                ConnectionEnd::Final { code, message } => {
+                    Some(SignalEvent::Closed { code, message })
+                }
+                ConnectionEnd::Forgotten => Some(SignalEvent::Forgotten),
             };
             if let Some(last) = last {
                 let _ = events.send(last).await;
                 return;
             }
             if welcomed {
-                backoff = BACKOFF_MIN;
-                if events.send(SignalEvent::Down).await.is_err() {
+                backoff = MIN_BACKOFF;
+                if events.send(SignalEvent::Disconnected).await.is_err() {
                     return;
                 }
             }
             let jitter = Duration::from_millis(rand::random_range(0..100));
             tokio::time::sleep(backoff + jitter).await;
-            backoff = (backoff * 2).min(BACKOFF_MAX);
+            backoff = (backoff * 2).min(MAX_BACKOFF);
             if events.is_closed() {
                 return;
             }
@@ -91,22 +93,22 @@ impl Socket {
         outbox: &mut mpsc::Receiver<HostMessage>,
         events: &mpsc::Sender<SignalEvent>,
         welcomed: &mut bool,
-    ) -> End {
+    ) -> ConnectionEnd {
         let mut stream = match self.open().await {
             Ok(stream) => stream,
             Err(tungstenite::Error::Http(response)) if response.status() == 404 => {
-                return End::Forgotten;
+                return ConnectionEnd::Forgotten;
             }
             Err(error) => {
                 tracing::debug!(%error, "signaling cannot be reached");
-                return End::Lost;
+                return ConnectionEnd::Lost;
             }
         };
         let attach = HostMessage::Attach {
             host_token: self.host_token.clone(),
         };
         if send(&mut stream, &attach).await.is_err() {
-            return End::Lost;
+            return ConnectionEnd::Lost;
         }
         loop {
             tokio::select! {
@@ -114,16 +116,16 @@ impl Socket {
                 message = outbox.recv(), if *welcomed => {
                     let Some(message) = message else {
                         let _ = stream.close(None).await;
-                        return End::Unwanted;
+                        return ConnectionEnd::Unwanted;
                     };
                     if send(&mut stream, &message).await.is_err() {
-                        return End::Lost;
+                        return ConnectionEnd::Lost;
                     }
                 }
-                received = timeout(SILENCE, stream.next()) => {
+                received = timeout(SILENCE_TIMEOUT, stream.next()) => {
                     let message = match received {
                         Ok(Some(Ok(message))) => message,
-                        Ok(Some(Err(_)) | None) | Err(_) => return End::Lost,
+                        Ok(Some(Err(_)) | None) | Err(_) => return ConnectionEnd::Lost,
                     };
                     if let Some(end) = receive(message, events, welcomed).await {
                         return end;
@@ -161,15 +163,15 @@ async fn receive(
     message: Message,
     events: &mpsc::Sender<SignalEvent>,
     welcomed: &mut bool,
-) -> Option<End> {
+) -> Option<ConnectionEnd> {
     let text = match message {
         Message::Text(text) => text,
         Message::Close(frame) => {
             let code = frame.map_or(0, |frame| u16::from(frame.code));
             return Some(if code == SignalErrorCode::NotFound.close_code() {
-                End::Forgotten
+                ConnectionEnd::Forgotten
             } else {
-                End::Lost
+                ConnectionEnd::Lost
             });
         }
         _ => return None,
@@ -181,11 +183,11 @@ async fn receive(
     };
     match message {
         ServerMessage::Error { code, message } => Some(match code {
-            SignalErrorCode::NotFound => End::Forgotten,
+            SignalErrorCode::NotFound => ConnectionEnd::Forgotten,
             SignalErrorCode::Timeout | SignalErrorCode::Internal | SignalErrorCode::RateLimited => {
-                End::Lost
+                ConnectionEnd::Lost
             }
-            _ => End::Final {
+            _ => ConnectionEnd::Final {
                 code: serde_json::to_value(code)
                     .ok()
                     .and_then(|value| value.as_str().map(str::to_owned))
@@ -198,7 +200,7 @@ async fn receive(
             *welcomed |= matches!(message, ServerMessage::Welcome { .. });
             match events.send(SignalEvent::Message(message)).await {
                 Ok(()) => None,
-                Err(_) => Some(End::Unwanted),
+                Err(_) => Some(ConnectionEnd::Unwanted),
             }
         }
     }

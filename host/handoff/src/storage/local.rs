@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::{Item, NO_DATABASES, OriginStorage};
 
 /// Requests of the reading page that may wait: it makes one, and perhaps one for an icon.
-const REQUESTS: usize = 16;
+const MAX_PENDING_REQUESTS: usize = 16;
 /// Gives the databases as JSON, in Playwright's format.
-const INDEXED_DB: &str = include_str!("indexeddb.js");
+const INDEXED_DB_SCRIPT: &str = include_str!("indexeddb.js");
 
 /// Reads all that `origin` keeps in `page`'s browser context.
 pub(super) async fn read(
@@ -47,7 +47,7 @@ async fn read_on(
     origin: &str,
 ) -> Result<(Vec<Item>, SecretString), BrowserError> {
     let reader = browser.attach(target).await?;
-    let mut requests = reader.subscribe(&["Fetch.requestPaused"], REQUESTS);
+    let mut requests = reader.subscribe(&["Fetch.requestPaused"], MAX_PENDING_REQUESTS);
     // A service worker would answer before us.
     let bypass = json!({ "bypass": true });
     reader.call("Network.enable", json!({})).await?;
@@ -87,7 +87,7 @@ async fn read_on(
         }
         let items = parse(entries).ok_or_else(|| unexpected("Runtime.evaluate"))?;
         let params = json!({
-            "expression": INDEXED_DB, "returnByValue": true, "awaitPromise": true,
+            "expression": INDEXED_DB_SCRIPT, "returnByValue": true, "awaitPromise": true,
         });
         let mut answer = reader.call("Runtime.evaluate", params).await?;
         Ok((items, databases(answer["result"]["value"].take())))

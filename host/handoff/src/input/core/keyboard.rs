@@ -22,7 +22,7 @@ pub(super) struct Stroke<'a> {
 }
 
 /// A key that is down, as its key-up will name it.
-pub(super) struct Held {
+pub(super) struct HeldKey {
     key: String,
     vk: u16,
 }
@@ -76,7 +76,7 @@ impl InputState {
             params["commands"] = json!([edit]);
         }
         commands.push(Command::new("Input.dispatchKeyEvent", params));
-        let held = Held {
+        let held = HeldKey {
             key: stroke.key.to_owned(),
             vk,
         };

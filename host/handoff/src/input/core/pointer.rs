@@ -4,7 +4,7 @@ use authloop_media::capture::Surface;
 use authloop_protocol::input::{Button, PointerPhase, TouchPhase, TouchPoint};
 use serde_json::{Value, json};
 
-use super::{Command, InputState, place};
+use super::{Command, InputState, to_surface};
 
 /// Every bit of `MouseEvent.buttons` that CDP knows.
 const BUTTONS: [Button; 5] = [
@@ -128,7 +128,7 @@ fn touch_event(kind: &str, points: Vec<Value>) -> Command {
 }
 
 fn at(point: &TouchPoint, surface: Surface) -> Value {
-    let (x, y) = place(point.x, point.y, surface);
+    let (x, y) = to_surface(point.x, point.y, surface);
     json!({ "id": point.id, "x": x, "y": y })
 }
 

@@ -179,8 +179,8 @@ fn text_replaces_a_composition() {
 
 #[test]
 fn places_are_inside_the_surface() {
-    assert_eq!(place(0, 0, SURFACE), (0.0, 0.0));
-    assert_eq!(place(u16::MAX, u16::MAX, SURFACE), (779.0, 1687.0));
+    assert_eq!(to_surface(0, 0, SURFACE), (0.0, 0.0));
+    assert_eq!(to_surface(u16::MAX, u16::MAX, SURFACE), (779.0, 1687.0));
 }
 
 #[test]

@@ -11,11 +11,11 @@ use authloop_protocol::{
     sequence::AcceptedFrame,
 };
 
-use super::{Run, Step};
+use super::{HandoffSession, Step};
 use crate::connection::{ConnectionError, Control};
 use crate::{HandoffEnd, HandoffEvent, HandoffState};
 
-impl<R: FnMut(HandoffEvent) + Send> Run<R> {
+impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     pub(super) async fn on_peer(&mut self, event: Option<PeerEvent>) -> Step {
         match event {
             Some(PeerEvent::Open) => {
@@ -81,7 +81,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                     Ok(()) => {
                         let video = connection.video.clone();
                         self.enter(HandoffState::Live);
-                        self.stage.show(video);
+                        self.stage.present(video);
                         self.update().await;
                         self.retell().await;
                     }
@@ -167,7 +167,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                 None => Applied::Done,
             },
             InputEvent::FinishAnyway => Applied::End(self.finish_anyway().await),
-            InputEvent::HandOver { device } => match self.hand_over(&device).await {
+            InputEvent::HandOver { device } => match self.take_over(&device).await {
                 true => Applied::Done,
                 false => Applied::Refused,
             },

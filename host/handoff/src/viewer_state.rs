@@ -1,6 +1,6 @@
 //! What the viewer is told of the browser, and only when it changes.
 
-mod asked;
+mod prompt_state;
 
 use authloop_browser::{FocusedField, Health, SecurityState, View};
 use authloop_media::capture::Surface;
@@ -8,28 +8,28 @@ use authloop_protocol::output::{
     DialogKind, Field, OutputMessage, Page, SiteCertificate, SiteConnection,
 };
 
-use asked::Asked;
-pub(super) use asked::PASSKEY_REQUIRED;
+pub(super) use prompt_state::PASSKEY_REQUIRED;
+use prompt_state::PromptState;
 
 /// The page's words that reach the viewer, in characters; a page may say more than a screen holds.
-const MAX_WORDS: usize = 2000;
+const MAX_TEXT_CHARS: usize = 2000;
 
 /// What the viewer of one connection has been told last.
 #[derive(Default)]
-pub(super) struct Shown {
+pub(super) struct ViewerState {
     page: Option<Page>,
     field: Option<Option<Field>>,
     dialog: Option<u32>,
     crashed: bool,
     surface: Option<(u32, u32)>,
-    asked: Asked,
+    prompts: PromptState,
 }
 
-impl Shown {
-    /// For a connection anew.
-    pub(super) fn again(self) -> Self {
+impl ViewerState {
+    /// The state of a new connection.
+    pub(super) fn for_new_connection(self) -> Self {
         Self {
-            asked: self.asked.again(),
+            prompts: self.prompts.for_new_connection(),
             ..Self::default()
         }
     }
@@ -66,7 +66,7 @@ impl Shown {
             out.push(OutputMessage::Field { field });
         }
         self.dialog(view, &mut out);
-        self.asked.update(view, expected, received, &mut out);
+        self.prompts.update(view, expected, received, &mut out);
         let crashed = matches!(view.health, Health::Crashed);
         if crashed && !self.crashed {
             out.push(OutputMessage::Notice {
@@ -96,9 +96,9 @@ impl Shown {
                     authloop_browser::DialogKind::Prompt => DialogKind::Prompt,
                     authloop_browser::DialogKind::BeforeUnload => DialogKind::Beforeunload,
                 },
-                message: cut(&dialog.message),
-                default: cut(&dialog.default_text),
-                origin: asked::origin_of(&dialog.url),
+                message: truncate(&dialog.message),
+                default: truncate(&dialog.default_text),
+                origin: prompt_state::origin_of(&dialog.url),
             });
         }
     }
@@ -119,7 +119,7 @@ fn page(view: &View, can_go_back: bool, expected: &[String]) -> Page {
     Page {
         expected: is_expected(&origin, expected),
         origin,
-        title: cut(&view.origin.title),
+        title: truncate(&view.origin.title),
         secure,
         connection: match view.origin.security {
             SecurityState::Unknown => SiteConnection::Unknown,
@@ -137,10 +137,10 @@ fn page(view: &View, can_go_back: bool, expected: &[String]) -> Page {
 
 fn certificate(found: &authloop_browser::Certificate) -> SiteCertificate {
     SiteCertificate {
-        subject: cut(&found.subject),
-        issuer: cut(&found.issuer),
+        subject: truncate(&found.subject),
+        issuer: truncate(&found.issuer),
         valid_to: found.valid_to,
-        problem: cut(&found.problem),
+        problem: truncate(&found.problem),
     }
 }
 
@@ -172,6 +172,6 @@ fn is_expected(origin: &str, expected: &[String]) -> bool {
     expected.is_empty() || expected.iter().any(|known| known == origin)
 }
 
-fn cut(words: &str) -> String {
-    words.chars().take(MAX_WORDS).collect()
+fn truncate(words: &str) -> String {
+    words.chars().take(MAX_TEXT_CHARS).collect()
 }

@@ -1,12 +1,14 @@
 //! Which keyframe requests mean it. Pure.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use std::time::{Duration, Instant};
 
 /// Chromium asks for a keyframe when it got no frame for 3 s, loss or no loss; an idle page sends
 /// none. Answered, that would be a whole picture every 3 s for as long as the page is idle.
-const SILENCE: Duration = Duration::from_millis(2500);
+const MIN_SILENCE: Duration = Duration::from_millis(2500);
 /// A decoder that is really stuck asks again within this time.
-const AGAIN: Duration = Duration::from_millis(1500);
+const MAX_REPEAT_INTERVAL: Duration = Duration::from_millis(1500);
 
 /// Judges the requests of one connection.
 #[derive(Debug, Default)]
@@ -17,10 +19,10 @@ pub(super) struct KeyframeRequests {
 impl KeyframeRequests {
     /// Whether a request at `now` is to be answered, the last frame having left at `sent`.
     pub(super) fn is_needed(&mut self, now: Instant, sent: Option<Instant>) -> bool {
-        let silent = sent.is_some_and(|sent| now.duration_since(sent) >= SILENCE);
+        let silent = sent.is_some_and(|sent| now.duration_since(sent) >= MIN_SILENCE);
         let again = self
             .doubted
-            .is_some_and(|doubted| now.duration_since(doubted) <= AGAIN);
+            .is_some_and(|doubted| now.duration_since(doubted) <= MAX_REPEAT_INTERVAL);
         self.doubted = (silent && !again).then_some(now);
         !silent || again
     }
@@ -29,10 +31,11 @@ impl KeyframeRequests {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::some_time;
 
     #[test]
     fn only_a_silent_streams_single_request_is_passed_over() {
-        let start = Instant::now();
+        let start = some_time();
         let at = |ms| start + Duration::from_millis(ms);
         let mut requests = KeyframeRequests::default();
 

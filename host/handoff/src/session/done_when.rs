@@ -1,6 +1,6 @@
 //! Looks whether the browser shows that the user has signed in, and tells the user when not.
 
-mod look;
+mod condition_checker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,24 +11,24 @@ use authloop_protocol::output::{OutputMessage, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-use super::{Run, Step};
+use super::{HandoffSession, Step};
 use crate::{HandoffEnd, HandoffEvent, HandoffState, Verify};
-use look::Looker;
+use condition_checker::ConditionChecker;
 
 /// After Done the page may still be on its way to where it shows the sign-in.
-const GRACE: Duration = Duration::from_secs(3);
-/// Between two looks within [`GRACE`].
-const PAUSE: Duration = Duration::from_millis(250);
+const DONE_GRACE_PERIOD: Duration = Duration::from_secs(3);
+/// Between two looks within [`DONE_GRACE_PERIOD`].
+const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// Between two looks when the handoff is to end by itself.
-const WATCH: Duration = Duration::from_secs(1);
+const AUTO_FINISH_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Verifier {
-    looker: Option<Arc<Looker>>,
+    checker: Option<Arc<ConditionChecker>>,
     auto_finish: bool,
     begun: bool,
     checking: bool,
-    sender: mpsc::Sender<Found>,
-    found: mpsc::Receiver<Found>,
+    sender: mpsc::Sender<CheckResult>,
+    results: mpsc::Receiver<CheckResult>,
     /// The last check's failure, for a user who finishes anyway.
     failed: Option<Finding>,
     /// The viewer was not there to be told.
@@ -36,7 +36,7 @@ pub(super) struct Verifier {
 }
 
 /// What a look found.
-pub(super) struct Found {
+pub(super) struct CheckResult {
     finding: Finding,
     /// The user is waiting for it.
     asked: bool,
@@ -46,10 +46,10 @@ impl Verifier {
     pub(super) fn new(verify: &Verify, view: watch::Receiver<View>) -> Self {
         let (sender, found) = mpsc::channel(2);
         Self {
-            looker: verify
+            checker: verify
                 .done_when
                 .clone()
-                .map(|done_when| Arc::new(Looker::start(done_when, view))),
+                .map(|done_when| Arc::new(ConditionChecker::start(done_when, view))),
             auto_finish: verify.auto_finish,
             begun: false,
             checking: false,
@@ -65,13 +65,13 @@ impl Verifier {
         if std::mem::replace(&mut self.begun, true) || !self.auto_finish {
             return;
         }
-        if let Some(looker) = self.looker.clone() {
+        if let Some(checker) = self.checker.clone() {
             let sender = self.sender.clone();
             tokio::spawn(async move {
                 tokio::select! {
                     () = sender.closed() => {}
-                    finding = looker.until_signed_in(WATCH) => {
-                        let _ = sender.send(Found { finding, asked: false }).await;
+                    finding = checker.until_signed_in(AUTO_FINISH_INTERVAL) => {
+                        let _ = sender.send(CheckResult { finding, asked: false }).await;
                     }
                 }
             });
@@ -79,8 +79,8 @@ impl Verifier {
     }
 
     /// Waits for what a look has found.
-    pub(super) async fn found(&mut self) -> Found {
-        match self.found.recv().await {
+    pub(super) async fn next_result(&mut self) -> CheckResult {
+        match self.results.recv().await {
             Some(found) => found,
             None => std::future::pending().await,
         }
@@ -88,29 +88,29 @@ impl Verifier {
 
     /// Looks, for a while if need be. `false` if there is nothing to look for.
     fn check(&mut self) -> bool {
-        let Some(looker) = self.looker.clone() else {
+        let Some(checker) = self.checker.clone() else {
             return false;
         };
         if !std::mem::replace(&mut self.checking, true) {
             let sender = self.sender.clone();
             tokio::spawn(async move {
-                let until = Instant::now() + GRACE;
+                let until = Instant::now() + DONE_GRACE_PERIOD;
                 let finding = loop {
-                    let finding = looker.look().await;
+                    let finding = checker.check().await;
                     if finding.verdict == Verdict::SignedIn || Instant::now() >= until {
                         break finding;
                     }
-                    sleep(PAUSE).await;
+                    sleep(RECHECK_INTERVAL).await;
                 };
                 let asked = true;
-                let _ = sender.send(Found { finding, asked }).await;
+                let _ = sender.send(CheckResult { finding, asked }).await;
             });
         }
         true
     }
 }
 
-impl<R: FnMut(HandoffEvent) + Send> Run<R> {
+impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     /// The user says that they are done.
     pub(super) async fn done(&mut self) -> Option<HandoffEnd> {
         if !self.verifier.check() {
@@ -124,16 +124,16 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
     pub(super) async fn finish_anyway(&mut self) -> HandoffEnd {
         let conclusion = match self.verifier.failed.take() {
             Some(finding) => by_finding(finding),
-            None => match self.verifier.looker.clone() {
-                Some(looker) => by_finding(looker.look().await),
+            None => match self.verifier.checker.clone() {
+                Some(checker) => by_finding(checker.check().await),
                 None => Conclusion::Unchecked,
             },
         };
         self.resolve(conclusion).await
     }
 
-    pub(super) async fn on_found(&mut self, found: Found) -> Step {
-        let Found { finding, asked } = found;
+    pub(super) async fn on_found(&mut self, found: CheckResult) -> Step {
+        let CheckResult { finding, asked } = found;
         if asked {
             self.verifier.checking = false;
         }

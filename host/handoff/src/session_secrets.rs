@@ -17,7 +17,7 @@ use super::{HandoffConfig, HandoffError};
 use crate::signal::SignalError;
 
 /// Everything of a session that does not change.
-pub(super) struct Invite {
+pub(super) struct SessionSecrets {
     pub(super) id: SessionId,
     pub(super) host: HostKeyPair,
     pub(super) certificate: DtlsCertificate,
@@ -30,7 +30,7 @@ pub(super) struct Invite {
     pub(super) ttl: Duration,
 }
 
-impl Invite {
+impl SessionSecrets {
     /// Draws the secrets and writes the invitation.
     pub(super) fn new(config: &HandoffConfig) -> Result<Self, HandoffError> {
         if !SESSION_TTL.contains(&config.ttl) {

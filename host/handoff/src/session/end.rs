@@ -10,15 +10,15 @@ use authloop_protocol::{
 };
 use tokio::time::sleep;
 
-use super::Run;
+use super::HandoffSession;
 use crate::signal::SignalEvent;
 use crate::storage::StorageState;
 use crate::{HandoffEnd, HandoffError, HandoffEvent};
 
 /// How long the last message may take to reach the viewer, who waits for it on screen.
-const FAREWELL: Duration = Duration::from_millis(800);
+const FAREWELL_TIMEOUT: Duration = Duration::from_millis(800);
 
-impl<R: FnMut(HandoffEvent) + Send> Run<R> {
+impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     pub(super) async fn open_gate(&mut self) -> Result<(), GateError> {
         match self.lease.take() {
             Some(lease) => lease.open().await,
@@ -76,9 +76,12 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                 }
             }
         };
-        if tokio::time::timeout(FAREWELL, goodbye).await.is_err() {
+        if tokio::time::timeout(FAREWELL_TIMEOUT, goodbye)
+            .await
+            .is_err()
+        {
             // The socket is not up; the session must not outlive us at the server.
-            let deleted = self.config.server.delete(self.invite.id, &self.token);
+            let deleted = self.config.server.delete(self.secrets.id, &self.token);
             if let Err(error) = deleted.await {
                 tracing::debug!(%error, "the server could not be told of the end");
             }

@@ -20,16 +20,16 @@ use tokio::task::JoinHandle;
 
 use super::keyframes::KeyframeRequests;
 use crate::input::{Injector, InjectorClosed};
-use crate::show::{self, Shown};
 use crate::uploads::{UploadError, Uploads};
+use crate::viewer_state::{self, Shown};
 
 /// The part of the congestion controller's target that video takes; the rest is for the data
 /// channel and for retransmissions.
-const VIDEO_SHARE: f64 = 0.9;
+const VIDEO_BITRATE_SHARE: f64 = 0.9;
 
 /// Why an input event could not be applied.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StageError {
+pub(super) enum ApplyError {
     #[error(transparent)]
     Browser(#[from] BrowserError),
     #[error(transparent)]
@@ -44,7 +44,7 @@ pub(super) enum StageError {
     NotShown,
 }
 
-pub(super) struct Stage {
+pub(super) struct BrowserStage {
     follower: Follower,
     view: watch::Receiver<View>,
     expected: Vec<String>,
@@ -76,13 +76,13 @@ impl Drop for Task {
     }
 }
 
-impl Stage {
+impl BrowserStage {
     pub(super) async fn open(
         browser: &Browser,
         expected: Vec<String>,
         metrics: Metrics,
     ) -> Result<Self, BrowserError> {
-        let follower = Follower::start(&browser, None).await?;
+        let follower = Follower::start(browser, None).await?;
         let (can_go_back, history) = watch::channel(false);
         let task = tokio::spawn(follow_history(follower.view(), can_go_back));
         Ok(Self {
@@ -140,10 +140,10 @@ impl Stage {
     }
 
     pub(super) fn epoch(&self) -> u32 {
-        show::epoch(&self.view.borrow())
+        viewer_state::epoch(&self.view.borrow())
     }
 
-    /// Makes video ready in `codec`; nothing is sent before [`Stage::show`].
+    /// Makes video ready in `codec`; nothing is sent before [`BrowserStage::present`].
     pub(super) fn start(&mut self, codec: Codec) -> Result<(), EncodeError> {
         if self
             .video
@@ -193,8 +193,8 @@ impl Stage {
     }
 
     /// Shows the browser on a confirmed connection, whole.
-    pub(super) fn show(&mut self, sender: Option<VideoSender>) {
-        self.shown = std::mem::take(&mut self.shown).again();
+    pub(super) fn present(&mut self, sender: Option<VideoSender>) {
+        self.viewer_state = std::mem::take(&mut self.viewer_state).for_new_connection();
         if let Some(video) = &self.video {
             video.sender.send_replace(sender);
             video.pipeline.request_keyframe();
@@ -234,7 +234,7 @@ impl Stage {
 
     pub(super) fn set_bitrate(&self, target: Bitrate) {
         if let Some(video) = &self.video {
-            video.pipeline.set_bitrate(target * VIDEO_SHARE);
+            video.pipeline.set_bitrate(target * VIDEO_BITRATE_SHARE);
         }
     }
 
@@ -248,7 +248,7 @@ impl Stage {
         let can_go_back = *self.history.borrow_and_update();
         let view = self.view.borrow_and_update();
         let received = |id| self.uploads.received(id);
-        self.shown
+        self.viewer_state
             .update(&view, can_go_back, &self.expected, surface, received)
     }
 
@@ -257,7 +257,7 @@ impl Stage {
         &mut self,
         event: InputEvent,
         arrived: Instant,
-    ) -> Result<(), StageError> {
+    ) -> Result<(), ApplyError> {
         match event {
             InputEvent::Viewport {
                 width,
@@ -265,7 +265,7 @@ impl Stage {
                 scale,
                 mobile,
             } => {
-                let video = self.video.as_ref().ok_or(StageError::NotShown)?;
+                let video = self.video.as_ref().ok_or(ApplyError::NotShown)?;
                 video.pipeline.resize(Viewport {
                     width: width.into(),
                     height: height.into(),
@@ -277,7 +277,7 @@ impl Stage {
             InputEvent::Dialog { id, accept, text } => {
                 let dialog = self.view.borrow().dialog.clone();
                 let dialog = dialog.filter(|dialog| dialog.id == id);
-                let dialog = dialog.ok_or(StageError::NoDialog)?;
+                let dialog = dialog.ok_or(ApplyError::NoDialog)?;
                 // The answer may open the next dialog, which would hold this call.
                 tokio::spawn(async move {
                     if let Err(error) = dialog.page.handle_dialog(accept, text.as_deref()).await {
@@ -327,7 +327,7 @@ impl Stage {
                 });
             }
             event => {
-                let video = self.video.as_ref().ok_or(StageError::NotShown)?;
+                let video = self.video.as_ref().ok_or(ApplyError::NotShown)?;
                 video.injector.send(event, arrived).await?;
             }
         }
@@ -335,7 +335,7 @@ impl Stage {
     }
 }
 
-impl Stage {
+impl BrowserStage {
     fn chooser(&self) -> Option<u32> {
         let view = self.view.borrow();
         view.chooser.as_ref().map(|chooser| chooser.id)
@@ -372,7 +372,7 @@ async fn follow_history(mut view: watch::Receiver<View>, can_go_back: watch::Sen
     }
 }
 
-async fn navigate(page: &Page, action: Navigation) -> Result<(), StageError> {
+async fn navigate(page: &Page, action: Navigation) -> Result<(), ApplyError> {
     let step = match action {
         Navigation::Reload => {
             page.call("Page.reload", json!({})).await?;
@@ -392,6 +392,6 @@ async fn navigate(page: &Page, action: Navigation) -> Result<(), StageError> {
                 .await?;
             Ok(())
         }
-        _ => Err(StageError::NoHistory),
+        _ => Err(ApplyError::NoHistory),
     }
 }

@@ -19,41 +19,41 @@ use tokio::time::timeout;
 use url::Url;
 
 /// One look at all conditions; a page that hangs must not hold the user.
-const LOOK: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Answers that may wait to be looked at.
-const ANSWERS: usize = 1024;
-const WORLD: &str = "authloop-verdict";
+const MAX_RESPONSES: usize = 1024;
+const WORLD_NAME: &str = "authloop-verdict";
 
-type Asked = (ConditionState, String);
+type ConditionReport = (ConditionState, String);
 
-pub(super) struct Looker {
+pub(super) struct ConditionChecker {
     done_when: DoneWhen,
     view: watch::Receiver<View>,
-    seen: Arc<Seen>,
-    _watching: Option<Watching>,
+    responses: Arc<NetworkResponses>,
+    _watching: Option<NetworkWatch>,
 }
 
 /// What the network has brought so far.
-struct Seen {
+struct NetworkResponses {
     /// By the conditions' order; those of other kinds stay `false`.
     met: Mutex<Vec<bool>>,
     /// Some answers went by unseen.
     lost: AtomicBool,
 }
 
-struct Watching(JoinHandle<()>);
+struct NetworkWatch(JoinHandle<()>);
 
-impl Drop for Watching {
+impl Drop for NetworkWatch {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-impl Looker {
+impl ConditionChecker {
     /// Must be called inside a tokio runtime: the network is watched from now on, if asked for.
     pub(super) fn start(done_when: DoneWhen, view: watch::Receiver<View>) -> Self {
         let conditions = done_when.conditions().to_vec();
-        let seen = Arc::new(Seen {
+        let seen = Arc::new(NetworkResponses {
             met: Mutex::new(vec![false; conditions.len()]),
             lost: AtomicBool::new(false),
         });
@@ -62,12 +62,12 @@ impl Looker {
             .any(|condition| matches!(condition, Condition::Network(_)));
         let watching = network.then(|| {
             let watch = watch_network(conditions, view.clone(), Arc::clone(&seen));
-            Watching(tokio::spawn(watch))
+            NetworkWatch(tokio::spawn(watch))
         });
         Self {
             done_when,
             view,
-            seen,
+            responses: seen,
             _watching: watching,
         }
     }
@@ -76,7 +76,7 @@ impl Looker {
     pub(super) async fn until_signed_in(&self, pause: Duration) -> Finding {
         let mut view = self.view.clone();
         loop {
-            let finding = self.look().await;
+            let finding = self.check().await;
             if finding.verdict == Verdict::SignedIn {
                 return finding;
             }
@@ -89,9 +89,9 @@ impl Looker {
     }
 
     /// Looks once.
-    pub(super) async fn look(&self) -> Finding {
+    pub(super) async fn check(&self) -> Finding {
         let page = self.view.borrow().page.clone();
-        let deadline = tokio::time::Instant::now() + LOOK;
+        let deadline = tokio::time::Instant::now() + CHECK_TIMEOUT;
         let mut answers = Vec::new();
         for (i, condition) in self.done_when.conditions().iter().enumerate() {
             let asking = async {
@@ -99,7 +99,7 @@ impl Looker {
                     Condition::Url(glob) => url(&page, |url| glob.matches(url)).await,
                     Condition::Cookie(wanted) => cookie(&page, wanted).await,
                     Condition::Selector(selector) => selects(&page, selector).await,
-                    Condition::Network(wanted) => Ok(self.seen.answer(i, wanted)),
+                    Condition::Network(wanted) => Ok(self.responses.answer(i, wanted)),
                 }
             };
             answers.push(match tokio::time::timeout_at(deadline, asking).await {
@@ -115,7 +115,7 @@ impl Looker {
     }
 }
 
-async fn url(page: &Page, matches: impl Fn(&str) -> bool) -> Result<Asked, BrowserError> {
+async fn url(page: &Page, matches: impl Fn(&str) -> bool) -> Result<ConditionReport, BrowserError> {
     let info = page.call("Target.getTargetInfo", json!({})).await?;
     let url = info["targetInfo"]["url"].as_str().unwrap_or_default();
     // Paths and queries may carry what the site keeps secret.
@@ -129,7 +129,7 @@ async fn url(page: &Page, matches: impl Fn(&str) -> bool) -> Result<Asked, Brows
     ))
 }
 
-async fn cookie(page: &Page, wanted: &CookieCondition) -> Result<Asked, BrowserError> {
+async fn cookie(page: &Page, wanted: &CookieCondition) -> Result<ConditionReport, BrowserError> {
     let answer = page.call("Storage.getCookies", json!({})).await?;
     let text = |cookie: &Value, key: &str| cookie[key].as_str().unwrap_or_default().to_owned();
     let found = answer["cookies"]
@@ -146,12 +146,12 @@ async fn cookie(page: &Page, wanted: &CookieCondition) -> Result<Asked, BrowserE
     })
 }
 
-async fn selects(page: &Page, selector: &str) -> Result<Asked, BrowserError> {
+async fn selects(page: &Page, selector: &str) -> Result<ConditionReport, BrowserError> {
     let tree = page.call("Page.getFrameTree", json!({})).await?;
     let frame = tree["frameTree"]["frame"]["id"]
         .as_str()
         .unwrap_or_default();
-    let params = json!({ "frameId": frame, "worldName": WORLD });
+    let params = json!({ "frameId": frame, "worldName": WORLD_NAME });
     let mut world = page.call("Page.createIsolatedWorld", params).await?;
     let literal = Value::from(selector).to_string();
     let params = json!({
@@ -170,8 +170,8 @@ async fn selects(page: &Page, selector: &str) -> Result<Asked, BrowserError> {
     })
 }
 
-impl Seen {
-    fn answer(&self, condition: usize, wanted: &NetworkCondition) -> Asked {
+impl NetworkResponses {
+    fn answer(&self, condition: usize, wanted: &NetworkCondition) -> ConditionReport {
         let met = self.met.lock();
         if met.get(condition).copied().unwrap_or_default() {
             let seen = format!("An answer with status {} was seen.", wanted.status);
@@ -200,13 +200,13 @@ impl Seen {
 async fn watch_network(
     conditions: Vec<Condition>,
     mut view: watch::Receiver<View>,
-    seen: Arc<Seen>,
+    seen: Arc<NetworkResponses>,
 ) {
     loop {
         let page = view.borrow_and_update().page.clone();
         // Redirects are told with the request that follows them.
         let methods = ["Network.responseReceived", "Network.requestWillBeSent"];
-        let mut events = page.subscribe(&methods, ANSWERS);
+        let mut events = page.subscribe(&methods, MAX_RESPONSES);
         if page.call("Network.enable", json!({})).await.is_err() {
             seen.lost.store(true, Ordering::Relaxed);
         }

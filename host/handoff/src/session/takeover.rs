@@ -2,16 +2,16 @@
 
 use authloop_protocol::{device::DeviceKey, id::Blob, signal::HostMessage};
 
-use super::Run;
+use super::HandoffSession;
 use crate::{HandoffEvent, HandoffState};
 
-impl<R: FnMut(HandoffEvent) + Send> Run<R> {
+impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     /// The device that has the session gives it to `device`, whose hello is awaited from now on.
     /// `false` if that is no device.
     ///
     /// The old connection stands until then, so that its user sees a picture that stands still and
     /// not an error; but nothing that it says acts on the page any more.
-    pub(super) async fn hand_over(&mut self, device: &Blob) -> bool {
+    pub(super) async fn take_over(&mut self, device: &Blob) -> bool {
         let Some(device) = DeviceKey::parse(&device.0).map(|key| *key.as_bytes()) else {
             return false;
         };

@@ -10,7 +10,7 @@ use authloop_protocol::{
     signal::{HostMessage, LegIce, Outcome, ServerMessage},
 };
 
-use super::{Run, Step};
+use super::{HandoffSession, Step};
 use crate::connection::{Connection, ConnectionError};
 use crate::signal::SignalEvent;
 use crate::{HandoffEnd, HandoffError, HandoffEvent, HandoffState};
@@ -18,20 +18,20 @@ use crate::{HandoffEnd, HandoffError, HandoffEvent, HandoffState};
 /// Hellos that one session may make; each costs an HPKE opening and a peer connection.
 const MAX_HELLOS: usize = 256;
 
-impl<R: FnMut(HandoffEvent) + Send> Run<R> {
+impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     pub(super) async fn on_signal(&mut self, event: Option<SignalEvent>) -> Step {
         match event {
             Some(SignalEvent::Message(message)) => self.on_message(message).await,
-            Some(SignalEvent::Down) => Ok(None),
+            Some(SignalEvent::Disconnected) => Ok(None),
             Some(SignalEvent::Forgotten) => {
                 // The server restarted without its memory: the same session again, for the same link.
                 let device = self.device;
-                let created = self.invite.register(&self.config, device.as_ref()).await?;
+                let created = self.secrets.register(&self.config, device.as_ref()).await?;
                 self.token = created.host_token.clone();
                 (self.signal, self.signals) = self
                     .config
                     .server
-                    .attach(self.invite.id, created.host_token);
+                    .attach(self.secrets.id, created.host_token);
                 Ok(None)
             }
             Some(SignalEvent::Closed { code, message }) => {
@@ -84,7 +84,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                 self.device = Some(device);
                 self.enter(HandoffState::Claimed);
                 if let Some(gate) = &self.config.gate {
-                    self.lease = Some(gate.close(&self.invite.id.to_string()).await?);
+                    self.lease = Some(gate.close(&self.secrets.id.to_string()).await?);
                 }
                 self.stage.serve().await;
             }
@@ -148,7 +148,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
     }
 
     async fn on_hello(&mut self, blob: &[u8]) {
-        let (hello, keys) = match open_hello(&self.invite.context, &self.invite.host, blob) {
+        let (hello, keys) = match open_hello(&self.secrets.context, &self.secrets.host, blob) {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::warn!(%error, "a hello is refused");
@@ -170,8 +170,14 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
         self.sequence
             .get_or_insert_with(|| InputSequence::new(stream))
             .resume(stream);
-        let offered =
-            Connection::offer(self.invite.id, &hello, keys, &self.invite.certificate, &ice).await;
+        let offered = Connection::offer(
+            self.secrets.id,
+            &hello,
+            keys,
+            &self.secrets.certificate,
+            &ice,
+        )
+        .await;
         match offered {
             Ok((connection, events, offer)) => {
                 self.connection = Some(connection);

@@ -1,12 +1,12 @@
 //! The handoff's loop: one task that owns everything of the session.
 
+mod browser_stage;
+mod done_when;
 mod end;
-mod hand_over;
 mod input;
 mod keyframes;
 mod signaling;
-mod stage;
-mod verdict;
+mod takeover;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -27,16 +27,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, connection::Connection,
-    invite::Invite, show::PASSKEY_REQUIRED,
+    session_secrets::SessionSecrets, viewer_state::PASSKEY_REQUIRED,
 };
 use crate::signal::SignalEvent;
-use stage::Stage;
-use verdict::Verifier;
+use browser_stage::BrowserStage;
+use done_when::Verifier;
 
 /// How often the encoder is told what the network takes.
-const BITRATE_TICK: Duration = Duration::from_millis(200);
+const BITRATE_INTERVAL: Duration = Duration::from_millis(200);
 /// At most one ICE restart in this time.
-const RESTART_PAUSE: Duration = Duration::from_secs(2);
+const MIN_RESTART_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Carries one handoff through. `report` is told of the link and of each state.
 ///
@@ -47,26 +47,26 @@ pub async fn run(
     cancel: CancellationToken,
     report: impl FnMut(HandoffEvent) + Send,
 ) -> Result<HandoffEnd, HandoffError> {
-    let invite = Invite::new(&config)?;
+    let secrets = SessionSecrets::new(&config)?;
     // The browser comes first: a link that opens nothing must not be made.
     let browser = match &config.gate {
         Some(gate) => gate.browser().await?,
         None => Browser::connect(&config.cdp).await?,
     };
-    let stage = Stage::open(
+    let stage = BrowserStage::open(
         &browser,
         config.expected_origins.clone(),
         config.metrics.clone(),
     )
     .await?;
     let verifier = Verifier::new(&config.verify, stage.view());
-    let created = invite.register(&config, None).await?;
-    let (signal, signals) = config.server.attach(invite.id, created.host_token.clone());
-    let link = invite.link(&config.viewer_origin);
-    let expires = Instant::now() + invite.ttl;
-    let mut run = Run {
+    let created = secrets.register(&config, None).await?;
+    let (signal, signals) = config.server.attach(secrets.id, created.host_token.clone());
+    let link = secrets.link(&config.viewer_origin);
+    let expires = Instant::now() + secrets.ttl;
+    let mut run = HandoffSession {
         config,
-        invite,
+        secrets,
         browser,
         stage,
         verifier,
@@ -101,11 +101,11 @@ pub async fn run(
     }
 }
 
-struct Run<R> {
+struct HandoffSession<R> {
     config: HandoffConfig,
-    invite: Invite,
+    secrets: SessionSecrets,
     browser: Browser,
-    stage: Stage,
+    stage: BrowserStage,
     verifier: Verifier,
     token: Blob,
     signal: mpsc::Sender<HostMessage>,
@@ -132,13 +132,13 @@ struct Run<R> {
 /// `Some` ends the handoff.
 type Step = Result<Option<HandoffEnd>, HandoffError>;
 
-impl<R: FnMut(HandoffEvent) + Send> Run<R> {
+impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     async fn serve(
         &mut self,
         expires: Instant,
         cancel: CancellationToken,
     ) -> Result<HandoffEnd, HandoffError> {
-        let mut bitrate = tokio::time::interval(BITRATE_TICK);
+        let mut bitrate = tokio::time::interval(BITRATE_INTERVAL);
         bitrate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let browser = self.browser.clone();
         let ended = browser.ended();
@@ -152,7 +152,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
                 event = self.signals.recv() => self.on_signal(event).await,
                 event = next(&mut self.peer_events) => self.on_peer(event).await,
                 () = self.stage.changed() => self.on_view().await,
-                found = self.verifier.found() => self.on_found(found).await,
+                found = self.verifier.next_result() => self.on_found(found).await,
                 () = finish.cancelled() => Ok(Some(self.resolve(Conclusion::Agent).await)),
                 _ = bitrate.tick() => {
                     if let Some(connection) = &self.connection {
@@ -211,7 +211,7 @@ impl<R: FnMut(HandoffEvent) + Send> Run<R> {
 
     fn ask_restart(&mut self) {
         if Instant::now() >= self.restart_at {
-            self.restart_at = Instant::now() + RESTART_PAUSE;
+            self.restart_at = Instant::now() + MIN_RESTART_INTERVAL;
             self.tell(HostMessage::Restart {});
         }
     }

@@ -10,7 +10,7 @@ pub(crate) const PASSKEY_REQUIRED: &str = "passkey_required";
 
 /// What the viewer of one connection has been told last.
 #[derive(Default)]
-pub(super) struct Asked {
+pub(super) struct PromptState {
     picker: Option<u32>,
     challenge: Option<u32>,
     chooser: Option<(u32, u64)>,
@@ -18,9 +18,9 @@ pub(super) struct Asked {
     refusals: Refusals,
 }
 
-impl Asked {
-    /// For a connection anew: what is asked is told again, what was refused is not.
-    pub(super) fn again(self) -> Self {
+impl PromptState {
+    /// The state of a new connection: what is asked is told again, what was refused is not.
+    pub(super) fn for_new_connection(self) -> Self {
         Self {
             refusals: self.refusals,
             ..Self::default()
@@ -50,7 +50,7 @@ impl Asked {
         }
         for (refused, times) in &view.refusals {
             if self.refusals.get(refused) != Some(times) {
-                let (code, message) = words(*refused);
+                let (code, message) = notice_text(*refused);
                 out.push(OutputMessage::Notice {
                     code: code.to_owned(),
                     message: message.to_owned(),
@@ -75,7 +75,7 @@ impl Asked {
                 secure: challenge.origin.starts_with("https://"),
                 expected: expected.is_empty() || expected.contains(&challenge.origin),
                 origin: challenge.origin.clone(),
-                realm: super::cut(&challenge.realm),
+                realm: super::truncate(&challenge.realm),
             });
         }
     }
@@ -123,7 +123,7 @@ fn tabs(view: &View) -> Vec<Tab> {
         } else {
             origin_of(&tab.url)
         },
-        title: super::cut(&tab.title).chars().take(200).collect(),
+        title: super::truncate(&tab.title).chars().take(200).collect(),
         shown: tab.shown,
     };
     // The newest are those that the user may want to leave.
@@ -140,7 +140,7 @@ pub(super) fn origin_of(url: &str) -> String {
 }
 
 /// The notice's code and its English sentence.
-fn words(refused: RefusedPrompt) -> (&'static str, &'static str) {
+fn notice_text(refused: RefusedPrompt) -> (&'static str, &'static str) {
     match refused {
         RefusedPrompt::Passkey => (
             PASSKEY_REQUIRED,
@@ -197,10 +197,10 @@ mod tests {
 
     #[test]
     fn a_chooser_is_told_as_it_fills_and_when_it_is_gone() {
-        let mut asked = Asked::default();
+        let mut prompts = PromptState::default();
         let mut told = |open: Option<&FileChooser>, received: u64| {
             let mut out = Vec::new();
-            asked.chooser(open, |_| received, &mut out);
+            prompts.chooser(open, |_| received, &mut out);
             out
         };
 
