@@ -10,7 +10,6 @@ pub mod signal;
 pub mod storage;
 #[cfg(test)]
 mod testing;
-mod uploads;
 mod viewer_state;
 
 use std::time::Duration;

@@ -1,42 +1,41 @@
 //! The handoff's loop: one task that owns everything of the session.
+//!
+//! Each part has its own state and takes its own events; the loop routes what one part's event
+//! means for the others.
 
 mod browser_stage;
+mod claim;
 mod done_when;
 mod end;
-mod input;
-mod keyframes;
-mod signaling;
-mod takeover;
+mod from_server;
+mod from_viewer;
+mod gate_hold;
+mod peer_link;
+mod progress;
+mod registration;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use authloop_cdp::Browser;
 use authloop_done_when::Conclusion;
-use authloop_gate::Lease;
-use authloop_media::peer::{PeerEvent, RTCIceConnectionState};
-use authloop_protocol::{
-    id::Blob,
-    output::OutputMessage,
-    sequence::InputSequence,
-    signal::{HostMessage, LegIce},
-};
-use tokio::sync::mpsc;
+use authloop_protocol::output::OutputMessage;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, connection::Connection,
+    HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState,
     session_secrets::SessionSecrets, viewer_state::PASSKEY_REQUIRED,
 };
-use crate::signal::SignalEvent;
 use browser_stage::BrowserStage;
-use done_when::Verifier;
+use claim::ClaimState;
+use done_when::{CheckOutcome, CheckResult, Verifier};
+use gate_hold::GateHold;
+use peer_link::PeerLink;
+use progress::Progress;
+use registration::Registration;
 
 /// How often the encoder is told what the network takes.
 const BITRATE_INTERVAL: Duration = Duration::from_millis(200);
-/// At most one ICE restart in this time.
-const MIN_RESTART_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Carries one handoff through. `report` is told of the link and of each state.
 ///
@@ -53,43 +52,30 @@ pub async fn run(
         Some(gate) => gate.browser().await?,
         None => Browser::connect(&config.cdp).await?,
     };
-    let stage = BrowserStage::open(
-        &browser,
+    let browser = BrowserStage::open(
+        browser,
         config.expected_origins.clone(),
         config.metrics.clone(),
     )
     .await?;
-    let verifier = Verifier::new(&config.verify, stage.view());
-    let created = secrets.register(&config, None).await?;
-    let (signal, signals) = config.server.attach(secrets.id, created.host_token.clone());
+    let verifier = Verifier::new(&config.verify, browser.view());
+    let registration = Registration::create(&config, &secrets, None).await?;
     let link = secrets.link(&config.viewer_origin);
     let expires = Instant::now() + secrets.ttl;
-    let mut run = HandoffSession {
+    let mut session = HandoffSession {
+        gate: GateHold::new(config.gate.clone()),
         config,
         secrets,
+        registration,
+        claim: ClaimState::default(),
+        link: PeerLink::new(),
         browser,
-        stage,
         verifier,
-        token: created.host_token,
-        signal,
-        signals,
-        report,
-        state: HandoffState::Waiting,
-        ice: None,
-        device: None,
-        lease: None,
-        hellos: HashSet::new(),
-        waiting_hello: None,
-        connection: None,
-        peer_events: None,
-        sequence: None,
-        restart_at: Instant::now(),
+        progress: Progress::start(report, link.to_string()),
     };
-    (run.report)(HandoffEvent::Link(link.to_string()));
-    (run.report)(HandoffEvent::State(HandoffState::Waiting));
-    let end = run.serve(expires, cancel).await;
-    run.finish(&end).await;
-    let opened = run.open_gate().await;
+    let end = session.serve(expires, cancel).await;
+    session.finish(&end).await;
+    let opened = session.gate.open().await;
     match (end, opened) {
         // The agent must not be told to go on with a browser that it cannot reach.
         (Ok(HandoffEnd::Resolved { .. }), Err(error)) => Err(error.into()),
@@ -104,29 +90,13 @@ pub async fn run(
 struct HandoffSession<R> {
     config: HandoffConfig,
     secrets: SessionSecrets,
-    browser: Browser,
-    stage: BrowserStage,
+    registration: Registration,
+    claim: ClaimState,
+    gate: GateHold,
+    link: PeerLink,
+    browser: BrowserStage,
     verifier: Verifier,
-    token: Blob,
-    signal: mpsc::Sender<HostMessage>,
-    signals: mpsc::Receiver<SignalEvent>,
-    report: R,
-    state: HandoffState,
-    /// The host's leg at the relay.
-    ice: Option<LegIce>,
-    /// The device that won the claim.
-    device: Option<[u8; 65]>,
-    /// Agents are shut out for as long as this is held.
-    lease: Option<Lease>,
-    /// Hellos seen, so that none is taken twice.
-    hellos: HashSet<[u8; 32]>,
-    /// A hello that came before the leg.
-    waiting_hello: Option<Vec<u8>>,
-    connection: Option<Connection>,
-    peer_events: Option<mpsc::Receiver<PeerEvent>>,
-    /// The viewer's input, across connections.
-    sequence: Option<InputSequence>,
-    restart_at: Instant,
+    progress: Progress<R>,
 }
 
 /// `Some` ends the handoff.
@@ -140,7 +110,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     ) -> Result<HandoffEnd, HandoffError> {
         let mut bitrate = tokio::time::interval(BITRATE_INTERVAL);
         bitrate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let browser = self.browser.clone();
+        let browser = self.browser.browser();
         let ended = browser.ended();
         tokio::pin!(ended);
         let finish = self.config.verify.finish.clone();
@@ -149,14 +119,14 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
                 () = cancel.cancelled() => Ok(Some(HandoffEnd::Cancelled)),
                 () = sleep_until(expires) => Ok(Some(HandoffEnd::Expired)),
                 error = &mut ended => Err(error.into()),
-                event = self.signals.recv() => self.on_signal(event).await,
-                event = next(&mut self.peer_events) => self.on_peer(event).await,
-                () = self.stage.changed() => self.on_view().await,
-                found = self.verifier.next_result() => self.on_found(found).await,
+                event = self.registration.next() => self.on_signal(event).await,
+                event = self.link.next() => self.on_peer(event).await,
+                () = self.browser.changed() => self.on_view().await,
+                result = self.verifier.next_result() => self.on_check_result(result).await,
                 () = finish.cancelled() => Ok(Some(self.resolve(Conclusion::Agent).await)),
                 _ = bitrate.tick() => {
-                    if let Some(connection) = &self.connection {
-                        self.stage.set_bitrate(connection.peer.target_bitrate().get());
+                    if let Some(target) = self.link.target_bitrate() {
+                        self.browser.set_bitrate(target);
                     }
                     Ok(None)
                 }
@@ -168,75 +138,61 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     }
 
     fn enter(&mut self, state: HandoffState) {
-        if self.state != state {
-            self.state = state;
+        if self.progress.state() != state {
             if state == HandoffState::Live {
                 self.verifier.begin();
             }
-            (self.report)(HandoffEvent::State(state));
+            self.progress.enter(state);
         }
     }
 
     /// The browser shows something else: the viewer is told.
     async fn on_view(&mut self) -> Step {
-        if let Some(error) = self.stage.fatal() {
+        if let Some(error) = self.browser.fatal() {
             return Err(error.into());
         }
-        self.update().await;
+        self.update_viewer().await;
         Ok(None)
     }
 
-    async fn update(&mut self) {
-        let Some(connection) = self.connection.as_mut().filter(|c| c.verified) else {
+    async fn update_viewer(&mut self) {
+        if !self.link.is_verified() {
             return;
-        };
-        for message in self.stage.update() {
+        }
+        for message in self.browser.update() {
             if matches!(&message, OutputMessage::Notice { code, .. } if code == PASSKEY_REQUIRED) {
-                (self.report)(HandoffEvent::PasskeyRequired);
+                self.progress.tell(HandoffEvent::PasskeyRequired);
             }
-            if let Err(error) = connection.send(&message).await {
-                tracing::debug!(%error, "the viewer could not be told");
+            if !self.link.send(&message).await {
                 return;
             }
         }
     }
 
-    async fn say(&mut self, message: &OutputMessage) {
-        if let Some(connection) = &mut self.connection
-            && let Err(error) = connection.send(message).await
-        {
-            tracing::debug!(%error, "the viewer could not be told");
+    /// The user says that they are done.
+    async fn on_done(&mut self) -> Option<HandoffEnd> {
+        if !self.verifier.start_check() {
+            return Some(self.resolve(Conclusion::Unchecked).await);
         }
+        self.enter(HandoffState::Checking);
+        None
     }
 
-    fn ask_restart(&mut self) {
-        if Instant::now() >= self.restart_at {
-            self.restart_at = Instant::now() + MIN_RESTART_INTERVAL;
-            self.tell(HostMessage::Restart {});
-        }
-    }
-
-    fn on_ice_state(&mut self, state: RTCIceConnectionState) {
-        let verified = self.connection.as_ref().is_some_and(|c| c.verified);
-        match state {
-            RTCIceConnectionState::Disconnected | RTCIceConnectionState::Failed => {
-                if verified {
-                    self.enter(HandoffState::Reconnecting);
-                }
-                self.ask_restart();
+    async fn on_check_result(&mut self, result: CheckResult) -> Step {
+        let message = match self.verifier.handle(result) {
+            CheckOutcome::SignedIn(finding) => {
+                return Ok(Some(self.resolve(Conclusion::Checked(finding)).await));
             }
-            RTCIceConnectionState::Connected | RTCIceConnectionState::Completed if verified => {
+            CheckOutcome::NotShown(message) => message,
+        };
+        if self.link.is_verified() {
+            self.link.send(&message).await;
+            if self.progress.state() == HandoffState::Checking {
                 self.enter(HandoffState::Live);
-                self.stage.refresh();
             }
-            _ => {}
+        } else {
+            self.verifier.keep_undelivered(message);
         }
-    }
-}
-
-async fn next(events: &mut Option<mpsc::Receiver<PeerEvent>>) -> Option<PeerEvent> {
-    match events {
-        Some(events) => events.recv().await,
-        None => std::future::pending().await,
+        Ok(None)
     }
 }

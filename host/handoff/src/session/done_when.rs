@@ -1,4 +1,4 @@
-//! Looks whether the browser shows that the user has signed in, and tells the user when not.
+//! Checks whether the browser shows that the user has signed in.
 
 mod condition_checker;
 
@@ -11,15 +11,14 @@ use authloop_protocol::output::{OutputMessage, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-use super::{HandoffSession, Step};
-use crate::{HandoffEnd, HandoffEvent, HandoffState, Verify};
+use crate::Verify;
 use condition_checker::ConditionChecker;
 
 /// After Done the page may still be on its way to where it shows the sign-in.
 const DONE_GRACE_PERIOD: Duration = Duration::from_secs(3);
-/// Between two looks within [`DONE_GRACE_PERIOD`].
+/// Between two checks within [`DONE_GRACE_PERIOD`].
 const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
-/// Between two looks when the handoff is to end by itself.
+/// Between two checks when the handoff is to end by itself.
 const AUTO_FINISH_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Verifier {
@@ -31,20 +30,28 @@ pub(super) struct Verifier {
     results: mpsc::Receiver<CheckResult>,
     /// The last check's failure, for a user who finishes anyway.
     failed: Option<Finding>,
-    /// The viewer was not there to be told.
-    untold: Option<OutputMessage>,
+    /// What the viewer was not there to be told.
+    undelivered: Option<OutputMessage>,
 }
 
-/// What a look found.
+/// What a check found.
 pub(super) struct CheckResult {
     finding: Finding,
     /// The user is waiting for it.
-    asked: bool,
+    user_waits: bool,
+}
+
+/// What a check's result means.
+pub(super) enum CheckOutcome {
+    /// The user is signed in.
+    SignedIn(Finding),
+    /// The browser does not show it, which the viewer is told by this.
+    NotShown(OutputMessage),
 }
 
 impl Verifier {
     pub(super) fn new(verify: &Verify, view: watch::Receiver<View>) -> Self {
-        let (sender, found) = mpsc::channel(2);
+        let (sender, results) = mpsc::channel(2);
         Self {
             checker: verify
                 .done_when
@@ -54,9 +61,9 @@ impl Verifier {
             begun: false,
             checking: false,
             sender,
-            found,
+            results,
             failed: None,
-            untold: None,
+            undelivered: None,
         }
     }
 
@@ -71,23 +78,24 @@ impl Verifier {
                 tokio::select! {
                     () = sender.closed() => {}
                     finding = checker.until_signed_in(AUTO_FINISH_INTERVAL) => {
-                        let _ = sender.send(CheckResult { finding, asked: false }).await;
+                        let user_waits = false;
+                        let _ = sender.send(CheckResult { finding, user_waits }).await;
                     }
                 }
             });
         }
     }
 
-    /// Waits for what a look has found.
+    /// Waits for what a check has found.
     pub(super) async fn next_result(&mut self) -> CheckResult {
         match self.results.recv().await {
-            Some(found) => found,
+            Some(result) => result,
             None => std::future::pending().await,
         }
     }
 
-    /// Looks, for a while if need be. `false` if there is nothing to look for.
-    fn check(&mut self) -> bool {
+    /// Checks, for a while if need be. `false` if there is nothing to check.
+    pub(super) fn start_check(&mut self) -> bool {
         let Some(checker) = self.checker.clone() else {
             return false;
         };
@@ -102,74 +110,64 @@ impl Verifier {
                     }
                     sleep(RECHECK_INTERVAL).await;
                 };
-                let asked = true;
-                let _ = sender.send(CheckResult { finding, asked }).await;
+                let user_waits = true;
+                let _ = sender
+                    .send(CheckResult {
+                        finding,
+                        user_waits,
+                    })
+                    .await;
             });
         }
         true
     }
-}
 
-impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
-    /// The user says that they are done.
-    pub(super) async fn done(&mut self) -> Option<HandoffEnd> {
-        if !self.verifier.check() {
-            return Some(self.resolve(Conclusion::Unchecked).await);
-        }
-        self.enter(HandoffState::Checking);
-        None
-    }
-
-    /// The user is done although the browser does not show it.
-    pub(super) async fn finish_anyway(&mut self) -> HandoffEnd {
-        let conclusion = match self.verifier.failed.take() {
-            Some(finding) => by_finding(finding),
-            None => match self.verifier.checker.clone() {
-                Some(checker) => by_finding(checker.check().await),
-                None => Conclusion::Unchecked,
-            },
-        };
-        self.resolve(conclusion).await
-    }
-
-    pub(super) async fn on_found(&mut self, found: CheckResult) -> Step {
-        let CheckResult { finding, asked } = found;
-        if asked {
-            self.verifier.checking = false;
+    /// Takes what a check has found.
+    pub(super) fn handle(&mut self, result: CheckResult) -> CheckOutcome {
+        let CheckResult {
+            finding,
+            user_waits,
+        } = result;
+        if user_waits {
+            self.checking = false;
         }
         let message = match finding.verdict {
-            Verdict::SignedIn => {
-                return Ok(Some(self.resolve(Conclusion::Checked(finding)).await));
-            }
+            Verdict::SignedIn => return CheckOutcome::SignedIn(finding),
             Verdict::NotSignedIn => "The browser does not show that you are signed in.",
             Verdict::Inconclusive => "The browser did not answer the check.",
         };
-        let checked = OutputMessage::Checked {
-            verdict: finding.verdict,
+        let verdict = finding.verdict;
+        self.failed = Some(finding);
+        CheckOutcome::NotShown(OutputMessage::Checked {
+            verdict,
             message: message.to_owned(),
-        };
-        self.verifier.failed = Some(finding);
-        if self.connection.as_ref().is_some_and(|c| c.verified) {
-            self.say(&checked).await;
-            if self.state == HandoffState::Checking {
-                self.enter(HandoffState::Live);
-            }
-        } else {
-            self.verifier.untold = Some(checked);
-        }
-        Ok(None)
+        })
     }
 
-    /// Says what could not be said while the viewer was away.
-    pub(super) async fn retell(&mut self) {
-        if let Some(message) = self.verifier.untold.take() {
-            self.say(&message).await;
+    /// The user is done although the browser does not show it.
+    pub(super) async fn overrule(&mut self) -> Conclusion {
+        match self.failed.take() {
+            Some(finding) => overruled(finding),
+            None => match self.checker.clone() {
+                Some(checker) => overruled(checker.check().await),
+                None => Conclusion::Unchecked,
+            },
         }
+    }
+
+    /// Keeps what cannot be said while the viewer is away.
+    pub(super) fn keep_undelivered(&mut self, message: OutputMessage) {
+        self.undelivered = Some(message);
+    }
+
+    /// Gives what could not be said while the viewer was away.
+    pub(super) fn take_undelivered(&mut self) -> Option<OutputMessage> {
+        self.undelivered.take()
     }
 }
 
 /// A finding that the user has overruled, if it needed that.
-fn by_finding(finding: Finding) -> Conclusion {
+fn overruled(finding: Finding) -> Conclusion {
     match finding.verdict {
         Verdict::NotSignedIn => Conclusion::UserOverride(finding),
         Verdict::SignedIn | Verdict::Inconclusive => Conclusion::Checked(finding),

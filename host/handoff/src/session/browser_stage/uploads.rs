@@ -12,7 +12,7 @@ const MAX_KEPT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Why files are not taken.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum UploadError {
+pub(in crate::session) enum UploadError {
     #[error("the files are out of bounds")]
     Bounds,
     #[error("this handoff has taken all the files it may keep")]
