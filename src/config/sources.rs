@@ -1,5 +1,6 @@
 //! Flags over environment over file.
 
+use authloop_net::nearest_key;
 use figment::{
     Error, Figment, Metadata, Profile, Provider,
     error::Kind,
@@ -13,9 +14,6 @@ const ENV_PREFIX: &str = "AUTHLOOP_";
 
 /// Variables of authloop's other programs, which may share an environment with the server.
 const FOREIGN_PREFIXES: [&str; 5] = ["HOST_", "DEMO_", "TEST_", "SDK_", "LOADTEST_"];
-
-/// Similarity (Jaro-Winkler) from which on a key is offered in place of an unknown one.
-const MIN_KEY_SIMILARITY: f64 = 0.75;
 
 pub(super) fn merge(
     args: &ServeArgs,
@@ -79,7 +77,7 @@ fn explain(error: &Error) -> ConfigError {
     );
     match &error.kind {
         Kind::UnknownField(key, known) => ConfigError::UnknownKey {
-            nearest: nearest(key, known),
+            nearest: nearest_key(&key.replace('-', "_"), known.iter().copied()).map(str::to_owned),
             key: key.clone(),
             origin,
         },
@@ -91,16 +89,6 @@ fn explain(error: &Error) -> ConfigError {
             ConfigError::Source(format!("{origin}{key}: {kind}"))
         }
     }
-}
-
-fn nearest(key: &str, known: &[&str]) -> Option<String> {
-    let key = key.replace('-', "_");
-    known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(&key, candidate), *candidate))
-        .filter(|(similarity, _)| *similarity >= MIN_KEY_SIMILARITY)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, candidate)| candidate.to_owned())
 }
 
 #[cfg(test)]
