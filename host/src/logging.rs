@@ -1,4 +1,7 @@
 //! Logs go to standard error; standard output is for the link and for JSON.
+//!
+//! `AUTHLOOP_HOST_LOG` is a filter as tracing's `EnvFilter` reads it. The host's own lines come from the crates
+//! `authloop_host`, `authloop_handoff`, `authloop_media` and so on; `authloop=debug` is all of them.
 
 use tracing::Level;
 use tracing_subscriber::{
