@@ -6,7 +6,7 @@ use authloop_agent_api::{ApiKeys, Config, RunError};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::stage::{Cue, Stage, Start, error_of, json_of};
+use crate::support::{RunnerStep, Start, TestService, error_of, json_of};
 
 fn keys(lines: &str) -> ApiKeys {
     let dir = tempfile::tempdir().unwrap();
@@ -17,7 +17,7 @@ fn keys(lines: &str) -> ApiKeys {
 
 #[tokio::test]
 async fn a_bad_body_is_refused_by_the_name_of_its_member() {
-    let stage = Stage::open().await;
+    let api = TestService::open().await;
     let with = |member: &str, value: Value| {
         let mut body = json!({ "service": "Bank", "cdp_url": "http://127.0.0.1:1" });
         body[member] = value;
@@ -86,24 +86,24 @@ async fn a_bad_body_is_refused_by_the_name_of_its_member() {
         ("body", json!([])),
     ];
     for (field, body) in cases {
-        let answer = stage.post("/session").json(&body).send().await.unwrap();
+        let answer = api.post("/session").json(&body).send().await.unwrap();
 
         let (status, code, details) = error_of(answer).await;
         assert_eq!((status, code.as_str()), (400, "invalid_request"), "{body}");
         assert_eq!(details["field"], field, "{body}");
     }
-    assert!(stage.played.requests.lock().unwrap().is_empty());
-    stage.close().await;
+    assert!(api.runner.requests.lock().unwrap().is_empty());
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_is_no_json_is_refused_by_its_kind() {
-    let stage = Stage::open().await;
+    let api = TestService::open().await;
     let json = "application/json";
 
-    let text = stage.post("/session").body("{}").send().await.unwrap();
+    let text = api.post("/session").body("{}").send().await.unwrap();
     assert_eq!(error_of(text).await.0, 415);
-    let broken = stage
+    let broken = api
         .post("/session")
         .header("content-type", json)
         .body("{")
@@ -111,7 +111,7 @@ async fn what_is_no_json_is_refused_by_its_kind() {
         .await
         .unwrap();
     assert_eq!(error_of(broken).await.0, 400);
-    let two = stage
+    let two = api
         .post("/audit")
         .header("content-type", json)
         .body("{} {}")
@@ -119,21 +119,21 @@ async fn what_is_no_json_is_refused_by_its_kind() {
         .await
         .unwrap();
     assert_eq!(error_of(two).await.0, 400);
-    let large = stage
+    let large = api
         .post("/session")
         .header("content-type", json)
         .body(vec![b' '; 65_537]);
     assert_eq!(error_of(large.send().await.unwrap()).await.0, 413);
-    let path = stage.get("/nothing").send().await.unwrap();
+    let path = api.get("/nothing").send().await.unwrap();
     assert_eq!(error_of(path).await.1, "not_found");
-    let method = stage.delete("/session").send().await.unwrap();
+    let method = api.delete("/session").send().await.unwrap();
     assert_eq!(error_of(method).await.1, "method_not_allowed");
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_cannot_start_says_which_side_is_away() {
-    let stage = Stage::open().await;
+    let api = TestService::open().await;
     let body = json!({ "service": "Bank", "cdp_url": "http://127.0.0.1:1" });
     let cases = [
         (
@@ -150,16 +150,16 @@ async fn what_cannot_start_says_which_side_is_away() {
         (RunError::Internal("no".to_owned()), 500, "internal"),
     ];
     for (error, status, code) in cases {
-        stage.next_start(Start::Fail(error));
-        let answer = stage.post("/session").json(&body).send().await.unwrap();
+        api.next_start(Start::Fail(error));
+        let answer = api.post("/session").json(&body).send().await.unwrap();
         let found = error_of(answer).await;
         assert_eq!((found.0, found.1.as_str()), (status, code));
     }
     assert_eq!(
-        json_of(stage.get("/sessions")).await,
+        json_of(api.get("/sessions")).await,
         json!({ "sessions": [] })
     );
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
@@ -168,24 +168,23 @@ async fn a_key_sees_only_its_own_sessions() {
         keys: keys("key-of-the-first-agent\nkey-of-the-second-agent\n"),
         ..Config::default()
     };
-    let stage = Stage::with(config).await;
+    let api = TestService::with(config).await;
     let (first, second) = ("key-of-the-first-agent", "key-of-the-second-agent");
     let body = json!({ "service": "Bank", "cdp_url": "http://127.0.0.1:1" });
 
     for request in [
-        stage.post("/session").json(&body),
-        stage.post("/session").json(&body).bearer_auth("wrong"),
+        api.post("/session").json(&body),
+        api.post("/session").json(&body).bearer_auth("wrong"),
     ] {
         let answer = request.send().await.unwrap();
         assert_eq!(answer.headers()["www-authenticate"], "Bearer");
         assert_eq!(error_of(answer).await.1, "unauthorized");
     }
-    let created = json_of(stage.post("/session").json(&body).bearer_auth(first)).await;
+    let created = json_of(api.post("/session").json(&body).bearer_auth(first)).await;
     let path = format!("/session/{}", created["session_id"].as_str().unwrap());
 
     assert_eq!(
-        stage
-            .get(&path)
+        api.get(&path)
             .bearer_auth(first)
             .send()
             .await
@@ -194,8 +193,7 @@ async fn a_key_sees_only_its_own_sessions() {
         200
     );
     assert_eq!(
-        stage
-            .get(&path)
+        api.get(&path)
             .bearer_auth(second)
             .send()
             .await
@@ -204,8 +202,7 @@ async fn a_key_sees_only_its_own_sessions() {
         404
     );
     assert_eq!(
-        stage
-            .delete(&path)
+        api.delete(&path)
             .bearer_auth(second)
             .send()
             .await
@@ -214,15 +211,14 @@ async fn a_key_sees_only_its_own_sessions() {
         404
     );
     assert_eq!(
-        json_of(stage.get("/sessions").bearer_auth(second)).await,
+        json_of(api.get("/sessions").bearer_auth(second)).await,
         json!({ "sessions": [] })
     );
     // The stream's token opens the stream and nothing else.
     let token = created["stream_token"].as_str().unwrap();
     let events = format!("{path}/events");
     assert_eq!(
-        stage
-            .get(&events)
+        api.get(&events)
             .bearer_auth(token)
             .send()
             .await
@@ -231,8 +227,7 @@ async fn a_key_sees_only_its_own_sessions() {
         200
     );
     assert_eq!(
-        stage
-            .get(&events)
+        api.get(&events)
             .bearer_auth(second)
             .send()
             .await
@@ -240,10 +235,9 @@ async fn a_key_sees_only_its_own_sessions() {
             .status(),
         404
     );
-    assert_eq!(stage.get(&events).send().await.unwrap().status(), 401);
+    assert_eq!(api.get(&events).send().await.unwrap().status(), 401);
     assert_eq!(
-        stage
-            .get(&path)
+        api.get(&path)
             .bearer_auth(token)
             .send()
             .await
@@ -251,8 +245,8 @@ async fn a_key_sees_only_its_own_sessions() {
             .status(),
         401
     );
-    assert_eq!(stage.get("/healthz").send().await.unwrap().status(), 200);
-    stage.close().await;
+    assert_eq!(api.get("/healthz").send().await.unwrap().status(), 200);
+    api.close().await;
 }
 
 #[tokio::test]
@@ -261,11 +255,11 @@ async fn too_many_requests_are_told_when_to_come_back() {
         rate: NonZeroU32::MIN,
         ..Config::default()
     };
-    let stage = Stage::with(config).await;
+    let api = TestService::with(config).await;
 
     let mut answers = Vec::new();
     for _ in 0..3 {
-        answers.push(stage.get("/sessions").send().await.unwrap());
+        answers.push(api.get("/sessions").send().await.unwrap());
     }
 
     let late = answers.pop().unwrap();
@@ -277,7 +271,7 @@ async fn too_many_requests_are_told_when_to_come_back() {
         .unwrap();
     assert!((1..=2).contains(&wait), "{wait}");
     assert_eq!(error_of(late).await.1, "rate_limited");
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
@@ -286,8 +280,8 @@ async fn a_stream_token_is_no_way_around_the_limit() {
         rate: NonZeroU32::MIN,
         ..Config::default()
     };
-    let stage = Stage::with(config).await;
-    let made = stage
+    let api = TestService::with(config).await;
+    let made = api
         .post("/session")
         .json(&json!({ "service": "Bank", "cdp_url": "http://127.0.0.1:1" }));
     let created = json_of(made).await;
@@ -296,19 +290,19 @@ async fn a_stream_token_is_no_way_around_the_limit() {
 
     let mut answers = Vec::new();
     for _ in 0..2 {
-        let stream = stage.get(&format!("/session/{id}/events"));
+        let stream = api.get(&format!("/session/{id}/events"));
         answers.push(stream.bearer_auth(token).send().await.unwrap());
     }
 
     assert_eq!(error_of(answers.pop().unwrap()).await.1, "rate_limited");
     assert_eq!(answers[0].status(), 200);
     drop(answers);
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn web_pages_and_foreign_names_are_refused() {
-    let stage = Stage::open().await;
+    let api = TestService::open().await;
     let cases = [
         ("host", "evil.example"),
         ("origin", "https://evil.example"),
@@ -316,7 +310,7 @@ async fn web_pages_and_foreign_names_are_refused() {
         ("sec-fetch-site", "cross-site"),
     ];
     for (name, value) in cases {
-        let answer = stage
+        let answer = api
             .get("/healthz")
             .header(name, value)
             .send()
@@ -324,29 +318,32 @@ async fn web_pages_and_foreign_names_are_refused() {
             .unwrap();
         assert_eq!(error_of(answer).await.1, "forbidden", "{name}: {value}");
     }
-    let port = Url::parse(&stage.url).unwrap().port().unwrap();
-    let localhost = stage
+    let port = Url::parse(&api.url).unwrap().port().unwrap();
+    let localhost = api
         .get("/healthz")
         .header("host", format!("localhost:{port}"));
     assert_eq!(localhost.send().await.unwrap().status(), 200);
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn an_expired_session_is_gone() {
-    let stage = Stage::open().await;
-    let id = stage.session().await;
-    stage.cue(0, Cue::End(Ok(authloop_agent_api::SessionEnd::Expired)));
-    assert_eq!(stage.ended(&id).await["status"], "TIMEOUT");
+    let api = TestService::open().await;
+    let id = api.session().await;
+    api.step(
+        0,
+        RunnerStep::End(Ok(authloop_agent_api::SessionEnd::Expired)),
+    );
+    assert_eq!(api.ended(&id).await["status"], "TIMEOUT");
 
     for request in [
-        stage.delete(&format!("/session/{id}")),
-        stage.post(&format!("/session/{id}/resolve")),
+        api.delete(&format!("/session/{id}")),
+        api.post(&format!("/session/{id}/resolve")),
     ] {
         let (status, code, _) = error_of(request.send().await.unwrap()).await;
         assert_eq!((status, code.as_str()), (410, "session_expired"));
     }
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
@@ -357,15 +354,14 @@ async fn audit_events_are_checked_and_kept() {
         audit: authloop_agent_api::AuditLog::open(&file).unwrap(),
         ..Config::default()
     };
-    let stage = Stage::with(config).await;
+    let api = TestService::with(config).await;
     let event = json!({
         "schema_version": 1, "session_id": "hs_1", "wall_type": "password", "service_host": "bank.example",
         "decision": "human_handoff", "outcome": "resolved", "duration_ms": 41, "sdk_version": "0.1.0", "runtime": "other",
     });
 
     assert_eq!(
-        stage
-            .post("/audit")
+        api.post("/audit")
             .json(&event)
             .send()
             .await
@@ -381,10 +377,10 @@ async fn audit_events_are_checked_and_kept() {
         let mut bad = event.clone();
         bad[member] = value;
         let (status, _, details) =
-            error_of(stage.post("/audit").json(&bad).send().await.unwrap()).await;
+            error_of(api.post("/audit").json(&bad).send().await.unwrap()).await;
         assert_eq!((status, &details["field"]), (400, &member.into()));
     }
-    stage.close().await;
+    api.close().await;
 
     let lines = std::fs::read_to_string(&file).unwrap();
     let lines: Vec<Value> = lines

@@ -6,15 +6,15 @@ use authloop_done_when::Conclusion;
 use authloop_protocol::{input::DeclineReason, signal::WallType};
 use serde_json::{Value, json};
 
-use crate::stage::{Cue, Stage, Start, error_of, json_of, resolved};
+use crate::support::{RunnerStep, Start, TestService, error_of, json_of, resolved};
 
 #[tokio::test]
 async fn a_session_is_made_with_all_that_an_authloop_client_reads() {
-    let stage = Stage::open().await;
+    let api = TestService::open().await;
     let context =
         json!({ "url": "https://bank.example/login", "wall_type": "password", "more": 1 });
 
-    let answer = stage
+    let answer = api
         .post("/session")
         .bearer_auth("any-key-will-do")
         .json(&json!({
@@ -31,25 +31,25 @@ async fn a_session_is_made_with_all_that_an_authloop_client_reads() {
     assert_eq!(created["session_url"], "https://viewer.test/#1");
     assert_eq!(
         created["stream_url"],
-        format!("{}/session/{id}/events", stage.url)
+        format!("{}/session/{id}/events", api.url)
     );
     assert_eq!(created["cdp_url"], "http://127.0.0.1:1");
-    let session = json_of(stage.get(&format!("/session/{id}"))).await;
+    let session = json_of(api.get(&format!("/session/{id}"))).await;
     assert_eq!(session["status"], "PENDING");
     assert_eq!(session["phase"], "waiting");
     assert_eq!(session["context"], context);
     assert_eq!(session["expires_at"], created["expires_at"]);
     assert_eq!(session["outcome"], Value::Null);
-    let request = stage.played.requests.lock().unwrap()[0].clone();
+    let request = api.runner.requests.lock().unwrap()[0].clone();
     assert_eq!(request.expected_origins, ["https://bank.example"]);
     assert_eq!(request.wall_type, Some(WallType::Password));
     assert_eq!(request.ttl.as_secs(), 60);
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn each_end_has_its_status_and_reason() {
-    let stage = Stage::open().await;
+    let api = TestService::open().await;
     let browser = RunError::Browser("the browser went away".to_owned());
     let ends = [
         (
@@ -66,17 +66,17 @@ async fn each_end_has_its_status_and_reason() {
         (Err(browser), "ERROR", "browser_lost"),
     ];
     for (n, (end, status, reason)) in ends.into_iter().enumerate() {
-        let id = stage.session().await;
+        let id = api.session().await;
 
-        stage.cue(n, Cue::State(SessionState::Claimed));
-        stage.cue(n, Cue::End(end));
+        api.step(n, RunnerStep::State(SessionState::Claimed));
+        api.step(n, RunnerStep::End(end));
 
-        let session = stage.ended(&id).await;
+        let session = api.ended(&id).await;
         assert_eq!(session["status"], status);
         assert_eq!(session["phase"], "ended");
         assert_eq!(session["outcome"]["reason"], reason);
     }
-    let all = json_of(stage.get("/sessions")).await;
+    let all = json_of(api.get("/sessions")).await;
     let statuses: Vec<_> = all["sessions"]
         .as_array()
         .unwrap()
@@ -84,32 +84,32 @@ async fn each_end_has_its_status_and_reason() {
         .map(|s| &s["status"])
         .collect();
     assert_eq!(statuses, ["ERROR", "TIMEOUT", "CANCELLED", "RESOLVED"]);
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_handoff_that_panics_has_ended() {
-    let stage = Stage::open().await;
-    let id = stage.session().await;
+    let api = TestService::open().await;
+    let id = api.session().await;
 
-    stage.cue(0, Cue::Panic);
+    api.step(0, RunnerStep::Panic);
 
-    let session = stage.ended(&id).await;
+    let session = api.ended(&id).await;
     assert_eq!(
         (&session["status"], &session["outcome"]["reason"]),
         (&"ERROR".into(), &"internal".into())
     );
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn the_agent_ends_a_session_once() {
-    let stage = Stage::open().await;
-    let cancelled = stage.session().await;
-    let resolved = stage.session().await;
+    let api = TestService::open().await;
+    let cancelled = api.session().await;
+    let resolved = api.session().await;
 
-    let first = json_of(stage.delete(&format!("/session/{cancelled}"))).await;
-    let second = json_of(stage.post(&format!("/session/{resolved}/resolve"))).await;
+    let first = json_of(api.delete(&format!("/session/{cancelled}"))).await;
+    let second = json_of(api.post(&format!("/session/{resolved}/resolve"))).await;
 
     assert_eq!(
         (&first["status"], &first["outcome"]["reason"]),
@@ -121,80 +121,78 @@ async fn the_agent_ends_a_session_once() {
     );
     assert_eq!(second["cookies"], 2);
     for path in [&cancelled, &resolved] {
-        let again = stage
+        let again = api
             .delete(&format!("/session/{path}"))
             .send()
             .await
             .unwrap();
         assert_eq!(error_of(again).await.1, "session_ended");
-        let again = stage
+        let again = api
             .post(&format!("/session/{path}/resolve"))
             .send()
             .await
             .unwrap();
         assert_eq!(error_of(again).await.0, 409);
     }
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_slot_is_free_again_when_a_session_has_ended() {
-    let stage = Stage::with(Config {
+    let api = TestService::with(Config {
         max_sessions: 1,
         ..Config::default()
     })
     .await;
     let body = json!({ "service": "Bank", "cdp_url": "http://127.0.0.1:1" });
-    let id = stage.session().await;
+    let id = api.session().await;
 
-    let refused = stage.post("/session").json(&body).send().await.unwrap();
+    let refused = api.post("/session").json(&body).send().await.unwrap();
     assert_eq!(refused.headers()["retry-after"], "5");
     assert_eq!(
         error_of(refused).await,
         (429, "too_many_sessions".to_owned(), Value::Null)
     );
 
-    stage
-        .post(&format!("/session/{id}/resolve"))
+    api.post(&format!("/session/{id}/resolve"))
         .send()
         .await
         .unwrap();
     // The slot is given back just after the end is told.
     let status = async {
         loop {
-            let answer = stage.post("/session").json(&body).send().await.unwrap();
+            let answer = api.post("/session").json(&body).send().await.unwrap();
             if answer.status() != 429 {
                 return answer.status();
             }
         }
     };
     assert_eq!(
-        tokio::time::timeout(crate::stage::LIMIT, status)
+        tokio::time::timeout(crate::support::STEP_TIMEOUT, status)
             .await
             .unwrap(),
         201
     );
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn the_same_request_twice_makes_one_session() {
-    let stage = Stage::open().await;
+    let api = TestService::open().await;
     let body = json!({ "service": "Bank", "cdp_url": "http://127.0.0.1:1" });
     let ask = |key: &str, body: &Value| {
-        stage
-            .post("/session")
+        api.post("/session")
             .header("idempotency-key", key)
             .json(body)
             .send()
     };
     let started = std::sync::Arc::new(tokio::sync::Notify::new());
-    stage.next_start(Start::Wait(started.clone()));
+    api.next_start(Start::Wait(started.clone()));
 
     let in_flight = ask("k1", &body);
     let (first, ()) = tokio::join!(in_flight, async {
         // Only once the first is under way does the second ask.
-        while stage.played.requests.lock().unwrap().is_empty() {
+        while api.runner.requests.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
         let meanwhile = ask("k1", &body).await.unwrap();
@@ -222,24 +220,24 @@ async fn the_same_request_twice_makes_one_session() {
     );
 
     // What failed is not remembered.
-    stage.next_start(Start::Fail(RunError::Browser("no browser".to_owned())));
+    api.next_start(Start::Fail(RunError::Browser("no browser".to_owned())));
     assert_eq!(ask("k2", &body).await.unwrap().status(), 412);
     assert_eq!(ask("k2", &body).await.unwrap().status(), 201);
-    assert_eq!(stage.played.requests.lock().unwrap().len(), 3);
-    stage.close().await;
+    assert_eq!(api.runner.requests.lock().unwrap().len(), 3);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn stopping_the_service_withdraws_what_is_open() {
-    let stage = Stage::open().await;
-    let id = stage.session().await;
-    let stream = stage
+    let api = TestService::open().await;
+    let id = api.session().await;
+    let stream = api
         .get(&format!("/session/{id}/events"))
         .send()
         .await
         .unwrap();
 
-    stage.close().await;
+    api.close().await;
 
     let events = stream.text().await.unwrap();
     assert!(events.contains("event: session.cancelled"), "{events}");

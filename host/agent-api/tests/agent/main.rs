@@ -1,9 +1,9 @@
-//! The agent API over HTTP, with handoffs that are played.
+//! The agent API over HTTP, with handoffs that follow a script.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod errors;
 mod lifecycle;
-mod stage;
 mod streams;
+mod support;
 mod webhooks;

@@ -9,36 +9,36 @@ use authloop_protocol::id::{from_b64u, to_b64u};
 use hpke::{Deserializable as _, Kem as _, OpModeR, Serializable as _};
 use serde_json::{Value, json};
 
-use crate::stage::{Cue, Stage, error_of, json_of, resolved};
+use crate::support::{RunnerStep, TestService, error_of, json_of, resolved};
 
 type Kem = hpke::kem::DhP256HkdfSha256;
 
 #[tokio::test]
 async fn a_long_poll_answers_at_the_change_and_misses_none() {
-    let stage = Stage::open().await;
-    let id = stage.session().await;
+    let api = TestService::open().await;
+    let id = api.session().await;
     let path = format!("/session/{id}");
-    let first = json_of(stage.get(&path)).await;
+    let first = json_of(api.get(&path)).await;
     let version = first["version"].as_u64().unwrap();
 
     // The change comes before the poll: `since` finds it all the same.
-    stage.cue(0, Cue::State(SessionState::Claimed));
-    let claimed = json_of(stage.get(&format!("{path}?wait=20&since={version}"))).await;
+    api.step(0, RunnerStep::State(SessionState::Claimed));
+    let claimed = json_of(api.get(&format!("{path}?wait=20&since={version}"))).await;
     assert_eq!(
         (&claimed["status"], &claimed["phase"]),
         (&"ACTIVE".into(), &"claimed".into())
     );
     // The change comes after it.
     let since = claimed["version"].as_u64().unwrap();
-    let waiting = stage.get(&format!("{path}?wait=20&since={since}")).send();
+    let waiting = api.get(&format!("{path}?wait=20&since={since}")).send();
     let (live, ()) = tokio::join!(waiting, async {
-        stage.cue(0, Cue::State(SessionState::Live));
+        api.step(0, RunnerStep::State(SessionState::Live));
     });
     let live: Value = live.unwrap().json().await.unwrap();
     assert_eq!(live["phase"], "live");
     // Nothing new.
     let tag = format!("\"{}\"", live["version"]);
-    let same = stage
+    let same = api
         .get(&path)
         .header("if-none-match", &tag)
         .send()
@@ -52,15 +52,18 @@ async fn a_long_poll_answers_at_the_change_and_misses_none() {
         (304, tag.as_str())
     );
     // The end is no longer waited for.
-    stage.cue(0, Cue::End(Ok(resolved(false, Conclusion::Unchecked))));
-    stage.ended(&id).await;
-    let over = json_of(stage.get(&format!("{path}?wait=60"))).await;
+    api.step(
+        0,
+        RunnerStep::End(Ok(resolved(false, Conclusion::Unchecked))),
+    );
+    api.ended(&id).await;
+    let over = json_of(api.get(&format!("{path}?wait=60"))).await;
     assert_eq!(over["status"], "RESOLVED");
     for bad in ["wait=61", "wait=x", "wiat=1", "since=-1"] {
-        let answer = stage.get(&format!("{path}?{bad}")).send().await.unwrap();
+        let answer = api.get(&format!("{path}?{bad}")).send().await.unwrap();
         assert_eq!(error_of(answer).await.0, 400, "{bad}");
     }
-    stage.close().await;
+    api.close().await;
 }
 
 fn names(events: &str) -> Vec<&str> {
@@ -72,10 +75,10 @@ fn names(events: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_stream_tells_everything_and_ends_itself() {
-    let stage = Stage::open().await;
-    let id = stage.session().await;
+    let api = TestService::open().await;
+    let id = api.session().await;
     let path = format!("/session/{id}/events");
-    let stream = stage.get(&path).send().await.unwrap();
+    let stream = api.get(&path).send().await.unwrap();
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
 
     for state in [
@@ -84,9 +87,12 @@ async fn a_stream_tells_everything_and_ends_itself() {
         SessionState::Checking,
         SessionState::Live,
     ] {
-        stage.cue(0, Cue::State(state));
+        api.step(0, RunnerStep::State(state));
     }
-    stage.cue(0, Cue::End(Ok(resolved(false, Conclusion::Unchecked))));
+    api.step(
+        0,
+        RunnerStep::End(Ok(resolved(false, Conclusion::Unchecked))),
+    );
 
     let text = stream.text().await.unwrap();
     let told = names(&text);
@@ -111,7 +117,7 @@ async fn a_stream_tells_everything_and_ends_itself() {
         (&"RESOLVED".into(), &6.into())
     );
     // A client that was away gets the rest; one that has all of it is told to stop.
-    let rest = stage
+    let rest = api
         .get(&path)
         .header("last-event-id", "4")
         .send()
@@ -121,21 +127,21 @@ async fn a_stream_tells_everything_and_ends_itself() {
         names(&rest.text().await.unwrap()),
         ["session.checked", "session.resolved"]
     );
-    let none = stage
+    let none = api
         .get(&path)
         .header("last-event-id", "6")
         .send()
         .await
         .unwrap();
     assert_eq!(none.status(), 204);
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_stream_tells_at_once() {
-    let stage = Stage::open().await;
-    let id = stage.session().await;
-    let stream = stage
+    let api = TestService::open().await;
+    let id = api.session().await;
+    let stream = api
         .get(&format!("/session/{id}/events"))
         .send()
         .await
@@ -147,31 +153,34 @@ async fn a_stream_tells_at_once() {
         seen.push_str(std::str::from_utf8(&chunk).unwrap());
     }
 
-    stage.cue(0, Cue::State(SessionState::Claimed));
+    api.step(0, RunnerStep::State(SessionState::Claimed));
 
     while !seen.contains("session.claimed") {
         let chunk = stream.chunk().await.unwrap().unwrap();
         seen.push_str(std::str::from_utf8(&chunk).unwrap());
     }
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn the_sealed_state_is_read_once() {
-    let stage = Stage::open().await;
+    let api = TestService::open().await;
     let (private, public) = Kem::gen_keypair();
     let body = json!({
         "service": "Bank", "cdp_url": "http://127.0.0.1:1",
         "storage_state": { "recipient": to_b64u(&public.to_bytes()), "origins": ["https://bank.example"] },
     });
-    let id = stage.session_of(body).await;
+    let id = api.session_of(body).await;
     let path = format!("/session/{id}/storage-state");
-    let early = stage.get(&path).send().await.unwrap();
+    let early = api.get(&path).send().await.unwrap();
     assert_eq!(error_of(early).await.1, "not_resolved");
-    stage.cue(0, Cue::End(Ok(resolved(true, Conclusion::Unchecked))));
-    stage.ended(&id).await;
+    api.step(
+        0,
+        RunnerStep::End(Ok(resolved(true, Conclusion::Unchecked))),
+    );
+    api.ended(&id).await;
 
-    let sealed = json_of(stage.get(&path)).await;
+    let sealed = json_of(api.get(&path)).await;
 
     let bytes = |member: &str| from_b64u(sealed[member].as_str().unwrap()).unwrap();
     let opened = hpke::single_shot_open::<hpke::aead::AesGcm256, hpke::kdf::HkdfSha256, Kem>(
@@ -183,53 +192,56 @@ async fn the_sealed_state_is_read_once() {
         b"",
     );
     assert_eq!(opened.unwrap(), br#"{"cookies":[],"origins":[]}"#);
-    let again = stage.get(&path).send().await.unwrap();
+    let again = api.get(&path).send().await.unwrap();
     assert_eq!(error_of(again).await.0, 410);
-    let request = stage.played.requests.lock().unwrap()[0].clone();
+    let request = api.runner.requests.lock().unwrap()[0].clone();
     assert_eq!(request.storage_origins.unwrap(), ["https://bank.example"]);
-    let other = stage.session().await;
-    let none = stage
+    let other = api.session().await;
+    let none = api
         .get(&format!("/session/{other}/storage-state"))
         .send()
         .await
         .unwrap();
     assert_eq!(error_of(none).await.0, 404);
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_state_that_nobody_fetches_is_forgotten() {
     let keep = Duration::from_secs(1);
-    let stage = Stage::with(Config {
+    let api = TestService::with(Config {
         keep,
         ..Config::default()
     })
     .await;
     let (_, public) = Kem::gen_keypair();
     let recipient = to_b64u(&public.to_bytes());
-    let id = stage
+    let id = api
         .session_of(json!({
             "service": "Bank", "cdp_url": "http://127.0.0.1:1", "storage_state": { "recipient": recipient },
         }))
         .await;
-    stage.cue(0, Cue::End(Ok(resolved(true, Conclusion::Unchecked))));
-    stage.ended(&id).await;
+    api.step(
+        0,
+        RunnerStep::End(Ok(resolved(true, Conclusion::Unchecked))),
+    );
+    api.ended(&id).await;
 
     // What is waited for is time itself: the state's own.
     tokio::time::sleep(keep).await;
 
-    let late = stage
+    let late = api
         .get(&format!("/session/{id}/storage-state"))
         .send()
         .await
         .unwrap();
     assert_eq!(error_of(late).await.1, "already_read");
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn of_two_who_ask_at_once_one_gets_the_state_and_what_is_not_there_is_not_found() {
-    let stage = Stage::open().await;
+    let api = TestService::open().await;
     let (_, public) = Kem::gen_keypair();
     let body = json!({
         "service": "Bank", "cdp_url": "http://127.0.0.1:1", "storage_state": { "recipient": to_b64u(&public.to_bytes()) },
@@ -237,18 +249,24 @@ async fn of_two_who_ask_at_once_one_gets_the_state_and_what_is_not_there_is_not_
     let paths = [
         format!(
             "/session/{}/storage-state",
-            stage.session_of(body.clone()).await
+            api.session_of(body.clone()).await
         ),
-        format!("/session/{}/storage-state", stage.session_of(body).await),
+        format!("/session/{}/storage-state", api.session_of(body).await),
     ];
-    stage.cue(0, Cue::End(Ok(resolved(true, Conclusion::Unchecked))));
-    stage.cue(1, Cue::End(Ok(resolved(false, Conclusion::Unchecked))));
+    api.step(
+        0,
+        RunnerStep::End(Ok(resolved(true, Conclusion::Unchecked))),
+    );
+    api.step(
+        1,
+        RunnerStep::End(Ok(resolved(false, Conclusion::Unchecked))),
+    );
     for path in &paths {
-        stage.ended(path.split('/').nth(2).unwrap()).await;
+        api.ended(path.split('/').nth(2).unwrap()).await;
     }
 
-    let asked = futures_util::future::join_all((0..8).map(|_| stage.get(&paths[0]).send())).await;
-    let lost = stage.get(&paths[1]).send().await.unwrap();
+    let asked = futures_util::future::join_all((0..8).map(|_| api.get(&paths[0]).send())).await;
+    let lost = api.get(&paths[1]).send().await.unwrap();
 
     let mut answers: Vec<u16> = asked
         .into_iter()
@@ -257,14 +275,14 @@ async fn of_two_who_ask_at_once_one_gets_the_state_and_what_is_not_there_is_not_
     answers.sort_unstable();
     assert_eq!(answers, [200, 410, 410, 410, 410, 410, 410, 410]);
     assert_eq!(error_of(lost).await.0, 404);
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn the_document_is_served_and_names_every_path() {
-    let stage = Stage::open().await;
+    let api = TestService::open().await;
 
-    let document = json_of(stage.get("/openapi.json")).await;
+    let document = json_of(api.get("/openapi.json")).await;
 
     let mut paths: Vec<_> = document["paths"]
         .as_object()
@@ -299,5 +317,5 @@ async fn the_document_is_served_and_names_every_path() {
             "{name}"
         );
     }
-    stage.close().await;
+    api.close().await;
 }

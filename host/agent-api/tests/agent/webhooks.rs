@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::stage::{Cue, LIMIT, Stage, error_of, resolved};
+use crate::support::{RunnerStep, STEP_TIMEOUT, TestService, error_of, resolved};
 
 const SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz";
 
@@ -59,7 +59,7 @@ impl Receiver {
     }
 
     async fn next(&mut self) -> Received {
-        tokio::time::timeout(LIMIT, self.received.recv())
+        tokio::time::timeout(STEP_TIMEOUT, self.received.recv())
             .await
             .unwrap()
             .unwrap()
@@ -99,14 +99,17 @@ fn body(url: &str) -> Value {
 #[tokio::test]
 async fn the_course_of_a_session_is_told_signed() {
     let mut receiver = Receiver::start(vec![]).await;
-    let stage = Stage::with(config(&["127.0.0.1"])).await;
-    let id = stage.session_of(body(&receiver.url)).await;
+    let api = TestService::with(config(&["127.0.0.1"])).await;
+    let id = api.session_of(body(&receiver.url)).await;
 
     let mut told = vec![receiver.verified().await.1];
-    stage.cue(0, Cue::State(SessionState::Claimed));
+    api.step(0, RunnerStep::State(SessionState::Claimed));
     told.push(receiver.verified().await.1);
-    stage.cue(0, Cue::State(SessionState::Live));
-    stage.cue(0, Cue::End(Ok(resolved(false, Conclusion::Unchecked))));
+    api.step(0, RunnerStep::State(SessionState::Live));
+    api.step(
+        0,
+        RunnerStep::End(Ok(resolved(false, Conclusion::Unchecked))),
+    );
     told.push(receiver.verified().await.1);
 
     let types: Vec<_> = told
@@ -122,7 +125,7 @@ async fn the_course_of_a_session_is_told_signed() {
             .all(|message| message["data"]["session_id"] == id.as_str())
     );
     assert_eq!(told[2]["data"]["status"], "RESOLVED");
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
@@ -133,8 +136,8 @@ async fn what_is_not_taken_is_sent_again_as_the_same_message() {
         Redirect::temporary("/hook").into_response(),
     ];
     let mut receiver = Receiver::start(plan).await;
-    let stage = Stage::with(config(&["127.0.0.1"])).await;
-    let _id = stage.session_of(body(&receiver.url)).await;
+    let api = TestService::with(config(&["127.0.0.1"])).await;
+    let _id = api.session_of(body(&receiver.url)).await;
 
     let mut ids = Vec::new();
     for _ in 0..3 {
@@ -142,24 +145,20 @@ async fn what_is_not_taken_is_sent_again_as_the_same_message() {
     }
 
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
-    stage.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_receiver_that_is_gone_is_left_alone() {
     let plan = vec![StatusCode::GONE.into_response()];
     let mut receiver = Receiver::start(plan).await;
-    let stage = Stage::with(config(&["127.0.0.1"])).await;
-    let id = stage.session_of(body(&receiver.url)).await;
+    let api = TestService::with(config(&["127.0.0.1"])).await;
+    let id = api.session_of(body(&receiver.url)).await;
     let (first, _) = receiver.verified().await;
 
-    stage
-        .delete(&format!("/session/{id}"))
-        .send()
-        .await
-        .unwrap();
+    api.delete(&format!("/session/{id}")).send().await.unwrap();
     let (second, message) = receiver.verified().await;
-    stage.close().await;
+    api.close().await;
 
     assert_ne!(first, second);
     assert_eq!(message["type"], "session.cancelled");
@@ -173,9 +172,9 @@ async fn a_receiver_that_is_gone_is_left_alone() {
 async fn a_name_that_leads_to_this_machine_is_not_even_connected_to() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let stage = Stage::with(config(&[])).await;
+    let api = TestService::with(config(&[])).await;
     // A literal address is refused at once, a name when it is resolved.
-    let literal = stage
+    let literal = api
         .post("/session")
         .json(&body("https://127.0.0.1/"))
         .send()
@@ -183,11 +182,11 @@ async fn a_name_that_leads_to_this_machine_is_not_even_connected_to() {
         .unwrap();
     assert_eq!(error_of(literal).await.2["field"], "webhook.url");
 
-    let _id = stage
+    let _id = api
         .session_of(body(&format!("https://localhost:{port}/")))
         .await;
     // Closing waits for the delivery to be given up.
-    stage.close().await;
+    api.close().await;
 
     assert!(
         listener.accept().now_or_never().is_none(),

@@ -18,9 +18,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::Url;
 
-/// One look at all conditions; a page that hangs must not hold the user.
+/// How long a check of all conditions may take; a page that hangs must not hold the user.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Answers that may wait to be looked at.
+/// Responses that may wait to be looked at.
 const MAX_RESPONSES: usize = 1024;
 const WORLD_NAME: &str = "authloop-verdict";
 
@@ -72,7 +72,7 @@ impl ConditionChecker {
         }
     }
 
-    /// Looks until the user is signed in.
+    /// Checks until the user is signed in.
     pub(super) async fn until_signed_in(&self, pause: Duration) -> Finding {
         let mut view = self.view.clone();
         loop {
@@ -88,7 +88,7 @@ impl ConditionChecker {
         }
     }
 
-    /// Looks once.
+    /// Checks once.
     pub(super) async fn check(&self) -> Finding {
         let page = self.view.borrow().page.clone();
         let deadline = tokio::time::Instant::now() + CHECK_TIMEOUT;
@@ -96,9 +96,9 @@ impl ConditionChecker {
         for (i, condition) in self.done_when.conditions().iter().enumerate() {
             let asking = async {
                 match condition {
-                    Condition::Url(glob) => url(&page, |url| glob.matches(url)).await,
-                    Condition::Cookie(wanted) => cookie(&page, wanted).await,
-                    Condition::Selector(selector) => selects(&page, selector).await,
+                    Condition::Url(glob) => check_url(&page, |url| glob.matches(url)).await,
+                    Condition::Cookie(wanted) => check_cookie(&page, wanted).await,
+                    Condition::Selector(selector) => check_selector(&page, selector).await,
                     Condition::Network(wanted) => Ok(self.responses.answer(i, wanted)),
                 }
             };
@@ -115,7 +115,10 @@ impl ConditionChecker {
     }
 }
 
-async fn url(page: &Page, matches: impl Fn(&str) -> bool) -> Result<ConditionReport, BrowserError> {
+async fn check_url(
+    page: &Page,
+    matches: impl Fn(&str) -> bool,
+) -> Result<ConditionReport, BrowserError> {
     let info = page.call("Target.getTargetInfo", json!({})).await?;
     let url = info["targetInfo"]["url"].as_str().unwrap_or_default();
     // Paths and queries may carry what the site keeps secret.
@@ -129,7 +132,10 @@ async fn url(page: &Page, matches: impl Fn(&str) -> bool) -> Result<ConditionRep
     ))
 }
 
-async fn cookie(page: &Page, wanted: &CookieCondition) -> Result<ConditionReport, BrowserError> {
+async fn check_cookie(
+    page: &Page,
+    wanted: &CookieCondition,
+) -> Result<ConditionReport, BrowserError> {
     let answer = page.call("Storage.getCookies", json!({})).await?;
     let text = |cookie: &Value, key: &str| cookie[key].as_str().unwrap_or_default().to_owned();
     let found = answer["cookies"]
@@ -146,7 +152,7 @@ async fn cookie(page: &Page, wanted: &CookieCondition) -> Result<ConditionReport
     })
 }
 
-async fn selects(page: &Page, selector: &str) -> Result<ConditionReport, BrowserError> {
+async fn check_selector(page: &Page, selector: &str) -> Result<ConditionReport, BrowserError> {
     let tree = page.call("Page.getFrameTree", json!({})).await?;
     let frame = tree["frameTree"]["frame"]["id"]
         .as_str()

@@ -15,10 +15,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// The longest any single step may take; the machine may be busy.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a played handoff does next.
-pub enum Cue {
+/// What a scripted handoff does next.
+pub enum RunnerStep {
     State(SessionState),
     End(Result<SessionEnd, RunError>),
     /// It has a bug.
@@ -34,14 +34,14 @@ pub enum Start {
 }
 
 #[derive(Default)]
-pub struct Played {
+pub struct ScriptedRunner {
     starts: Mutex<VecDeque<Start>>,
-    running: Mutex<Vec<mpsc::UnboundedSender<Cue>>>,
+    running: Mutex<Vec<mpsc::UnboundedSender<RunnerStep>>>,
     pub requests: Mutex<Vec<SessionRequest>>,
 }
 
 #[async_trait::async_trait]
-impl Runner for Played {
+impl Runner for ScriptedRunner {
     async fn run(
         &self,
         request: SessionRequest,
@@ -51,10 +51,10 @@ impl Runner for Played {
     ) -> Result<SessionEnd, RunError> {
         let wants_state = request.storage_state;
         self.requests.lock().unwrap().push(request);
-        let (cues, mut cue) = mpsc::unbounded_channel();
+        let (steps, mut step) = mpsc::unbounded_channel();
         let number = {
             let mut running = self.running.lock().unwrap();
-            running.push(cues);
+            running.push(steps);
             running.len()
         };
         let start = self.starts.lock().unwrap().pop_front();
@@ -69,10 +69,10 @@ impl Runner for Played {
             tokio::select! {
                 () = cancel.cancelled() => return Ok(SessionEnd::Cancelled),
                 () = finish.cancelled() => return Ok(resolved(wants_state, Conclusion::Agent)),
-                cue = cue.recv() => match cue {
-                    Some(Cue::State(state)) => report(SessionEvent::State(state)),
-                    Some(Cue::End(end)) => return end,
-                    Some(Cue::Panic) => panic!("played"),
+                step = step.recv() => match step {
+                    Some(RunnerStep::State(state)) => report(SessionEvent::State(state)),
+                    Some(RunnerStep::End(end)) => return end,
+                    Some(RunnerStep::Panic) => panic!("played"),
                     None => std::future::pending().await,
                 },
             }
@@ -90,15 +90,15 @@ pub fn resolved(state: bool, conclusion: Conclusion) -> SessionEnd {
 }
 
 /// The service, and a client of it.
-pub struct Stage {
+pub struct TestService {
     pub url: String,
-    pub played: Arc<Played>,
+    pub runner: Arc<ScriptedRunner>,
     client: Client,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
 
-impl Stage {
+impl TestService {
     pub async fn open() -> Self {
         Self::with(Config::default()).await
     }
@@ -106,8 +106,8 @@ impl Stage {
     pub async fn with(config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let played = Arc::new(Played::default());
-        let service = Service::new(listener, config, Arc::clone(&played) as _).unwrap();
+        let runner = Arc::new(ScriptedRunner::default());
+        let service = Service::new(listener, config, Arc::clone(&runner) as _).unwrap();
         let stop = CancellationToken::new();
         let serving = tokio::spawn({
             let stop = stop.clone();
@@ -115,10 +115,14 @@ impl Stage {
         });
         // Whoever is first installs it; the workspace links one provider.
         let _already_installed = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().no_proxy().timeout(LIMIT).build().unwrap();
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(STEP_TIMEOUT)
+            .build()
+            .unwrap();
         Self {
             url,
-            played,
+            runner,
             client,
             stop,
             serving,
@@ -126,12 +130,12 @@ impl Stage {
     }
 
     pub fn next_start(&self, start: Start) {
-        self.played.starts.lock().unwrap().push_back(start);
+        self.runner.starts.lock().unwrap().push_back(start);
     }
 
     /// Has the `n`th handoff do something.
-    pub fn cue(&self, n: usize, cue: Cue) {
-        self.played.running.lock().unwrap()[n].send(cue).unwrap();
+    pub fn step(&self, n: usize, step: RunnerStep) {
+        self.runner.running.lock().unwrap()[n].send(step).unwrap();
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
@@ -173,7 +177,7 @@ impl Stage {
     /// Stops the service and waits until it has.
     pub async fn close(self) {
         self.stop.cancel();
-        tokio::time::timeout(LIMIT, self.serving)
+        tokio::time::timeout(STEP_TIMEOUT, self.serving)
             .await
             .unwrap()
             .unwrap();
