@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use authloop_agent_api::{
-    GateMode, Report, RunError, Runner, SessionEnd, SessionEvent, SessionRequest, SessionState,
+    EventReporter, GateMode, RunError, Runner, SessionEnd, SessionEvent, SessionRequest,
+    SessionState,
 };
 use authloop_gate::{ClosedMode, Gate, GateError, GatedBrowser, HandoffGate, Upstream};
 use authloop_handoff::signal::SignalingServer;
@@ -93,7 +94,7 @@ impl Runner for HandoffRunner {
         request: SessionRequest,
         cancel: CancellationToken,
         finish: CancellationToken,
-        mut report: Report,
+        mut report: EventReporter,
     ) -> Result<SessionEnd, RunError> {
         let gate = self.gated(&request).await;
         let gate = gate.map_err(|error| run_error(&error.into()))?;

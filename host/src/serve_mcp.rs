@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use authloop_mcp::{Api, Defaults, Tools};
+use authloop_mcp::{AgentApi, CallDefaults, HandoffTools};
 use secrecy::SecretString;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -53,15 +53,15 @@ pub struct McpArgs {
 }
 
 impl McpArgs {
-    fn tools(&self) -> anyhow::Result<Tools> {
+    fn tools(&self) -> anyhow::Result<HandoffTools> {
         let key = match (&self.key_file, &self.key) {
             (Some(path), _) => Some(secret(path)?),
             (None, key) => key.clone(),
         };
-        let api = Api::new(&self.api, key)?;
-        Ok(Tools::new(
+        let api = AgentApi::new(&self.api, key)?;
+        Ok(HandoffTools::new(
             api,
-            Defaults {
+            CallDefaults {
                 cdp_url: self.cdp.clone(),
                 requester: self.requester.clone(),
                 ttl: self.ttl,
@@ -103,7 +103,7 @@ pub async fn run(args: &McpArgs, stop: CancellationToken) -> ExitCode {
 
 async fn serve(
     args: &McpArgs,
-    tools: Tools,
+    tools: HandoffTools,
     token: Option<SecretString>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {

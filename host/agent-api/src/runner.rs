@@ -7,7 +7,7 @@ use super::session_event::SessionEvent;
 use super::session_request::SessionRequest;
 
 /// Told of the link and of each state.
-pub type Report = Box<dyn FnMut(SessionEvent) + Send + Sync>;
+pub type EventReporter = Box<dyn FnMut(SessionEvent) + Send + Sync>;
 
 /// Carries sessions through.
 #[async_trait::async_trait]
@@ -20,7 +20,7 @@ pub trait Runner: Send + Sync + 'static {
         request: SessionRequest,
         cancel: CancellationToken,
         finish: CancellationToken,
-        report: Report,
+        report: EventReporter,
     ) -> Result<SessionEnd, RunError>;
 
     /// Where the agent reaches the browser after the handoff.

@@ -32,19 +32,19 @@ pub struct WebhookPolicy {
     /// Hosts that may be private and spoken to by plain HTTP.
     pub allow: Vec<String>,
     /// When a failed delivery is tried again.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
 }
 
 /// When a failed delivery is tried again: each pause is four times the last, give or take a fifth.
 #[derive(Clone, Copy, Debug)]
-pub struct Retry {
+pub struct RetryPolicy {
     /// The first pause.
     pub first: Duration,
     /// All attempts, the first included.
     pub attempts: u32,
 }
 
-impl Default for Retry {
+impl Default for RetryPolicy {
     /// After 1, 4, 16, 64 and 256 seconds.
     fn default() -> Self {
         Self {
@@ -125,7 +125,7 @@ impl std::fmt::Debug for WebhookTarget {
 
 /// Delivers, each message by a task of its own.
 pub(super) struct Webhooks {
-    retry: Retry,
+    retry: RetryPolicy,
     metrics: Metrics,
     tls: rustls::ClientConfig,
     room: Arc<Semaphore>,

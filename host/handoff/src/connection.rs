@@ -161,7 +161,7 @@ impl Connection {
     }
 
     /// Takes the viewer's confirm.
-    pub(super) fn confirmed(&mut self, transcript: &Blob) -> Result<(), ConnectionError> {
+    pub(super) fn accept_confirm(&mut self, transcript: &Blob) -> Result<(), ConnectionError> {
         let ours = self.transcript.ok_or(ConnectionError::Transcript)?;
         if !bool::from(ours.ct_eq(&transcript.0)) {
             return Err(ConnectionError::Transcript);
@@ -171,7 +171,7 @@ impl Connection {
     }
 
     /// Opens an input frame.
-    pub(super) fn frame(&mut self, bytes: &[u8]) -> Result<Frame, SealError> {
+    pub(super) fn open_frame(&mut self, bytes: &[u8]) -> Result<Frame, SealError> {
         self.frames.open(bytes)
     }
 

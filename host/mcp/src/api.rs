@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authloop_agent_api_types::client::{Created, NewSession, Session};
+use authloop_agent_api_types::client::{CreatedSession, NewSession, Session};
 use authloop_net::tls_config;
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,7 +15,7 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(15);
 
 /// Why the agent API did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum ApiError {
+pub enum AgentApiError {
     /// Its address is not one.
     #[error("the agent API's address {0:?} is not an http:// or https:// URL")]
     BadUrl(String),
@@ -40,7 +40,7 @@ pub enum ApiError {
     NotAgentApi(Url),
 }
 
-impl ApiError {
+impl AgentApiError {
     /// Whether the same request may succeed soon.
     pub fn transient(&self) -> bool {
         match self {
@@ -53,29 +53,29 @@ impl ApiError {
 
 /// A client of one agent API.
 #[derive(Clone)]
-pub struct Api {
+pub struct AgentApi {
     url: Url,
     http: reqwest::Client,
     key: Option<SecretString>,
 }
 
-impl Api {
+impl AgentApi {
     /// For the API at `url`.
     ///
     /// # Errors
-    /// [`ApiError::BadUrl`], [`ApiError::Tls`].
-    pub fn new(url: &str, key: Option<SecretString>) -> Result<Self, ApiError> {
-        let bad = || ApiError::BadUrl(url.to_owned());
+    /// [`AgentApiError::BadUrl`], [`AgentApiError::Tls`].
+    pub fn new(url: &str, key: Option<SecretString>) -> Result<Self, AgentApiError> {
+        let bad = || AgentApiError::BadUrl(url.to_owned());
         let parsed = Url::parse(url).map_err(|_| bad())?;
         if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
             return Err(bad());
         }
-        let tls = tls_config(None).map_err(|error| ApiError::Tls(error.to_string()))?;
+        let tls = tls_config(None).map_err(|error| AgentApiError::Tls(error.to_string()))?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|error| ApiError::Tls(error.to_string()))?;
+            .map_err(|error| AgentApiError::Tls(error.to_string()))?;
         Ok(Self {
             url: parsed,
             http,
@@ -86,8 +86,8 @@ impl Api {
     /// Asks for a handoff.
     ///
     /// # Errors
-    /// [`ApiError`].
-    pub async fn create(&self, session: &NewSession<'_>) -> Result<Created, ApiError> {
+    /// [`AgentApiError`].
+    pub async fn create(&self, session: &NewSession<'_>) -> Result<CreatedSession, AgentApiError> {
         let request = self.request(
             Method::POST,
             self.endpoint(&["session"]),
@@ -99,13 +99,13 @@ impl Api {
     /// The session; at most after `wait` if nothing has changed since version `since`.
     ///
     /// # Errors
-    /// [`ApiError`].
+    /// [`AgentApiError`].
     pub async fn session(
         &self,
         id: &str,
         wait: Duration,
         since: Option<u64>,
-    ) -> Result<Session, ApiError> {
+    ) -> Result<Session, AgentApiError> {
         let mut url = self.endpoint(&["session", id]);
         url.query_pairs_mut()
             .append_pair("wait", &wait.as_secs().to_string());
@@ -119,8 +119,8 @@ impl Api {
     /// Ends the session as cancelled.
     ///
     /// # Errors
-    /// [`ApiError`].
-    pub async fn cancel(&self, id: &str) -> Result<Session, ApiError> {
+    /// [`AgentApiError`].
+    pub async fn cancel(&self, id: &str) -> Result<Session, AgentApiError> {
         self.send(self.request(
             Method::DELETE,
             self.endpoint(&["session", id]),
@@ -130,8 +130,8 @@ impl Api {
     }
 
     /// What is to be said of an API that hangs.
-    pub fn away(&self) -> ApiError {
-        ApiError::Unreachable(self.url.clone())
+    pub fn away(&self) -> AgentApiError {
+        AgentApiError::Unreachable(self.url.clone())
     }
 
     /// Escapes each segment: an id comes from a model, and must not leave its place.
@@ -154,22 +154,22 @@ impl Api {
     async fn send<T: DeserializeOwned>(
         &self,
         request: reqwest::RequestBuilder,
-    ) -> Result<T, ApiError> {
+    ) -> Result<T, AgentApiError> {
         let unreachable = |_| self.away();
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?;
         if status.is_success() {
             return serde_json::from_slice(&body)
-                .map_err(|_| ApiError::NotAgentApi(self.url.clone()));
+                .map_err(|_| AgentApiError::NotAgentApi(self.url.clone()));
         }
         match serde_json::from_slice::<Refusal>(&body) {
-            Ok(Refusal { error }) => Err(ApiError::Refused {
+            Ok(Refusal { error }) => Err(AgentApiError::Refused {
                 status: status.as_u16(),
                 code: error.code,
                 message: error.message,
             }),
-            Err(_) => Err(ApiError::NotAgentApi(self.url.clone())),
+            Err(_) => Err(AgentApiError::NotAgentApi(self.url.clone())),
         }
     }
 }
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_id_stays_in_its_path() {
-        let api = Api::new("http://127.0.0.1:7300/base", None).unwrap();
+        let api = AgentApi::new("http://127.0.0.1:7300/base", None).unwrap();
 
         for (id, wanted) in [
             ("hs_1", "/base/session/hs_1"),
@@ -208,7 +208,7 @@ mod tests {
     fn an_address_must_be_one() {
         for bad in ["", "7300", "ftp://host", "http://"] {
             assert!(
-                matches!(Api::new(bad, None), Err(ApiError::BadUrl(_))),
+                matches!(AgentApi::new(bad, None), Err(AgentApiError::BadUrl(_))),
                 "{bad}"
             );
         }

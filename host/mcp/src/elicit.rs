@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use authloop_agent_api_types::client::Created;
+use authloop_agent_api_types::client::CreatedSession;
 use rmcp::model::{
     CallToolResponse, CustomNotification, ElicitRequest, ElicitRequestParams, ElicitResult,
     ElicitationAction, InputRequest, InputRequests, InputRequiredResult, InputResponses,
@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::api::Api;
-use super::error::Failure;
+use super::api::AgentApi;
+use super::error::ToolError;
 
 const INPUT_REQUEST_KEY: &str = "login";
 /// MCP 2025-11-25, client features, "Elicitation": the client may close what it opened.
@@ -74,9 +74,9 @@ impl Elicitor {
     /// Has the client show the link, if it can.
     pub fn ask(
         &self,
-        api: &Api,
+        api: &AgentApi,
         context: &RequestContext<RoleServer>,
-        created: &Created,
+        created: &CreatedSession,
         message: &str,
     ) -> LinkDelivery {
         let can = context
@@ -129,17 +129,17 @@ impl Elicitor {
     /// Reads what the client's second call brings.
     ///
     /// # Errors
-    /// [`Failure::State`] when it is no answer to a question of ours.
+    /// [`ToolError::State`] when it is no answer to a question of ours.
     pub fn resume(
         &self,
         state: &str,
         answers: Option<&InputResponses>,
-    ) -> Result<ElicitationAnswer, Failure> {
-        let state: RoundState = self.states.open_json(state).map_err(|_| Failure::State)?;
+    ) -> Result<ElicitationAnswer, ToolError> {
+        let state: RoundState = self.states.open_json(state).map_err(|_| ToolError::State)?;
         let answer = answers
             .and_then(|answers| answers.get(INPUT_REQUEST_KEY))
-            .ok_or(Failure::State)?;
-        let result = ElicitResult::deserialize(answer).map_err(|_| Failure::State)?;
+            .ok_or(ToolError::State)?;
+        let result = ElicitResult::deserialize(answer).map_err(|_| ToolError::State)?;
         Ok(ElicitationAnswer {
             session_id: state.session_id,
             cdp_url: state.cdp_url,
@@ -150,7 +150,7 @@ impl Elicitor {
 
 /// Asks beside the call, which may be answered before the user is; ends with the session at the latest.
 async fn ask_beside_the_call(
-    api: Api,
+    api: AgentApi,
     peer: Peer<RoleServer>,
     params: ElicitRequestParams,
     id: String,
@@ -231,7 +231,7 @@ mod tests {
             (state, None),
         ] {
             let answer = elicitor.resume(&state, answers);
-            assert!(matches!(answer, Err(Failure::State)));
+            assert!(matches!(answer, Err(ToolError::State)));
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Why a tool's call fails.
 
-use super::api::ApiError;
+use super::api::AgentApiError;
 
 /// Why a call failed; the text is for the model.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum ToolError {
     /// The tool is not one of ours.
     #[error("there is no such tool")]
     NoTool,
@@ -22,5 +22,5 @@ pub enum Failure {
     Cancelled,
     /// The agent API's word.
     #[error(transparent)]
-    Api(#[from] ApiError),
+    Api(#[from] AgentApiError),
 }

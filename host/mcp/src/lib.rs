@@ -28,8 +28,8 @@ use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use api::{Api, ApiError};
-pub use tools::{Defaults, Tools};
+pub use api::{AgentApi, AgentApiError};
+pub use tools::{CallDefaults, HandoffTools};
 
 /// Connections at once; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 512;
@@ -49,7 +49,7 @@ pub enum McpError {
 ///
 /// # Errors
 /// [`McpError::Handshake`].
-pub async fn serve_stdio(tools: Tools, cancel: CancellationToken) -> Result<(), McpError> {
+pub async fn serve_stdio(tools: HandoffTools, cancel: CancellationToken) -> Result<(), McpError> {
     let started = tools
         .serve_with_ct(rmcp::transport::stdio(), cancel.clone())
         .await;
@@ -69,7 +69,7 @@ pub async fn serve_stdio(tools: Tools, cancel: CancellationToken) -> Result<(), 
 /// # Errors
 /// [`McpError::Http`].
 pub async fn serve_http(
-    tools: Tools,
+    tools: HandoffTools,
     listener: TcpListener,
     token: Option<SecretString>,
     cancel: CancellationToken,

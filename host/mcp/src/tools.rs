@@ -17,9 +17,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::api::{Api, ApiError};
+use super::api::{AgentApi, AgentApiError};
 use super::elicit::{Elicitor, LinkDelivery, LinkNotShown};
-use super::error::Failure;
+use super::error::ToolError;
 use super::progress::Progress;
 use super::report::Report;
 use super::request::{GetStatus, RequestLogin};
@@ -41,7 +41,7 @@ const INSTRUCTIONS: &str = "When a page in your browser wants a password, a code
 
 /// What does not change from call to call.
 #[derive(Debug)]
-pub struct Defaults {
+pub struct CallDefaults {
     /// The browser, when a call does not say.
     pub cdp_url: Option<String>,
     /// Who asks; shown to the user.
@@ -54,16 +54,16 @@ pub struct Defaults {
 
 /// The MCP server's handler; a clone is the same one.
 #[derive(Clone)]
-pub struct Tools {
-    api: Api,
-    defaults: Arc<Defaults>,
+pub struct HandoffTools {
+    api: AgentApi,
+    defaults: Arc<CallDefaults>,
     elicitor: Elicitor,
     tools: Arc<[Tool]>,
 }
 
-impl Tools {
+impl HandoffTools {
     /// A handler that asks `api`.
-    pub fn new(api: Api, defaults: Defaults) -> Self {
+    pub fn new(api: AgentApi, defaults: CallDefaults) -> Self {
         Self {
             api,
             defaults: Arc::new(defaults),
@@ -76,7 +76,7 @@ impl Tools {
         &self,
         call: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, Failure> {
+    ) -> Result<CallToolResponse, ToolError> {
         // A client of 2026-07-28 comes back with the user's answer to the first round.
         if let Some(state) = &call.request_state {
             let answer = self.elicitor.resume(state, call.input_responses.as_ref())?;
@@ -91,7 +91,7 @@ impl Tools {
             .cdp_url
             .as_deref()
             .or(self.defaults.cdp_url.as_deref())
-            .ok_or(Failure::NoBrowser)?;
+            .ok_or(ToolError::NoBrowser)?;
         let created = self
             .api
             .create(&NewSession {
@@ -135,26 +135,26 @@ impl Tools {
         &self,
         call: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, Failure> {
+    ) -> Result<CallToolResponse, ToolError> {
         let wanted: GetStatus = arguments(call)?;
         tokio::select! {
             session = self.follow(&wanted.session_id, context) => Ok(success(&Report::of(&session?))),
-            () = context.ct.cancelled() => Err(Failure::Cancelled),
+            () = context.ct.cancelled() => Err(ToolError::Cancelled),
         }
     }
 
-    /// As [`Tools::follow`], for the call that the handoff belongs to: a client that cancels it would not
+    /// As [`HandoffTools::follow`], for the call that the handoff belongs to: a client that cancels it would not
     /// learn of the end, so that is one.
     async fn follow_call(
         &self,
         id: &str,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Session, Failure> {
+    ) -> Result<Session, ToolError> {
         tokio::select! {
             session = self.follow(id, context) => Ok(session?),
             () = context.ct.cancelled() => {
                 self.give_up(id).await;
-                Err(Failure::Cancelled)
+                Err(ToolError::Cancelled)
             }
         }
     }
@@ -164,7 +164,7 @@ impl Tools {
         &self,
         id: &str,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Session, ApiError> {
+    ) -> Result<Session, AgentApiError> {
         let until = Instant::now() + self.defaults.patience;
         let mut progress = Progress::of(context);
         let mut known = None;
@@ -198,7 +198,7 @@ impl Tools {
     }
 }
 
-impl ServerHandler for Tools {
+impl ServerHandler for HandoffTools {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(Implementation::new(
@@ -229,12 +229,12 @@ impl ServerHandler for Tools {
             match call.name.as_ref() {
                 REQUEST_TOOL => self.request_login(call, &context).await,
                 STATUS_TOOL => self.status(call, &context).await,
-                _ => Err(Failure::NoTool),
+                _ => Err(ToolError::NoTool),
             }
         };
         match done.await {
             Ok(response) => Ok(response),
-            Err(Failure::NoTool) => Err(ErrorData::invalid_params("there is no such tool", None)),
+            Err(ToolError::NoTool) => Err(ErrorData::invalid_params("there is no such tool", None)),
             Err(failure) => {
                 Ok(CallToolResult::error(vec![ContentBlock::text(failure.to_string())]).into())
             }
@@ -242,9 +242,9 @@ impl ServerHandler for Tools {
     }
 }
 
-fn arguments<T: DeserializeOwned>(call: CallToolRequestParams) -> Result<T, Failure> {
+fn arguments<T: DeserializeOwned>(call: CallToolRequestParams) -> Result<T, ToolError> {
     serde_json::from_value(Value::Object(call.arguments.unwrap_or_default()))
-        .map_err(|error| Failure::Arguments(error.to_string()))
+        .map_err(|error| ToolError::Arguments(error.to_string()))
 }
 
 fn success(report: &Report) -> CallToolResponse {

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use url::Host;
 
-use super::{Retry, WebhookTarget, guard};
+use super::{RetryPolicy, WebhookTarget, guard};
 
 /// One attempt, from the name's resolution to the answer's head.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,7 +19,7 @@ pub(super) struct Delivery {
     pub(super) target: WebhookTarget,
     pub(super) id: String,
     pub(super) body: String,
-    pub(super) retry: Retry,
+    pub(super) retry: RetryPolicy,
     pub(super) tls: rustls::ClientConfig,
 }
 

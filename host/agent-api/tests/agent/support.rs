@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use authloop_agent_api::{Config, Report, RunError, Runner, Service, SessionEnd, SessionRequest};
+use authloop_agent_api::{
+    Config, EventReporter, RunError, Runner, Service, SessionEnd, SessionRequest,
+};
 use authloop_agent_api::{SessionEvent, SessionState};
 use authloop_done_when::Conclusion;
 use reqwest::{Client, RequestBuilder, Response};
@@ -47,7 +49,7 @@ impl Runner for ScriptedRunner {
         request: SessionRequest,
         cancel: CancellationToken,
         finish: CancellationToken,
-        mut report: Report,
+        mut report: EventReporter,
     ) -> Result<SessionEnd, RunError> {
         let wants_state = request.storage_state;
         self.requests.lock().unwrap().push(request);

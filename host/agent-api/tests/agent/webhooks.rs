@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use authloop_agent_api::SessionState;
-use authloop_agent_api::{Config, Retry, WebhookPolicy};
+use authloop_agent_api::{Config, RetryPolicy, WebhookPolicy};
 use authloop_done_when::Conclusion;
 use axum::Router;
 use axum::extract::State;
@@ -81,7 +81,7 @@ fn config(allow: &[&str]) -> Config {
     Config {
         webhooks: WebhookPolicy {
             allow: allow.iter().map(|host| (*host).to_owned()).collect(),
-            retry: Retry {
+            retry: RetryPolicy {
                 first: Duration::from_millis(1),
                 attempts: 4,
             },

@@ -51,7 +51,7 @@ impl Context<'_> {
 
 /// A new session. Of its secrets, only the link is kept.
 #[derive(Deserialize)]
-pub struct Created {
+pub struct CreatedSession {
     /// Its id.
     pub session_id: String,
     /// The link, for the user only.
@@ -170,7 +170,7 @@ mod tests {
             notices: Vec::new(),
         };
 
-        let read: Created =
+        let read: CreatedSession =
             serde_json::from_value(serde_json::to_value(&created).unwrap()).unwrap();
         assert_eq!(read.expires_at, "1970-01-01T00:00:00.000Z");
         let read: Session = serde_json::from_value(serde_json::to_value(&view).unwrap()).unwrap();

@@ -153,7 +153,7 @@ impl PeerLink {
         let Some(connection) = &mut self.connection else {
             return LinkEvent::Nothing;
         };
-        match connection.frame(bytes) {
+        match connection.open_frame(bytes) {
             Ok(Frame::Input {
                 sequence,
                 epoch,
@@ -206,7 +206,7 @@ impl PeerLink {
                 let Some(connection) = &mut self.connection else {
                     return LinkEvent::Nothing;
                 };
-                match connection.confirmed(&transcript) {
+                match connection.accept_confirm(&transcript) {
                     Ok(()) => LinkEvent::Confirmed,
                     Err(error) => LinkEvent::Refused(error),
                 }
