@@ -1,4 +1,6 @@
-//! One session's course: a state machine without clock or tasks. Whatever ends it first, counts.
+//! One session's course: a state machine without clock or tasks, in which the first end counts. Pure.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::collections::VecDeque;
 use std::sync::Arc;

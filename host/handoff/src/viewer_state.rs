@@ -1,4 +1,6 @@
-//! What the viewer is told of the browser, and only when it changes.
+//! What the viewer is told of the browser, and only when it changes. Pure.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod prompt_state;
 

@@ -1,4 +1,6 @@
-//! What an agent is told of a handoff: the same for its program and for its model, and no secret.
+//! What an agent is told of a handoff: the same for its program and for its model, and no secret. Pure.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use authloop_agent_api_types::Status;
 use authloop_agent_api_types::client::Session;

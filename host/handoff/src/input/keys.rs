@@ -1,4 +1,6 @@
-//! Physical keys on the US layout: names, Windows virtual key codes, locations.
+//! Physical keys on the US layout: names, Windows virtual key codes, locations. Pure.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 /// What CDP wants to know of a key besides its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

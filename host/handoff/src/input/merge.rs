@@ -1,4 +1,6 @@
-//! Two moves are as good as one: what a flood of events may be reduced to.
+//! Two moves are as good as one: what a flood of events may be reduced to. Pure.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use authloop_protocol::input::{InputEvent, PointerPhase, TouchPhase};
 
