@@ -1,7 +1,6 @@
 //! The command line of `authloop-host`.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use authloop_done_when::DoneWhen;
 use authloop_gate::{HandoffGate, RemoteGate};
@@ -9,10 +8,12 @@ use authloop_handoff::{HandoffConfig, Verify};
 use authloop_host_metrics::Metrics;
 use clap::{Parser, Subcommand};
 
-use crate::launch::LaunchArgs;
-use crate::serve::ServeArgs;
-use crate::serve_mcp::McpArgs;
-use crate::server_args::{ServerArgs, origin};
+use crate::{
+    launch::LaunchArgs,
+    serve::ServeArgs,
+    serve_mcp::McpArgs,
+    server_args::{ServerArgs, origin},
+};
 
 /// Hands a browser that an agent drives to its user, and back.
 #[derive(Debug, Parser)]

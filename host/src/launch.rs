@@ -1,9 +1,6 @@
 //! `authloop-host launch`: a browser behind the gate.
 
-use std::io::Write as _;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use authloop_cdp::Launch;
 use authloop_gate::{ClosedMode, Gate, GateConfig, GatedBrowser, Upstream};

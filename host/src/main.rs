@@ -12,20 +12,17 @@ mod serve;
 mod serve_mcp;
 mod server_args;
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
-use std::process::ExitCode;
+use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
-use authloop_handoff::storage::StorageState;
-use authloop_handoff::{HandoffEnd, HandoffError};
+use authloop_handoff::{HandoffEnd, HandoffError, storage::StorageState};
 use authloop_protocol::output::Verdict;
 use clap::Parser as _;
-use cli::{Cli, Command, HandoffArgs};
-use print::Printer;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
+
+use cli::{Cli, Command, HandoffArgs};
+use print::Printer;
 
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;

@@ -7,9 +7,9 @@ use authloop_agent_api::{
     SessionState,
 };
 use authloop_gate::{ClosedMode, Gate, GateError, GatedBrowser, HandoffGate, Upstream};
-use authloop_handoff::signal::SignalingServer;
 use authloop_handoff::{
     HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, Verify,
+    signal::SignalingServer,
 };
 use authloop_host_metrics::Metrics;
 use parking_lot::Mutex;

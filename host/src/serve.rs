@@ -1,11 +1,8 @@
 //! `authloop-host serve`: the agent API.
 
-use std::net::SocketAddr;
-use std::num::NonZeroU32;
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    net::SocketAddr, num::NonZeroU32, path::PathBuf, process::ExitCode, sync::Arc, time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use authloop_agent_api::{ApiKeys, AuditLog, Config, Service, WebhookPolicy};
@@ -18,9 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::launch::GateMode;
-use crate::runner::HandoffRunner;
-use crate::server_args::ServerArgs;
+use crate::{launch::GateMode, runner::HandoffRunner, server_args::ServerArgs};
 
 /// Options of `serve`.
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,11 @@
 //! `authloop-host mcp`: the MCP server.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use authloop_mcp::{AgentApi, CallDefaults, HandoffTools};

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use super::audit::AuditLog;
-use super::idempotency::Idempotency;
-use super::keys::ApiKeys;
-use super::rates::Rates;
-use super::sessions::Sessions;
-use super::webhook::WebhookPolicy;
+use super::{
+    audit::AuditLog, idempotency::Idempotency, keys::ApiKeys, rates::Rates, sessions::Sessions,
+    webhook::WebhookPolicy,
+};
 
 /// What every request can reach.
 pub(super) struct App {

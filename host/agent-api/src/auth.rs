@@ -1,15 +1,15 @@
 //! Who may ask: holders of a key, by a name of this machine, and not from a web page.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Uri, header, uri::Authority};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, Uri, header, uri::Authority},
+    middleware::Next,
+    response::Response,
+};
 
-use super::app::App;
-use super::error::ApiError;
+use super::{app::App, error::ApiError};
 
 /// The bearer token.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -1,16 +1,11 @@
 //! What an operator chose, validated before a port opens.
 
-use std::net::SocketAddr;
-use std::num::NonZeroU32;
-use std::time::Duration;
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use authloop_host_metrics::Metrics;
 use url::Url;
 
-use super::audit::AuditLog;
-use super::config_error::ConfigError;
-use super::keys::ApiKeys;
-use super::webhook::WebhookPolicy;
+use super::{audit::AuditLog, config_error::ConfigError, keys::ApiKeys, webhook::WebhookPolicy};
 
 /// How the agent API behaves.
 #[derive(Clone, Debug)]

@@ -1,16 +1,13 @@
 //! The same request made twice makes one session.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::error::ApiError;
-use super::keys::Owner;
+use super::{error::ApiError, keys::Owner};
 
 const ANSWER_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_ENTRIES: usize = 4096;

@@ -25,11 +25,12 @@ mod session_request;
 mod sessions;
 mod webhook;
 
-pub use audit::AuditLog;
 pub use authloop_agent_api_types::{
     CreateSession, GateMode, Outcome, Phase, Reason, SealedState, SessionCreated, SessionView,
     Status,
 };
+
+pub use audit::AuditLog;
 pub use config::Config;
 pub use config_error::ConfigError;
 pub use keys::ApiKeys;

@@ -1,10 +1,14 @@
 //! How often each key may ask.
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::{
+    DefaultDirectRateLimiter, Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+};
 
-use super::error::ApiError;
-use super::keys::{ApiKeys, Owner};
+use super::{
+    error::ApiError,
+    keys::{ApiKeys, Owner},
+};
 
 /// One bucket for each key.
 pub(super) struct Rates(Vec<DefaultDirectRateLimiter>);

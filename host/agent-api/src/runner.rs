@@ -2,9 +2,11 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::session_end::{RunError, SessionEnd};
-use super::session_event::SessionEvent;
-use super::session_request::SessionRequest;
+use super::{
+    session_end::{RunError, SessionEnd},
+    session_event::SessionEvent,
+    session_request::SessionRequest,
+};
 
 /// Told of the link and of each state.
 pub type EventReporter = Box<dyn FnMut(SessionEvent) + Send + Sync>;

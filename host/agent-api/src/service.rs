@@ -1,24 +1,16 @@
 //! The service as a whole: built from a configuration, served on a listener, ended in order.
 
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{io, sync::Arc, time::Duration};
 
 use authloop_net::LimitedListener;
 use governor::Quota;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::app::App;
-use super::config::Config;
-use super::config_error::ConfigError;
-use super::idempotency::Idempotency;
-use super::rates::Rates;
-use super::routes;
-use super::runner::Runner;
-use super::sessions::Sessions;
-use super::webhook::Webhooks;
+use super::{
+    app::App, config::Config, config_error::ConfigError, idempotency::Idempotency, rates::Rates,
+    routes, runner::Runner, sessions::Sessions, webhook::Webhooks,
+};
 
 /// How long sessions and webhooks may take to end once the service is told to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);

@@ -2,18 +2,18 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use authloop_agent_api_types::{Notice, Outcome, Phase, Reason, SessionView, Status, Verdict};
 use authloop_done_when::{Conclusion, Finding};
-use authloop_protocol::input::DeclineReason;
-use authloop_protocol::output;
+use authloop_protocol::{input::DeclineReason, output};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::session_end::{RunError, SessionEnd};
-use super::session_event::SessionState;
+use super::{
+    session_end::{RunError, SessionEnd},
+    session_event::SessionState,
+};
 
 /// Events kept for clients that come back.
 const MAX_KEPT_EVENTS: usize = 64;

@@ -12,9 +12,11 @@ use authloop_protocol::{
 use serde_json::Value;
 use url::Url;
 
-use super::error::ApiError;
-use super::seal::Recipient;
-use super::webhook::{WebhookPolicy, WebhookTarget};
+use super::{
+    error::ApiError,
+    seal::Recipient,
+    webhook::{WebhookPolicy, WebhookTarget},
+};
 
 const DEFAULT_TTL: Duration = Duration::from_secs(600);
 const MAX_SERVICE_BYTES: usize = 100;

@@ -2,30 +2,36 @@
 
 mod handle;
 
-use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use authloop_agent_api_types::{Notice, SessionCreated, SessionView, Status};
 use authloop_host_metrics::Metrics;
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use time::OffsetDateTime;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::config::Config;
-use super::error::ApiError;
-use super::keys::Owner;
-use super::runner::Runner;
-use super::session::Session;
-use super::session_end::{RunError, SessionEnd};
-use super::session_event::SessionEvent;
-use super::session_request::SessionRequest;
-use super::webhook::Webhooks;
+use super::{
+    config::Config,
+    error::ApiError,
+    keys::Owner,
+    runner::Runner,
+    session::Session,
+    session_end::{RunError, SessionEnd},
+    session_event::SessionEvent,
+    session_request::SessionRequest,
+    webhook::Webhooks,
+};
+
 pub(super) use handle::Handle;
 
 /// How long a link may take to be made before the agent is told that there is none.

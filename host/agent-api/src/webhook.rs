@@ -3,8 +3,7 @@
 mod deliver;
 mod guard;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use authloop_agent_api_types::{WebhookRequest, stamp};
 use authloop_host_metrics::Metrics;
@@ -12,13 +11,10 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
-use super::config_error::ConfigError;
-use super::error::ApiError;
-use super::session::Event;
+use super::{config_error::ConfigError, error::ApiError, session::Event};
 
 /// Deliveries that may be under way or waiting for their next attempt.
 const MAX_DELIVERIES: usize = 1024;

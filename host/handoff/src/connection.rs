@@ -1,7 +1,9 @@
 //! One hello's connection: its keys, its peer connection, and what has been confirmed of both.
 
-use authloop_media::encode::Codec;
-use authloop_media::peer::{DtlsCertificate, Peer, PeerError, PeerEvent, VideoSender, sdp};
+use authloop_media::{
+    encode::Codec,
+    peer::{DtlsCertificate, Peer, PeerError, PeerEvent, VideoSender, sdp},
+};
 use authloop_protocol::{
     frame::{Frame, FrameOpener, OutputSealer},
     id::{Blob, SessionId},

@@ -18,15 +18,16 @@ use authloop_cdp::BrowserError;
 use authloop_done_when::{Conclusion, DoneWhen};
 use authloop_gate::{GateError, HandoffGate};
 use authloop_host_metrics::Metrics;
-use authloop_media::encode::EncodeError;
-use authloop_media::peer::PeerError;
+use authloop_media::{encode::EncodeError, peer::PeerError};
 use authloop_protocol::{
     input::DeclineReason, invitation::InvitationError, origin::NotAnOrigin, signal::WallType,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::signal::{SignalError, SignalingServer};
-use crate::storage::StorageState;
+use crate::{
+    signal::{SignalError, SignalingServer},
+    storage::StorageState,
+};
 
 pub use session::run;
 

@@ -3,8 +3,7 @@
 
 mod socket;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use authloop_net::tls_config;
 use authloop_protocol::{

@@ -8,10 +8,11 @@ mod local;
 
 use authloop_cdp::{Browser, BrowserError, Page};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use serde::ser::{Error as _, Serialize, SerializeStruct, Serializer};
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde::{
+    Deserialize,
+    ser::{Error as _, Serialize, SerializeStruct, Serializer},
+};
+use serde_json::{Value, json, value::RawValue};
 use url::Url;
 
 const NO_DATABASES: &str = "[]";

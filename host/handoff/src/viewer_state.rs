@@ -10,8 +10,9 @@ use authloop_protocol::output::{
     DialogKind, Field, OutputMessage, Page, SiteCertificate, SiteConnection,
 };
 
-pub(super) use prompt_state::PASSKEY_REQUIRED;
 use prompt_state::PromptState;
+
+pub(super) use prompt_state::PASSKEY_REQUIRED;
 
 /// The page's words that reach the viewer, in characters; a page may say more than a screen holds.
 const MAX_TEXT_CHARS: usize = 2000;

@@ -6,8 +6,7 @@ use authloop_agent_api_types::client::{CreatedSession, NewSession, Session};
 use authloop_net::tls_config;
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
 /// How long an answer may take beyond the wait that was asked for.

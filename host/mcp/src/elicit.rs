@@ -6,19 +6,20 @@
 use std::time::Duration;
 
 use authloop_agent_api_types::client::CreatedSession;
-use rmcp::model::{
-    CallToolResponse, CustomNotification, ElicitRequest, ElicitRequestParams, ElicitResult,
-    ElicitationAction, InputRequest, InputRequests, InputRequiredResult, InputResponses,
-    ProtocolVersion, RequestStateCodec, ServerNotification,
+use rmcp::{
+    model::{
+        CallToolResponse, CustomNotification, ElicitRequest, ElicitRequestParams, ElicitResult,
+        ElicitationAction, InputRequest, InputRequests, InputRequiredResult, InputResponses,
+        ProtocolVersion, RequestStateCodec, ServerNotification,
+    },
+    service::{Peer, RequestContext, RoleServer},
 };
-use rmcp::service::{Peer, RequestContext, RoleServer};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::api::AgentApi;
-use super::error::ToolError;
+use super::{api::AgentApi, error::ToolError};
 
 const INPUT_REQUEST_KEY: &str = "login";
 /// MCP 2025-11-25, client features, "Elicitation": the client may close what it opened.

@@ -1,9 +1,10 @@
 //! Progress notifications, for clients that asked for them.
 
-use authloop_agent_api_types::Status;
-use authloop_agent_api_types::client::Session;
-use rmcp::model::{ProgressNotificationParam, ProgressToken};
-use rmcp::service::{Peer, RequestContext, RoleServer};
+use authloop_agent_api_types::{Status, client::Session};
+use rmcp::{
+    model::{ProgressNotificationParam, ProgressToken},
+    service::{Peer, RequestContext, RoleServer},
+};
 
 /// Tells one call's progress.
 pub struct Progress {

@@ -2,8 +2,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use authloop_agent_api_types::Status;
-use authloop_agent_api_types::client::Session;
+use authloop_agent_api_types::{Status, client::Session};
 use rmcp::schemars::{self, JsonSchema};
 use serde::Serialize;
 
@@ -120,8 +119,9 @@ fn advice(state: State, status: Status) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use authloop_agent_api_types::client::Outcome;
+
+    use super::*;
 
     fn session(status: Status, outcome: Option<(&str, &str)>) -> Session {
         Session {

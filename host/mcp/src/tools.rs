@@ -1,28 +1,31 @@
 //! The two tools, and how a call of them goes on while the user signs in.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use authloop_agent_api_types::client::{Context, NewSession, Session};
-use rmcp::handler::server::tool::{schema_for_output, schema_for_type};
-use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
-    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
-    ToolAnnotations,
+use rmcp::{
+    ServerHandler,
+    handler::server::tool::{schema_for_output, schema_for_type},
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
+        Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+        Tool, ToolAnnotations,
+    },
+    service::{RequestContext, RoleServer},
 };
-use rmcp::service::{RequestContext, RoleServer};
-use rmcp::{ServerHandler, model::Implementation};
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::api::{AgentApi, AgentApiError};
-use super::elicit::{Elicitor, LinkDelivery, LinkNotShown};
-use super::error::ToolError;
-use super::progress::Progress;
-use super::report::Report;
-use super::request::{GetStatus, RequestLogin};
+use super::{
+    api::{AgentApi, AgentApiError},
+    elicit::{Elicitor, LinkDelivery, LinkNotShown},
+    error::ToolError,
+    progress::Progress,
+    report::Report,
+    request::{GetStatus, RequestLogin},
+};
 
 /// How long one poll lasts, so that there is progress to tell.
 const POLL_DURATION: Duration = Duration::from_secs(10);

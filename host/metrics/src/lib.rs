@@ -3,20 +3,18 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
-use authloop_protocol::input::InputEvent;
-use authloop_protocol::output::RefusedReason;
-use axum::Router;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse as _;
-use axum::routing::get;
-use prometheus::core::Collector;
+use authloop_protocol::{input::InputEvent, output::RefusedReason};
+use axum::{
+    Router,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse as _,
+    routing::get,
+};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    TextEncoder, core::Collector,
 };
 
 /// Seconds that a person looking on would notice, or not.

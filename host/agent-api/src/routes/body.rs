@@ -1,8 +1,10 @@
 //! Reads a JSON body within its bounds.
 
-use axum::body::{Bytes, to_bytes};
-use axum::extract::{FromRequest, Request};
-use axum::http::header;
+use axum::{
+    body::{Bytes, to_bytes},
+    extract::{FromRequest, Request},
+    http::header,
+};
 
 use crate::error::ApiError;
 

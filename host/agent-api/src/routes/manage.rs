@@ -2,23 +2,25 @@
 
 #![expect(unused_qualifications, reason = "of the macro's making")]
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use authloop_agent_api_types::{Health, SealedState, SessionList, SessionView};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
+use axum::{
+    Extension, Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::body::JsonBytes;
-use crate::app::App;
-use crate::audit::AuditEvent;
-use crate::error::{ApiError, ErrorBody};
-use crate::keys::Owner;
+use crate::{
+    app::App,
+    audit::AuditEvent,
+    error::{ApiError, ErrorBody},
+    keys::Owner,
+};
 
 /// The longest long poll, in seconds.
 const MAX_WAIT_SECONDS: u64 = 60;

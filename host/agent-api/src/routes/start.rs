@@ -3,18 +3,23 @@
 use std::sync::Arc;
 
 use authloop_agent_api_types::{CreateSession, SessionCreated};
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::{Extension, body::Body};
+use axum::{
+    Extension,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use zeroize::Zeroizing;
 
 use super::body::JsonBytes;
-use crate::app::App;
-use crate::error::{ApiError, ErrorBody};
-use crate::idempotency::{IdempotentRequest, StoredAnswer};
-use crate::keys::Owner;
-use crate::session_request::SessionRequest;
+use crate::{
+    app::App,
+    error::{ApiError, ErrorBody},
+    idempotency::{IdempotentRequest, StoredAnswer},
+    keys::Owner,
+    session_request::SessionRequest,
+};
 
 /// Hands a browser over
 ///

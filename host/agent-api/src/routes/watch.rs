@@ -1,22 +1,25 @@
 //! `GET /session/{id}/events`: server-sent events that end with the session.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use authloop_agent_api_types::StreamedEvent;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::sse::{self, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::{
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{
+        IntoResponse, Response,
+        sse::{self, KeepAlive, Sse},
+    },
+};
 use futures_util::Stream;
 use tokio::sync::watch;
 
-use crate::app::App;
-use crate::auth::bearer;
-use crate::error::{ApiError, ErrorBody};
-use crate::session::{Event, Session};
+use crate::{
+    app::App,
+    auth::bearer,
+    error::{ApiError, ErrorBody},
+    session::{Event, Session},
+};
 
 /// Proxies close connections that say nothing.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);

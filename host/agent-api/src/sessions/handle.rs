@@ -1,25 +1,31 @@
 //! One session as requests see it.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use authloop_agent_api_types::{SealedState, SessionView};
 use authloop_protocol::id::to_b64u;
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq as _;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::new_session;
-use crate::error::ApiError;
-use crate::keys::Owner;
-use crate::seal::Recipient;
-use crate::session::{Event, Session};
-use crate::session_end::{RunError, SessionEnd};
-use crate::session_request::SessionRequest;
-use crate::webhook::WebhookTarget;
+use crate::{
+    error::ApiError,
+    keys::Owner,
+    seal::Recipient,
+    session::{Event, Session},
+    session_end::{RunError, SessionEnd},
+    session_request::SessionRequest,
+    webhook::WebhookTarget,
+};
 
 pub(crate) struct Handle {
     pub(crate) owner: Owner,

@@ -1,7 +1,6 @@
 //! One message, attempt by attempt.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use reqwest::redirect::Policy;
 use time::OffsetDateTime;

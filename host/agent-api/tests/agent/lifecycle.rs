@@ -1,7 +1,6 @@
 //! From the request to each end.
 
-use authloop_agent_api::SessionState;
-use authloop_agent_api::{Config, RunError, SessionEnd};
+use authloop_agent_api::{Config, RunError, SessionEnd, SessionState};
 use authloop_done_when::Conclusion;
 use authloop_protocol::{input::DeclineReason, signal::WallType};
 use serde_json::{Value, json};

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use authloop_agent_api::Config;
-use authloop_agent_api::SessionState;
+use authloop_agent_api::{Config, SessionState};
 use authloop_done_when::Conclusion;
 use authloop_protocol::id::{from_b64u, to_b64u};
 use hpke::{Deserializable as _, Kem as _, OpModeR, Serializable as _};

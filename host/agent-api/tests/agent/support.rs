@@ -1,19 +1,19 @@
 //! A real service with a runner that does what the test says.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use authloop_agent_api::{
-    Config, EventReporter, RunError, Runner, Service, SessionEnd, SessionRequest,
+    Config, EventReporter, RunError, Runner, Service, SessionEnd, SessionEvent, SessionRequest,
+    SessionState,
 };
-use authloop_agent_api::{SessionEvent, SessionState};
 use authloop_done_when::Conclusion;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// The longest any single step may take; the machine may be busy.

@@ -1,21 +1,23 @@
 //! Messages to the agent's own server.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use authloop_agent_api::SessionState;
-use authloop_agent_api::{Config, RetryPolicy, WebhookPolicy};
+use authloop_agent_api::{Config, RetryPolicy, SessionState, WebhookPolicy};
 use authloop_done_when::Conclusion;
-use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::post;
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Redirect, Response},
+    routing::post,
+};
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::support::{RunnerStep, STEP_TIMEOUT, TestService, error_of, resolved};
 

@@ -12,14 +12,14 @@ use authloop_cdp::Page;
 use authloop_host_metrics::Metrics;
 use authloop_media::capture::Surface;
 use authloop_protocol::input::InputEvent;
-use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::sync::{mpsc, watch};
 
-use super::core::{Command, InputState};
-use super::merge::{is_flood, merge};
-use super::touch_clock::TouchClock;
+use super::{
+    core::{Command, InputState},
+    merge::{is_flood, merge},
+    touch_clock::TouchClock,
+};
 
 /// Events that may wait; a viewer that fills this is not a human.
 const MAX_QUEUED_EVENTS: usize = 256;

@@ -127,8 +127,9 @@ const KEYS: &[Key] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashSet;
+
+    use super::*;
 
     #[test]
     fn every_printable_ascii_character_has_a_key() {

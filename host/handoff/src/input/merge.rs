@@ -69,8 +69,9 @@ pub(super) fn merge(first: &InputEvent, second: &InputEvent) -> Option<InputEven
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use authloop_protocol::input::{Modifiers, TouchPoint};
+
+    use super::*;
 
     fn wheel(dy: i16) -> InputEvent {
         InputEvent::Wheel {

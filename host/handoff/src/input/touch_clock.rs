@@ -33,8 +33,9 @@ impl TouchClock {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use TouchPhase::{End, Move, Start};
+
+    use super::*;
 
     #[test]
     fn a_jittery_way_leaves_the_finger_its_speed() {

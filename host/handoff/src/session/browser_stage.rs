@@ -11,18 +11,21 @@ use std::time::Instant;
 use authloop_browser::{Follower, Health, PromptAnswer, View};
 use authloop_cdp::{Browser, BrowserError, Page};
 use authloop_host_metrics::Metrics;
-use authloop_media::capture::Viewport;
-use authloop_media::encode::{Codec, EncodeError};
-use authloop_media::peer::VideoSender;
+use authloop_media::{
+    capture::Viewport,
+    encode::{Codec, EncodeError},
+    peer::VideoSender,
+};
 use authloop_protocol::{
     browser_ui::FileInfo, input::InputEvent, output::OutputMessage, quantity::Bitrate,
 };
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
-use crate::input::InjectorClosed;
-use crate::storage::StorageState;
-use crate::viewer_state::{self, ViewerState};
+use crate::{
+    input::InjectorClosed,
+    storage::StorageState,
+    viewer_state::{self, ViewerState},
+};
 use navigation::{History, start_navigation};
 use uploads::{UploadError, Uploads};
 use video::Video;

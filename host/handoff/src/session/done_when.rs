@@ -2,14 +2,15 @@
 
 mod condition_checker;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use authloop_browser::View;
 use authloop_done_when::{Conclusion, Finding};
 use authloop_protocol::output::{OutputMessage, Verdict};
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep},
+};
 
 use crate::Verify;
 use condition_checker::ConditionChecker;

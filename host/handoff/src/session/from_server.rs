@@ -7,13 +7,16 @@ use authloop_protocol::{
     signal::{HostMessage, LegIce, Outcome, ServerMessage},
 };
 
-use super::claim::ClaimReport;
-use super::peer_link::{LegChange, SealedBlob};
-use super::registration::Registration;
-use super::{HandoffSession, Step};
-use crate::connection::ConnectionError;
-use crate::signal::SignalEvent;
-use crate::{HandoffEnd, HandoffError, HandoffEvent, HandoffState};
+use super::{
+    HandoffSession, Step,
+    claim::ClaimReport,
+    peer_link::{LegChange, SealedBlob},
+    registration::Registration,
+};
+use crate::{
+    HandoffEnd, HandoffError, HandoffEvent, HandoffState, connection::ConnectionError,
+    signal::SignalEvent,
+};
 
 impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     pub(super) async fn on_signal(&mut self, event: Option<SignalEvent>) -> Step {

@@ -10,9 +10,11 @@ use authloop_protocol::{
     signal::HostMessage,
 };
 
-use super::claim::Takeover;
-use super::peer_link::{LinkEvent, ViewerInput};
-use super::{HandoffSession, Step};
+use super::{
+    HandoffSession, Step,
+    claim::Takeover,
+    peer_link::{LinkEvent, ViewerInput},
+};
 use crate::{HandoffEnd, HandoffEvent, HandoffState};
 
 impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {

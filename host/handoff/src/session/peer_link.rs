@@ -3,8 +3,10 @@
 
 mod handshake;
 
-use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use authloop_media::peer::{PeerEvent, RTCIceConnectionState, VideoSender};
 use authloop_protocol::{
@@ -17,8 +19,7 @@ use authloop_protocol::{
     sequence::{AcceptedFrame, InputSequence},
     signal::LegIce,
 };
-use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::{sync::mpsc, time::sleep};
 
 use crate::connection::{Connection, ConnectionError, Control};
 

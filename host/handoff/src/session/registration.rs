@@ -6,12 +6,13 @@ use authloop_protocol::{
     id::{Blob, SessionId},
     signal::{HostMessage, Outcome, ServerMessage},
 };
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
-use crate::session_secrets::SessionSecrets;
-use crate::signal::{SignalEvent, SignalingServer};
-use crate::{HandoffConfig, HandoffError};
+use crate::{
+    HandoffConfig, HandoffError,
+    session_secrets::SessionSecrets,
+    signal::{SignalEvent, SignalingServer},
+};
 
 /// How long the last message may take to reach the viewer, who waits for it on screen.
 const FAREWELL_TIMEOUT: Duration = Duration::from_millis(800);

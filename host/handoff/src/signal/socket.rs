@@ -1,7 +1,6 @@
 //! One session's WebSocket, opened again for as long as someone listens.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use authloop_protocol::{
     id::Blob,

@@ -1,11 +1,9 @@
 //! Local storage and IndexedDB of an origin, read on a page of our own.
 
 use authloop_cdp::{Browser, BrowserError, Page, TargetId};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
 use super::{Item, NO_DATABASES, OriginStorage};

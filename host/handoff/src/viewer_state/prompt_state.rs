@@ -1,8 +1,10 @@
 //! What the browser asks, and what the viewer has been told of it.
 
 use authloop_browser::{FileChooser, Refusals, RefusedPrompt, View};
-use authloop_protocol::browser_ui::{MAX_FILES, MAX_TABS, MAX_TOTAL_FILE_BYTES, Tab};
-use authloop_protocol::output::OutputMessage;
+use authloop_protocol::{
+    browser_ui::{MAX_FILES, MAX_TABS, MAX_TOTAL_FILE_BYTES, Tab},
+    output::OutputMessage,
+};
 use url::Url;
 
 /// The notice of a request for a passkey.

@@ -5,8 +5,10 @@ use std::time::Instant;
 use authloop_browser_testkit::{TestBrowser, TestSite, within};
 use authloop_handoff::input::Injector;
 use authloop_host_metrics::Metrics;
-use authloop_media::capture::{CaptureConfig, Viewport};
-use authloop_media::encode::{VideoConfig, VideoPipeline};
+use authloop_media::{
+    capture::{CaptureConfig, Viewport},
+    encode::{VideoConfig, VideoPipeline},
+};
 use authloop_protocol::input::{
     Button, InputEvent, Modifiers, PointerPhase, TouchPhase, TouchPoint,
 };

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use authloop_protocol::browser_ui::{FileInfo, files_fit};
 use tempfile::TempDir;
-use tokio::fs::{self, File};
-use tokio::io::AsyncWriteExt as _;
+use tokio::{
+    fs::{self, File},
+    io::AsyncWriteExt as _,
+};
 
 /// What one handoff may keep on disk, over all choices.
 const MAX_KEPT_BYTES: u64 = 256 * 1024 * 1024;

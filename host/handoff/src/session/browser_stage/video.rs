@@ -4,14 +4,15 @@ use std::time::Instant;
 
 use authloop_browser::View;
 use authloop_host_metrics::Metrics;
-use authloop_media::capture::{Surface, Viewport};
-use authloop_media::encode::{Codec, EncodeError, VideoConfig, VideoPipeline};
-use authloop_media::peer::VideoSender;
+use authloop_media::{
+    capture::{Surface, Viewport},
+    encode::{Codec, EncodeError, VideoConfig, VideoPipeline},
+    peer::VideoSender,
+};
 use authloop_protocol::{input::InputEvent, quantity::Bitrate};
 use tokio::sync::watch;
 
-use super::AbortOnDrop;
-use super::keyframes::KeyframeRequests;
+use super::{AbortOnDrop, keyframes::KeyframeRequests};
 use crate::input::{Injector, InjectorClosed};
 
 /// The part of the congestion controller's target that video takes; the rest is for the data

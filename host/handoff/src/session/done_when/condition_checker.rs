@@ -1,9 +1,13 @@
 //! Asks the browser about each condition. Nothing that the page's scripts can reach has a say: the
 //! address and the cookies come from the browser process, the selector runs in a world of its own.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use authloop_browser::View;
 use authloop_cdp::{BrowserError, Page};
@@ -13,9 +17,7 @@ use authloop_done_when::{
 use authloop_protocol::output::Verdict;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use url::Url;
 
 /// How long a check of all conditions may take; a page that hangs must not hold the user.

@@ -10,8 +10,10 @@ use authloop_protocol::{
 };
 
 use super::PeerLink;
-use crate::connection::{Connection, ConnectionError};
-use crate::session_secrets::SessionSecrets;
+use crate::{
+    connection::{Connection, ConnectionError},
+    session_secrets::SessionSecrets,
+};
 
 /// Hellos that one session may make; each costs an HPKE opening and a peer connection.
 const MAX_HELLOS: usize = 256;
