@@ -2,11 +2,11 @@
 //! they may ask for at once.
 
 mod guard;
-mod guarded_stream;
 mod permit;
 
 use std::net::{SocketAddr, TcpListener};
 
+use authloop_net::ConnectionLimiter;
 use axum::Router;
 use axum_server::{
     Handle,
@@ -20,7 +20,6 @@ use hyper_util::{
 
 use crate::{
     config::{Config, Timeouts},
-    connection_limiter::ConnectionLimiter,
     metrics::ConnectionMetrics,
     tcp_fallback::{TcpFallback, detector::ProtocolDetector},
     tls,
@@ -61,10 +60,8 @@ impl Ingress {
             fallback,
             guard: ConnectionGuard {
                 inner: (),
-                limiter: ConnectionLimiter::new(
-                    config.max_connections,
-                    config.max_connections_per_address,
-                ),
+                limiter: ConnectionLimiter::new(config.max_connections)
+                    .with_max_per_address(config.max_connections_per_address),
                 trusted_proxies: config.trusted_proxies.clone().into(),
                 greeting_timeout: config.timeouts.greeting,
                 write_stall_timeout: config.timeouts.write_stall,

@@ -18,7 +18,6 @@ pub mod shard;
 pub mod shutdown;
 pub mod verify_page;
 
-mod connection_limiter;
 mod ingress;
 mod logging;
 mod observer_fanout;

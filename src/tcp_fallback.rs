@@ -12,17 +12,14 @@ pub(crate) mod underlying_tcp;
 
 use std::net::SocketAddr;
 
+use authloop_net::{ConnectionLimiter, ConnectionPermit};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    connection_limiter::{ConnectionLimiter, Permit},
-    metrics::StreamMetrics,
-    shard::RelayHandle,
-};
+use crate::{metrics::StreamMetrics, shard::RelayHandle};
 use meter::StreamMeter;
 use protocol::StreamProtocol;
 use underlying_tcp::UnderlyingTcp;
@@ -46,7 +43,8 @@ impl TcpFallback {
     pub(crate) fn new(relay: RelayHandle, metrics: StreamMetrics) -> Self {
         Self {
             relay,
-            limiter: ConnectionLimiter::new(MAX_STREAMS, MAX_STREAMS_PER_ADDRESS),
+            limiter: ConnectionLimiter::new(MAX_STREAMS)
+                .with_max_per_address(MAX_STREAMS_PER_ADDRESS),
             metrics,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -84,9 +82,9 @@ impl TcpFallback {
         self.metrics.accepted.with_label_values(&["http"]).inc();
     }
 
-    fn admit(&self, tcp: &TcpStream) -> Option<(SocketAddr, Permit)> {
+    fn admit(&self, tcp: &TcpStream) -> Option<(SocketAddr, ConnectionPermit)> {
         let client = tcp.peer_addr().ok()?;
-        let permit = self.limiter.acquire(client.ip()).ok()?;
+        let permit = self.limiter.try_acquire(client.ip()).ok()?;
         tcp.set_nodelay(true).ok()?;
         // What waits in the kernel cannot be dropped any more.
         let socket = socket2::SockRef::from(tcp);

@@ -2,15 +2,13 @@
 
 use std::{io, pin::Pin, sync::Arc, time::Duration};
 
+use authloop_net::{ConnectionLimiter, GuardedStream, LimitReached};
 use axum_server::accept::Accept;
 use ipnet::IpNet;
 use tokio::net::TcpStream;
 
-use super::{guarded_stream::GuardedStream, permit::ConnectionPermit};
-use crate::{
-    connection_limiter::{ConnectionLimiter, LimitReached},
-    metrics::ConnectionMetrics,
-};
+use super::permit::MeteredPermit;
+use crate::metrics::ConnectionMetrics;
 
 /// Accepts as `A` does, if the limits allow it and it does not take too long.
 #[derive(Clone, Debug)]
@@ -40,15 +38,15 @@ impl ConnectionGuard<()> {
 }
 
 impl<A> ConnectionGuard<A> {
-    fn admit(&self, tcp: &TcpStream) -> io::Result<ConnectionPermit> {
+    fn admit(&self, tcp: &TcpStream) -> io::Result<MeteredPermit> {
         // Signaling sends several small messages in a row; each would wait for the client's delayed
         // acknowledgement (RFC 9293 section 3.7.4).
         tcp.set_nodelay(true)?;
         let peer = tcp.peer_addr()?.ip().to_canonical();
         let permit = if self.trusted_proxies.iter().any(|net| net.contains(&peer)) {
-            self.limiter.acquire_for_proxy()
+            self.limiter.try_acquire_for_proxy()
         } else {
-            self.limiter.acquire(peer)
+            self.limiter.try_acquire(peer)
         };
         let permit = permit.map_err(|limit| {
             self.metrics.refuse(match limit {
@@ -57,7 +55,7 @@ impl<A> ConnectionGuard<A> {
             });
             io::Error::from(io::ErrorKind::ConnectionRefused)
         })?;
-        Ok(ConnectionPermit::new(permit, &self.metrics))
+        Ok(MeteredPermit::new(permit, &self.metrics))
     }
 }
 
@@ -68,7 +66,7 @@ where
     A::Stream: Send,
     A::Service: Send,
 {
-    type Stream = GuardedStream<A::Stream, ConnectionPermit>;
+    type Stream = GuardedStream<A::Stream, MeteredPermit>;
     type Service = A::Service;
     type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, A::Service)>> + Send>>;
 
@@ -84,7 +82,8 @@ where
                 return Err(io::ErrorKind::TimedOut.into());
             };
             let (stream, service) = accepted?;
-            Ok((GuardedStream::new(stream, permit, write_stall), service))
+            let stream = GuardedStream::new(stream, permit);
+            Ok((stream.with_write_stall_timeout(write_stall), service))
         })
     }
 }

@@ -1,17 +1,18 @@
 //! A connection's permit to be open, as the HTTP port counts it.
 
-use super::guarded_stream::WriteStallObserver;
-use crate::{connection_limiter::Permit, metrics::ConnectionMetrics};
+use authloop_net::{ConnectionPermit, WriteStallObserver};
+
+use crate::metrics::ConnectionMetrics;
 
 /// Counts one connection as open, for the limits and for metrics, until it is dropped.
 #[derive(Debug)]
-pub(super) struct ConnectionPermit {
-    _permit: Permit,
+pub(super) struct MeteredPermit {
+    _permit: ConnectionPermit,
     metrics: ConnectionMetrics,
 }
 
-impl ConnectionPermit {
-    pub(super) fn new(permit: Permit, metrics: &ConnectionMetrics) -> Self {
+impl MeteredPermit {
+    pub(super) fn new(permit: ConnectionPermit, metrics: &ConnectionMetrics) -> Self {
         metrics.open.inc();
         Self {
             _permit: permit,
@@ -20,13 +21,13 @@ impl ConnectionPermit {
     }
 }
 
-impl WriteStallObserver for ConnectionPermit {
+impl WriteStallObserver for MeteredPermit {
     fn write_stalled(&self) {
         self.metrics.refuse("unread");
     }
 }
 
-impl Drop for ConnectionPermit {
+impl Drop for MeteredPermit {
     fn drop(&mut self) {
         self.metrics.open.dec();
     }

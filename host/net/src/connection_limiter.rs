@@ -7,32 +7,36 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Counts connections; clones share the count.
 #[derive(Clone, Debug)]
-pub(crate) struct ConnectionLimiter {
-    max_total: usize,
+pub struct ConnectionLimiter {
+    /// A permit for each connection that may still be opened; never closed.
+    total: Arc<Semaphore>,
     max_per_address: usize,
-    open: Arc<Mutex<OpenConnections>>,
-}
-
-#[derive(Debug, Default)]
-struct OpenConnections {
-    total: usize,
-    by_address: HashMap<IpAddr, usize>,
+    open_by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 /// Counts one connection as open until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Permit {
-    limiter: ConnectionLimiter,
+pub struct ConnectionPermit {
     /// `None` for a connection that counts in total only.
-    address: Option<IpAddr>,
+    _address: Option<AddressCount>,
+    /// Given back when it is dropped; always there, for the semaphore is never closed.
+    _total: Option<OwnedSemaphorePermit>,
+}
+
+/// Counts one connection as its address's until it is dropped.
+#[derive(Debug)]
+struct AddressCount {
+    address: IpAddr,
+    open_by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 /// Why no further connection may be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LimitReached {
+pub enum LimitReached {
     /// As many are open as there may be in total.
     Total,
     /// This address has as many as one may have.
@@ -40,11 +44,22 @@ pub(crate) enum LimitReached {
 }
 
 impl ConnectionLimiter {
-    pub(crate) fn new(max_total: usize, max_per_address: usize) -> Self {
+    /// Limits the total only.
+    #[must_use]
+    pub fn new(max_total: usize) -> Self {
         Self {
-            max_total,
+            total: Arc::new(Semaphore::new(max_total.min(Semaphore::MAX_PERMITS))),
+            max_per_address: usize::MAX,
+            open_by_address: Arc::default(),
+        }
+    }
+
+    /// Limits what one address may have open, too: one IPv4 address, or an IPv6 network of 64 bits.
+    #[must_use]
+    pub fn with_max_per_address(self, max_per_address: usize) -> Self {
+        Self {
             max_per_address,
-            open: Arc::default(),
+            ..self
         }
     }
 
@@ -52,53 +67,57 @@ impl ConnectionLimiter {
     ///
     /// # Errors
     /// When it would be one too many.
-    pub(crate) fn acquire(&self, address: IpAddr) -> Result<Permit, LimitReached> {
+    pub fn try_acquire(&self, address: IpAddr) -> Result<ConnectionPermit, LimitReached> {
         let address = network(address);
-        let mut open = self.open.lock();
-        let from_address = open.by_address.get(&address).copied().unwrap_or(0);
-        if open.total >= self.max_total {
+        let mut open_by_address = self.open_by_address.lock();
+        let from_address = open_by_address.get(&address).copied().unwrap_or(0);
+        // Checked before a permit is taken: one that is given back at once would refuse others meanwhile.
+        if self.total.available_permits() == 0 {
             return Err(LimitReached::Total);
         }
         if from_address >= self.max_per_address {
             return Err(LimitReached::Address);
         }
-        open.total += 1;
-        open.by_address.insert(address, from_address + 1);
-        Ok(self.permit(Some(address)))
+        let permit = self.try_acquire_for_proxy()?;
+        open_by_address.insert(address, from_address + 1);
+        Ok(ConnectionPermit {
+            _address: Some(AddressCount {
+                address,
+                open_by_address: Arc::clone(&self.open_by_address),
+            }),
+            ..permit
+        })
     }
 
     /// Admits one more connection of a peer that stands for many clients, as a proxy does.
     ///
     /// # Errors
     /// When it would be one too many.
-    pub(crate) fn acquire_for_proxy(&self) -> Result<Permit, LimitReached> {
-        let mut open = self.open.lock();
-        if open.total >= self.max_total {
-            return Err(LimitReached::Total);
-        }
-        open.total += 1;
-        Ok(self.permit(None))
+    pub fn try_acquire_for_proxy(&self) -> Result<ConnectionPermit, LimitReached> {
+        let total = Arc::clone(&self.total).try_acquire_owned();
+        let total = total.map_err(|_| LimitReached::Total)?;
+        Ok(ConnectionPermit {
+            _address: None,
+            _total: Some(total),
+        })
     }
 
-    fn permit(&self, address: Option<IpAddr>) -> Permit {
-        Permit {
-            limiter: self.clone(),
-            address,
+    /// Waits until one more connection may be open; it counts in total only.
+    pub async fn acquire(&self) -> ConnectionPermit {
+        ConnectionPermit {
+            _address: None,
+            _total: Arc::clone(&self.total).acquire_owned().await.ok(),
         }
     }
 }
 
-impl Drop for Permit {
+impl Drop for AddressCount {
     fn drop(&mut self) {
-        let mut open = self.limiter.open.lock();
-        open.total -= 1;
-        let Some(address) = self.address else {
-            return;
-        };
-        if let Some(from_address) = open.by_address.get_mut(&address) {
+        let mut open_by_address = self.open_by_address.lock();
+        if let Some(from_address) = open_by_address.get_mut(&self.address) {
             *from_address -= 1;
             if *from_address == 0 {
-                open.by_address.remove(&address);
+                open_by_address.remove(&self.address);
             }
         }
     }
@@ -118,39 +137,39 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_every_place() {
-        let limiter = ConnectionLimiter::new(100, 8);
+        let limiter = ConnectionLimiter::new(100).with_max_per_address(8);
         let greedy: IpAddr = "2001:db8::1".parse().unwrap();
         let neighbour = "2001:db8::2".parse().unwrap();
         let other = "192.0.2.1".parse().unwrap();
 
-        let permits: Vec<_> = std::iter::from_fn(|| limiter.acquire(greedy).ok()).collect();
+        let permits: Vec<_> = std::iter::from_fn(|| limiter.try_acquire(greedy).ok()).collect();
 
         assert_eq!(permits.len(), 8);
         assert_eq!(
-            limiter.acquire(neighbour).unwrap_err(),
+            limiter.try_acquire(neighbour).unwrap_err(),
             LimitReached::Address
         );
-        assert!(limiter.acquire(other).is_ok());
+        assert!(limiter.try_acquire(other).is_ok());
         drop(permits);
-        assert!(limiter.acquire(neighbour).is_ok());
-        assert!(limiter.open.lock().by_address.is_empty());
+        assert!(limiter.try_acquire(neighbour).is_ok());
+        assert!(limiter.open_by_address.lock().is_empty());
     }
 
     #[test]
     fn there_is_an_end_to_the_places() {
-        let limiter = ConnectionLimiter::new(100, 8);
-        let proxied = limiter.acquire_for_proxy().unwrap();
+        let limiter = ConnectionLimiter::new(100).with_max_per_address(8);
+        let proxied = limiter.try_acquire_for_proxy().unwrap();
         let address = |n: u8| IpAddr::from([10, 0, 0, n]);
         let permits: Vec<_> = (0..)
-            .map_while(|n| limiter.acquire(address(n)).ok())
+            .map_while(|n| limiter.try_acquire(address(n)).ok())
             .collect();
 
         assert_eq!(permits.len(), 99);
         assert_eq!(
-            limiter.acquire_for_proxy().unwrap_err(),
+            limiter.try_acquire_for_proxy().unwrap_err(),
             LimitReached::Total
         );
         drop(proxied);
-        assert!(limiter.acquire_for_proxy().is_ok());
+        assert!(limiter.try_acquire_for_proxy().is_ok());
     }
 }

@@ -1,13 +1,18 @@
-//! What the host's listeners and clients share: [`LimitedListener`] bounds the connections of a listener, and
-//! [`tls_config`] says which certificates a client trusts. [`nearest_key`] is for both programs' settings:
-//! it finds what a misspelt one was meant to be.
+//! What the server and the host share at their listeners and settings: [`ConnectionLimiter`] counts the
+//! open connections, [`GuardedStream`] is one of them, [`LimitedListener`] lets further ones wait,
+//! [`tls_config`] says which certificates a client trusts, and [`nearest_key`] finds what a misspelt
+//! setting was meant to be.
 
 #![forbid(unsafe_code)]
 
+mod connection_limiter;
+mod guarded_stream;
 mod limited_listener;
 mod nearest_key;
 mod tls;
 
-pub use limited_listener::{LimitedListener, LimitedStream};
+pub use connection_limiter::{ConnectionLimiter, ConnectionPermit, LimitReached};
+pub use guarded_stream::{GuardedStream, WriteStallObserver};
+pub use limited_listener::LimitedListener;
 pub use nearest_key::nearest_key;
 pub use tls::{TlsError, tls_config};

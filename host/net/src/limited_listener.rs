@@ -1,23 +1,19 @@
 //! A listener that holds at most N connections open; further ones wait in the accept queue.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::io;
 
 use axum::serve::Listener;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::{OwnedSemaphorePermit, Semaphore},
+
+use crate::{
+    connection_limiter::{ConnectionLimiter, ConnectionPermit},
+    guarded_stream::GuardedStream,
 };
 
 /// Accepts a connection only while fewer than the limit are open.
 #[derive(Debug)]
 pub struct LimitedListener<L> {
     listener: L,
-    permits: Arc<Semaphore>,
+    limiter: ConnectionLimiter,
 }
 
 impl<L> LimitedListener<L> {
@@ -25,7 +21,7 @@ impl<L> LimitedListener<L> {
     pub fn new(listener: L, max_connections: usize) -> Self {
         Self {
             listener,
-            permits: Arc::new(Semaphore::new(max_connections)),
+            limiter: ConnectionLimiter::new(max_connections),
         }
     }
 }
@@ -34,69 +30,17 @@ impl<L: Listener> Listener for LimitedListener<L>
 where
     L::Io: Unpin,
 {
-    type Io = LimitedStream<L::Io>;
+    type Io = GuardedStream<L::Io, ConnectionPermit>;
     type Addr = L::Addr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        // The semaphore is never closed.
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+        let permit = self.limiter.acquire().await;
         let (io, address) = self.listener.accept().await;
-        let stream = LimitedStream {
-            io,
-            _permit: permit,
-        };
-        (stream, address)
+        (GuardedStream::new(io, permit), address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
         self.listener.local_addr()
-    }
-}
-
-/// A connection that gives its permit back when it is dropped.
-#[derive(Debug)]
-pub struct LimitedStream<T> {
-    io: T,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for LimitedStream<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for LimitedStream<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
     }
 }
 
