@@ -4,6 +4,7 @@ mod errors;
 mod registration;
 mod sockets;
 
+use authloop_bearer::bearer_token;
 use authloop_protocol::{
     id::{Blob, SessionId, from_b64u},
     signal::{SessionCreated, SessionStatus},
@@ -26,7 +27,7 @@ use axum::{
 use tower_http::{limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
 
 use crate::{
-    api_keys::{Scope, bearer},
+    api_keys::Scope,
     audit::AuditEvent,
     error::{ApiError, ApiErrorKind, RefusalCode},
     observer::SignalingEvent,
@@ -114,7 +115,7 @@ async fn cancel(
         let caller = signaling.authorize(&headers, Scope::EndSessions);
         CancelRight::Key(caller.map_err(|denied| ApiError::from(&denied))?)
     } else {
-        let token = bearer(&headers).and_then(from_b64u);
+        let token = bearer_token(&headers).and_then(from_b64u);
         CancelRight::Host(take_hash(Blob(token.ok_or(CancelError::Unauthorized)?)))
     };
     let cancelled = signaling.directory().cancel(id, &right).await;

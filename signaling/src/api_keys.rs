@@ -10,14 +10,15 @@ mod tests;
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use authloop_bearer::{SecretHash, bearer_token, find_key, key_lines};
+use axum::http::HeaderMap;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use parking_lot::RwLock;
 
-use crate::{rates::per, secret::SecretHash};
+use crate::rates::per;
 use line::{Key, rfc3339};
 
-pub use line::{MIN_KEY_BYTES, NewKey};
+pub use line::NewKey;
 pub use scope::Scope;
 
 /// Requests a minute with the keys of one name, at once or spread, unless their lines say `rate=`.
@@ -165,7 +166,7 @@ impl ApiKeys {
 
     /// Whether the request's bearer token is one of the keys, valid or not.
     pub(crate) fn knows(&self, headers: &HeaderMap) -> bool {
-        bearer(headers).is_some_and(|token| self.current().find(token).is_some())
+        bearer_token(headers).is_some_and(|token| self.current().find(token).is_some())
     }
 
     /// Lets a request in that may do this at `now`, in Unix seconds, and takes one from its rate.
@@ -175,7 +176,7 @@ impl ApiKeys {
         scope: Scope,
         now: u64,
     ) -> Result<Caller, KeyRefusal> {
-        let token = bearer(headers).ok_or(KeyRefusal::Missing)?;
+        let token = bearer_token(headers).ok_or(KeyRefusal::Missing)?;
         let set = self.current();
         let entry = set.find(token).ok_or(KeyRefusal::Unknown)?;
         let caller = Caller {
@@ -205,16 +206,9 @@ impl KeySet {
             source: SecretHash::of(text.as_bytes()),
         };
         let mut seen = HashMap::new();
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            set.add(line, &mut seen, old)
-                .map_err(|reason| ApiKeyError::Line {
-                    line: index + 1,
-                    reason,
-                })?;
+        for (line, words) in key_lines(text) {
+            set.add(words, &mut seen, old)
+                .map_err(|reason| ApiKeyError::Line { line, reason })?;
         }
         if set.entries.is_empty() {
             return Err(ApiKeyError::Empty);
@@ -259,16 +253,9 @@ impl KeySet {
         found.map(|entry| entry.limit.clone())
     }
 
-    /// Compares with all keys, each in constant time.
     fn find(&self, token: &str) -> Option<&KeyEntry> {
-        let given = SecretHash::of(token.as_bytes());
-        self.entries.iter().fold(None, |found, entry| {
-            if entry.key.hash.matches(&given) {
-                Some(entry)
-            } else {
-                found
-            }
-        })
+        let hashes = self.entries.iter().map(|entry| &entry.key.hash);
+        find_key(hashes, token).and_then(|place| self.entries.get(place))
     }
 }
 
@@ -313,12 +300,4 @@ pub enum ApiKeyError {
         /// What is wrong.
         reason: &'static str,
     },
-}
-
-/// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
-pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim_start())
 }

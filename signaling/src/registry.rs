@@ -11,6 +11,7 @@ mod shared;
 
 use std::sync::{Arc, atomic::Ordering};
 
+use authloop_bearer::SecretHash;
 use authloop_protocol::{
     device::DeviceKey,
     id::SessionId,
@@ -27,7 +28,6 @@ use crate::{
     observer::{Observer, SignalingEvent},
     outbox::Outbox,
     relay::{LegEvent, Relay, Side},
-    secret::SecretHash,
     session::{ClaimOutcome, ClaimRequest, Registration, Session},
     settings::RegistrySettings,
 };

@@ -7,6 +7,7 @@ mod takeover;
 
 use std::{sync::Arc, time::Duration};
 
+use authloop_bearer::SecretHash;
 use authloop_protocol::{
     device::DeviceKey,
     id::{Blob, SessionId},
@@ -17,7 +18,6 @@ use tokio::time::Instant;
 use crate::{
     outbox::{Closing, Outbox},
     relay::Side,
-    secret::SecretHash,
     side::{Delivery, SideMailbox},
 };
 use takeover::Takeover;

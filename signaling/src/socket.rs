@@ -2,6 +2,7 @@
 
 mod close;
 
+use authloop_bearer::SecretHash;
 use authloop_protocol::{
     device::DeviceKey,
     id::{Blob, SessionId},
@@ -22,7 +23,7 @@ use crate::{
     refusal::{Refusal, explain},
     registry::{Identity, parse},
     relay::Side,
-    secret::{SecretHash, random, take_hash},
+    secret::{random, take_hash},
     service::Signaling,
     session::ClaimRequest,
     settings::SocketSettings,

@@ -2,21 +2,13 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, Uri, header, uri::Authority},
-    middleware::Next,
-    response::Response,
-};
+use authloop_bearer::bearer_token;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Uri, header, uri::Authority};
+use axum::middleware::Next;
+use axum::response::Response;
 
 use super::{app::App, error::ApiError};
-
-/// The bearer token.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
 
 /// Refuses what a web page could send: the agent API has no business in browsers. A name that an
 /// attacker points here (DNS rebinding) is none that we listen to; an address cannot be pointed.
@@ -47,7 +39,7 @@ pub(super) async fn with_key(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let owner = app.keys.owner(bearer(request.headers()));
+    let owner = app.keys.owner(bearer_token(request.headers()));
     let owner = owner.ok_or(ApiError::Unauthorized)?;
     app.rates.check(owner)?;
     request.extensions_mut().insert(owner);

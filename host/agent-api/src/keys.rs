@@ -2,14 +2,11 @@
 
 use std::path::Path;
 
+use authloop_bearer::{MIN_KEY_BYTES, SecretHash, find_key, hash_key, key_lines};
 use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 
 use super::config_error::ConfigError;
 
-/// Shorter keys can be guessed.
-const MIN_KEY_BYTES: usize = 16;
 const MAX_KEY_BYTES: usize = 512;
 const MAX_KEYS: usize = 1000;
 
@@ -19,7 +16,7 @@ pub(super) struct Owner(pub(super) usize);
 
 /// The keys that are accepted, as hashes; none at all accepts everyone.
 #[derive(Clone, Default)]
-pub struct ApiKeys(Vec<[u8; 32]>);
+pub struct ApiKeys(Vec<SecretHash>);
 
 impl ApiKeys {
     /// Reads a file with one key a line; empty lines and those that begin with `#` are passed over.
@@ -37,22 +34,16 @@ impl ApiKeys {
 
     /// Reads keys, one a line.
     fn parse(text: &SecretString) -> Result<Self, String> {
-        let mut keys = Vec::new();
-        for (i, line) in text.expose_secret().lines().enumerate() {
-            let key = line.trim();
-            if key.is_empty() || key.starts_with('#') {
-                continue;
-            }
-            let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-            if !(MIN_KEY_BYTES..=MAX_KEY_BYTES).contains(&key.len()) || !visible {
+        let mut keys = Vec::<SecretHash>::new();
+        for (line, key) in key_lines(text.expose_secret()) {
+            let lengths = MIN_KEY_BYTES..=MAX_KEY_BYTES;
+            let Some(hash) = hash_key(key, lengths, |byte| byte.is_ascii_graphic()) else {
                 return Err(format!(
-                    "line {}: a key has from {MIN_KEY_BYTES} to {MAX_KEY_BYTES} visible ASCII characters",
-                    i + 1
+                    "line {line}: a key has from {MIN_KEY_BYTES} to {MAX_KEY_BYTES} visible ASCII characters"
                 ));
-            }
-            let hash = hash(key);
-            if keys.contains(&hash) {
-                return Err(format!("line {}: this key was there before", i + 1));
+            };
+            if keys.iter().any(|known| known.matches(&hash)) {
+                return Err(format!("line {line}: this key was there before"));
             }
             keys.push(hash);
         }
@@ -72,24 +63,13 @@ impl ApiKeys {
         self.0.len().max(1)
     }
 
-    /// Compares hashes with all keys, in constant time.
+    /// Whose key is presented.
     pub(super) fn owner(&self, presented: Option<&str>) -> Option<Owner> {
         if self.is_open() {
             return Some(Owner(0));
         }
-        let presented = hash(presented?);
-        let mut found = None;
-        for (i, key) in self.0.iter().enumerate() {
-            if bool::from(key.ct_eq(&presented)) {
-                found = Some(Owner(i));
-            }
-        }
-        found
+        find_key(&self.0, presented?).map(Owner)
     }
-}
-
-fn hash(key: &str) -> [u8; 32] {
-    Sha256::digest(key.as_bytes()).into()
 }
 
 impl std::fmt::Debug for ApiKeys {

@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use authloop_bearer::SecretHash;
 use authloop_protocol::{
     device::DeviceKey,
     id::{Blob, SessionId},
@@ -20,7 +21,7 @@ use crate::{
     api_keys::{Caller, Scope},
     clock::unix_millis,
     error::{ApiError, ApiErrorKind},
-    secret::{SecretHash, random},
+    secret::random,
     service::Signaling,
     session::Registration,
 };

@@ -2,15 +2,14 @@
 
 use std::{num::NonZeroU32, sync::Arc};
 
+use authloop_bearer::{MIN_KEY_BYTES, SecretHash, hash_key};
 use authloop_protocol::id::to_b64u;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 use zeroize::Zeroizing;
 
 use super::scope::Scope;
-use crate::secret::{SecretHash, random};
+use crate::secret::random;
 
-/// The shortest key, in bytes; a shorter one could be guessed.
-pub const MIN_KEY_BYTES: usize = 16;
 const MAX_KEY_NAME_BYTES: usize = 64;
 /// What every key that [`NewKey::make`] makes begins with, so that scanners for leaked secrets can
 /// tell.
@@ -89,10 +88,7 @@ fn key(word: &str) -> Result<SecretHash, &'static str> {
             .map_err(|_| "`sha256:` must be followed by 64 hexadecimal digits")?;
         return Ok(SecretHash::from_bytes(hash));
     }
-    if word.len() < MIN_KEY_BYTES {
-        return Err("a key must be at least 16 characters long");
-    }
-    Ok(SecretHash::of(word.as_bytes()))
+    hash_key(word, MIN_KEY_BYTES.., |_| true).ok_or("a key must be at least 16 characters long")
 }
 
 fn unix_seconds(moment: &str) -> Result<u64, &'static str> {

@@ -1,6 +1,6 @@
 //! Lines, scopes, expiry, rotation and rates.
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, header::AUTHORIZATION};
 use proptest::prelude::*;
 
 use super::*;

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use authloop_bearer::SecretHash;
 use authloop_protocol::{
     device::DeviceKey,
     id::{Blob, SessionId},
@@ -10,7 +11,7 @@ use authloop_protocol::{
 use tokio::time::Instant;
 
 use super::nodes::NodeId;
-use crate::{secret::SecretHash, session::Registration};
+use crate::session::Registration;
 
 /// One session as every node sees it.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 //! WebSocket and has checked who it is, the *owner* has the session. Redis may lose publications, so
 //! texts are numbered, and a gap ends the bridge: the client connects again.
 
+use authloop_bearer::SecretHash;
 use authloop_protocol::{
     device::DeviceKey,
     id::{Blob, SessionId},
@@ -12,9 +13,7 @@ use authloop_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::nodes::NodeId;
-use crate::{
-    outbox::Closing, registry::Identity, relay::Side, secret::SecretHash, session::ClaimRequest,
-};
+use crate::{outbox::Closing, registry::Identity, relay::Side, session::ClaimRequest};
 
 /// Names one bridge: the edge's node and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

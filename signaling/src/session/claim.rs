@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use authloop_bearer::SecretHash;
 use authloop_protocol::{
     device::DeviceKey,
     id::Blob,
@@ -15,7 +16,6 @@ use super::{
 use crate::{
     outbox::{Closing, Outbox},
     relay::Side,
-    secret::SecretHash,
 };
 
 /// Notices of a second claim are at least this far apart, so that someone who has the link cannot

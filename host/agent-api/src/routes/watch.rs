@@ -3,23 +3,17 @@
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use authloop_agent_api_types::StreamedEvent;
-use axum::{
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode},
-    response::{
-        IntoResponse, Response,
-        sse::{self, KeepAlive, Sse},
-    },
-};
+use authloop_bearer::bearer_token;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use tokio::sync::watch;
 
-use crate::{
-    app::App,
-    auth::bearer,
-    error::{ApiError, ErrorBody},
-    session::{Event, Session},
-};
+use crate::app::App;
+use crate::error::{ApiError, ErrorBody};
+use crate::session::{Event, Session};
 
 /// Proxies close connections that say nothing.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -50,7 +44,7 @@ pub(super) async fn events(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let presented = bearer(&headers);
+    let presented = bearer_token(&headers);
     let owner = app.keys.owner(presented);
     let handle = match (owner, app.sessions.find(&id)) {
         (_, Ok(handle)) if presented.is_some_and(|t| handle.is_streamed_by(t)) => {
