@@ -3,10 +3,12 @@
 use std::{net::IpAddr, sync::Arc};
 
 use authloop_bearer::bearer_token;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Uri, header, uri::Authority};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, Uri, header, uri::Authority},
+    middleware::Next,
+    response::Response,
+};
 
 use super::{app::App, error::ApiError};
 

@@ -4,16 +4,22 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration}
 
 use authloop_agent_api_types::StreamedEvent;
 use authloop_bearer::bearer_token;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::sse::{self, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::{
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{
+        IntoResponse, Response,
+        sse::{self, KeepAlive, Sse},
+    },
+};
 use futures_util::Stream;
 use tokio::sync::watch;
 
-use crate::app::App;
-use crate::error::{ApiError, ErrorBody};
-use crate::session::{Event, Session};
+use crate::{
+    app::App,
+    error::{ApiError, ErrorBody},
+    session::{Event, Session},
+};
 
 /// Proxies close connections that say nothing.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
