@@ -2,12 +2,11 @@
 // files, windows, passkeys. Both sizes, clean for axe-core.
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
+import { violationsIn } from "../support/axe.mjs";
 import { bench } from "../support/browser.mjs";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const shots = process.env.SHOTS;
 if (shots) mkdirSync(shots, { recursive: true });
 const DEVICES = {
@@ -51,12 +50,8 @@ async function live(options) {
 async function clean(s, name) {
   await s.page.waitForTimeout(100);
   if (shots) await s.page.screenshot({ path: `${shots}/${name}.png` });
-  await s.page.evaluate(axe);
-  const { violations } = await s.page.evaluate(() =>
-    globalThis.axe.run(document, { resultTypes: ["violations"] }),
-  );
   assert.deepEqual(
-    violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join()}`),
+    (await violationsIn(s.page)).map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join()}`),
     [],
     name,
   );

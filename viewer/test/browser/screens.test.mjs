@@ -1,12 +1,11 @@
 // Every screen, light and dark, phone and laptop: clean for axe-core, nothing cut off.
 // SHOTS=dir node --test test/browser/screens.test.mjs also writes pictures to look at.
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
+import { violationsIn } from "../support/axe.mjs";
 import { bench, enabled, inState } from "../support/browser.mjs";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const shots = process.env.SHOTS;
 const only = process.env.ONLY;
 if (shots) mkdirSync(shots, { recursive: true });
@@ -38,12 +37,8 @@ after(async () => {
 async function check(page, name) {
   await page.waitForTimeout(150);
   if (shots) await page.screenshot({ path: `${shots}/${name}.png` });
-  await page.evaluate(axe);
-  const result = await page.evaluate(() =>
-    globalThis.axe.run(document, { resultTypes: ["violations"] }),
-  );
   assert.deepEqual(
-    result.violations.map(
+    (await violationsIn(page)).map(
       (v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join(" | ")}`,
     ),
     [],
