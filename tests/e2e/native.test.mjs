@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { after } from "node:test";
-import { ARTIFACTS, closeBrowser, scenario } from "./lib/harness.mjs";
+import { ARTIFACTS, CHROMIUM, closeBrowser, scenario } from "./lib/harness.mjs";
 import { Probe } from "./lib/probe.mjs";
 
 after(closeBrowser);
@@ -55,7 +55,7 @@ class Hand {
 
 scenario(
   "everything that the browser would ask unseen reaches the user",
-  { path: "/native/controls" },
+  { path: "/native/controls", remote: CHROMIUM },
   async (world) => {
     const { host, viewer } = await world.live("phone");
     const { site } = world;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after } from "node:test";
-import { ARTIFACTS, closeBrowser, scenario } from "./lib/harness.mjs";
+import { ARTIFACTS, CHROMIUM, closeBrowser, scenario } from "./lib/harness.mjs";
 import { PASSWORD, signIn, site, submissions, USER } from "./lib/signin.mjs";
 
 after(closeBrowser);
@@ -11,7 +11,7 @@ after(closeBrowser);
 const BUTTON_BLUE = [11, 95, 255];
 
 for (const device of ["phone", "desktop"]) {
-  scenario(`signs in from a ${device}`, { site }, async (world) => {
+  scenario(`signs in from a ${device}`, { site, remote: CHROMIUM }, async (world) => {
     const state = `${ARTIFACTS}state-${device}.json`;
     const host = world.host([
       "--expect-origin",

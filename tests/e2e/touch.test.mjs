@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after } from "node:test";
-import { closeBrowser, Server, scenario, within } from "./lib/harness.mjs";
+import { CHROMIUM, closeBrowser, Server, scenario, within } from "./lib/harness.mjs";
 import { RemotePage } from "./lib/remote-page.mjs";
 
 after(closeBrowser);
@@ -117,7 +117,7 @@ const ready = (page, selector = ".pad[tabindex='0']") =>
 
 scenario(
   "fingers: tap, double tap, long press, drag, scroll with momentum, pinch; a frame of another site",
-  { path: "/extra/hands" },
+  { path: "/extra/hands", remote: CHROMIUM },
   async (world) => {
     const { viewer } = await world.live("phone", ["--expect-origin", world.site.url]);
     const { page } = viewer;
@@ -197,7 +197,7 @@ scenario(
 
 scenario(
   "a mouse: clicks, wheel, drag and drop, modifiers that do not stick, a flood before a click",
-  { path: "/extra/hands" },
+  { path: "/extra/hands", remote: CHROMIUM },
   async (world) => {
     const { viewer } = await world.live("desktop");
     const { page } = viewer;
@@ -263,7 +263,7 @@ scenario(
 
 scenario(
   "a soft keyboard: words, emoji, right to left, a code in boxes, a secret as a block",
-  { path: "/extra/fields" },
+  { path: "/extra/fields", remote: CHROMIUM },
   async (world) => {
     const { viewer } = await world.live("phone");
     const { page } = viewer;
@@ -336,7 +336,7 @@ scenario(
 
 scenario(
   "keys meant for one origin are refused after the page has moved to another",
-  { path: "/extra/form" },
+  { path: "/extra/form", remote: CHROMIUM },
   async (world) => {
     const viewer = await world.viewer("desktop");
     // The viewer hears nothing of the host while `deaf`: what it types then, it types for the old

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { after } from "node:test";
-import { CHROMIUM, DEVICES, plainBrowser, scenario } from "./lib/harness.mjs";
+import { DEVICES, HEADLESS_SHELL, plainBrowser, scenario } from "./lib/harness.mjs";
 import { Netns, whyNoNamespaces } from "./lib/netns.mjs";
 import { signIn, site, submissions } from "./lib/signin.mjs";
 import { Viewer } from "./lib/viewer.mjs";
@@ -199,7 +199,7 @@ const apart = {
 /** A browser that reaches nothing but the server's HTTPS port. */
 async function confined(world) {
   netns.onlyTcp(world.server.listen.split(":").at(-1));
-  return plainBrowser({ executablePath: netns.wrapper(CHROMIUM), env });
+  return plainBrowser({ executablePath: netns.wrapper(HEADLESS_SHELL), env });
 }
 
 scenario("a sign-in over ICE-TCP on the HTTPS port, where UDP is dropped", apart, async (world) => {

@@ -1,12 +1,12 @@
 // Everything that a test needs to hand a real browser to a real browser.
 
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { tmpdir } from "node:os";
 import { text } from "node:stream/consumers";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { chromium, devices } from "playwright-core";
 import { Mitm } from "./mitm.mjs";
 import { ARTIFACTS, Part } from "./part.mjs";
@@ -17,6 +17,12 @@ export { ARTIFACTS, Part, within } from "./part.mjs";
 const TARGET = process.env.CARGO_TARGET_DIR ?? new URL("../../../target", import.meta.url).pathname;
 const BIN = process.env.E2E_BIN ?? `${TARGET}/debug`;
 export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const SHELL = "/usr/bin/chromium-headless-shell";
+/**
+ * The engine alone, for half of the processor time: what a user has and what is handed off, unless a
+ * test wants the whole Chromium.
+ */
+export const HEADLESS_SHELL = process.env.CHROMIUM ?? (existsSync(SHELL) ? SHELL : CHROMIUM);
 const HEADLESS = "--headless=new";
 const FLAGS = [
   HEADLESS,
@@ -43,7 +49,7 @@ let userBrowser = null;
 let screen = null;
 export const usersBrowser = () =>
   (userBrowser ??= chromium.launch({
-    executablePath: CHROMIUM,
+    executablePath: screen ? CHROMIUM : HEADLESS_SHELL,
     ...(screen && { headless: false, env: { ...process.env, DISPLAY: screen } }),
     // The second: the attacker of hostile.test.mjs must know its own address.
     args: [
@@ -62,18 +68,18 @@ export async function paintOn(display = null) {
 /** A browser as people have it, without a flag that WebRTC would notice. */
 export const plainBrowser = (options = {}) =>
   chromium.launch({
-    executablePath: CHROMIUM,
+    executablePath: HEADLESS_SHELL,
     ...options,
     args: [...FLAGS, ...(options.args ?? [])],
   });
 
-/** The browser that is handed off. */
+/** The browser that is handed off: the whole Chromium, as agents have it, or the engine alone. */
 export class Remote extends Part {
-  constructor(url) {
+  constructor(url, file = CHROMIUM) {
     const profile = mkdtempSync(`${tmpdir()}/authloop-e2e-`);
     super(
       "remote-chromium",
-      CHROMIUM,
+      file,
       [...FLAGS, "--remote-debugging-port=0", `--user-data-dir=${profile}`, url],
       { group: true },
     );
@@ -172,10 +178,18 @@ export class World {
 
   /**
    * @param {{path?: string, mitm?: boolean, site?: string[], server?: string[], wrapper?:
-   *   string[]}} options `path`: the remote browser's first page; `mitm`: everything goes through a
-   *   proxy that can lie; `wrapper`: a command that runs the server
+   *   string[], remote?: string}} options `path`: the remote browser's first page; `mitm`: everything
+   *   goes through a proxy that can lie; `wrapper`: a command that runs the server; `remote`: the
+   *   remote browser's program
    */
-  static async open({ path = "/", mitm = false, site = [], server = [], wrapper = [] } = {}) {
+  static async open({
+    path = "/",
+    mitm = false,
+    site = [],
+    server = [],
+    wrapper = [],
+    remote = HEADLESS_SHELL,
+  } = {}) {
     const world = new World();
     try {
       world.mitm = mitm ? world.keep(await Mitm.start()) : null;
@@ -188,7 +202,7 @@ export class World {
       await Promise.all([world.site.ready(), world.server.ready()]);
       if (world.mitm) world.mitm.upstream = world.server.url;
       world.origin = world.mitm?.origin ?? world.server.url;
-      world.remote = world.keep(new Remote(`${world.site.url}${path}`));
+      world.remote = world.keep(new Remote(`${world.site.url}${path}`, remote));
       await world.remote.ready();
       return world;
     } catch (error) {
@@ -277,6 +291,9 @@ export function scenario(name, options, play) {
     }
   });
 }
+
+/** Scenarios that mostly wait for somebody to give up: each in its own world, several at a time. */
+export const sideBySide = (name, scenarios) => describe(name, { concurrency: 4 }, scenarios);
 
 /** To be called once at the end of a file. */
 export async function closeBrowser() {

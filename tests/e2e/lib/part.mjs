@@ -14,6 +14,7 @@ const ENV = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith("AUTHLOOP_")),
 );
 const living = new Set();
+let started = 0;
 // Whatever ends this process ends what it started.
 process.on("exit", () => {
   for (const part of living) part.kill("SIGKILL");
@@ -49,7 +50,7 @@ export class Part {
   constructor(name, file, args, { env = {}, group = false, input = false } = {}) {
     this.name = name;
     this.group = group;
-    this.logFile = `${ARTIFACTS}${name}.${process.pid}-${living.size}.log`;
+    this.logFile = `${ARTIFACTS}${name}.${process.pid}-${started++}.log`;
     const log = createWriteStream(this.logFile);
     this.child = spawn(file, args, {
       env: { ...ENV, ...env },
