@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Attacker } from "./lib/attacker.mjs";
-import { closeBrowser, scenario } from "./lib/harness.mjs";
+import { closeBrowser, scenario, sideBySide } from "./lib/harness.mjs";
 
 after(closeBrowser);
 
@@ -90,28 +90,30 @@ const flips = [
   ["offer", OFFERS, [0, 4, 16, 17, -300, -1]],
   ["answer", ANSWERS, [0, 4, 16, 17, -300, -1]],
 ];
-for (const [what, match, places] of flips) {
-  scenario(`a flipped bit anywhere in the ${what}`, { mitm: true }, async (world) => {
-    let n = 0;
-    world.mitm.tamper = (p) => {
-      if (!match(p)) return p.message;
-      // Every place for the first message, so that none passes unharmed.
-      return places.map((place) => {
-        const bytes = blob(p.message);
-        bytes[place < 0 ? bytes.length + place : place] ^= 1 << (n++ % 8);
-        return sealed(bytes);
-      });
-    };
-    const { host, viewer } = await claim(world);
+sideBySide("flipped bits", () => {
+  for (const [what, match, places] of flips) {
+    scenario(`a flipped bit anywhere in the ${what}`, { mitm: true }, async (world) => {
+      let n = 0;
+      world.mitm.tamper = (p) => {
+        if (!match(p)) return p.message;
+        // Every place for the first message, so that none passes unharmed.
+        return places.map((place) => {
+          const bytes = blob(p.message);
+          bytes[place < 0 ? bytes.length + place : place] ^= 1 << (n++ % 8);
+          return sealed(bytes);
+        });
+      };
+      const { host, viewer } = await claim(world);
 
-    // Nobody takes it, so the viewer tries a second time.
-    await world.mitm.seen(HELLOS, "a second hello", 2, 60_000);
+      // Nobody takes it, so the viewer tries a second time.
+      await world.mitm.seen(HELLOS, "a second hello", 2, 60_000);
 
-    await refused(world, viewer);
-    assert.ok(!host.events.some((e) => e.state === "live"));
-    if (what !== "offer") await host.line(/is refused/);
-  });
-}
+      await refused(world, viewer);
+      assert.ok(!host.events.some((e) => e.state === "live"));
+      if (what !== "offer") await host.line(/is refused/);
+    });
+  }
+});
 
 scenario(
   "every blob twice, and old ones again while live: once is what counts",
@@ -152,59 +154,63 @@ scenario(
   },
 );
 
-for (const [what, towards] of [
-  ["hellos", "host"],
-  ["offers", "viewer"],
-]) {
-  scenario(
-    `crossed ${what}: what is sealed for one session opens nothing in another`,
-    { mitm: true },
-    async (world) => {
-      const [a, b] = [world.host(), world.host()];
-      const ids = (await Promise.all([a.link(), b.link()])).map((link) =>
-        Buffer.from(new URL(link).hash.slice(1), "base64url").subarray(1, 17).toString("base64url"),
-      );
-      const crossed = [];
-      world.mitm.tamper = ({ side, from, session, message }) => {
-        if (message.type !== "sealed" || from !== "server" || side !== towards) return message;
-        const other = ids[1 - ids.indexOf(session)];
-        if (world.mitm.inject(other, side, message)) crossed.push(session);
-        return null;
-      };
-
-      const [{ viewer: first }, { viewer: second }] = await Promise.all([
-        claim(world, a),
-        claim(world, b),
-      ]);
-      for (const session of ids)
-        await world.mitm.seen(
-          (p) => HELLOS(p) && p.session === session,
-          "a second hello",
-          2,
-          60_000,
+sideBySide("not for this one", () => {
+  for (const [what, towards] of [
+    ["hellos", "host"],
+    ["offers", "viewer"],
+  ]) {
+    scenario(
+      `crossed ${what}: what is sealed for one session opens nothing in another`,
+      { mitm: true },
+      async (world) => {
+        const [a, b] = [world.host(), world.host()];
+        const ids = (await Promise.all([a.link(), b.link()])).map((link) =>
+          Buffer.from(new URL(link).hash.slice(1), "base64url")
+            .subarray(1, 17)
+            .toString("base64url"),
         );
+        const crossed = [];
+        world.mitm.tamper = ({ side, from, session, message }) => {
+          if (message.type !== "sealed" || from !== "server" || side !== towards) return message;
+          const other = ids[1 - ids.indexOf(session)];
+          if (world.mitm.inject(other, side, message)) crossed.push(session);
+          return null;
+        };
 
-      await refused(world, first, second);
-      assert.deepEqual([...new Set(crossed)].toSorted(), ids.toSorted(), "both were crossed");
-      assert.ok(![...a.events, ...b.events].some((e) => e.state === "live"));
-      if (towards === "host") for (const host of [a, b]) await host.line(/hello is refused/);
-    },
-  );
-}
+        const [{ viewer: first }, { viewer: second }] = await Promise.all([
+          claim(world, a),
+          claim(world, b),
+        ]);
+        for (const session of ids)
+          await world.mitm.seen(
+            (p) => HELLOS(p) && p.session === session,
+            "a second hello",
+            2,
+            60_000,
+          );
 
-scenario("another device's key is named to the host", { mitm: true }, async (world) => {
-  const attacker = await Attacker.deviceKey();
-  world.mitm.tamper = ({ side, from, message }) =>
-    side === "host" && from === "server" && message.device
-      ? { ...message, device: attacker }
-      : message;
-  const { host, viewer } = await claim(world);
+        await refused(world, first, second);
+        assert.deepEqual([...new Set(crossed)].toSorted(), ids.toSorted(), "both were crossed");
+        assert.ok(![...a.events, ...b.events].some((e) => e.state === "live"));
+        if (towards === "host") for (const host of [a, b]) await host.line(/hello is refused/);
+      },
+    );
+  }
 
-  await host.line(/hello of another device than the claimed one is refused/);
-  await world.mitm.seen(HELLOS, "a second hello", 2, 60_000);
+  scenario("another device's key is named to the host", { mitm: true }, async (world) => {
+    const attacker = await Attacker.deviceKey();
+    world.mitm.tamper = ({ side, from, message }) =>
+      side === "host" && from === "server" && message.device
+        ? { ...message, device: attacker }
+        : message;
+    const { host, viewer } = await claim(world);
 
-  await refused(world, viewer);
-  assert.ok(!host.events.some((e) => e.state === "live"));
+    await host.line(/hello of another device than the claimed one is refused/);
+    await world.mitm.seen(HELLOS, "a second hello", 2, 60_000);
+
+    await refused(world, viewer);
+    assert.ok(!host.events.some((e) => e.state === "live"));
+  });
 });
 
 const injections = {
@@ -222,27 +228,34 @@ const injections = {
   "no candidate": (ice) => ({ ...ice, candidates: [] }),
   "words that nobody knows": (ice) => ({ ...ice, candidates: [{ address: ice.candidates[0] }] }),
 };
-for (const side of ["viewer", "host"]) {
-  scenario(`ICE parameters that would write SDP, to the ${side}`, { mitm: true }, async (world) => {
-    const ways = Object.values(injections);
-    let next = 0;
-    // The viewer leaves such a server and comes back, to the next; the host is given all at once.
-    const all = (ice) => ways.map((way) => way(ice));
-    const one = (ice) => ways[next++ % ways.length](ice);
-    world.mitm.tamper = (p) =>
-      ICE(side)(p) ? (side === "host" ? all : one)(p.message) : p.message;
-    const { viewer } = await claim(world);
+sideBySide("injections", () => {
+  for (const side of ["viewer", "host"]) {
+    scenario(
+      `ICE parameters that would write SDP, to the ${side}`,
+      { mitm: true },
+      async (world) => {
+        const ways = Object.values(injections);
+        let next = 0;
+        // The viewer leaves such a server and comes back, to the next; the host is given all at once.
+        const all = (ice) => ways.map((way) => way(ice));
+        const one = (ice) => ways[next++ % ways.length](ice);
+        world.mitm.tamper = (p) =>
+          ICE(side)(p) ? (side === "host" ? all : one)(p.message) : p.message;
+        const { viewer } = await claim(world);
 
-    if (side === "viewer") await world.mitm.seen(ICE(side), "every injection", ways.length, 60_000);
-    else await world.mitm.seen(HELLOS, "a second hello", 2, 60_000);
+        if (side === "viewer")
+          await world.mitm.seen(ICE(side), "every injection", ways.length, 60_000);
+        else await world.mitm.seen(HELLOS, "a second hello", 2, 60_000);
 
-    await refused(world, viewer);
-    const descriptions = await viewer.page.evaluate(() =>
-      globalThis.peers.map((pc) => pc.remoteDescription?.sdp ?? "").join(),
+        await refused(world, viewer);
+        const descriptions = await viewer.page.evaluate(() =>
+          globalThis.peers.map((pc) => pc.remoteDescription?.sdp ?? "").join(),
+        );
+        assert.doesNotMatch(descriptions, /192\.0\.2\.66|00:11|relay\.example/);
+      },
     );
-    assert.doesNotMatch(descriptions, /192\.0\.2\.66|00:11|relay\.example/);
-  });
-}
+  }
+});
 
 for (const side of ["viewer", "host"]) {
   scenario(
