@@ -72,7 +72,7 @@ pub async fn run(options: &DemoOptions) -> anyhow::Result<u8> {
 /// Everything that runs; dropped in this order, the host first.
 struct Demo {
     host: ChildProcess,
-    _browser: Launched,
+    _browser: LaunchedBrowser,
     server: ChildProcess,
     _site: Site,
     _cleanup: CleanupProcess,

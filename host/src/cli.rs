@@ -69,7 +69,7 @@ pub struct HandoffArgs {
     #[arg(long = "expect-origin")]
     expect_origin: Vec<String>,
     /// What the browser must show for the user to be signed in, as the agent API's `done_when`:
-    /// {"any":[{"url":"https://bank.example/account*"}]}.
+    /// `{"any":[{"url":"https://bank.example/account*"}]}`.
     #[arg(long, value_parser = done_when)]
     done_when: Option<DoneWhen>,
     /// End as soon as --done-when holds, without waiting for Done.

@@ -5,10 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
 
 use crate::{
-    drive::{LoadOutcome, LoadProfile, LoadSpec, drive},
+    drive::{LoadProfile, LoadSpec, drive},
     measurement::Measurement,
     report::{self, ReportFiles},
     subject::{Subject, SubjectConfig, SubjectKind},

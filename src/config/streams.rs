@@ -73,10 +73,10 @@ pub(super) fn parse(
     }
     if endpoints.is_empty()
         || endpoints.tcp.len() > MAX_CANDIDATES
-        || endpoints.turn.len() > MAX_URLS
+        || endpoints.turn.len() > MAX_TURN_URLS
     {
         let reason = format!(
-            "must name at least one way, at most {MAX_CANDIDATES} of `tcp:`, and at most {MAX_URLS} of \
+            "must name at least one way, at most {MAX_CANDIDATES} of `tcp:`, and at most {MAX_TURN_URLS} of \
              `turn:` and `turns:` together"
         );
         return Err(invalid(KEY, reason));

@@ -190,12 +190,12 @@ impl<'a> StreamBridge<'a> {
 
     /// The first datagram has to be a check with the leg's password.
     async fn authenticate(&mut self, datagram: &[u8]) -> Result<UdpSocket, StreamEnd> {
-        let check = Message::parse(datagram).map_err(|_| StreamEnd::Protocol)?;
+        let check = BindingMessage::parse(datagram).map_err(|_| StreamEnd::Protocol)?;
         let username = check.username().ok_or(StreamEnd::Protocol)?;
         let ufrag = username.split(|byte| *byte == b':').next();
         let ufrag = ufrag.and_then(LocalUfrag::from_bytes);
         let leg = self.find(ufrag.ok_or(StreamEnd::Unproven)?).await?;
-        let proven = check.class() == Class::Request
+        let proven = check.class() == StunClass::Request
             && check.fingerprint_holds()
             && check.integrity_holds(leg.pwd.as_str().as_bytes());
         if !proven {

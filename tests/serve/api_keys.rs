@@ -1,9 +1,8 @@
 //! API keys: where they come from, and what each lets its holder do.
 
-use crate::{
-    client::Session,
-    support::{FREE_PORTS, Server, authloop, output},
-};
+use authloop_signaling_testkit::TestSession;
+
+use crate::support::{FREE_PORTS, Server, authloop, output};
 
 #[tokio::test]
 async fn api_keys_come_from_the_environment() {
@@ -14,7 +13,7 @@ async fn api_keys_come_from_the_environment() {
     );
     let server = Server::spawn(command).await;
     let create = || server.http.post(format!("{}/v1/sessions", server.url));
-    let body = Session::new().registration(None);
+    let body = TestSession::new().registration(None);
 
     let refused = create().json(&body).send().await.unwrap();
     let taken = create()
@@ -64,7 +63,7 @@ async fn a_fresh_key_lets_its_holder_in_by_the_line_that_comes_with_it() {
     command.env("AUTHLOOP_API_KEYS", line);
     let server = Server::spawn(command).await;
     let create = server.http.post(format!("{}/v1/sessions", server.url));
-    let body = Session::new().registration(None);
+    let body = TestSession::new().registration(None);
     let created = create.json(&body).bearer_auth(key).send().await.unwrap();
     assert_eq!(created.status(), 201);
 

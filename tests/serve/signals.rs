@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
+use authloop_signaling_testkit::TestSession;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::Command,
     time::timeout,
 };
 
-use crate::{
-    client::Session,
-    support::{Server, TEST_TIMEOUT},
-};
+use crate::support::{Server, TEST_TIMEOUT};
 
 #[tokio::test]
 async fn a_signal_closes_sockets_clearly_and_ends_the_process_well() {
@@ -65,7 +63,7 @@ async fn keys_are_read_again_when_their_file_changes_and_on_a_signal() {
     let server = Server::start(&["--api-keys-file", file]).await;
     let create = async |key: &str| {
         let request = server.http.post(format!("{}/v1/sessions", server.url));
-        let body = Session::new().registration(None);
+        let body = TestSession::new().registration(None);
         let sent = request.json(&body).bearer_auth(key).send().await;
         sent.unwrap().status().as_u16()
     };

@@ -43,7 +43,7 @@ impl CleanupProcess {
     }
 
     /// Registers the browser, and the profile that it would leave behind.
-    pub(super) fn add_browser(&mut self, browser: &Launched) -> anyhow::Result<()> {
+    pub(super) fn add_browser(&mut self, browser: &LaunchedBrowser) -> anyhow::Result<()> {
         if let Some(pid) = browser.pid() {
             self.send("kill", &pid.to_string())?;
         }

@@ -1,6 +1,6 @@
 //! What the server and the host share at their listeners and settings: [`ConnectionLimiter`] counts the
 //! open connections, [`GuardedStream`] is one of them, [`LimitedListener`] lets further ones wait,
-//! [`tls_config`] says which certificates a client trusts, and [`nearest_key`] finds what a misspelt
+//! [`tls_config`] says which certificates a client trusts, and [`nearest_key()`] finds what a misspelt
 //! setting was meant to be.
 
 #![forbid(unsafe_code)]
