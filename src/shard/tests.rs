@@ -3,7 +3,7 @@
 use std::{net::UdpSocket, time::Duration};
 
 use authloop_relay::{
-    DropReason, PathAddr, StunOutcome,
+    DropReason, PathAddr, RelayError, StunOutcome,
     stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId},
 };
 

@@ -1,5 +1,4 @@
 //! Connecting, following, origins, focus, dialogs, crashes.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use authloop_browser::{DialogKind, Health, SecurityState};
 use authloop_browser_testkit::{STEP_TIMEOUT, TestBrowser, TestSite, eval, within};
