@@ -100,3 +100,6 @@ export const enabled = (page) =>
       document.documentElement.dataset.keyboard === "enabled" &&
       document.documentElement.dataset.state === "live",
   );
+
+/** What the error screen calls its error. */
+export const errorCode = (page) => page.textContent("#error-code");
