@@ -4,50 +4,56 @@ import assert from "node:assert/strict";
 import { after } from "node:test";
 import { WebSocket } from "ws";
 import { Attacker } from "./lib/attacker.mjs";
-import { bin, closeBrowser, Host, scenario, within } from "./lib/harness.mjs";
+import { bin, closeBrowser, Host, scenario, sideBySide, within } from "./lib/harness.mjs";
 
 after(closeBrowser);
 
-scenario("declined before the claim: nobody asked for this", {}, async (world) => {
-  const host = world.host();
-  const viewer = await world.viewer("phone");
-  await viewer.open(await host.link());
+sideBySide("ends that somebody or the clock decides", () => {
+  scenario("declined before the claim: nobody asked for this", {}, async (world) => {
+    const host = world.host();
+    const viewer = await world.viewer("phone");
+    await viewer.open(await host.link());
 
-  await viewer.page.click("#decline-start");
+    await viewer.page.click("#decline-start");
 
-  await viewer.state("ended");
-  assert.equal((await viewer.dataset()).outcome, "declined");
-  assert.deepEqual(await host.outcome(), { code: 3, event: "declined", reason: "not_requested" });
-});
+    await viewer.state("ended");
+    assert.equal((await viewer.dataset()).outcome, "declined");
+    assert.deepEqual(await host.outcome(), { code: 3, event: "declined", reason: "not_requested" });
+  });
 
-scenario("declined while live", {}, async (world) => {
-  const { host, viewer } = await world.live("phone");
+  scenario("declined while live", {}, async (world) => {
+    const { host, viewer } = await world.live("phone");
 
-  await viewer.page.click("#decline");
-  await viewer.page.click("#sheet-decline [data-reason=cannot_complete]");
+    await viewer.page.click("#decline");
+    await viewer.page.click("#sheet-decline [data-reason=cannot_complete]");
 
-  await viewer.state("ended");
-  assert.deepEqual(await host.outcome(), { code: 3, event: "declined", reason: "cannot_complete" });
-  assert.deepEqual(await world.site.records(), []);
-});
+    await viewer.state("ended");
+    assert.deepEqual(await host.outcome(), {
+      code: 3,
+      event: "declined",
+      reason: "cannot_complete",
+    });
+    assert.deepEqual(await world.site.records(), []);
+  });
 
-scenario("expired while nobody came, and the link says so", {}, async (world) => {
-  const host = world.host(["--ttl", "10"]);
-  const link = await host.link();
+  scenario("expired while nobody came, and the link says so", {}, async (world) => {
+    const host = world.host(["--ttl", "10"]);
+    const link = await host.link();
 
-  assert.deepEqual(await host.outcome(), { code: 4, event: "expired" });
+    assert.deepEqual(await host.outcome(), { code: 4, event: "expired" });
 
-  const viewer = await world.viewer("phone");
-  await viewer.page.goto(link);
-  assert.equal(await viewer.error(), "expired");
-});
+    const viewer = await world.viewer("phone");
+    await viewer.page.goto(link);
+    assert.equal(await viewer.error(), "expired");
+  });
 
-scenario("expired while live", {}, async (world) => {
-  const { host, viewer } = await world.live("desktop", ["--ttl", "30"]);
+  scenario("expired while live", {}, async (world) => {
+    const { host, viewer } = await world.live("desktop", ["--ttl", "30"]);
 
-  assert.deepEqual(await host.outcome(45_000), { code: 4, event: "expired" });
-  await viewer.state("ended");
-  assert.equal((await viewer.dataset()).outcome, "expired");
+    assert.deepEqual(await host.outcome(45_000), { code: 4, event: "expired" });
+    await viewer.state("ended");
+    assert.equal((await viewer.dataset()).outcome, "expired");
+  });
 });
 
 scenario("a second claim is refused, both sides know, the first goes on", {}, async (world) => {
