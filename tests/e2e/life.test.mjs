@@ -6,9 +6,9 @@ import { after } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import {
   ARTIFACTS,
+  CHROMIUM,
   closeBrowser,
   DEVICES,
-  HEADLESS_SHELL,
   plainBrowser,
   scenario,
   within,
@@ -43,10 +43,7 @@ const keys = {
 /** A user in a network of their own, up to the first frame. */
 async function live(world, device = "desktop") {
   const trust = `--unsafely-treat-insecure-origin-as-secure=${world.origin}`;
-  const browser = await plainBrowser({
-    executablePath: netns.wrapper(HEADLESS_SHELL),
-    args: [trust],
-  });
+  const browser = await plainBrowser({ executablePath: netns.wrapper(CHROMIUM), args: [trust] });
   world.keep({ stop: () => browser.close() });
   const host = world.host();
   const viewer = world.keep(await Viewer.start(await browser.newContext(DEVICES[device]), device));
