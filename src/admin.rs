@@ -17,7 +17,7 @@ use axum::{
 use crate::{audit::AuditLog, metrics::Metrics, shard::RelayHandle};
 
 /// What the answers are made from.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct AdminState {
     /// The sessions.
     pub signaling: Signaling,

@@ -88,7 +88,7 @@ enum LogEntry {
 type TimedEntry = (OffsetDateTime, LogEntry);
 
 /// A log that is being written; clones share it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct AuditLog {
     shared: Arc<Shared>,
 }

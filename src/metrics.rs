@@ -32,6 +32,7 @@ pub use tls::TlsMetrics;
 const UNSPECIFIED_WALL: &str = "unspecified";
 
 /// The server's counters.
+#[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     sessions: IntGaugeVec,

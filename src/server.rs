@@ -37,6 +37,7 @@ use crate::{
 /// [`Server::run`] it, then [`Server::shut_down`]. A server that is dropped instead drops its parts
 /// in the order of the fields, the reverse of that in which they were started: the relay, whose
 /// threads end with its last handle, comes after everything that uses it.
+#[derive(Debug)]
 pub struct Server {
     /// Replaces the certificate.
     renewal: JoinHandle<Option<()>>,

@@ -33,6 +33,7 @@ pub use state::{SESSION_COOKIE, SiteConfig};
 pub use submissions::{Submission, SubmissionLog};
 
 /// A running site; it ends with the process.
+#[derive(Debug)]
 pub struct Site {
     origin: String,
     other_origin: String,

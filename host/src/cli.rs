@@ -18,7 +18,7 @@ use crate::{
 /// Hands a browser that an agent drives to its user, and back.
 #[derive(Debug, Parser)]
 #[command(name = "authloop-host", version)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -26,7 +26,7 @@ pub struct Cli {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Hand one browser over and wait until its user is done.
     ///
     /// Exits 0 when the user signed in and pressed Done, 3 when the user declined, 4 when the time
@@ -43,7 +43,7 @@ pub enum Command {
 
 /// Options of `handoff`.
 #[derive(Debug, clap::Args)]
-pub struct HandoffArgs {
+pub(crate) struct HandoffArgs {
     /// The browser's CDP address: http://host:port, or ws://host:port/devtools/….
     #[arg(
         long,
@@ -91,7 +91,7 @@ impl HandoffArgs {
     ///
     /// # Errors
     /// One sentence on what is wrong; nothing has been connected yet.
-    pub fn config(&self) -> anyhow::Result<HandoffConfig> {
+    pub(crate) fn config(&self) -> anyhow::Result<HandoffConfig> {
         let server = self.server.server()?;
         let (public_origin, viewer_origin) = self.server.origins(&server)?;
         let expected_origins = self

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Options of `launch`.
 #[derive(Debug, clap::Args)]
-pub struct LaunchArgs {
+pub(crate) struct LaunchArgs {
     /// Where agents connect.
     #[arg(long, env = "AUTHLOOP_HOST_GATE_LISTEN", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -62,7 +62,7 @@ pub enum GateMode {
 }
 
 /// Runs until the browser ends or `stop` is cancelled.
-pub async fn run(args: &LaunchArgs, stop: CancellationToken) -> ExitCode {
+pub(crate) async fn run(args: &LaunchArgs, stop: CancellationToken) -> ExitCode {
     match serve(args, stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -9,18 +9,18 @@ use qrcode::{QrCode, render::unicode};
 use serde_json::{Value, json};
 
 /// Prints either text with a QR code, or one JSON object per line.
-pub struct Printer {
+pub(crate) struct Printer {
     json: bool,
 }
 
 impl Printer {
     /// In JSON or in text.
-    pub fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool) -> Self {
         Self { json }
     }
 
     /// What happens on the way.
-    pub fn event(&mut self, event: &HandoffEvent) {
+    pub(crate) fn event(&mut self, event: &HandoffEvent) {
         match event {
             HandoffEvent::Link(url) => {
                 self.line(&json!({ "event": "link", "url": url }), || link_text(url));
@@ -45,7 +45,7 @@ impl Printer {
     }
 
     /// The end: the user is done. `verdict` and what was seen are told if there was something to check.
-    pub fn resolved(&self, cookies: usize, checked: Option<(Verdict, &[Evidence])>) {
+    pub(crate) fn resolved(&self, cookies: usize, checked: Option<(Verdict, &[Evidence])>) {
         let mut event = json!({ "event": "resolved", "cookies": cookies });
         if let Some((verdict, evidence)) = checked {
             event["verdict"] = json!(verdict);
@@ -66,7 +66,7 @@ impl Printer {
     }
 
     /// The end: refused.
-    pub fn declined(&self, reason: DeclineReason) {
+    pub(crate) fn declined(&self, reason: DeclineReason) {
         self.line(&json!({ "event": "declined", "reason": reason }), || {
             match reason {
                 DeclineReason::Declined => "The user declined.",
@@ -78,19 +78,19 @@ impl Printer {
     }
 
     /// The end: too late.
-    pub fn expired(&self) {
+    pub(crate) fn expired(&self) {
         self.line(&json!({ "event": "expired" }), || {
             "Nobody signed in before the link expired.".to_owned()
         });
     }
 
     /// The end: withdrawn.
-    pub fn cancelled(&self) {
+    pub(crate) fn cancelled(&self) {
         self.line(&json!({ "event": "cancelled" }), || "Cancelled.".to_owned());
     }
 
     /// The end: broken.
-    pub fn failed(&self, message: &str) {
+    pub(crate) fn failed(&self, message: &str) {
         if self.json {
             self.line(
                 &json!({ "event": "failed", "message": message }),

@@ -19,7 +19,7 @@ use crate::{launch::GateMode, runner::HandoffRunner, server_args::ServerArgs};
 
 /// Options of `serve`.
 #[derive(Debug, clap::Args)]
-pub struct ServeArgs {
+pub(crate) struct ServeArgs {
     /// Where to listen. Anything but loopback needs --api-keys-file.
     #[arg(long, env = "AUTHLOOP_HOST_LISTEN", default_value = "127.0.0.1:7300")]
     listen: SocketAddr,
@@ -142,7 +142,7 @@ impl ServeArgs {
 /// Serves until `stop` is cancelled. 0 after that, 2 on bad usage, 1 on failure.
 ///
 /// `settings` says whether all that the environment sets is known.
-pub async fn run(
+pub(crate) async fn run(
     args: &ServeArgs,
     settings: anyhow::Result<()>,
     stop: CancellationToken,
@@ -209,9 +209,10 @@ async fn serve(
         tokio::spawn(axum::serve(listener, routes).into_future());
     }
     let open = config.keys.is_open();
-    let launched = match args.launch {
-        true => Some(runner.gate.add_browser(args.browser()).await?),
-        false => None,
+    let launched = if args.launch {
+        Some(runner.gate.add_browser(args.browser()).await?)
+    } else {
+        None
     };
     let cdp = launched.as_ref().map(GatedBrowser::cdp_url);
     let service = Service::new(listener, config, Arc::new(runner))?;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Options of `mcp`.
 #[derive(Debug, clap::Args)]
-pub struct McpArgs {
+pub(crate) struct McpArgs {
     /// The agent API: where `authloop-host serve` listens.
     #[arg(
         long,
@@ -85,7 +85,7 @@ impl McpArgs {
 }
 
 /// Serves until the client goes, or `stop`. 0 after that, 2 on bad usage, 1 on failure.
-pub async fn run(args: &McpArgs, stop: CancellationToken) -> ExitCode {
+pub(crate) async fn run(args: &McpArgs, stop: CancellationToken) -> ExitCode {
     let checked = args.tools().and_then(|tools| Ok((tools, args.token()?)));
     let (tools, token) = match checked {
         Ok(checked) => checked,

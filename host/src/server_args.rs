@@ -9,7 +9,7 @@ use url::Url;
 
 /// Which authloop server, and how users reach it.
 #[derive(Debug, clap::Args)]
-pub struct ServerArgs {
+pub(crate) struct ServerArgs {
     /// The authloop server.
     #[arg(long, env = "AUTHLOOP_HOST_SERVER")]
     server: String,
@@ -32,7 +32,7 @@ impl ServerArgs {
     ///
     /// # Errors
     /// One sentence on what is wrong.
-    pub fn server(&self) -> anyhow::Result<SignalingServer> {
+    pub(crate) fn server(&self) -> anyhow::Result<SignalingServer> {
         let api_key = match &self.api_key_file {
             Some(path) => Some(SecretString::from(
                 std::fs::read_to_string(path)
@@ -55,7 +55,7 @@ impl ServerArgs {
     ///
     /// # Errors
     /// One sentence on what is wrong.
-    pub fn origins(&self, server: &SignalingServer) -> anyhow::Result<(String, String)> {
+    pub(crate) fn origins(&self, server: &SignalingServer) -> anyhow::Result<(String, String)> {
         let public = match &self.public_origin {
             Some(text) => origin(text, "--public-origin")?,
             None => server.origin(),

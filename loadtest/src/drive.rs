@@ -23,7 +23,7 @@ const STALL_TIMEOUT: Duration = Duration::from_millis(20);
 /// How the load comes: as much as fits, or evenly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum LoadProfile {
+pub(crate) enum LoadProfile {
     /// A fixed number of packets in flight over all sessions.
     Saturated {
         /// Packets in flight.
@@ -38,7 +38,7 @@ pub enum LoadProfile {
 
 /// How much load to drive, and for how long.
 #[derive(Debug, Clone, Copy)]
-pub struct LoadSpec {
+pub(crate) struct LoadSpec {
     /// Sessions to spread it over, in turn.
     pub sessions: u32,
     /// How it comes.
@@ -49,7 +49,7 @@ pub struct LoadSpec {
 
 /// What came of it.
 #[derive(Debug, Clone, Serialize)]
-pub struct LoadOutcome {
+pub(crate) struct LoadOutcome {
     /// Video packets sent.
     pub sent: u64,
     /// Video packets that arrived.
@@ -88,14 +88,14 @@ struct Driver<'a> {
 }
 
 /// Drives one load through a server, after a quarter of it as a warm-up.
-pub fn drive_warm(subject: &mut Subject, load: LoadSpec) -> Result<LoadOutcome> {
+pub(crate) fn drive_warm(subject: &mut Subject, load: LoadSpec) -> Result<LoadOutcome> {
     let time = load.time / 4;
     drive(subject, LoadSpec { time, ..load })?;
     drive(subject, load)
 }
 
 /// Drives one load through a server.
-pub fn drive(subject: &mut Subject, load: LoadSpec) -> Result<LoadOutcome> {
+pub(crate) fn drive(subject: &mut Subject, load: LoadSpec) -> Result<LoadOutcome> {
     let cpu = subject.cpu()?;
     let mut driver = Driver {
         subject,

@@ -19,7 +19,7 @@ const MAX_DATAGRAM_BYTES: usize = 2048;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum FloorKind {
+pub(crate) enum FloorKind {
     /// `recvfrom` and `sendto`.
     Recvfrom,
     /// `recvmmsg` and `sendmmsg`.
@@ -27,7 +27,7 @@ pub enum FloorKind {
 }
 
 /// Serves on a port of the system's choice, which it prints, until standard input ends.
-pub fn run(floor: FloorKind) -> Result<()> {
+pub(crate) fn run(floor: FloorKind) -> Result<()> {
     let socket = socket2::Socket::from(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
     socket.set_recv_buffer_size(8 << 20)?;
     socket.set_send_buffer_size(8 << 20)?;
@@ -71,7 +71,7 @@ impl FloorRoutes {
 }
 
 /// Pairs session `n`'s two sides at a floor.
-pub fn connect(sides: [&mut SideSocket; 2], sessions: u32) -> Result<()> {
+pub(crate) fn connect(sides: [&mut SideSocket; 2], sessions: u32) -> Result<()> {
     for side in sides {
         for n in 0..sessions {
             side.push(n, |out| {

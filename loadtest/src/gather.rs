@@ -14,7 +14,7 @@ use crate::{
 
 /// What to try.
 #[derive(Debug, Args)]
-pub struct GatherOptions {
+pub(crate) struct GatherOptions {
     /// Microseconds to gather in; zero is a wake-up for each packet.
     #[arg(long, value_delimiter = ',', default_value = "0,25,50,100,250,500")]
     micros: Vec<u64>,
@@ -43,7 +43,7 @@ struct GatherPair {
 }
 
 /// Measures all of them in every round and reports.
-pub fn run(options: &GatherOptions, config: &SubjectConfig) -> Result<()> {
+pub(crate) fn run(options: &GatherOptions, config: &SubjectConfig) -> Result<()> {
     let measure = |kind, gather| -> Result<LoadOutcome> {
         let mut subject = Subject::start(
             kind,

@@ -14,7 +14,7 @@ use crate::{
 
 /// How far to grow.
 #[derive(Debug, Args)]
-pub struct GrowthOptions {
+pub(crate) struct GrowthOptions {
     /// Session counts to measure.
     #[arg(long, value_delimiter = ',', default_value = "1,10,100,1000,10000")]
     sessions: Vec<u32>,
@@ -40,7 +40,7 @@ struct GrowthRow {
 }
 
 /// Measures every count in every round, the relay beside the sendmmsg floor.
-pub fn run(options: &GrowthOptions, config: &SubjectConfig) -> Result<()> {
+pub(crate) fn run(options: &GrowthOptions, config: &SubjectConfig) -> Result<()> {
     let mut rows = Vec::new();
     for &sessions in &options.sessions {
         let sessions = sessions.clamp(1, 10_000);

@@ -11,14 +11,14 @@ use authloop_relay::{
 use crate::net::SideSocket;
 
 /// Every endpoint's own password: the load has no secrets.
-pub const PWD: &str = "loadtest+is+no+secret0";
+pub(crate) const PWD: &str = "loadtest+is+no+secret0";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Checks per go, far fewer than the relay's socket holds.
 const CHECKS_PER_BATCH: u32 = 128;
 
 /// What the relay told one leg.
 #[derive(Debug, Clone)]
-pub struct RelayCredentials {
+pub(crate) struct RelayCredentials {
     /// The leg's ufrag at the relay.
     pub ufrag: String,
     /// The leg's password at the relay.
@@ -26,12 +26,12 @@ pub struct RelayCredentials {
 }
 
 /// An endpoint's own ufrag, from which its session is read back.
-pub fn ufrag(n: u32) -> String {
+pub(crate) fn ufrag(n: u32) -> String {
     format!("s{n:07}")
 }
 
 /// A session's id: spread over the shards as random ones are.
-pub fn session_id(n: u32) -> [u8; 16] {
+pub(crate) fn session_id(n: u32) -> [u8; 16] {
     let mut id = [0; 16];
     id[..4].copy_from_slice(&n.wrapping_mul(0x9e37_79b9).to_be_bytes());
     id[4..8].copy_from_slice(&n.to_be_bytes());
@@ -39,7 +39,11 @@ pub fn session_id(n: u32) -> [u8; 16] {
 }
 
 /// Connects one side of sessions `0..credentials.len()`, proven both ways.
-pub fn connect(side: &mut SideSocket, leg: Leg, credentials: &[RelayCredentials]) -> Result<()> {
+pub(crate) fn connect(
+    side: &mut SideSocket,
+    leg: Leg,
+    credentials: &[RelayCredentials],
+) -> Result<()> {
     let count = credentials.len() as u32;
     let mut proven = vec![false; credentials.len()];
     let deadline = Instant::now() + CONNECT_TIMEOUT;
@@ -66,7 +70,7 @@ pub fn connect(side: &mut SideSocket, leg: Leg, credentials: &[RelayCredentials]
 }
 
 /// Answers the relay's own checks among what arrives, and says whose they were.
-pub fn answer_all(side: &mut SideSocket, answered: &mut impl FnMut(u32)) -> Result<usize> {
+pub(crate) fn answer_all(side: &mut SideSocket, answered: &mut impl FnMut(u32)) -> Result<usize> {
     let mut due = Vec::new();
     let received = side.receive(|datagram| {
         due.extend(relays_check(datagram));
@@ -81,7 +85,7 @@ pub fn answer_all(side: &mut SideSocket, answered: &mut impl FnMut(u32)) -> Resu
 }
 
 /// The session and transaction of a check that the relay sent, if it is one.
-pub fn relays_check(datagram: &[u8]) -> Option<(u32, TransactionId)> {
+pub(crate) fn relays_check(datagram: &[u8]) -> Option<(u32, TransactionId)> {
     let message = BindingMessage::parse(datagram).ok()?;
     if message.class() != StunClass::Request || !message.integrity_holds(PWD.as_bytes()) {
         return None;
@@ -93,7 +97,7 @@ pub fn relays_check(datagram: &[u8]) -> Option<(u32, TransactionId)> {
 }
 
 /// Answers one of the relay's checks.
-pub fn answer(side: &mut SideSocket, n: u32, id: TransactionId) -> Result<()> {
+pub(crate) fn answer(side: &mut SideSocket, n: u32, id: TransactionId) -> Result<()> {
     let relay = PathAddr::from_v4([127, 0, 0, 1], 1);
     side.push(n, |out| {
         stun::write_binding_success(out, id, relay, PWD.as_bytes(), true);

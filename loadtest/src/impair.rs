@@ -27,7 +27,7 @@ const MAX_CLIENTS: usize = 64;
 const MAX_QUEUED_DATAGRAMS: usize = 4096;
 
 #[derive(Debug, Args)]
-pub struct ImpairOptions {
+pub(crate) struct ImpairOptions {
     /// Where clients send to.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -55,7 +55,7 @@ struct ImpairReport {
     up: LinkCounters,
 }
 
-pub fn run(options: &ImpairOptions) -> Result<()> {
+pub(crate) fn run(options: &ImpairOptions) -> Result<()> {
     for address in [options.listen, options.upstream] {
         ensure!(
             address.ip().is_loopback(),

@@ -16,7 +16,7 @@ const DATAGRAMS_PER_TICK: u64 = 1_000_000;
 
 /// How much to feed.
 #[derive(Debug, Args)]
-pub struct MalformedOptions {
+pub(crate) struct MalformedOptions {
     /// Datagrams.
     #[arg(long, default_value_t = 100_000_000)]
     count: u64,
@@ -26,7 +26,7 @@ pub struct MalformedOptions {
 }
 
 /// Feeds them all and checks that the relay stayed silent.
-pub fn run(options: &MalformedOptions) -> Result<()> {
+pub(crate) fn run(options: &MalformedOptions) -> Result<()> {
     println!("seed {}", options.seed);
     let start = Instant::now();
     let mut relay = Relay::new(start, [3; 32]);

@@ -9,7 +9,7 @@ use crate::{
 
 /// One server under one load profile in one round.
 #[derive(Debug, Clone, Serialize)]
-pub struct Measurement {
+pub(crate) struct Measurement {
     /// Counted from zero.
     pub round: u32,
     /// Which server.

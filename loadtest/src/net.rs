@@ -12,12 +12,12 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 /// Datagrams per system call.
-pub const BATCH_SIZE: usize = 64;
+pub(crate) const BATCH_SIZE: usize = 64;
 const MAX_DATAGRAM_BYTES: usize = 2048;
 const CONTROL_BYTES: usize = 32;
 
 /// A side's socket, the server it talks to, and its batches.
-pub struct SideSocket {
+pub(crate) struct SideSocket {
     socket: socket2::Socket,
     side: u8,
     server: libc::sockaddr_in,
@@ -31,7 +31,7 @@ pub struct SideSocket {
 struct ControlMessage([u8; CONTROL_BYTES]);
 
 /// Refuses any address that load must not go to.
-pub fn loopback_only(addr: SocketAddr) -> Result<SocketAddrV4> {
+pub(crate) fn loopback_only(addr: SocketAddr) -> Result<SocketAddrV4> {
     match addr {
         SocketAddr::V4(addr) if addr.ip().is_loopback() => Ok(addr),
         other => bail!("load goes to 127.0.0.0/8 only, not to {other}"),
@@ -40,7 +40,7 @@ pub fn loopback_only(addr: SocketAddr) -> Result<SocketAddrV4> {
 
 impl SideSocket {
     /// Side 1 speaks from 127.1.x.y, side 2 from 127.2.x.y.
-    pub fn new(side: u8, server: SocketAddr) -> Result<Self> {
+    pub(crate) fn new(side: u8, server: SocketAddr) -> Result<Self> {
         let server = loopback_only(server)?;
         let udp = Some(socket2::Protocol::UDP);
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, udp)?;
@@ -77,7 +77,7 @@ impl SideSocket {
     }
 
     /// Queues what `write` puts into the datagram that session `n` sends; sends when full.
-    pub fn push(&mut self, n: u32, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+    pub(crate) fn push(&mut self, n: u32, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         let ip = self.ip(n);
         let (source, bytes) = &mut self.queue[self.queued];
         *source = ip;
@@ -91,7 +91,7 @@ impl SideSocket {
     }
 
     /// Sends what is queued.
-    pub fn flush(&mut self) -> Result<()> {
+    pub(crate) fn flush(&mut self) -> Result<()> {
         let count = mem::take(&mut self.queued);
         if count == 0 {
             return Ok(());
@@ -141,7 +141,7 @@ impl SideSocket {
     }
 
     /// Receives what is there, up to a batch, and shows each datagram.
-    pub fn receive(&mut self, mut show: impl FnMut(&[u8]) -> Result<()>) -> Result<usize> {
+    pub(crate) fn receive(&mut self, mut show: impl FnMut(&[u8]) -> Result<()>) -> Result<usize> {
         // SAFETY: all zeroes is a valid header or vector.
         let (mut messages, mut vectors): ([libc::mmsghdr; BATCH_SIZE], [libc::iovec; BATCH_SIZE]) =
             unsafe { (mem::zeroed(), mem::zeroed()) };

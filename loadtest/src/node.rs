@@ -18,13 +18,13 @@ use serde::Serialize;
 
 use crate::proc::ProcessUsage;
 
-pub use load::{LoadOptions, run as load};
-pub use server::binary;
-pub use soak::{SoakOptions, run as soak};
+pub(crate) use load::{LoadOptions, run as load};
+pub(crate) use server::binary;
+pub(crate) use soak::{SoakOptions, run as soak};
 
 /// Arguments that `load` and `soak` share: where the server is, and where the numbers go.
 #[derive(Debug, Args)]
-pub struct NodeArgs {
+pub(crate) struct NodeArgs {
     /// The server's binary [default: `authloop` beside this one].
     #[arg(long)]
     authloop: Option<PathBuf>,

@@ -3,11 +3,11 @@
 /// RTP version 2: what the relay passes on as media.
 const FIRST_BYTE: u8 = 0x80;
 /// First byte, direction, two spare, session, time.
-pub const HEADER_BYTES: usize = 16;
+pub(crate) const HEADER_BYTES: usize = 16;
 
 /// One measured packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Packet {
+pub(crate) struct Packet {
     /// From host to viewer, or back.
     pub video: bool,
     /// Which session it belongs to.
@@ -18,14 +18,14 @@ pub struct Packet {
 
 impl Packet {
     /// Writes the header over the first bytes of `out`.
-    pub fn write(self, out: &mut [u8]) {
+    pub(crate) fn write(self, out: &mut [u8]) {
         out[..4].copy_from_slice(&[FIRST_BYTE, u8::from(self.video), 0, 0]);
         out[4..8].copy_from_slice(&self.session.to_be_bytes());
         out[8..HEADER_BYTES].copy_from_slice(&self.sent.to_be_bytes());
     }
 
     /// Reads a header back; anything else is none of the load's.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let (header, _) = bytes.split_first_chunk::<HEADER_BYTES>()?;
         let [
             FIRST_BYTE,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// What a process holds and has spent.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct ProcessUsage {
+pub(crate) struct ProcessUsage {
     /// Resident memory, in bytes.
     pub rss: u64,
     /// Open descriptors.
@@ -20,7 +20,7 @@ pub struct ProcessUsage {
 ///
 /// # Errors
 /// When it has gone.
-pub fn usage(pid: u32) -> Result<ProcessUsage> {
+pub(crate) fn usage(pid: u32) -> Result<ProcessUsage> {
     Ok(ProcessUsage {
         rss: rss(pid)?,
         descriptors: std::fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64,
@@ -32,7 +32,7 @@ pub fn usage(pid: u32) -> Result<ProcessUsage> {
 ///
 /// # Errors
 /// When it has gone.
-pub fn cpu(pid: u32) -> Result<Duration> {
+pub(crate) fn cpu(pid: u32) -> Result<Duration> {
     let mut total = 0;
     for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         let stat = std::fs::read_to_string(task?.path().join("schedstat"))?;
@@ -46,7 +46,7 @@ pub fn cpu(pid: u32) -> Result<Duration> {
 ///
 /// # Errors
 /// When it has gone.
-pub fn rss(pid: u32) -> Result<u64> {
+pub(crate) fn rss(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.context("no VmRSS")?.trim().trim_end_matches(" kB");

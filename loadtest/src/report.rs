@@ -14,7 +14,7 @@ use crate::{
 
 /// Where results go.
 #[derive(Debug, Args)]
-pub struct ReportFiles {
+pub(crate) struct ReportFiles {
     /// Where the numbers go, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -25,7 +25,7 @@ pub struct ReportFiles {
 
 impl ReportFiles {
     /// Prints the table, and writes what was asked for.
-    pub fn publish(&self, table: &str, numbers: &impl Serialize) -> Result<()> {
+    pub(crate) fn publish(&self, table: &str, numbers: &impl Serialize) -> Result<()> {
         print!("{table}");
         if let Some(path) = &self.table {
             std::fs::write(path, table)?;
@@ -38,7 +38,7 @@ impl ReportFiles {
 }
 
 /// One Markdown table with a row for each load profile and server.
-pub fn table(
+pub(crate) fn table(
     measurements: &[Measurement],
     profiles: &[LoadProfile],
     kinds: &[SubjectKind],
@@ -95,7 +95,7 @@ pub fn table(
 }
 
 /// The middle value, or the mean of the middle two.
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
     match values.len() {

@@ -18,7 +18,7 @@ const WARM_UP_TIME: Duration = Duration::from_millis(300);
 
 /// What to compare, and for how long.
 #[derive(Debug, Args)]
-pub struct CompareOptions {
+pub(crate) struct CompareOptions {
     /// Servers to drive; ratios are the relay's to each.
     #[arg(
         long,
@@ -43,7 +43,7 @@ pub struct CompareOptions {
 }
 
 /// Runs all rounds and reports.
-pub fn run(options: &CompareOptions, config: &SubjectConfig) -> Result<()> {
+pub(crate) fn run(options: &CompareOptions, config: &SubjectConfig) -> Result<()> {
     let steps = options.rounds as usize * options.kinds.len() * options.profiles.len();
     let bar = ProgressBar::new(steps as u64).with_style(ProgressStyle::with_template(
         "{bar:30} {pos}/{len} {msg} ({eta} left)",

@@ -17,7 +17,7 @@ use crate::{floor, ice, net::SideSocket, proc, turn};
 /// The server that load is driven through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum SubjectKind {
+pub(crate) enum SubjectKind {
     /// authloop's relay.
     Relay,
     /// The floor of one system call a packet and direction.
@@ -32,7 +32,7 @@ pub enum SubjectKind {
 
 /// Where to find the servers' binaries, and where they may run.
 #[derive(Debug, Clone)]
-pub struct SubjectConfig {
+pub(crate) struct SubjectConfig {
     /// The authloop server's.
     pub authloop: PathBuf,
     /// coturn's binary.
@@ -46,7 +46,7 @@ pub struct SubjectConfig {
 }
 
 /// A running server with its sessions connected.
-pub struct Subject {
+pub(crate) struct Subject {
     kind: SubjectKind,
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -58,7 +58,7 @@ pub struct Subject {
 
 impl Subject {
     /// Starts a server.
-    pub fn start(kind: SubjectKind, config: &SubjectConfig) -> Result<Self> {
+    pub(crate) fn start(kind: SubjectKind, config: &SubjectConfig) -> Result<Self> {
         let own = std::env::current_exe()?;
         let own = own.to_str().context("this binary's path is not UTF-8")?;
         let port = free_port()?;
@@ -115,7 +115,7 @@ impl Subject {
     }
 
     /// Opens and connects `sessions` sessions.
-    pub fn connect(&mut self, sessions: u32) -> Result<()> {
+    pub(crate) fn connect(&mut self, sessions: u32) -> Result<()> {
         match self.kind {
             SubjectKind::Relay => {
                 let locals = self.open(sessions)?;
@@ -133,22 +133,22 @@ impl Subject {
     }
 
     /// Whether payloads travel in ChannelData.
-    pub fn is_turn(&self) -> bool {
+    pub(crate) fn is_turn(&self) -> bool {
         matches!(self.kind, SubjectKind::Coturn | SubjectKind::TurnServer)
     }
 
     /// Processor time of all the server's threads so far.
-    pub fn cpu(&self) -> Result<Duration> {
+    pub(crate) fn cpu(&self) -> Result<Duration> {
         proc::cpu(self.child.id())
     }
 
     /// Resident memory in bytes.
-    pub fn rss(&self) -> Result<u64> {
+    pub(crate) fn rss(&self) -> Result<u64> {
         proc::rss(self.child.id())
     }
 
     /// What the relay counted, for a look inside.
-    pub fn stats(&mut self) -> Result<String> {
+    pub(crate) fn stats(&mut self) -> Result<String> {
         self.send_command("stats")?;
         let mut line = String::new();
         self.stdout.read_line(&mut line)?;

@@ -16,11 +16,11 @@ use sha1::Sha1;
 use crate::net::SideSocket;
 
 /// Credentials that the servers are started with.
-pub const USER: &str = "load";
+pub(crate) const USER: &str = "load";
 /// As above.
-pub const PASSWORD: &str = "test";
+pub(crate) const PASSWORD: &str = "test";
 /// As above.
-pub const REALM: &str = "loadtest";
+pub(crate) const REALM: &str = "loadtest";
 
 const COOKIE: u32 = 0x2112_a442;
 const ALLOCATE: u16 = 0x003;
@@ -52,20 +52,20 @@ struct TurnPeerClient {
 }
 
 /// Wraps a payload for the client's one channel.
-pub fn wrap(out: &mut Vec<u8>, length: usize) {
+pub(crate) fn wrap(out: &mut Vec<u8>, length: usize) {
     out.extend_from_slice(&CHANNEL_NUMBER.to_be_bytes());
     out.extend_from_slice(&(length as u16).to_be_bytes());
 }
 
 /// The payload within ChannelData, if it is that.
-pub fn unwrap(datagram: &[u8]) -> Option<&[u8]> {
+pub(crate) fn unwrap(datagram: &[u8]) -> Option<&[u8]> {
     let (head, rest) = datagram.split_first_chunk::<4>()?;
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
     (head[..2] == CHANNEL_NUMBER.to_be_bytes()).then(|| rest.get(..length))?
 }
 
 /// Allocates on both sides of `sessions` sessions, then binds each to the other.
-pub fn connect(sides: [&mut SideSocket; 2], sessions: u32) -> Result<()> {
+pub(crate) fn connect(sides: [&mut SideSocket; 2], sessions: u32) -> Result<()> {
     let mut clients: [Vec<TurnPeerClient>; 2] =
         [(), ()].map(|()| (0..sessions).map(|_| TurnPeerClient::new()).collect());
     let [host, viewer] = sides;

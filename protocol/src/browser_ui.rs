@@ -116,7 +116,7 @@ pub enum TabAction {
 }
 
 /// A file that the user chose.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileInfo {
     /// Its name, without a path.

@@ -70,6 +70,12 @@ impl std::fmt::Debug for Frame {
 /// Seals the viewer's frames.
 pub struct FrameSealer(CounterSealer);
 
+impl std::fmt::Debug for FrameSealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FrameSealer").finish_non_exhaustive()
+    }
+}
+
 impl FrameSealer {
     /// For a hello's v2h data key.
     #[must_use]
@@ -108,6 +114,12 @@ impl FrameSealer {
 
 /// Opens the viewer's frames at the host, each counter exactly once and in order.
 pub struct FrameOpener(CounterOpener);
+
+impl std::fmt::Debug for FrameOpener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FrameOpener").finish_non_exhaustive()
+    }
+}
 
 impl FrameOpener {
     /// For a hello's v2h data key.
@@ -154,6 +166,12 @@ fn parse_frame(plain: &[u8]) -> Option<Frame> {
 /// Seals the host's records.
 pub struct OutputSealer(CounterSealer);
 
+impl std::fmt::Debug for OutputSealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutputSealer").finish_non_exhaustive()
+    }
+}
+
 impl OutputSealer {
     /// For a hello's h2v data key.
     #[must_use]
@@ -181,6 +199,12 @@ impl OutputSealer {
 
 /// Opens the host's records at a viewer.
 pub struct OutputOpener(CounterOpener);
+
+impl std::fmt::Debug for OutputOpener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutputOpener").finish_non_exhaustive()
+    }
+}
 
 impl OutputOpener {
     /// For a hello's h2v data key.

@@ -95,6 +95,12 @@ pub struct LinkKeys {
     pub psk: Zeroizing<[u8; 32]>,
 }
 
+impl std::fmt::Debug for LinkKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkKeys").finish_non_exhaustive()
+    }
+}
+
 impl LinkKeys {
     /// Derives both by HKDF-SHA-256 (RFC 5869); `origin` is the public signaling origin.
     #[must_use]

@@ -8,6 +8,7 @@ use crate::{
 };
 
 /// The host's side of one viewer's input stream; it outlives peer connections.
+#[derive(Debug)]
 pub struct InputSequence {
     stream: [u8; 16],
     applied: u64,

@@ -170,9 +170,10 @@ impl LegState {
         now: Tick,
         addr: PathAddr,
     ) -> Result<Option<PathAddr>, TooManyPaths> {
-        let evicted = match self.paths.len() < MAX_PATHS {
-            true => None,
-            false => Some(self.evict(now)?),
+        let evicted = if self.paths.len() < MAX_PATHS {
+            None
+        } else {
+            Some(self.evict(now)?)
         };
         self.paths.push(Path::new(now, addr, self.generation));
         Ok(evicted)

@@ -350,9 +350,10 @@ impl Relay {
         }
         let session = self.sessions.get_mut(from.slot()).ok_or(refusal)?;
         let pending = &mut session.legs.get_mut(from.leg()).pending;
-        match pending.keep(&mut self.pending_budget, datagram) {
-            true => Ok(None),
-            false => Err(DropReason::BufferFull),
+        if pending.keep(&mut self.pending_budget, datagram) {
+            Ok(None)
+        } else {
+            Err(DropReason::BufferFull)
         }
     }
 

@@ -163,9 +163,10 @@ impl TurnConnection {
     /// RFC 8656 §12.7: data on a channel that is not bound is dropped.
     fn channel_data<'a>(&self, now: Instant, number: u16, data: &'a [u8]) -> TurnVerdict<'a> {
         let bound = self.peer().and_then(|peer| peer.channel);
-        match bound.is_some_and(|(bound, until)| bound == number && until > now) {
-            true => TurnVerdict::ToRelay(data),
-            false => TurnVerdict::Done,
+        if bound.is_some_and(|(bound, until)| bound == number && until > now) {
+            TurnVerdict::ToRelay(data)
+        } else {
+            TurnVerdict::Done
         }
     }
 
@@ -191,9 +192,10 @@ impl TurnConnection {
             Err(AuthenticationFailure::Refused(refusal)) => {
                 self.failed_requests += 1;
                 reply::challenge(out, message, refusal, &self.nonce);
-                return match self.failed_requests >= MAX_FAILED_REQUESTS {
-                    true => TurnVerdict::Close,
-                    false => TurnVerdict::Done,
+                return if self.failed_requests >= MAX_FAILED_REQUESTS {
+                    TurnVerdict::Close
+                } else {
+                    TurnVerdict::Done
                 };
             }
             Err(AuthenticationFailure::UnknownUfrag(ufrag)) => return TurnVerdict::NeedLeg(ufrag),

@@ -343,10 +343,7 @@ proptest! {
 
     #[test]
     fn every_datagram_comes_back_whole(data in vec(any::<u8>(), 0..=MAX_DATAGRAM_BYTES), by_channel: bool) {
-        let mut bench = match by_channel {
-            true => Bench::bound(),
-            false => Bench::allocated(),
-        };
+        let mut bench = if by_channel { Bench::bound() } else { Bench::allocated() };
         bench.ask(method::CREATE_PERMISSION, &[client::peer(CANDIDATE)]);
 
         let wrapped = bench.wrap(&data).unwrap();

@@ -99,7 +99,7 @@ pub struct ClusterStats {
 pub(crate) struct ClusterUnavailable;
 
 /// This server as one of the group; clones share it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Cluster {
     node: Arc<LocalNode>,
     _tasks: Arc<DropGuard>,

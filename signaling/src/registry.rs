@@ -38,7 +38,7 @@ pub(crate) use messages::{handle_message, parse};
 pub(crate) use shared::RecordChange;
 
 /// The sessions of one server; clones share them.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Registry {
     shared: Arc<Shared>,
     _timer: Arc<DropGuard>,

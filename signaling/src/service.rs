@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// One server's signaling; clones share it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Signaling {
     inner: Arc<Inner>,
 }

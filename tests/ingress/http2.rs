@@ -17,11 +17,11 @@ use crate::support::{CertificateFolder, Server, TEST_TIMEOUT, TestCertificate, r
 
 /// A frame's kinds (RFC 9113 §6).
 mod kind {
-    pub const HEADERS: u8 = 1;
-    pub const RST_STREAM: u8 = 3;
-    pub const SETTINGS: u8 = 4;
-    pub const PING: u8 = 6;
-    pub const GOAWAY: u8 = 7;
+    pub(crate) const HEADERS: u8 = 1;
+    pub(crate) const RST_STREAM: u8 = 3;
+    pub(crate) const SETTINGS: u8 = 4;
+    pub(crate) const PING: u8 = 6;
+    pub(crate) const GOAWAY: u8 = 7;
 }
 
 /// END_STREAM and END_HEADERS (§6.2).

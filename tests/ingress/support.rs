@@ -23,22 +23,22 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// Past this a test has failed; nothing waits for it to pass.
-pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A server that ends with the test.
-pub struct Server {
+pub(crate) struct Server {
     pub ready: Ready,
     pub hangup: Arc<Notify>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<anyhow::Result<()>>,
 }
 
-pub fn text(value: &str) -> Option<String> {
+pub(crate) fn text(value: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
 /// The configuration on free ports.
-pub fn config(options: RawConfig) -> Config {
+pub(crate) fn config(options: RawConfig) -> Config {
     let free = || text("127.0.0.1:0");
     let args = ServeArgs {
         options: RawConfig {
@@ -52,7 +52,7 @@ pub fn config(options: RawConfig) -> Config {
 }
 
 impl Server {
-    pub async fn start(config: Config) -> Self {
+    pub(crate) async fn start(config: Config) -> Self {
         let hangup = Arc::new(Notify::new());
         let server = timeout(TEST_TIMEOUT, server::Server::bind(config, hangup.clone()));
         let mut server = match server.await.expect("never ready") {
@@ -76,7 +76,7 @@ impl Server {
         }
     }
 
-    pub async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         drop(self.stop.take());
         timeout(TEST_TIMEOUT, self.task)
             .await
@@ -85,12 +85,12 @@ impl Server {
             .unwrap();
     }
 
-    pub async fn tcp(&self) -> TcpStream {
+    pub(crate) async fn tcp(&self) -> TcpStream {
         TcpStream::connect(self.ready.listen).await.unwrap()
     }
 
     /// A metric's value; `name` with its labels.
-    pub async fn metric(&self, roots: &RootCertStore, name: &str) -> Option<i64> {
+    pub(crate) async fn metric(&self, roots: &RootCertStore, name: &str) -> Option<i64> {
         let answer = get(tls(self, roots, &[]).await.unwrap(), "/metrics").await;
         let value = answer.lines().find_map(|line| line.strip_prefix(name))?;
         value.trim().parse().ok()
@@ -98,13 +98,13 @@ impl Server {
 }
 
 /// A self-signed certificate for `relay.example`, and its key, in PEM.
-pub struct TestCertificate {
+pub(crate) struct TestCertificate {
     pub certificate: String,
     pub key: String,
 }
 
 impl TestCertificate {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["relay.example".to_owned()]).unwrap();
         Self {
@@ -113,22 +113,22 @@ impl TestCertificate {
         }
     }
 
-    pub fn der(&self) -> CertificateDer<'static> {
+    pub(crate) fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()
     }
 }
 
 /// A folder with `cert.pem` and `key.pem`.
-pub struct CertificateFolder(TempDir);
+pub(crate) struct CertificateFolder(TempDir);
 
 impl CertificateFolder {
-    pub fn holding(made: &TestCertificate) -> Self {
+    pub(crate) fn holding(made: &TestCertificate) -> Self {
         let files = Self(tempfile::tempdir().unwrap());
         files.write(&made.certificate, &made.key);
         files
     }
 
-    pub fn write(&self, certificate: &str, key: &str) {
+    pub(crate) fn write(&self, certificate: &str, key: &str) {
         std::fs::write(self.path("cert.pem"), certificate).unwrap();
         std::fs::write(self.path("key.pem"), key).unwrap();
     }
@@ -138,7 +138,7 @@ impl CertificateFolder {
     }
 
     /// A configuration with these files.
-    pub fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         let path = |name| text(self.path(name).to_str().unwrap());
         config(RawConfig {
             public_origin: text("https://relay.example"),
@@ -150,7 +150,7 @@ impl CertificateFolder {
 }
 
 /// Trust in certificates given in PEM.
-pub fn roots(pems: &[&str]) -> RootCertStore {
+pub(crate) fn roots(pems: &[&str]) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     for pem in pems {
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
@@ -160,7 +160,7 @@ pub fn roots(pems: &[&str]) -> RootCertStore {
 }
 
 /// A TLS connection to `relay.example` that offers these protocols.
-pub async fn tls(
+pub(crate) async fn tls(
     server: &Server,
     roots: &RootCertStore,
     alpn: &[&str],
@@ -168,7 +168,7 @@ pub async fn tls(
     tls_to(server.ready.listen, roots, alpn).await
 }
 
-pub async fn tls_to(
+pub(crate) async fn tls_to(
     at: SocketAddr,
     roots: &RootCertStore,
     alpn: &[&str],
@@ -186,13 +186,13 @@ pub async fn tls_to(
 }
 
 /// The certificate that the server showed.
-pub fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
+pub(crate) fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
     let chain = stream.get_ref().1.peer_certificates().unwrap();
     chain[0].clone().into_owned()
 }
 
 /// One request on a connection that ends with it; the whole answer.
-pub async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> String {
+pub(crate) async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> String {
     let request =
         format!("GET {path} HTTP/1.1\r\nhost: relay.example\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -200,7 +200,7 @@ pub async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) ->
 }
 
 /// All that comes until the server ends the connection, however it does.
-pub async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
+pub(crate) async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
     let mut bytes = Vec::new();
     // Whoever is cut may see a reset, or TLS without a farewell.
     let _ = timeout(TEST_TIMEOUT, stream.read_to_end(&mut bytes))
@@ -210,7 +210,7 @@ pub async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
 }
 
 /// Asks again and again until the answer is there.
-pub async fn wait_for<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn wait_for<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {
             if let Some(found) = ask().await {

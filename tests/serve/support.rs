@@ -17,9 +17,9 @@ use tokio::{
 };
 
 /// Past this a test has failed; nothing waits for it to pass.
-pub const TEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub fn authloop(arguments: &[&str]) -> Command {
+pub(crate) fn authloop(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_authloop"));
     let inherited = std::env::vars_os().filter(|(name, _)| {
         name.to_str()
@@ -36,7 +36,7 @@ pub fn authloop(arguments: &[&str]) -> Command {
     command
 }
 
-pub async fn output(command: &mut Command) -> Output {
+pub(crate) async fn output(command: &mut Command) -> Output {
     timeout(TEST_TIMEOUT, command.output())
         .await
         .expect("did not end")
@@ -44,7 +44,7 @@ pub async fn output(command: &mut Command) -> Output {
 }
 
 /// The exit code and the one sentence of a server that refuses to start.
-pub async fn refusal(command: &mut Command) -> (i32, String) {
+pub(crate) async fn refusal(command: &mut Command) -> (i32, String) {
     let output = output(command).await;
     assert!(output.stdout.is_empty(), "announced itself all the same");
     let sentence = String::from_utf8(output.stderr).unwrap();
@@ -52,7 +52,7 @@ pub async fn refusal(command: &mut Command) -> (i32, String) {
     (output.status.code().unwrap(), sentence)
 }
 
-pub struct Server {
+pub(crate) struct Server {
     pub process: Child,
     pub url: String,
     pub relay: String,
@@ -60,11 +60,11 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start(arguments: &[&str]) -> Self {
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
         Self::spawn(authloop(&[&FREE_PORTS, arguments].concat())).await
     }
 
-    pub async fn spawn(mut command: Command) -> Self {
+    pub(crate) async fn spawn(mut command: Command) -> Self {
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.as_mut().unwrap()).lines();
         let line = timeout(TEST_TIMEOUT, lines.next_line())
@@ -86,7 +86,7 @@ impl Server {
         }
     }
 
-    pub async fn get(&self, path: &str) -> reqwest::Response {
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         self.http
             .get(format!("{}{path}", self.url))
             .send()
@@ -94,20 +94,20 @@ impl Server {
             .unwrap()
     }
 
-    pub async fn metric(&self, line: &str) -> Option<String> {
+    pub(crate) async fn metric(&self, line: &str) -> Option<String> {
         let text = self.get("/metrics").await.text().await.unwrap();
         let value = text.lines().find_map(|found| found.strip_prefix(line))?;
         Some(value.trim().to_owned())
     }
 
-    pub async fn socket(&self, session: &TestSession, side: &str) -> TestClient {
+    pub(crate) async fn socket(&self, session: &TestSession, side: &str) -> TestClient {
         let url = self.url.replacen("http", "ws", 1);
         let url = format!("{url}/v1/sessions/{}/{side}", session.id);
         TestClient::connect(url, Some(session.id)).await.unwrap()
     }
 
     /// A claimed session with both sides attached.
-    pub async fn handoff(&self) -> (TestSession, TestClient, TestClient) {
+    pub(crate) async fn handoff(&self) -> (TestSession, TestClient, TestClient) {
         let mut session = TestSession::new();
         let create = self.http.post(format!("{}/v1/sessions", self.url));
         let created = create
@@ -129,7 +129,7 @@ impl Server {
     }
 
     /// Asks the process to end; its exit code and what it logged.
-    pub async fn end(mut self) -> (i32, String) {
+    pub(crate) async fn end(mut self) -> (i32, String) {
         let id = self.process.id().unwrap().to_string();
         let kill = Command::new("kill")
             .args(["-TERM", &id])
@@ -149,7 +149,7 @@ impl Server {
 }
 
 /// `serve` on ports that the system chooses.
-pub const FREE_PORTS: [&str; 6] = [
+pub(crate) const FREE_PORTS: [&str; 6] = [
     "serve",
     "--json",
     "--listen",

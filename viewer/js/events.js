@@ -62,7 +62,7 @@
  * @property {boolean} [expected] whether that is the page's or among the invitation's
  *
  * @typedef {object} Picker a control of the remote page, to be shown as one of this device
- *   (`protocol/src/native.rs`)
+ *   (`protocol/src/browser_ui.rs`)
  * @property {number} id
  * @property {"select" | "datalist" | "date" | "time" | "datetime-local" | "month" | "week" |
  *   "color"} kind

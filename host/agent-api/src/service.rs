@@ -33,6 +33,7 @@ pub enum ServeError {
 }
 
 /// The agent API on one listener.
+#[derive(Debug)]
 pub struct Service {
     listener: TcpListener,
     app: Arc<App>,

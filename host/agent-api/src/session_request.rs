@@ -98,9 +98,12 @@ impl SessionRequest {
                 Some(recipient(&storage.recipient)?),
                 storage
                     .origins
-                    .map(|list| match list.is_empty() {
-                        true => Err(ApiError::invalid("storage_state.origins", "is empty")),
-                        false => origins("storage_state.origins", list),
+                    .map(|list| {
+                        if list.is_empty() {
+                            Err(ApiError::invalid("storage_state.origins", "is empty"))
+                        } else {
+                            origins("storage_state.origins", list)
+                        }
                     })
                     .transpose()?,
             ),

@@ -107,7 +107,7 @@ pub enum GateError {
 }
 
 /// A listening gate; cheap to clone. Dropping the last clone ends it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Gate(Arc<GateShared>);
 
 struct GateShared {

@@ -32,7 +32,7 @@ use crate::{
 pub use session::run;
 
 /// What to hand over, to whom, and for how long.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct HandoffConfig {
     /// The browser's CDP address: `http://host:port` or `ws://…/devtools/…`. Not used with `gate`.
     pub cdp: String,

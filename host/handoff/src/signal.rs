@@ -70,7 +70,7 @@ pub enum SignalEvent {
 }
 
 /// A signaling server.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct SignalingServer {
     url: Url,
     http: reqwest::Client,

@@ -51,7 +51,7 @@ impl AgentApiError {
 }
 
 /// A client of one agent API.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct AgentApi {
     url: Url,
     http: reqwest::Client,

@@ -30,7 +30,7 @@ const POLL_DURATION: Duration = Duration::from_secs(30);
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Whether the link reaches the user by the client.
-pub enum LinkDelivery {
+pub(crate) enum LinkDelivery {
     /// The client shows it, unless this says that it failed.
     ByClient(oneshot::Receiver<LinkNotShown>),
     /// The client shows it once it has this answer, and calls again.
@@ -40,10 +40,10 @@ pub enum LinkDelivery {
 }
 
 /// The client could not show the link after all.
-pub struct LinkNotShown;
+pub(crate) struct LinkNotShown;
 
 /// What the client's second call brings.
-pub struct ElicitationAnswer {
+pub(crate) struct ElicitationAnswer {
     /// Which session.
     pub session_id: String,
     /// Where the agent goes on.
@@ -60,20 +60,20 @@ struct RoundState {
 
 /// Asks clients, and recognises its own questions.
 #[derive(Clone)]
-pub struct Elicitor {
+pub(crate) struct Elicitor {
     states: RequestStateCodec,
 }
 
 impl Elicitor {
     /// With a key of its own: a state outlives no restart, as little as the call it belongs to.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             states: RequestStateCodec::new_unchecked(rand::random::<[u8; 32]>()),
         }
     }
 
     /// Has the client show the link, if it can.
-    pub fn ask(
+    pub(crate) fn ask(
         &self,
         api: &AgentApi,
         context: &RequestContext<RoleServer>,
@@ -131,7 +131,7 @@ impl Elicitor {
     ///
     /// # Errors
     /// [`ToolError::State`] when it is no answer to a question of ours.
-    pub fn resume(
+    pub(crate) fn resume(
         &self,
         state: &str,
         answers: Option<&InputResponses>,

@@ -4,7 +4,7 @@ use super::api::AgentApiError;
 
 /// Why a call failed; the text is for the model.
 #[derive(Debug, thiserror::Error)]
-pub enum ToolError {
+pub(crate) enum ToolError {
     /// The tool is not one of ours.
     #[error("there is no such tool")]
     NoTool,

@@ -7,14 +7,14 @@ use rmcp::{
 };
 
 /// Tells one call's progress.
-pub struct Progress {
+pub(crate) struct Progress {
     to: Option<(ProgressToken, Peer<RoleServer>)>,
     told: u32,
 }
 
 impl Progress {
     /// Of the call that `context` belongs to.
-    pub fn of(context: &RequestContext<RoleServer>) -> Self {
+    pub(crate) fn of(context: &RequestContext<RoleServer>) -> Self {
         let token = context.meta.get_progress_token();
         Self {
             to: token.map(|token| (token, context.peer.clone())),
@@ -23,7 +23,7 @@ impl Progress {
     }
 
     /// Tells where the session stands; also that nothing changed, so that the client goes on waiting.
-    pub async fn tell(&mut self, session: &Session) {
+    pub(crate) async fn tell(&mut self, session: &Session) {
         let Some((token, peer)) = &self.to else {
             return;
         };

@@ -9,7 +9,7 @@ use serde::Serialize;
 /// Where a handoff stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub(crate) enum State {
     /// The user has not finished yet: ask again with `get_handoff_status`.
     Waiting,
     /// The browser shows that the user is signed in.
@@ -28,7 +28,7 @@ pub enum State {
 
 /// What an agent is told of a handoff.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Report {
+pub(crate) struct Report {
     /// Names the handoff in `get_handoff_status`.
     pub session_id: String,
     /// Where it stands.
@@ -51,7 +51,7 @@ pub struct Report {
 
 impl Report {
     /// Of a session as it is now.
-    pub fn of(session: &Session) -> Self {
+    pub(crate) fn of(session: &Session) -> Self {
         let verdict = session.outcome.as_ref().map(|o| o.verdict.as_str());
         let state = match (session.status, verdict) {
             (Status::Pending | Status::Active, _) => State::Waiting,
@@ -80,13 +80,13 @@ impl Report {
     }
 
     /// With where the agent goes on.
-    pub fn going_on_at(mut self, cdp_url: String) -> Self {
+    pub(crate) fn going_on_at(mut self, cdp_url: String) -> Self {
         self.cdp_url = Some(cdp_url);
         self
     }
 
     /// With the link, for a client that cannot show it itself; nothing opens it once it is over.
-    pub fn with_link(mut self, link: &str) -> Self {
+    pub(crate) fn with_link(mut self, link: &str) -> Self {
         if !self.finished {
             self.message = format!(
                 "Show this link to the user, word for word, and open it nowhere yourself: {link} \

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Arguments of `request_human_login`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RequestLogin {
+pub(crate) struct RequestLogin {
     /// What the user signs in to, as people call it, for example "Example Bank".
     pub service: String,
     /// Why, in one sentence for the user, for example "Read this month's invoices".
@@ -34,7 +34,7 @@ pub struct RequestLogin {
 /// Arguments of `get_handoff_status`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct GetStatus {
+pub(crate) struct GetStatus {
     /// The id that `request_human_login` gave.
     pub session_id: String,
 }

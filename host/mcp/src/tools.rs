@@ -56,7 +56,7 @@ pub struct CallDefaults {
 }
 
 /// The MCP server's handler; a clone is the same one.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct HandoffTools {
     api: AgentApi,
     defaults: Arc<CallDefaults>,

@@ -79,6 +79,7 @@ pub enum PeerEvent {
 }
 
 /// One peer connection with the viewer.
+#[derive(Debug)]
 pub struct Peer {
     pc: Arc<dyn PeerConnection>,
     channel: Arc<dyn DataChannel>,

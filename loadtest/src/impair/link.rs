@@ -13,7 +13,7 @@ const UDP_IP_HEADER_BYTES: usize = 28;
 /// How bad a direction is. The default is a perfect network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Impairment {
+pub(crate) struct Impairment {
     /// The part of packets that is lost, 0..=1.
     pub loss: f64,
     /// The way's own time, milliseconds.
@@ -28,7 +28,7 @@ pub struct Impairment {
 
 impl Impairment {
     /// Returns why this cannot be; `None` if it can.
-    pub fn error(&self) -> Option<&'static str> {
+    pub(crate) fn error(&self) -> Option<&'static str> {
         if !(0.0..=1.0).contains(&self.loss) {
             Some("`loss` must be between 0 and 1")
         } else if self.rate_bps > 0 && self.queue_ms == 0 {
@@ -41,7 +41,7 @@ impl Impairment {
 
 /// What happened to the packets of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct LinkCounters {
+pub(crate) struct LinkCounters {
     /// Packets that came out.
     pub passed: u64,
     /// Their payloads, in bytes.
@@ -53,7 +53,7 @@ pub struct LinkCounters {
 }
 
 /// One direction, of packets named by `T`. Time is any clock that does not run backwards.
-pub struct ImpairedLink<T> {
+pub(crate) struct ImpairedLink<T> {
     impairment: Impairment,
     random: StdRng,
     /// When the wire is free again.
@@ -66,7 +66,7 @@ pub struct ImpairedLink<T> {
 }
 
 impl<T> ImpairedLink<T> {
-    pub fn new(impairment: Impairment, seed: u64) -> Self {
+    pub(crate) fn new(impairment: Impairment, seed: u64) -> Self {
         Self {
             impairment,
             random: StdRng::seed_from_u64(seed),
@@ -78,12 +78,12 @@ impl<T> ImpairedLink<T> {
     }
 
     /// Changes the impairment of what comes from now on.
-    pub fn set(&mut self, impairment: Impairment) {
+    pub(crate) fn set(&mut self, impairment: Impairment) {
         self.impairment = impairment;
     }
 
     /// Takes a packet of `payload` bytes that arrives at `now`.
-    pub fn push(&mut self, now: Duration, payload: usize, packet: T) {
+    pub(crate) fn push(&mut self, now: Duration, payload: usize, packet: T) {
         // Drawn for each packet, so that one link's fate does not shift with its rate.
         let (fate, spread) = (self.random.random::<f64>(), self.random.random::<f64>());
         let begin = self.free.max(now);
@@ -107,7 +107,7 @@ impl<T> ImpairedLink<T> {
     }
 
     /// The next packet that has come out by `now`.
-    pub fn pop(&mut self, now: Duration) -> Option<T> {
+    pub(crate) fn pop(&mut self, now: Duration) -> Option<T> {
         let (_, payload, packet) = self.way.pop_front_if(|(out, ..)| *out <= now)?;
         self.counters.passed += 1;
         self.counters.bytes += payload as u64;
@@ -115,12 +115,12 @@ impl<T> ImpairedLink<T> {
     }
 
     /// When the next packet comes out.
-    pub fn next(&self) -> Option<Duration> {
+    pub(crate) fn next(&self) -> Option<Duration> {
         self.way.front().map(|(out, ..)| *out)
     }
 
     /// What has happened so far.
-    pub fn counters(&self) -> LinkCounters {
+    pub(crate) fn counters(&self) -> LinkCounters {
         self.counters
     }
 }

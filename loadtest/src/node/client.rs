@@ -41,12 +41,12 @@ const CONNECTIONS_PER_ADDRESS: u64 = 64;
 const SLOW_RECV_BUFFER_BYTES: u32 = 4096;
 
 /// Anything that carries bytes both ways.
-pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// A client of one server.
 #[derive(Clone)]
-pub struct ServerClient {
+pub(crate) struct ServerClient {
     pub addr: SocketAddrV4,
     /// For a server that speaks TLS.
     pub tls: Option<TlsConnector>,
@@ -56,7 +56,7 @@ pub struct ServerClient {
 
 /// A session that was registered.
 #[derive(Debug, Clone)]
-pub struct RegisteredSession {
+pub(crate) struct RegisteredSession {
     pub id: SessionId,
     token: [u8; 32],
     host_token: Blob,
@@ -64,19 +64,19 @@ pub struct RegisteredSession {
 
 /// What entitles a client to end a session over HTTP.
 #[derive(Debug, Clone, Copy)]
-pub enum EndCredential {
+pub(crate) enum EndCredential {
     HostToken,
     ApiKey,
 }
 
 /// A viewer's device.
-pub struct ViewerDevice(SigningKey);
+pub(crate) struct ViewerDevice(SigningKey);
 
 /// One end of a WebSocket.
-pub struct SignalSocket(WebSocketStream<Box<dyn ByteStream>>);
+pub(crate) struct SignalSocket(WebSocketStream<Box<dyn ByteStream>>);
 
 /// The `n`th connection's source: all of 127.0.0.0/8 is this machine.
-pub fn source_address(n: u64) -> Ipv4Addr {
+pub(crate) fn source_address(n: u64) -> Ipv4Addr {
     let address = n / CONNECTIONS_PER_ADDRESS;
     let [.., high, mid, low] = (address % (100 << 16)).to_be_bytes();
     Ipv4Addr::new(127, 100 + high, mid, low)
@@ -84,7 +84,7 @@ pub fn source_address(n: u64) -> Ipv4Addr {
 
 impl ServerClient {
     /// Connects from an address; with a pause, the connection is slow.
-    pub async fn connect(
+    pub(crate) async fn connect(
         &self,
         from: Ipv4Addr,
         pause: Option<Duration>,
@@ -114,7 +114,11 @@ impl ServerClient {
     }
 
     /// Registers a session that lives for so long.
-    pub async fn register(&self, from: Ipv4Addr, life: Duration) -> Result<RegisteredSession> {
+    pub(crate) async fn register(
+        &self,
+        from: Ipv4Addr,
+        life: Duration,
+    ) -> Result<RegisteredSession> {
         let (id, token) = (SessionId(rand::random()), rand::random::<[u8; 32]>());
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let invitation = Invitation {
@@ -152,7 +156,7 @@ impl ServerClient {
     }
 
     /// Ends a session over HTTP.
-    pub async fn end_session(
+    pub(crate) async fn end_session(
         &self,
         from: Ipv4Addr,
         session: &RegisteredSession,
@@ -173,7 +177,7 @@ impl ServerClient {
     }
 
     /// Attaches a session's host, up to the server's welcome.
-    pub async fn attach_host(
+    pub(crate) async fn attach_host(
         &self,
         from: Ipv4Addr,
         session: &RegisteredSession,
@@ -188,7 +192,7 @@ impl ServerClient {
     }
 
     /// Claims a session, up to the relay's leg.
-    pub async fn claim_as_viewer(
+    pub(crate) async fn claim_as_viewer(
         &self,
         from: Ipv4Addr,
         session: &RegisteredSession,
@@ -205,7 +209,7 @@ impl ServerClient {
     }
 
     /// Opens a viewer's WebSocket and lets the server challenge it; it says nothing.
-    pub async fn open_silent(
+    pub(crate) async fn open_silent(
         &self,
         from: Ipv4Addr,
         session: &RegisteredSession,
@@ -269,7 +273,7 @@ impl ServerClient {
 }
 
 impl ViewerDevice {
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         // A number that is no key is as rare as a guess of one.
         SigningKey::from_slice(&rand::random::<[u8; 32]>())
             .map(Self)
@@ -289,14 +293,14 @@ impl ViewerDevice {
 
 impl SignalSocket {
     /// Says something.
-    pub async fn send(&mut self, message: &impl Serialize) -> Result<()> {
+    pub(crate) async fn send(&mut self, message: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string(message)?;
         let sent = timeout(CLIENT_TIMEOUT, self.0.send(Message::text(text)));
         Ok(sent.await.context("the server did not read in time")??)
     }
 
     /// Passes over messages until `pick` takes one.
-    pub async fn receive_until<T>(
+    pub(crate) async fn receive_until<T>(
         &mut self,
         pick: impl Fn(ServerMessage) -> Option<T>,
     ) -> Result<T> {
@@ -318,12 +322,12 @@ impl SignalSocket {
     }
 
     /// Reads on, which answers pings, until the socket ends.
-    pub async fn read_until_closed(&mut self) {
+    pub(crate) async fn read_until_closed(&mut self) {
         while let Some(Ok(_)) = self.0.next().await {}
     }
 
     /// Closes as RFC 6455 section 7 asks, and waits for the other half.
-    pub async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         if self.0.close(None).await.is_ok() {
             let _gone = timeout(CLIENT_TIMEOUT, self.read_until_closed()).await;
         }
@@ -339,7 +343,7 @@ impl SignalSocket {
 }
 
 /// Takes the relay's leg from a message.
-pub fn ice(message: ServerMessage) -> Option<LegIce> {
+pub(crate) fn ice(message: ServerMessage) -> Option<LegIce> {
     match message {
         ServerMessage::Ice(ice) => Some(ice),
         _ => None,

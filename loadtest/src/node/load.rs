@@ -40,7 +40,7 @@ const SESSION_LIFETIME: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// What to hold open, and for how long.
 #[derive(Debug, Args)]
-pub struct LoadOptions {
+pub(crate) struct LoadOptions {
     /// Registered sessions, each with its host's WebSocket.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=50_000))]
     sessions: u64,
@@ -95,7 +95,7 @@ struct ClaimResults {
 ///
 /// # Errors
 /// When the load cannot be made, or a target is missed.
-pub fn run(options: &LoadOptions, args: &NodeArgs) -> Result<()> {
+pub(crate) fn run(options: &LoadOptions, args: &NodeArgs) -> Result<()> {
     let wanted = LoadPlan {
         sessions: options.sessions,
         slow: options.slow - options.slow % 2,

@@ -7,7 +7,7 @@ const OWN_DESCRIPTORS: u64 = 96;
 
 /// How many of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct LoadPlan {
+pub(crate) struct LoadPlan {
     /// Registered sessions, each with its host's WebSocket.
     pub sessions: u64,
     /// Sockets that passed their first frame and dawdle; an even number, hosts and viewers.
@@ -20,7 +20,7 @@ pub struct LoadPlan {
 
 impl LoadPlan {
     /// What of this fits: first the slow sockets shrink, then the sessions.
-    pub fn within(self, descriptors: u64) -> Self {
+    pub(crate) fn within(self, descriptors: u64) -> Self {
         let room = descriptors.saturating_sub(OWN_DESCRIPTORS + self.passing());
         let sessions = self.sessions.min(room);
         let slow = self.slow.min(room - sessions);
@@ -32,17 +32,17 @@ impl LoadPlan {
     }
 
     /// Descriptors that all of it needs.
-    pub fn descriptors(&self) -> u64 {
+    pub(crate) fn descriptors(&self) -> u64 {
         OWN_DESCRIPTORS + self.passing() + self.sessions + self.slow
     }
 
     /// Sockets that stay open.
-    pub fn standing(&self) -> u64 {
+    pub(crate) fn standing(&self) -> u64 {
         self.sessions + self.slow
     }
 
     /// Sessions that are open at once: two slow sockets share one.
-    pub fn registered(&self) -> u64 {
+    pub(crate) fn registered(&self) -> u64 {
         self.sessions + self.slow / 2
     }
 

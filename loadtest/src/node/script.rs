@@ -33,7 +33,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SessionEnding {
+pub(crate) enum SessionEnding {
     Resolved,
     Declined,
     Failed,
@@ -47,7 +47,7 @@ pub enum SessionEnding {
 
 impl SessionEnding {
     /// The `n`th session's: of ten, five resolve and one each ends in another way.
-    pub fn of(n: u64) -> Self {
+    pub(crate) fn of(n: u64) -> Self {
         match n % 10 {
             0 => Self::Declined,
             1 => Self::Failed,
@@ -60,7 +60,7 @@ impl SessionEnding {
 }
 
 /// Plays one whole session, its sides from two addresses; says how long both took to have a leg.
-pub async fn play_session(
+pub(crate) async fn play_session(
     client: &ServerClient,
     sides: [Ipv4Addr; 2],
     ending: SessionEnding,
@@ -114,7 +114,7 @@ pub async fn play_session(
 
 /// Exchanges what two sides say to each other before their connection stands: hello, offer,
 /// answer, and their own credentials to the relay.
-pub async fn exchange_descriptions(
+pub(crate) async fn exchange_descriptions(
     host: &mut SignalSocket,
     viewer: &mut SignalSocket,
 ) -> Result<()> {
@@ -146,7 +146,10 @@ pub async fn exchange_descriptions(
 }
 
 /// Waits until the server has no more descriptors than this, or has had its time.
-pub async fn wait_until_drained(server: &ServerProcess, descriptors: u64) -> Result<ProcessUsage> {
+pub(crate) async fn wait_until_drained(
+    server: &ServerProcess,
+    descriptors: u64,
+) -> Result<ProcessUsage> {
     let start = Instant::now();
     loop {
         let usage = server.usage()?;

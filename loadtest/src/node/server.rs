@@ -29,7 +29,7 @@ const SPARE_CONNECTIONS: u64 = 4096;
 
 /// What to allow.
 #[derive(Debug, Clone)]
-pub struct ServerLimits {
+pub(crate) struct ServerLimits {
     /// Sessions that may be open at once.
     pub sessions: u64,
     /// Connections, and WebSockets among them.
@@ -41,7 +41,7 @@ pub struct ServerLimits {
 }
 
 /// A running server; it ends with this.
-pub struct ServerProcess {
+pub(crate) struct ServerProcess {
     child: Child,
     client: ServerClient,
     _folder: TempDir,
@@ -57,7 +57,7 @@ impl ServerProcess {
     ///
     /// # Errors
     /// When the binary is none, or does not start.
-    pub fn start(binary: &Path, limits: &ServerLimits) -> Result<Self> {
+    pub(crate) fn start(binary: &Path, limits: &ServerLimits) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let (key, line) = new_key(binary)?;
         let keys = write(&folder, "keys", &line)?;
@@ -102,7 +102,7 @@ impl ServerProcess {
     }
 
     /// The way in.
-    pub fn client(&self) -> &ServerClient {
+    pub(crate) fn client(&self) -> &ServerClient {
         &self.client
     }
 
@@ -110,7 +110,7 @@ impl ServerProcess {
     ///
     /// # Errors
     /// When it has ended.
-    pub fn usage(&self) -> Result<ProcessUsage> {
+    pub(crate) fn usage(&self) -> Result<ProcessUsage> {
         proc::usage(self.child.id()).context("the server has ended")
     }
 }
@@ -170,7 +170,7 @@ fn write(folder: &TempDir, name: &str, text: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// When it is not there.
-pub fn binary(given: Option<&Path>) -> Result<PathBuf> {
+pub(crate) fn binary(given: Option<&Path>) -> Result<PathBuf> {
     let binary = match given {
         Some(given) => given.to_owned(),
         None => std::env::current_exe()?.with_file_name("authloop"),

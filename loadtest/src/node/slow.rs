@@ -18,7 +18,7 @@ const MAX_BYTES_PER_PAUSE: usize = 256;
 
 /// Reads and writes a little after each pause.
 #[derive(Debug)]
-pub struct SlowStream<S> {
+pub(crate) struct SlowStream<S> {
     inner: S,
     pause: Duration,
     read: Option<Pin<Box<Sleep>>>,
@@ -26,7 +26,7 @@ pub struct SlowStream<S> {
 }
 
 impl<S> SlowStream<S> {
-    pub fn new(inner: S, pause: Duration) -> Self {
+    pub(crate) fn new(inner: S, pause: Duration) -> Self {
         Self {
             inner,
             pause,

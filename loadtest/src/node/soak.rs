@@ -32,7 +32,7 @@ const REHEARSAL_SESSIONS: u64 = 10;
 
 /// How much, and for how long.
 #[derive(Debug, Args)]
-pub struct SoakOptions {
+pub(crate) struct SoakOptions {
     /// Minutes of load.
     #[arg(long, default_value_t = 30.0, value_parser = minutes)]
     minutes: f64,
@@ -85,7 +85,7 @@ struct SessionTally {
 ///
 /// # Errors
 /// When the load cannot be made, or memory or descriptors grew.
-pub fn run(options: &SoakOptions, args: &NodeArgs) -> Result<()> {
+pub(crate) fn run(options: &SoakOptions, args: &NodeArgs) -> Result<()> {
     let time = Duration::from_secs_f64(options.minutes * 60.0);
     // What is remembered of ended sessions must have stopped to grow before memory is judged, so
     // they are forgotten within half of the warm-up.

@@ -6,7 +6,7 @@ use crate::report::median;
 
 /// How a quantity went: its first third is the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Trend {
+pub(crate) struct Trend {
     /// Median of the middle third.
     pub middle: f64,
     /// Median of the last third.
@@ -17,7 +17,7 @@ pub struct Trend {
 
 impl Trend {
     /// Of `(seconds, value)` in order of time; `None` for fewer than six.
-    pub fn of(samples: &[(f64, f64)]) -> Option<Self> {
+    pub(crate) fn of(samples: &[(f64, f64)]) -> Option<Self> {
         let third = samples.len() / 3;
         if third < 2 {
             return None;
@@ -33,12 +33,12 @@ impl Trend {
     }
 
     /// The last third's median to the middle one's.
-    pub fn ratio(&self) -> f64 {
+    pub(crate) fn ratio(&self) -> f64 {
         self.last / self.middle
     }
 
     /// Whether the last third's median is above the middle one's by no more than this share.
-    pub fn is_flat(&self, tolerance: f64) -> bool {
+    pub(crate) fn is_flat(&self, tolerance: f64) -> bool {
         self.ratio() <= 1.0 + tolerance
     }
 }

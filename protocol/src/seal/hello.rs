@@ -87,6 +87,12 @@ pub struct SealContext {
     pub psk: Zeroizing<[u8; 32]>,
 }
 
+impl std::fmt::Debug for SealContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealContext").finish_non_exhaustive()
+    }
+}
+
 impl SealContext {
     /// Of a session's link keys.
     #[must_use]
@@ -135,6 +141,12 @@ pub struct HelloKeys {
     pub data_h2v: Zeroizing<[u8; 32]>,
     /// Seals input frames, viewer to host.
     pub data_v2h: Zeroizing<[u8; 32]>,
+}
+
+impl std::fmt::Debug for HelloKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HelloKeys").finish_non_exhaustive()
+    }
 }
 
 impl HelloKeys {

@@ -60,6 +60,12 @@ pub struct RecordSealer {
     counter: u64,
 }
 
+impl std::fmt::Debug for RecordSealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordSealer").finish_non_exhaustive()
+    }
+}
+
 impl RecordSealer {
     pub(super) fn new(key: &[u8; 32], hello: [u8; 8]) -> Self {
         Self {
@@ -98,6 +104,12 @@ pub struct RecordOpener {
     cipher: Aes256Gcm,
     hello: [u8; 8],
     next: u64,
+}
+
+impl std::fmt::Debug for RecordOpener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordOpener").finish_non_exhaustive()
+    }
 }
 
 impl RecordOpener {

@@ -121,9 +121,10 @@ impl<'a> Writer<'a> {
             }
         };
         let (mut v4, mut v6) = (addr.v4_octets(), addr.octets());
-        let (family, ip): (u8, &mut [u8]) = match addr.is_v4() {
-            true => (1, &mut v4),
-            false => (2, &mut v6),
+        let (family, ip): (u8, &mut [u8]) = if addr.is_v4() {
+            (1, &mut v4)
+        } else {
+            (2, &mut v6)
         };
         cover(ip);
         let parts: [&[u8]; 3] = [&[0, family], &port.to_be_bytes(), ip];

@@ -79,8 +79,9 @@ pub(super) fn authenticate(
     if user.ufrag != ufrag || realm != REALM.as_bytes() {
         return Err(AuthenticationFailure::Refused(ErrorCode::WRONG_CREDENTIALS));
     }
-    match message.integrity_holds(&user.key) {
-        true => Ok(user.key),
-        false => Err(AuthenticationFailure::Refused(ErrorCode::UNAUTHENTICATED)),
+    if message.integrity_holds(&user.key) {
+        Ok(user.key)
+    } else {
+        Err(AuthenticationFailure::Refused(ErrorCode::UNAUTHENTICATED))
     }
 }

@@ -76,9 +76,10 @@ impl<'a> TurnMessage<'a> {
             fingerprint_at: None,
         };
         message.read_attributes()?;
-        match stun::fingerprint_holds(message.bytes, message.fingerprint_at) {
-            true => Ok(message),
-            false => Err(MalformedTurnMessage),
+        if stun::fingerprint_holds(message.bytes, message.fingerprint_at) {
+            Ok(message)
+        } else {
+            Err(MalformedTurnMessage)
         }
     }
 

@@ -30,6 +30,12 @@ pub struct TestSession {
     pub expires: u64,
 }
 
+impl std::fmt::Debug for TestSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestSession").finish_non_exhaustive()
+    }
+}
+
 impl Default for TestSession {
     fn default() -> Self {
         Self::new()
@@ -88,6 +94,12 @@ impl TestSession {
 /// A viewer's key.
 pub struct TestDevice(SigningKey);
 
+impl std::fmt::Debug for TestDevice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestDevice").finish_non_exhaustive()
+    }
+}
+
 impl Default for TestDevice {
     fn default() -> Self {
         Self::new()
@@ -120,6 +132,7 @@ impl TestDevice {
 }
 
 /// One end of a WebSocket.
+#[derive(Debug)]
 pub struct TestClient {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     id: Option<SessionId>,

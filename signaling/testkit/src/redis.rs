@@ -17,6 +17,7 @@ use tokio::{
 use crate::{TEST_TIMEOUT, random};
 
 /// Debian's `redis-server` on a free loopback port, without a file of its own.
+#[derive(Debug)]
 pub struct RedisServer {
     port: u16,
     process: Child,
@@ -71,6 +72,7 @@ impl Drop for RedisServer {
 }
 
 /// A TCP forwarder to a Redis.
+#[derive(Debug)]
 pub struct RedisProxy {
     /// What nodes need to know to meet behind it.
     pub settings: ClusterSettings,

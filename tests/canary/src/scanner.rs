@@ -40,6 +40,12 @@ pub struct SecretScanner {
     longest_needle: usize,
 }
 
+impl std::fmt::Debug for SecretScanner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretScanner").finish_non_exhaustive()
+    }
+}
+
 impl SecretScanner {
     /// Prepares the search for `needles`.
     #[must_use]

@@ -17,10 +17,10 @@ use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// The longest any single step may take; the machine may be busy.
-pub const STEP_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a scripted handoff does next.
-pub enum RunnerStep {
+pub(crate) enum RunnerStep {
     State(SessionState),
     End(Result<SessionEnd, RunError>),
     /// It has a bug.
@@ -28,7 +28,7 @@ pub enum RunnerStep {
 }
 
 /// What happens to a session's start.
-pub enum Start {
+pub(crate) enum Start {
     Link,
     Fail(RunError),
     /// The link comes when the test says so.
@@ -36,7 +36,7 @@ pub enum Start {
 }
 
 #[derive(Default)]
-pub struct ScriptedRunner {
+pub(crate) struct ScriptedRunner {
     starts: Mutex<VecDeque<Start>>,
     running: Mutex<Vec<mpsc::UnboundedSender<RunnerStep>>>,
     pub requests: Mutex<Vec<SessionRequest>>,
@@ -83,7 +83,7 @@ impl Runner for ScriptedRunner {
 }
 
 /// An end by the user, with or without a state.
-pub fn resolved(state: bool, conclusion: Conclusion) -> SessionEnd {
+pub(crate) fn resolved(state: bool, conclusion: Conclusion) -> SessionEnd {
     SessionEnd::Resolved {
         cookies: 2,
         storage_state: state.then(|| r#"{"cookies":[],"origins":[]}"#.into()),
@@ -92,7 +92,7 @@ pub fn resolved(state: bool, conclusion: Conclusion) -> SessionEnd {
 }
 
 /// The service, and a client of it.
-pub struct TestService {
+pub(crate) struct TestService {
     pub url: String,
     pub runner: Arc<ScriptedRunner>,
     client: Client,
@@ -101,11 +101,11 @@ pub struct TestService {
 }
 
 impl TestService {
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         Self::with(Config::default()).await
     }
 
-    pub async fn with(config: Config) -> Self {
+    pub(crate) async fn with(config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let runner = Arc::new(ScriptedRunner::default());
@@ -131,34 +131,34 @@ impl TestService {
         }
     }
 
-    pub fn next_start(&self, start: Start) {
+    pub(crate) fn next_start(&self, start: Start) {
         self.runner.starts.lock().unwrap().push_back(start);
     }
 
     /// Has the `n`th handoff do something.
-    pub fn step(&self, n: usize, step: RunnerStep) {
+    pub(crate) fn step(&self, n: usize, step: RunnerStep) {
         self.runner.running.lock().unwrap()[n].send(step).unwrap();
     }
 
-    pub fn get(&self, path: &str) -> RequestBuilder {
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
         self.client.get(format!("{}{path}", self.url))
     }
 
-    pub fn post(&self, path: &str) -> RequestBuilder {
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(format!("{}{path}", self.url))
     }
 
-    pub fn delete(&self, path: &str) -> RequestBuilder {
+    pub(crate) fn delete(&self, path: &str) -> RequestBuilder {
         self.client.delete(format!("{}{path}", self.url))
     }
 
     /// A session by the least request; its id.
-    pub async fn session(&self) -> String {
+    pub(crate) async fn session(&self) -> String {
         self.session_of(json!({ "service": "Bank", "cdp_url": "http://127.0.0.1:1" }))
             .await
     }
 
-    pub async fn session_of(&self, body: Value) -> String {
+    pub(crate) async fn session_of(&self, body: Value) -> String {
         let answer = self.post("/session").json(&body).send().await.unwrap();
         assert_eq!(answer.status(), 201);
         let created: Value = answer.json().await.unwrap();
@@ -166,7 +166,7 @@ impl TestService {
     }
 
     /// Polls until the session is terminal.
-    pub async fn ended(&self, id: &str) -> Value {
+    pub(crate) async fn ended(&self, id: &str) -> Value {
         loop {
             let session = json_of(self.get(&format!("/session/{id}?wait=10"))).await;
             let status = session["status"].as_str().unwrap();
@@ -177,7 +177,7 @@ impl TestService {
     }
 
     /// Stops the service and waits until it has.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         self.stop.cancel();
         tokio::time::timeout(STEP_TIMEOUT, self.serving)
             .await
@@ -186,12 +186,12 @@ impl TestService {
     }
 }
 
-pub async fn json_of(request: RequestBuilder) -> Value {
+pub(crate) async fn json_of(request: RequestBuilder) -> Value {
     request.send().await.unwrap().json().await.unwrap()
 }
 
 /// The status, the error's code, and its details.
-pub async fn error_of(answer: Response) -> (u16, String, Value) {
+pub(crate) async fn error_of(answer: Response) -> (u16, String, Value) {
     let status = answer.status().as_u16();
     let body: Value = answer.json().await.unwrap();
     let error = &body["error"];

@@ -62,6 +62,12 @@ pub struct CreatedSession {
     pub cdp_url: String,
 }
 
+impl std::fmt::Debug for CreatedSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreatedSession").finish_non_exhaustive()
+    }
+}
+
 /// A session as it is now.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Session {

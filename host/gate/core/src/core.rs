@@ -51,6 +51,7 @@ pub enum Output {
 }
 
 /// The gate before one browser.
+#[derive(Debug)]
 pub struct Core {
     mode: ClosedMode,
     phase: Phase,

@@ -113,10 +113,13 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
                 let conclusion = self.verifier.overrule().await;
                 Applied::End(self.resolve(conclusion).await)
             }
-            InputEvent::HandOver { device } => match self.take_over(&device).await {
-                true => Applied::Done,
-                false => Applied::Refused,
-            },
+            InputEvent::HandOver { device } => {
+                if self.take_over(&device).await {
+                    Applied::Done
+                } else {
+                    Applied::Refused
+                }
+            }
             InputEvent::Decline { reason } => Applied::End(HandoffEnd::Declined(reason)),
             event => match self.browser.apply(event, arrived).await {
                 Ok(()) => {

@@ -24,6 +24,7 @@ const MAX_FRAME_RATE_HZ: f32 = 30.0;
 const MIN_BITRATE: Bitrate = Bitrate::from_kbps(50);
 
 /// A constrained-baseline encoder: no reordering, keyframes only when asked.
+#[derive(Debug)]
 pub struct H264Encoder {
     encoder: Encoder,
     quantizer_control: QuantizerControl,

@@ -85,6 +85,7 @@ impl std::fmt::Debug for Picture {
 }
 
 /// Decodes JPEGs; keeps its buffers between pictures.
+#[derive(Debug)]
 pub struct PictureDecoder {
     jpeg: Decompressor,
     /// Planes of a subsampling other than 4:2:0.

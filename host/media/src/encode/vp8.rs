@@ -18,6 +18,7 @@ const CPU_USED: i32 = -8;
 const MIN_BITRATE: Bitrate = Bitrate::from_kbps(50);
 
 /// A VP8 encoder: no alternate reference frames, keyframes only when asked.
+#[derive(Debug)]
 pub struct Vp8Encoder {
     /// Kilobits a second.
     bitrate_kbps: u32,

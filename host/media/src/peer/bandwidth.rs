@@ -42,7 +42,7 @@ const PACING_GAIN: f64 = 1.15;
 const MAX_BURST: DataSize = DataSize::from_bits(40_000);
 
 /// The congestion controller's latest target, in whole bits a second.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct TargetBitrate(Arc<AtomicU64>);
 
 impl TargetBitrate {

@@ -13,6 +13,12 @@ pub struct DtlsCertificate {
     fingerprint: Fingerprint,
 }
 
+impl std::fmt::Debug for DtlsCertificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DtlsCertificate").finish_non_exhaustive()
+    }
+}
+
 impl DtlsCertificate {
     /// Makes a new certificate.
     ///

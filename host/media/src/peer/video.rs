@@ -21,7 +21,7 @@ const CLOCK_RATE_HZ: u128 = 90_000;
 const MAX_PAYLOAD_BYTES: usize = 1160;
 
 /// Sends coded pictures on one peer connection's video track.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct VideoSender {
     track: Arc<TrackLocalStaticRTP>,
     stream: Arc<Mutex<RtpStream>>,

@@ -40,9 +40,12 @@ impl LoadReport {
     /// The table's rows, with the targets of these options.
     pub(super) fn rows(&self, options: &LoadOptions) -> Vec<ReportRow> {
         let held = &self.held;
-        let scaled = |held: u64, wanted: u64| match held == wanted {
-            true => held.to_string(),
-            false => format!("{held} of {wanted}"),
+        let scaled = |held: u64, wanted: u64| {
+            if held == wanted {
+                held.to_string()
+            } else {
+                format!("{held} of {wanted}")
+            }
         };
         let memory = |usage: &ProcessUsage| format!("{:.1} MiB", mib(usage.rss));
         let first = self.first_failure.as_deref();

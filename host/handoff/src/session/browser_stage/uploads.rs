@@ -80,7 +80,7 @@ impl Uploads {
             open: None,
             received: 0,
         });
-        self.finished().await
+        self.finished()
     }
 
     /// Takes the next bytes; those of a choice that is over are passed over. Gives the paths once
@@ -114,7 +114,7 @@ impl Uploads {
             }
             bytes = rest;
         }
-        self.finished().await
+        self.finished()
     }
 
     /// Bytes that have come for a chooser.
@@ -128,7 +128,7 @@ impl Uploads {
         self.current = None;
     }
 
-    async fn finished(&mut self) -> Result<Option<Vec<String>>, UploadError> {
+    fn finished(&mut self) -> Result<Option<Vec<String>>, UploadError> {
         let whole = |upload: &&mut Upload| upload.lacking.iter().all(|lacking| *lacking == 0);
         let Some(upload) = self.current.as_mut().filter(whole) else {
             return Ok(None);
