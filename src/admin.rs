@@ -17,7 +17,7 @@ use axum::{
 use crate::{audit::AuditLog, metrics::Metrics, shard::RelayHandle};
 
 /// What the answers are made from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AdminState {
     /// The sessions.
     pub signaling: Signaling,
@@ -27,6 +27,12 @@ pub struct AdminState {
     pub metrics: Arc<Metrics>,
     /// The audit log, if there is one.
     pub audit: Option<AuditLog>,
+}
+
+impl std::fmt::Debug for AdminState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AdminState").finish_non_exhaustive()
+    }
 }
 
 /// The routes.

@@ -37,7 +37,6 @@ use crate::{
 /// [`Server::run`] it, then [`Server::shut_down`]. A server that is dropped instead drops its parts
 /// in the order of the fields, the reverse of that in which they were started: the relay, whose
 /// threads end with its last handle, comes after everything that uses it.
-#[derive(Debug)]
 pub struct Server {
     /// Replaces the certificate.
     renewal: JoinHandle<Option<()>>,
@@ -56,6 +55,12 @@ pub struct Server {
     observers: ObserverFanout,
     relay: RelayHandle,
     ready: Ready,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
 }
 
 /// Where everything listens.

@@ -33,11 +33,16 @@ pub use state::{SESSION_COOKIE, SiteConfig};
 pub use submissions::{Submission, SubmissionLog};
 
 /// A running site; it ends with the process.
-#[derive(Debug)]
 pub struct Site {
     origin: String,
     other_origin: String,
     shared: SharedState,
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site").finish_non_exhaustive()
+    }
 }
 
 impl Site {

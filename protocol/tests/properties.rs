@@ -148,7 +148,7 @@ fn invitations_are_held_to_their_bounds() {
     assert_ne!(invitation_hash(&bytes), invitation_hash(&bytes[1..]));
     let long = Invitation {
         requester: "x".repeat(121),
-        ..good.clone()
+        ..good
     };
     assert_eq!(
         long.to_bytes().err(),

@@ -99,10 +99,16 @@ pub struct ClusterStats {
 pub(crate) struct ClusterUnavailable;
 
 /// This server as one of the group; clones share it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Cluster {
     node: Arc<LocalNode>,
     _tasks: Arc<DropGuard>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").finish_non_exhaustive()
+    }
 }
 
 impl Cluster {

@@ -38,10 +38,16 @@ pub(crate) use messages::{handle_message, parse};
 pub(crate) use shared::RecordChange;
 
 /// The sessions of one server; clones share them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Registry {
     shared: Arc<Shared>,
     _timer: Arc<DropGuard>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
+    }
 }
 
 /// How many sessions are in each state.

@@ -28,9 +28,15 @@ use crate::{
 };
 
 /// One server's signaling; clones share it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Signaling {
     inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Signaling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signaling").finish_non_exhaustive()
+    }
 }
 
 struct Inner {

@@ -27,8 +27,8 @@ pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A server that ends with the test.
 pub(crate) struct Server {
-    pub ready: Ready,
-    pub hangup: Arc<Notify>,
+    pub(crate) ready: Ready,
+    pub(crate) hangup: Arc<Notify>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -99,8 +99,8 @@ impl Server {
 
 /// A self-signed certificate for `relay.example`, and its key, in PEM.
 pub(crate) struct TestCertificate {
-    pub certificate: String,
-    pub key: String,
+    pub(crate) certificate: String,
+    pub(crate) key: String,
 }
 
 impl TestCertificate {

@@ -53,10 +53,10 @@ pub(crate) async fn refusal(command: &mut Command) -> (i32, String) {
 }
 
 pub(crate) struct Server {
-    pub process: Child,
-    pub url: String,
-    pub relay: String,
-    pub http: reqwest::Client,
+    pub(crate) process: Child,
+    pub(crate) url: String,
+    pub(crate) relay: String,
+    pub(crate) http: reqwest::Client,
 }
 
 impl Server {

@@ -33,12 +33,17 @@ pub enum ServeError {
 }
 
 /// The agent API on one listener.
-#[derive(Debug)]
 pub struct Service {
     listener: TcpListener,
     app: Arc<App>,
     tasks: TaskTracker,
     stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
 }
 
 impl Service {

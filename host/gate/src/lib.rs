@@ -107,8 +107,14 @@ pub enum GateError {
 }
 
 /// A listening gate; cheap to clone. Dropping the last clone ends it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Gate(Arc<GateShared>);
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").finish_non_exhaustive()
+    }
+}
 
 struct GateShared {
     config: GateConfig,

@@ -32,7 +32,7 @@ use crate::{
 pub use session::run;
 
 /// What to hand over, to whom, and for how long.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HandoffConfig {
     /// The browser's CDP address: `http://host:port` or `ws://…/devtools/…`. Not used with `gate`.
     pub cdp: String,
@@ -64,6 +64,12 @@ pub struct HandoffConfig {
     pub verify: Verify,
     /// Where delays and frames are counted.
     pub metrics: Metrics,
+}
+
+impl std::fmt::Debug for HandoffConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HandoffConfig").finish_non_exhaustive()
+    }
 }
 
 /// How it is known that the user has signed in.

@@ -70,12 +70,18 @@ pub enum SignalEvent {
 }
 
 /// A signaling server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SignalingServer {
     url: Url,
     http: reqwest::Client,
     tls: Arc<rustls::ClientConfig>,
     api_key: Option<SecretString>,
+}
+
+impl std::fmt::Debug for SignalingServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignalingServer").finish_non_exhaustive()
+    }
 }
 
 impl SignalingServer {

@@ -51,11 +51,17 @@ impl AgentApiError {
 }
 
 /// A client of one agent API.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AgentApi {
     url: Url,
     http: reqwest::Client,
     key: Option<SecretString>,
+}
+
+impl std::fmt::Debug for AgentApi {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentApi").finish_non_exhaustive()
+    }
 }
 
 impl AgentApi {

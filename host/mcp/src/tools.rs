@@ -56,12 +56,18 @@ pub struct CallDefaults {
 }
 
 /// The MCP server's handler; a clone is the same one.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HandoffTools {
     api: AgentApi,
     defaults: Arc<CallDefaults>,
     elicitor: Elicitor,
     tools: Arc<[Tool]>,
+}
+
+impl std::fmt::Debug for HandoffTools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HandoffTools").finish_non_exhaustive()
+    }
 }
 
 impl HandoffTools {

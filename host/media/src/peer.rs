@@ -79,7 +79,6 @@ pub enum PeerEvent {
 }
 
 /// One peer connection with the viewer.
-#[derive(Debug)]
 pub struct Peer {
     pc: Arc<dyn PeerConnection>,
     channel: Arc<dyn DataChannel>,
@@ -90,6 +89,12 @@ pub struct Peer {
     events: mpsc::Sender<PeerEvent>,
     /// The viewer's answer as it travelled; `None` before it came.
     answer: Option<String>,
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peer").finish_non_exhaustive()
+    }
 }
 
 impl Peer {

@@ -17,10 +17,15 @@ use tokio::{
 use crate::{TEST_TIMEOUT, random};
 
 /// Debian's `redis-server` on a free loopback port, without a file of its own.
-#[derive(Debug)]
 pub struct RedisServer {
     port: u16,
     process: Child,
+}
+
+impl std::fmt::Debug for RedisServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisServer").finish_non_exhaustive()
+    }
 }
 
 impl RedisServer {
@@ -72,11 +77,16 @@ impl Drop for RedisServer {
 }
 
 /// A TCP forwarder to a Redis.
-#[derive(Debug)]
 pub struct RedisProxy {
     /// What nodes need to know to meet behind it.
     pub settings: ClusterSettings,
     whole: watch::Sender<bool>,
+}
+
+impl std::fmt::Debug for RedisProxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisProxy").finish_non_exhaustive()
+    }
 }
 
 impl RedisProxy {

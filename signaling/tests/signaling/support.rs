@@ -21,23 +21,23 @@ use serde::Serialize;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_tungstenite::tungstenite::{Error, client::IntoClientRequest as _};
 
-pub use authloop_signaling_testkit::{
+pub(crate) use authloop_signaling_testkit::{
     RedisServer, TEST_TIMEOUT, TestClient, TestDevice, TestSession, random, unix_now,
 };
 
 /// A call that the fake relay got.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RelayCall {
+pub(crate) enum RelayCall {
     Open(SessionId),
     Restart(SessionId, Side),
     SetRemote(SessionId, Side, String, String),
     Close(SessionId),
 }
 
-pub struct FakeRelay {
+pub(crate) struct FakeRelay {
     calls: mpsc::UnboundedSender<RelayCall>,
-    pub fails: AtomicBool,
-    pub forgets: AtomicBool,
+    pub(crate) fails: AtomicBool,
+    pub(crate) forgets: AtomicBool,
 }
 
 impl FakeRelay {
@@ -101,10 +101,10 @@ impl Observer for RecordingObserver {
     }
 }
 
-pub struct TestServer {
-    pub address: SocketAddr,
-    pub signaling: Signaling,
-    pub relay: Arc<FakeRelay>,
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) signaling: Signaling,
+    pub(crate) relay: Arc<FakeRelay>,
     relay_calls: tokio::sync::Mutex<mpsc::UnboundedReceiver<RelayCall>>,
     observer: Arc<RecordingObserver>,
     /// A node's own, so that it can die like a process.
@@ -118,15 +118,18 @@ impl Drop for TestServer {
 }
 
 impl TestServer {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         Self::with_viewer(change, PageSource::Embedded).await
     }
 
-    pub async fn with_viewer(change: impl FnOnce(&mut Settings), viewer: PageSource) -> Self {
+    pub(crate) async fn with_viewer(
+        change: impl FnOnce(&mut Settings),
+        viewer: PageSource,
+    ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut settings = Settings::new(origin(&listener));
         change(&mut settings);
@@ -134,11 +137,11 @@ impl TestServer {
     }
 
     /// One of several nodes, in a runtime of its own.
-    pub async fn node(redis: &ClusterSettings) -> Self {
+    pub(crate) async fn node(redis: &ClusterSettings) -> Self {
         Self::node_with(redis, |_| {}).await
     }
 
-    pub async fn node_with(
+    pub(crate) async fn node_with(
         redis: &ClusterSettings,
         change: impl FnOnce(&mut Settings) + Send + 'static,
     ) -> Self {
@@ -202,18 +205,18 @@ impl TestServer {
     }
 
     /// Ends a node as SIGKILL would: every task and connection at once, without a word.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// The next call that the relay gets.
-    pub async fn relay_call(&self) -> RelayCall {
+    pub(crate) async fn relay_call(&self) -> RelayCall {
         let mut calls = self.relay_calls.lock().await;
         timeout(TEST_TIMEOUT, calls.recv())
             .await
@@ -221,7 +224,7 @@ impl TestServer {
             .unwrap()
     }
 
-    pub fn count(&self, matches: impl Fn(&SignalingEvent) -> bool) -> usize {
+    pub(crate) fn count(&self, matches: impl Fn(&SignalingEvent) -> bool) -> usize {
         self.observer
             .events
             .lock()
@@ -232,22 +235,22 @@ impl TestServer {
     }
 
     /// What an audit log would have.
-    pub fn audit_events(&self) -> Vec<AuditEvent> {
+    pub(crate) fn audit_events(&self) -> Vec<AuditEvent> {
         self.observer.audit_events.lock().unwrap().clone()
     }
 
-    pub async fn create(&self, body: &impl Serialize) -> reqwest::Response {
+    pub(crate) async fn create(&self, body: &impl Serialize) -> reqwest::Response {
         let request = http().post(self.url("/v1/sessions")).json(body);
         request.send().await.unwrap()
     }
 
     /// Registers a new session.
-    pub async fn session(&self) -> TestSession {
+    pub(crate) async fn session(&self) -> TestSession {
         let session = TestSession::new();
         self.register(session, None).await
     }
 
-    pub async fn register(
+    pub(crate) async fn register(
         &self,
         mut session: TestSession,
         device: Option<&TestDevice>,
@@ -259,7 +262,7 @@ impl TestServer {
         session
     }
 
-    pub async fn socket(
+    pub(crate) async fn socket(
         &self,
         id: &str,
         side: &str,
@@ -275,11 +278,11 @@ impl TestServer {
         TestClient::connect(request, SessionId::parse(id)).await
     }
 
-    pub async fn host_socket(&self, id: SessionId) -> TestClient {
+    pub(crate) async fn host_socket(&self, id: SessionId) -> TestClient {
         self.socket(&id.to_string(), "host", None).await.unwrap()
     }
 
-    pub async fn viewer_socket(&self, id: SessionId) -> TestClient {
+    pub(crate) async fn viewer_socket(&self, id: SessionId) -> TestClient {
         let origin = format!("http://{}", self.address);
         self.socket(&id.to_string(), "viewer", Some(&origin))
             .await
@@ -287,7 +290,7 @@ impl TestServer {
     }
 
     /// Attaches a host and takes its welcome.
-    pub async fn host(&self, session: &TestSession) -> TestClient {
+    pub(crate) async fn host(&self, session: &TestSession) -> TestClient {
         let mut host = self.host_socket(session.id).await;
         host.challenge().await;
         host.send(&HostMessage::Attach {
@@ -299,7 +302,7 @@ impl TestServer {
     }
 
     /// Claims as `device` and takes its welcome.
-    pub async fn viewer(&self, session: &TestSession, device: &TestDevice) -> TestClient {
+    pub(crate) async fn viewer(&self, session: &TestSession, device: &TestDevice) -> TestClient {
         let mut viewer = self.viewer_socket(session.id).await;
         viewer.claim(session, device).await;
         assert!(matches!(viewer.next().await, ServerMessage::Welcome { .. }));
@@ -307,7 +310,7 @@ impl TestServer {
     }
 
     /// A session with both sides attached and all that the beginning brings taken.
-    pub async fn handoff(&self) -> (TestSession, TestDevice, TestClient, TestClient) {
+    pub(crate) async fn handoff(&self) -> (TestSession, TestDevice, TestClient, TestClient) {
         let (session, device) = (self.session().await, TestDevice::new());
         let mut host = self.host(&session).await;
         let mut viewer = self.viewer(&session, &device).await;
@@ -329,12 +332,12 @@ fn origin(listener: &tokio::net::TcpListener) -> authloop_signaling::origin::Ori
 }
 
 /// An HTTP client; the library wants a TLS provider even where nothing is encrypted.
-pub fn http() -> reqwest::Client {
+pub(crate) fn http() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
 }
 
-pub fn sealed(data: &[u8]) -> HostMessage {
+pub(crate) fn sealed(data: &[u8]) -> HostMessage {
     HostMessage::Sealed {
         data: Blob::from(data),
     }

@@ -39,7 +39,7 @@ pub(crate) enum Start {
 pub(crate) struct ScriptedRunner {
     starts: Mutex<VecDeque<Start>>,
     running: Mutex<Vec<mpsc::UnboundedSender<RunnerStep>>>,
-    pub requests: Mutex<Vec<SessionRequest>>,
+    pub(crate) requests: Mutex<Vec<SessionRequest>>,
 }
 
 #[async_trait::async_trait]
@@ -93,8 +93,8 @@ pub(crate) fn resolved(state: bool, conclusion: Conclusion) -> SessionEnd {
 
 /// The service, and a client of it.
 pub(crate) struct TestService {
-    pub url: String,
-    pub runner: Arc<ScriptedRunner>,
+    pub(crate) url: String,
+    pub(crate) runner: Arc<ScriptedRunner>,
     client: Client,
     stop: CancellationToken,
     serving: JoinHandle<()>,

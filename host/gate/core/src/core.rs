@@ -51,7 +51,6 @@ pub enum Output {
 }
 
 /// The gate before one browser.
-#[derive(Debug)]
 pub struct Core {
     mode: ClosedMode,
     phase: Phase,
@@ -63,6 +62,12 @@ pub struct Core {
     /// Contexts whose client left while the user had the browser.
     orphaned_contexts: Vec<String>,
     output: VecDeque<Output>,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").finish_non_exhaustive()
+    }
 }
 
 enum Phase {

@@ -24,7 +24,6 @@ const MAX_FRAME_RATE_HZ: f32 = 30.0;
 const MIN_BITRATE: Bitrate = Bitrate::from_kbps(50);
 
 /// A constrained-baseline encoder: no reordering, keyframes only when asked.
-#[derive(Debug)]
 pub struct H264Encoder {
     encoder: Encoder,
     quantizer_control: QuantizerControl,
@@ -32,6 +31,12 @@ pub struct H264Encoder {
     quantizer: Option<i32>,
     /// Size of the pictures so far; `None` before the first.
     size: Option<(usize, usize)>,
+}
+
+impl std::fmt::Debug for H264Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("H264Encoder").finish_non_exhaustive()
+    }
 }
 
 impl H264Encoder {

@@ -85,11 +85,16 @@ impl std::fmt::Debug for Picture {
 }
 
 /// Decodes JPEGs; keeps its buffers between pictures.
-#[derive(Debug)]
 pub struct PictureDecoder {
     jpeg: Decompressor,
     /// Planes of a subsampling other than 4:2:0.
     scratch: Vec<u8>,
+}
+
+impl std::fmt::Debug for PictureDecoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PictureDecoder").finish_non_exhaustive()
+    }
 }
 
 impl PictureDecoder {

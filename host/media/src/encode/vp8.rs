@@ -18,12 +18,17 @@ const CPU_USED: i32 = -8;
 const MIN_BITRATE: Bitrate = Bitrate::from_kbps(50);
 
 /// A VP8 encoder: no alternate reference frames, keyframes only when asked.
-#[derive(Debug)]
 pub struct Vp8Encoder {
     /// Kilobits a second.
     bitrate_kbps: u32,
     /// `None` before the first picture.
     context: Option<EncoderContext>,
+}
+
+impl std::fmt::Debug for Vp8Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vp8Encoder").finish_non_exhaustive()
+    }
 }
 
 /// libvpx, set up for one picture size.

@@ -21,10 +21,16 @@ const CLOCK_RATE_HZ: u128 = 90_000;
 const MAX_PAYLOAD_BYTES: usize = 1160;
 
 /// Sends coded pictures on one peer connection's video track.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct VideoSender {
     track: Arc<TrackLocalStaticRTP>,
     stream: Arc<Mutex<RtpStream>>,
+}
+
+impl std::fmt::Debug for VideoSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VideoSender").finish_non_exhaustive()
+    }
 }
 
 struct RtpStream {
