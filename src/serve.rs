@@ -8,7 +8,7 @@ use crate::{
     config::{Config, TlsMode},
     logging,
     server::{Ready, Server},
-    shutdown,
+    shutdown::{self, StopSignals},
 };
 
 /// Serves until a signal asks for the end.
@@ -22,13 +22,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if matches!(config.tls, TlsMode::Files { .. }) {
         shutdown::notify_on_hangup(reload_certificate.clone())?;
     }
-    let stop = async {
-        if let Err(error) = shutdown::stop_signal().await {
-            tracing::error!(%error, "cannot catch signals");
-            std::future::pending::<()>().await;
-        }
-    };
-    let served = serve_until(config, reload_certificate, stop).await;
+    let stop = StopSignals::catch()?;
+    let served = serve_until(config, reload_certificate, stop.received()).await;
     if let Some(traces) = traces {
         traces.shut_down().await;
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
 };
 
@@ -12,18 +12,33 @@ use crate::shard::RelayHandle;
 /// How long open requests and WebSockets may take to end.
 pub const GRACE_PERIOD: Duration = Duration::from_secs(10);
 
-/// Resolves on SIGTERM or SIGINT.
-///
-/// # Errors
-/// When the system does not let signals be caught.
-pub async fn stop_signal() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, caught from the moment that this exists: before anyone is told that the server
+/// is there, or an early signal kills the process without a shutdown.
+#[derive(Debug)]
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Begins to catch them.
+    ///
+    /// # Errors
+    /// When the system does not let signals be caught.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    /// Resolves at the first of either since then.
+    pub async fn received(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Notifies `notify` at every SIGHUP.

@@ -39,17 +39,17 @@ async fn main() -> ExitCode {
         Command::Handoff(args) => run_handoff(&args).await,
         Command::Serve(args) => {
             let stop = CancellationToken::new();
-            tokio::spawn(cancel_on_signal(stop.clone()));
+            cancel_on_signal(stop.clone());
             serve::run(&args, environment::check(), stop).await
         }
         Command::Launch(args) => {
             let stop = CancellationToken::new();
-            tokio::spawn(cancel_on_signal(stop.clone()));
+            cancel_on_signal(stop.clone());
             launch::run(&args, stop).await
         }
         Command::Mcp(args) => {
             let stop = CancellationToken::new();
-            tokio::spawn(cancel_on_signal(stop.clone()));
+            cancel_on_signal(stop.clone());
             serve_mcp::run(&args, stop).await
         }
     }
@@ -66,7 +66,7 @@ async fn run_handoff(args: &HandoffArgs) -> ExitCode {
     };
     let checks = config.verify.done_when.is_some();
     let cancel = CancellationToken::new();
-    tokio::spawn(cancel_on_signal(cancel.clone()));
+    cancel_on_signal(cancel.clone());
     let end = authloop_handoff::run(config, cancel, |event| printer.event(&event)).await;
     match end {
         Ok(HandoffEnd::Resolved {
@@ -120,14 +120,22 @@ fn write_state(path: &Path, state: &StorageState) -> anyhow::Result<()> {
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 
-async fn cancel_on_signal(cancel: CancellationToken) {
+/// Cancels `cancel` at SIGTERM or SIGINT. They are caught from now on: before anyone is told that the
+/// program is there, or an early signal kills it with its browser left behind.
+fn cancel_on_signal(cancel: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+    let caught = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    );
+    let (Ok(mut terminate), Ok(mut interrupt)) = caught else {
         return;
     };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-    cancel.cancel();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        cancel.cancel();
+    });
 }
