@@ -149,7 +149,8 @@ impl Driver<'_> {
             if self.receive()? > 0 {
                 last_arrival = Instant::now();
             } else if last_arrival.elapsed() > STALL_TIMEOUT {
-                written_off = self.sent - self.received;
+                // More may have come than was sent: what the load before this one left on its way.
+                written_off = self.sent.saturating_sub(self.received);
                 last_arrival = Instant::now();
             }
         }
