@@ -49,10 +49,22 @@ export function whyNoNamespaces() {
   }
 }
 
+/**
+ * Eight addresses of a namespace's own. A namespace goes some time after it was told to, with the
+ * last process in it: the next one with its addresses would speak to the old one's link.
+ */
+function subnet() {
+  const n = (process.pid + nextSubnet++) % 4096;
+  const address = (host) => `10.213.${128 + (n >> 5)}.${(n % 32) * 8 + host}`;
+  return { outside: address(1), inside: address(2), elsewhere: address(3) };
+}
+let nextSubnet = 0;
+
 export class Netns {
+  #subnet = subnet();
   /** This side's address: what runs outside of the namespace listens here. */
-  outside = "10.213.77.1";
-  inside = "10.213.77.2";
+  outside = this.#subnet.outside;
+  inside = this.#subnet.inside;
   #name = `al${process.pid}`;
   #folder = mkdtempSync(`${tmpdir()}/authloop-netns-`);
 
@@ -101,7 +113,8 @@ export class Netns {
   changeAddress() {
     const far = `${this.#name}b`;
     const old = this.inside;
-    this.inside = old === "10.213.77.2" ? "10.213.77.3" : "10.213.77.2";
+    const { inside, elsewhere } = this.#subnet;
+    this.inside = old === inside ? elsewhere : inside;
     ip("-n", this.#name, "addr", "del", `${old}/29`, "dev", far);
     ip("-n", this.#name, "addr", "add", `${this.inside}/29`, "dev", far);
     ip("-n", this.#name, "route", "replace", "default", "via", this.outside);
