@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     outbox::{Closing, Outbox},
-    registry::{Attachment, ClaimPermit, Identity, handle_message},
+    registry::{Attachment, Identity, handle_message},
     relay::Side,
 };
 
@@ -82,11 +82,10 @@ impl LocalNode {
         identity: Identity,
         outbox: Outbox,
     ) -> Result<Attachment, SignalErrorCode> {
-        let permit = match &identity {
-            Identity::Claim { device, .. } => self.claim_for_all(id, device).await?,
-            Identity::Host { .. } | Identity::Resume { .. } => ClaimPermit::None,
-        };
-        self.registry().enter(id, identity, permit, outbox)
+        if let Identity::Claim { device, .. } = &identity {
+            self.claim_for_all(id, device).await?;
+        }
+        self.registry().enter(id, identity, outbox)
     }
 
     /// Wins a session for a device in the eyes of all nodes, before this one lets it in.
@@ -94,15 +93,15 @@ impl LocalNode {
         self: &Arc<Self>,
         id: SessionId,
         device: &DeviceKey,
-    ) -> Result<ClaimPermit, SignalErrorCode> {
+    ) -> Result<(), SignalErrorCode> {
         let registry = self.registry();
         if !registry.is_unclaimed(id) {
-            return Ok(ClaimPermit::None);
+            return Ok(());
         }
         let epoch = registry.epoch(id).ok_or(SignalErrorCode::NotFound)?;
         let claimed = self.store.claim(id, self.node_id, epoch, device).await;
         match claimed.map_err(|_| SignalErrorCode::Internal)? {
-            StoreClaimOutcome::Won => Ok(ClaimPermit::WonAt(epoch)),
+            StoreClaimOutcome::Won => Ok(()),
             StoreClaimOutcome::Other => {
                 registry.second_claim(id);
                 Err(SignalErrorCode::AlreadyClaimed)
