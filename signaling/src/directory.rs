@@ -8,7 +8,9 @@ use authloop_protocol::{
 use crate::{
     cluster::{Cluster, ClusterUnavailable, SessionHandle},
     outbox::Outbox,
-    registry::{CancelError, CancelRight, ClientCredentials, Identity, RegisterError, Registry},
+    registry::{
+        CancelError, CancelRight, ClaimPermit, ClientCredentials, Identity, RegisterError, Registry,
+    },
     session::Registration,
 };
 
@@ -96,7 +98,9 @@ impl Directory {
     ) -> Result<SessionHandle, SignalErrorCode> {
         match &self.cluster {
             None => {
-                let attachment = self.registry.enter(id, identity, outbox)?;
+                let attachment =
+                    self.registry
+                        .enter(id, identity, ClaimPermit::SingleNode, outbox)?;
                 Ok(SessionHandle::Local(attachment))
             }
             Some(cluster) => cluster.enter(id, identity, outbox).await,

@@ -15,7 +15,7 @@ use authloop_bearer::SecretHash;
 use authloop_protocol::{
     device::DeviceKey,
     id::SessionId,
-    signal::{Outcome, SessionStatus, SignalErrorCode},
+    signal::{Outcome, SessionState, SessionStatus, SignalErrorCode},
 };
 use dashmap::Entry as MapEntry;
 use parking_lot::Mutex;
@@ -112,6 +112,7 @@ pub(crate) struct ClientCredentials {
 }
 
 /// Who a client proved to be.
+#[derive(Clone)]
 pub(crate) enum Identity {
     Host {
         token: SecretHash,
@@ -126,6 +127,34 @@ pub(crate) enum Identity {
     Resume {
         device: DeviceKey,
     },
+}
+
+/// A device's wish to have the session.
+pub(crate) struct Claim {
+    pub(crate) device: DeviceKey,
+    pub(crate) request: ClaimRequest,
+    pub(crate) permit: ClaimPermit,
+}
+
+/// By what right a device may be the first to claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClaimPermit {
+    /// This node is the only one.
+    SingleNode,
+    /// All nodes agreed on this device, while this one owned the session at this epoch.
+    WonAt(u64),
+    /// None: the session is claimed, as far as this node knows.
+    None,
+}
+
+impl ClaimPermit {
+    fn is_for(self, epoch: u64) -> bool {
+        match self {
+            Self::SingleNode => true,
+            Self::WonAt(won) => won == epoch,
+            Self::None => false,
+        }
+    }
 }
 
 impl Registry {
@@ -224,11 +253,12 @@ impl Registry {
         }
     }
 
-    /// Attaches a client whose signature the caller has checked.
+    /// Attaches a client whose signature the caller has checked; `permit` is for one that claims.
     pub(crate) fn enter(
         &self,
         id: SessionId,
         identity: Identity,
+        permit: ClaimPermit,
         outbox: Outbox,
     ) -> Result<Attachment, SignalErrorCode> {
         match identity {
@@ -237,7 +267,14 @@ impl Registry {
                 token,
                 device,
                 request,
-            } => self.claim(id, &token, device, request, |_| true, outbox),
+            } => {
+                let claim = Claim {
+                    device,
+                    request,
+                    permit,
+                };
+                self.claim(id, &token, claim, |_| true, outbox)
+            }
             Identity::Resume { device } => self.resume(id, |winner| *winner == device, outbox),
         }
     }
@@ -254,24 +291,39 @@ impl Registry {
         Ok(self.attachment(session, id, Side::Host, outbox_id))
     }
 
-    /// Claims for `device`; `signed` checks its signature, and is asked only once the token is
+    /// Claims for a device; `signed` checks its signature, and is asked only once the token is
     /// right, because it is the dearer of the two.
+    ///
+    /// # Errors
+    /// [`SignalErrorCode::Internal`], for the client to come again, if it would be the first to claim
+    /// but its permit is for another epoch: the session has moved since.
     pub(crate) fn claim(
         &self,
         id: SessionId,
         token: &SecretHash,
-        device: DeviceKey,
-        request: ClaimRequest,
+        claim: Claim,
         signed: impl FnOnce(&DeviceKey) -> bool,
         outbox: Outbox,
     ) -> Result<Attachment, SignalErrorCode> {
         let session = self.shared.find(id).ok_or(SignalErrorCode::NotFound)?;
+        let Claim {
+            device,
+            request,
+            permit,
+        } = claim;
         if !session.lock().claim_hash_matches(token) || !signed(&device) {
             return Err(SignalErrorCode::Unauthorized);
         }
         let outbox_id = outbox.id();
         let claim = {
             let mut session = session.lock();
+            // Under the lock, and on the very session that the permit is for: between the other nodes'
+            // answer and now, this node may have lost it and taken it over again from an old record.
+            if session.state() == SessionState::Created
+                && !permit.is_for(session.registration().epoch)
+            {
+                return Err(SignalErrorCode::Internal);
+            }
             let claim = session.claim(token, device, request, outbox, Instant::now());
             if let Ok(ClaimOutcome::Won(_)) = claim {
                 self.shared.created.fetch_sub(1, Ordering::Relaxed);

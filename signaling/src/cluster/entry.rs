@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     outbox::{Closing, Outbox},
-    registry::{Attachment, Identity, handle_message},
+    registry::{Attachment, ClaimPermit, Identity, handle_message},
     relay::Side,
 };
 
@@ -50,8 +50,10 @@ impl LocalNode {
                 // Redis has forgotten it, or does not answer: who is here already is served all the same.
                 Ok(None) | Err(_) if self.registry().epoch(id).is_some() => {
                     self.reconcile_session(id).await;
-                    let here = self.enter_here(id, identity, outbox).await?;
-                    return Ok(SessionHandle::Local(here));
+                    match self.enter_here(id, &identity, outbox.clone()).await {
+                        Err(SignalErrorCode::NotFound) => continue,
+                        here => return here.map(SessionHandle::Local),
+                    }
                 }
                 Ok(None) => return Err(SignalErrorCode::NotFound),
                 Err(_) => return Err(SignalErrorCode::Internal),
@@ -63,8 +65,11 @@ impl LocalNode {
             let record = record.ok_or(SignalErrorCode::Internal)?;
             if record.owner == self.node_id {
                 self.adopt(&record);
-                let here = self.enter_here(id, identity, outbox).await?;
-                return Ok(SessionHandle::Local(here));
+                match self.enter_here(id, &identity, outbox.clone()).await {
+                    // Lost to another node in this moment: the record says where it is.
+                    Err(SignalErrorCode::NotFound) => continue,
+                    here => return here.map(SessionHandle::Local),
+                }
             }
             match RemoteAttachment::open(self, &record, &identity, outbox.clone()).await {
                 Ok(remote) => return Ok(SessionHandle::Remote(remote)),
@@ -76,16 +81,20 @@ impl LocalNode {
     }
 
     /// Attaches a client to a session of this node's.
+    ///
+    /// # Errors
+    /// [`SignalErrorCode::NotFound`] if it is here no more: that says nothing of the other nodes.
     pub(super) async fn enter_here(
         self: &Arc<Self>,
         id: SessionId,
-        identity: Identity,
+        identity: &Identity,
         outbox: Outbox,
     ) -> Result<Attachment, SignalErrorCode> {
-        if let Identity::Claim { device, .. } = &identity {
-            self.claim_for_all(id, device).await?;
-        }
-        self.registry().enter(id, identity, outbox)
+        let permit = match identity {
+            Identity::Claim { device, .. } => self.claim_for_all(id, device).await?,
+            Identity::Host { .. } | Identity::Resume { .. } => ClaimPermit::None,
+        };
+        self.registry().enter(id, identity.clone(), permit, outbox)
     }
 
     /// Wins a session for a device in the eyes of all nodes, before this one lets it in.
@@ -93,15 +102,15 @@ impl LocalNode {
         self: &Arc<Self>,
         id: SessionId,
         device: &DeviceKey,
-    ) -> Result<(), SignalErrorCode> {
+    ) -> Result<ClaimPermit, SignalErrorCode> {
         let registry = self.registry();
         if !registry.is_unclaimed(id) {
-            return Ok(());
+            return Ok(ClaimPermit::None);
         }
         let epoch = registry.epoch(id).ok_or(SignalErrorCode::NotFound)?;
         let claimed = self.store.claim(id, self.node_id, epoch, device).await;
         match claimed.map_err(|_| SignalErrorCode::Internal)? {
-            StoreClaimOutcome::Won => Ok(()),
+            StoreClaimOutcome::Won => Ok(ClaimPermit::WonAt(epoch)),
             StoreClaimOutcome::Other => {
                 registry.second_claim(id);
                 Err(SignalErrorCode::AlreadyClaimed)

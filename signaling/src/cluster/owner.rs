@@ -68,7 +68,12 @@ impl LocalNode {
         }
         self.adopt(&record);
         let (outbox, mut outbox_rx) = outbox::channel(self.max_queued_messages);
-        let attachment = self.enter_here(session, identity, outbox).await?;
+        let attachment = self.enter_here(session, &identity, outbox).await;
+        let attachment = attachment.map_err(|code| match code {
+            // Redis knows it, and this node has lost it in this moment: the client is to come again.
+            SignalErrorCode::NotFound => SignalErrorCode::Internal,
+            code => code,
+        })?;
         let to = Some(bridge.edge);
         let mut sent = SequenceCounter::default();
         let mut receivers = self.publish(to, &NodeMessage::Opened { bridge }).await;

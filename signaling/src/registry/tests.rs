@@ -73,8 +73,17 @@ fn claim(
 ) -> Result<(Attachment, OutboxReceiver), SignalErrorCode> {
     let (outbox, outbox_rx) = outbox::channel(32);
     let token = SecretHash::of(TOKEN);
-    let attachment = registry.claim(id, &token, device, ClaimRequest::Claim, |_| true, outbox)?;
+    let claim = claim_with(device, ClaimPermit::SingleNode);
+    let attachment = registry.claim(id, &token, claim, |_| true, outbox)?;
     Ok((attachment, outbox_rx))
+}
+
+fn claim_with(device: DeviceKey, permit: ClaimPermit) -> Claim {
+    Claim {
+        device,
+        request: ClaimRequest::Claim,
+        permit,
+    }
 }
 
 async fn closing(outbox_rx: &mut OutboxReceiver) -> Closing {
@@ -236,10 +245,31 @@ async fn the_dear_check_is_made_only_with_the_right_token() {
     let refused = registry.claim(
         id,
         &SecretHash::of(b"wrong"),
-        device(1),
-        ClaimRequest::Claim,
+        claim_with(device(1), ClaimPermit::SingleNode),
         never,
         outbox,
     );
     assert_eq!(refused.err(), Some(SignalErrorCode::Unauthorized));
+}
+
+#[tokio::test]
+async fn a_claim_that_was_won_at_another_epoch_wins_nothing() {
+    let registry = registry(|_| {});
+    let id = register(&registry, 1).unwrap();
+    let token = SecretHash::of(TOKEN);
+    let mut moved = registry.registration(id).unwrap();
+    moved.epoch = 2;
+    // From a record that was read before another device's claim: it says that nobody has claimed.
+    registry.adopt(moved, Instant::now(), 0);
+    let try_with = |permit| {
+        let (outbox, outbox_rx) = outbox::channel(8);
+        let claimed = registry.claim(id, &token, claim_with(device(1), permit), |_| true, outbox);
+        claimed.map(|attachment| (attachment, outbox_rx))
+    };
+
+    for stale in [ClaimPermit::None, ClaimPermit::WonAt(1)] {
+        assert_eq!(try_with(stale).err(), Some(SignalErrorCode::Internal));
+    }
+    assert_eq!(registry.counts().claimed, 0);
+    assert!(try_with(ClaimPermit::WonAt(2)).is_ok());
 }
