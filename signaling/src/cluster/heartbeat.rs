@@ -25,7 +25,8 @@ impl LocalNode {
             }
             if self.heartbeat().await {
                 // Others may have thought this node dead, or Redis may have forgotten everything.
-                if last.elapsed() > LEASE_DURATION {
+                let lapsed = last.elapsed() > LEASE_DURATION;
+                if lapsed || self.unreconciled.load(Ordering::Relaxed) {
                     self.reconcile().await;
                 }
                 last = Instant::now();

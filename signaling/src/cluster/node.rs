@@ -47,6 +47,8 @@ pub(super) struct LocalNode {
     pub(super) closed: AtomicBool,
     pub(super) connected: AtomicBool,
     pub(super) subscribed: AtomicBool,
+    /// Redis has not yet said of every session here that it still is this node's.
+    pub(super) unreconciled: AtomicBool,
     pub(super) taken_over: AtomicU64,
     pub(super) stop: CancellationToken,
 }
@@ -72,6 +74,7 @@ impl LocalNode {
             closed: AtomicBool::new(false),
             connected: AtomicBool::new(true),
             subscribed: AtomicBool::new(false),
+            unreconciled: AtomicBool::new(false),
             taken_over: AtomicU64::new(0),
             stop: CancellationToken::new(),
         }

@@ -1,6 +1,9 @@
 //! Comparing what is here with what Redis says, after a time without it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use authloop_protocol::id::SessionId;
 use futures_util::{StreamExt as _, stream};
@@ -13,28 +16,36 @@ pub(super) const MAX_CONCURRENT_SESSIONS: usize = 32;
 const RELAY_LINGER_DURATION: Duration = Duration::from_secs(5);
 
 impl LocalNode {
-    /// Does [`Self::reconcile_session`] for every open session here.
+    /// Does [`Self::reconcile_session`] for every open session here; those for which Redis does not
+    /// answer are left for a later beat.
     pub(super) async fn reconcile(self: &Arc<Self>) {
+        self.unreconciled.store(false, Ordering::Relaxed);
         let ids = self.registry().open_sessions();
-        stream::iter(ids)
-            .for_each_concurrent(MAX_CONCURRENT_SESSIONS, |id| self.reconcile_session(id))
+        let all_answered = stream::iter(ids)
+            .map(|id| self.reconcile_session(id))
+            .buffer_unordered(MAX_CONCURRENT_SESSIONS)
+            .fold(true, |all, answered| std::future::ready(all && answered))
             .await;
+        if !all_answered {
+            self.unreconciled.store(true, Ordering::Relaxed);
+        }
     }
 
-    /// Gives one session up if it is another node's by now, and writes it again if Redis lost it.
-    pub(super) async fn reconcile_session(self: &Arc<Self>, id: SessionId) {
+    /// Gives one session up if it is another node's by now, and writes it again if Redis lost it;
+    /// `false` if Redis does not answer.
+    pub(super) async fn reconcile_session(self: &Arc<Self>, id: SessionId) -> bool {
         let Some(mine) = self.record(id) else {
-            return;
+            return true;
         };
         match self.store.load(id).await {
             Ok(Some(record)) if record.owner != self.node_id || record.epoch != mine.epoch => {
                 self.on_owner_lost(id);
+                true
             }
             // It restarted empty: what this node knows is true.
-            Ok(None) => {
-                let _ = self.store.create(&mine, self.retention).await;
-            }
-            Ok(Some(_)) | Err(_) => {}
+            Ok(None) => self.store.create(&mine, self.retention).await.is_ok(),
+            Ok(Some(_)) => true,
+            Err(_) => false,
         }
     }
 
