@@ -271,9 +271,16 @@ async function attack(t, mode, left) {
         targetId: kept.targetId,
         flatten: true,
       });
-      // Cleared in place, or given a new document because it did not let itself be cleared.
+      // Cleared in place, or given a new document because it did not let itself be cleared. After all
+      // that was tried a page may say nothing any more: whether it holds the secret is looked for below.
+      const answer = await again.ask(
+        "Runtime.evaluate",
+        { expression: "window.ofTheUsersTime", returnByValue: true },
+        same.sessionId,
+      );
+      const still = answer?.result?.result?.value ? "still" : "no longer";
       t.diagnostic(
-        `the user's document is ${(await again.evaluate("window.ofTheUsersTime", same.sessionId)) ? "still" : "no longer"} there`,
+        answer ? `the user's document is ${still} there` : "the user's page says nothing any more",
       );
     }
     let read = 0;
