@@ -5,6 +5,8 @@
 
 mod grant;
 mod site;
+mod start;
 
 pub use grant::{Grant, GrantError, MAX_GRANTED_SITES};
 pub use site::{Site, SiteError};
+pub use start::{HistoryEntry, StartError, as_is_address, fresh_address};
