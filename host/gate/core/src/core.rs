@@ -1,5 +1,8 @@
 //! Decides who is connected to one browser, and what may pass. See the crate's documentation.
 
+mod agent_rules;
+mod allowed_methods;
+mod authorization;
 mod client;
 mod closing;
 mod from_browser;
@@ -7,6 +10,7 @@ mod from_client;
 mod message;
 mod resume;
 mod settings_journal;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +21,7 @@ use serde_json::{Value, json, value::RawValue};
 use client::{BrowserSessionId, Client, ClientSessionId, SessionScope, State};
 use message::{Envelope, raw};
 
+pub use agent_rules::{is_web_address, is_web_target};
 pub use client::{ClientId, ClientRole, PreservedSetting};
 
 /// Most commands of one client that may wait at the gate, and their size.
@@ -61,6 +66,9 @@ pub struct Core {
     pending: BTreeMap<i64, Pending>,
     /// Contexts whose client left while the user had the browser.
     orphaned_contexts: Vec<String>,
+    /// Sessions with targets that agents may not have, which are being detached.
+    refused_sessions: BTreeSet<BrowserSessionId>,
+    files_folder: Option<String>,
     output: VecDeque<Output>,
 }
 
@@ -126,8 +134,17 @@ impl Core {
             owners: BTreeMap::new(),
             pending: BTreeMap::new(),
             orphaned_contexts: Vec::new(),
+            refused_sessions: BTreeSet::new(),
+            files_folder: None,
             output: VecDeque::new(),
         }
+    }
+
+    /// Names the folder, by its absolute path, that agents may have the browser read and write files
+    /// in; without one, nowhere.
+    pub fn with_files_folder(mut self, path: &str) -> Self {
+        self.files_folder = Some(path.trim_end_matches('/').to_owned());
+        self
     }
 
     /// Sets what agents get from the next closing on.

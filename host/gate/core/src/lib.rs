@@ -19,9 +19,10 @@
 //! From the bottom up, each knowing only those before it:
 //!
 //! 1. *Messages*: JSON-RPC as CDP writes it, with parameters left as they came.
-//! 2. *Settings*: what each session has set up and would lose with the session.
-//! 3. *Clients*: their sessions, by their own names and by the browser's.
-//! 4. *The core*: [`Core`], and its four ways in: from a client, from the browser, closing, opening.
+//! 2. *Rules*: what agents may ask, which targets they may see, and what they are not told.
+//! 3. *Settings*: what each session has set up and would lose with the session.
+//! 4. *Clients*: their sessions, by their own names and by the browser's.
+//! 5. *The core*: [`Core`], and its four ways in: from a client, from the browser, closing, opening.
 //!
 //! # Contract
 //!
@@ -62,4 +63,6 @@
 
 mod core;
 
-pub use self::core::{ClientId, ClientRole, ClosedMode, Core, Output, PreservedSetting};
+pub use self::core::{
+    ClientId, ClientRole, ClosedMode, Core, Output, PreservedSetting, is_web_address, is_web_target,
+};

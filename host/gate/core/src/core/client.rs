@@ -1,7 +1,7 @@
 //! What the gate knows of one client: its sessions, by the client's names and the browser's.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     sync::Arc,
 };
@@ -122,6 +122,8 @@ pub(super) struct ClientSession {
     pub(super) next_script: u64,
     /// Targets that the client was told of here.
     pub(super) targets: BTreeMap<String, TargetStatus>,
+    /// Targets that it was not told of, because agents may not see them.
+    pub(super) unseen_targets: BTreeSet<String>,
     pub(super) step: ResumeStep,
 }
 
@@ -223,6 +225,7 @@ impl ClientSession {
             scripts: ScriptIds::new(),
             next_script: 1,
             targets: BTreeMap::new(),
+            unseen_targets: BTreeSet::new(),
             step,
         }
     }

@@ -48,6 +48,7 @@ impl Core {
                     root = browser_session_id;
                 }
                 session.step = ResumeStep::Dormant;
+                session.unseen_targets.clear();
             }
             self.owners.retain(|_, (owner, _)| *owner != id);
             if let Some(root) = root {
@@ -55,6 +56,8 @@ impl Core {
                 self.delay_closed_until(id);
             }
         }
+        // They end with the sessions that they were made in.
+        self.refused_sessions.clear();
         self.check_closed();
         preserved
     }

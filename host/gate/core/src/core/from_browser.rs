@@ -1,14 +1,16 @@
 //! From the browser to a client.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Core, Output, Pending,
+    agent_rules::is_web_target,
+    authorization,
     client::{
-        BrowserSessionId, ClientId, ClientSession, ClientSessionId, ResumeStep, SessionScope,
-        State, TargetStatus,
+        BrowserSessionId, ClientId, ClientSession, ClientSessionId, ResumeStep, SessionScope, State,
     },
     message::{Envelope, Message, parse, raw, text_of, value},
+    targets::{self, no_such_target},
 };
 
 /// Events that repeat the past when a domain is enabled; nothing that happened while the gate was
@@ -38,6 +40,9 @@ impl Core {
                         let params = message.params.map_or("{}", |params| params.get());
                         self.on_event(client, &scope, method, params);
                     }
+                }
+                None if method == "Target.attachedToTarget" => {
+                    self.on_root_attached(&value(message.params));
                 }
                 None if method == "Target.detachedFromTarget" => {
                     self.on_root_detached(&value(message.params))
@@ -84,7 +89,9 @@ impl Core {
 
     fn on_root(&mut self, id: ClientId, message: &Message<'_>) {
         let result = value(message.result);
-        let browser_session_id = result["sessionId"].as_str().map(BrowserSessionId::from);
+        let mut browser_session_id = result["sessionId"].as_str().map(BrowserSessionId::from);
+        // It is being detached already.
+        browser_session_id.take_if(|session| self.refused_sessions.contains(session));
         // A closing and an opening while a root was being attached leave two on their way: the first
         // is taken, and the second must not stay behind in the browser.
         let wanted = self.clients.get(&id).is_some_and(|client| {
@@ -115,6 +122,7 @@ impl Core {
     /// Handles the end of a client's own session, whose target has closed.
     fn on_root_detached(&mut self, params: &Value) {
         let browser_session_id = BrowserSessionId::from(text_of(params, "sessionId"));
+        self.refused_sessions.remove(&browser_session_id);
         if let Some((client, None)) = self.owners.get(&browser_session_id).cloned() {
             self.output.push_back(Output::Disconnect(client));
             self.leave(client);
@@ -132,6 +140,7 @@ impl Core {
         message: &Message<'_>,
     ) -> String {
         let mut rewritten = None;
+        let mut error = None;
         if let Some(client) = self.clients.get_mut(&id) {
             client.in_flight = client.in_flight.saturating_sub(1);
         }
@@ -139,9 +148,22 @@ impl Core {
             match method {
                 "Target.attachToTarget" | "Target.attachToBrowserTarget" => {
                     let result = value(message.result);
-                    let client_session_id = ClientSessionId::from(text_of(&result, "sessionId"));
+                    let session = text_of(&result, "sessionId");
+                    if self
+                        .refused_sessions
+                        .contains(&BrowserSessionId::from(session))
+                    {
+                        error = Some(no_such_target());
+                    }
+                    let client_session_id = ClientSessionId::from(session);
                     if let Some(session) = self.session(id, &Some(client_session_id)) {
                         session.explicit = true;
+                    }
+                }
+                "Target.getTargets" => rewritten = Some(targets::only_web(message.result)),
+                "Target.getTargetInfo" => {
+                    if !is_web_target(&value(message.result)["targetInfo"]) {
+                        error = Some(no_such_target());
                     }
                 }
                 "Target.createBrowserContext" => {
@@ -191,8 +213,11 @@ impl Core {
         Envelope {
             id: Some(number),
             session: scope.as_ref().map(ClientSessionId::as_str),
-            result: rewritten.as_deref().or(message.result),
-            error: message.error,
+            result: match error {
+                Some(_) => None,
+                None => rewritten.as_deref().or(message.result),
+            },
+            error: error.as_deref().or(message.error),
             ..Envelope::default()
         }
         .text()
@@ -223,20 +248,25 @@ impl Core {
         }
         let read = || serde_json::from_str::<Value>(params).unwrap_or_default();
         match method {
+            "Target.attachedToTarget" if self.refuses_target(id, scope, &read()) => return,
             "Target.attachedToTarget" if self.on_attached(id, scope, &read()) => return,
             "Target.detachedFromTarget" => return self.on_detached(id, scope, read()),
-            "Target.targetCreated" | "Target.targetDestroyed" if self.is_gated(id) => {
+            "Target.targetCreated" | "Target.targetDestroyed" | "Target.targetInfoChanged"
+                if self.is_gated(id) =>
+            {
                 return self.on_target(id, scope, method, &read());
             }
             _ => {}
         }
+        let withheld = (self.is_gated(id)).then(|| authorization::withhold(method, params));
+        let withheld = withheld.flatten();
         let Ok(params) = serde_json::from_str(params) else {
             return;
         };
         let text = Envelope {
             method: Some(method),
             session: scope.as_ref().map(ClientSessionId::as_str),
-            params: Some(params),
+            params: withheld.as_deref().or(Some(params)),
             ..Envelope::default()
         };
         self.send_to_client(id, text.text());
@@ -311,6 +341,7 @@ impl Core {
     /// Handles the end of a session, and of all within it.
     fn on_detached(&mut self, id: ClientId, parent: &SessionScope, mut params: Value) {
         let browser_session_id = BrowserSessionId::from(text_of(&params, "sessionId"));
+        self.refused_sessions.remove(&browser_session_id);
         let Some((owner, Some(client_session_id))) = self.owners.get(&browser_session_id).cloned()
         else {
             return;
@@ -351,33 +382,6 @@ impl Core {
             }
             _ => true,
         });
-    }
-
-    /// Tells of each target once, however often it is discovered.
-    fn on_target(&mut self, id: ClientId, scope: &SessionScope, method: &str, params: &Value) {
-        let Some(session) = self.session(id, scope) else {
-            return;
-        };
-        if method == "Target.targetDestroyed" {
-            session.targets.remove(text_of(params, "targetId"));
-            return self.send_event(id, scope, method, params);
-        }
-        let target = text_of(&params["targetInfo"], "targetId").to_owned();
-        let known = session
-            .targets
-            .insert(target, TargetStatus::Confirmed)
-            .is_some();
-        let method = if known {
-            "Target.targetInfoChanged"
-        } else {
-            method
-        };
-        self.send_event(
-            id,
-            scope,
-            method,
-            &json!({ "targetInfo": params["targetInfo"] }),
-        );
     }
 
     pub(super) fn session(

@@ -4,24 +4,10 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     ClosedMode, Core, MAX_COMMANDS_IN_FLIGHT, MAX_QUEUED_BYTES, MAX_QUEUED_COMMANDS, Output,
-    Pending,
+    Pending, agent_rules,
     client::{BrowserSessionId, ClientId, ClientSessionId, QueuedCommand, ResumeStep, State},
     message::{self, Message, parse, raw, text_of, value},
 };
-
-/// Commands that are always refused: each would give an agent, or a page, a way around the gate.
-const FORBIDDEN_METHODS: [&str; 6] = [
-    // A page with this speaks CDP by itself.
-    "Target.exposeDevToolsProtocol",
-    // Sessions inside messages; flat ones do the same.
-    "Target.sendMessageToTarget",
-    // A DevTools window is a CDP client of its own.
-    "Target.openDevTools",
-    "Target.setRemoteLocations",
-    // An extension sees every page, and stays.
-    "Extensions.loadUnpacked",
-    "PWA.install",
-];
 
 impl Core {
     /// A message from a client.
@@ -108,10 +94,16 @@ impl Core {
             let why = "Message must have integer 'id' and string 'method' properties";
             return self.refuse(id, message, message::PARSE_ERROR, why, None);
         };
-        let gated = self.is_gated(id);
-        if gated && let Some(why) = forbidden_reason(method, message.params) {
-            return self.refuse(id, message, message::SERVER_ERROR, why, None);
-        }
+        let admitted = if self.is_gated(id) {
+            agent_rules::admit(method, message.params, self.files_folder.as_deref()).map(Some)
+        } else {
+            Ok(None)
+        };
+        let admitted = match admitted {
+            Ok(admitted) => admitted,
+            Err(why) => return self.refuse(id, message, message::SERVER_ERROR, &why, None),
+        };
+        let params = admitted.as_deref().or(message.params);
         let scope = message.session.as_deref().map(ClientSessionId::from);
         let Some(client) = self.clients.get_mut(&id) else {
             return;
@@ -129,17 +121,17 @@ impl Core {
             return self.refuse(id, message, message::NO_SESSION, why, None);
         };
         client.in_flight += 1;
-        let rewritten = self.rewrite_params(id, &scope, method, message.params);
+        let rewritten = self.rewrite_params(id, &scope, method, params);
         let empty = raw(&Value::Object(serde_json::Map::new()));
-        let params = rewritten.as_deref().or(message.params).unwrap_or(&empty);
+        let sent = rewritten.as_deref().or(params).unwrap_or(&empty);
         let pending = Pending::Client {
             client: id,
             id: number,
             scope,
             method: method.to_owned(),
-            params: message.params.map(ToOwned::to_owned),
+            params: params.map(ToOwned::to_owned),
         };
-        self.send_command(Some(&browser_session_id), method, params, pending);
+        self.send_command(Some(&browser_session_id), method, sent, pending);
     }
 
     /// Replaces the client's names in a command's parameters by the browser's; `None` if there are none.
@@ -206,18 +198,4 @@ fn names_context(params: Option<&RawValue>) -> bool {
     ];
     let params = value(params);
     names.iter().any(|name| !params[*name].is_null())
-}
-
-fn forbidden_reason(method: &str, params: Option<&RawValue>) -> Option<&'static str> {
-    if FORBIDDEN_METHODS.contains(&method) {
-        return Some("authloop: this would lead around the gate, and is never let through");
-    }
-    let attaches = match method {
-        "Target.attachToTarget" => true,
-        "Target.setAutoAttach" => value(params)["autoAttach"] == true,
-        _ => false,
-    };
-    let flat = || value(params)["flatten"] == true;
-    (attaches && !flat())
-        .then_some("authloop: only flat sessions go through the gate; set flatten to true")
 }

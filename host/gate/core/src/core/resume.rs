@@ -294,10 +294,12 @@ impl Core {
         message: &Message<'_>,
     ) {
         let result = value(message.result);
+        let made = result["sessionId"].as_str().map(BrowserSessionId::from);
+        let made = made.filter(|session| !self.refused_sessions.contains(session));
         let dormant = self
             .session(id, &Some(child.clone()))
             .is_some_and(|session| matches!(session.step, ResumeStep::Dormant));
-        match result["sessionId"].as_str().map(BrowserSessionId::from) {
+        match made {
             // The event that should have come before the answer did not.
             Some(browser_session_id) if dormant => self.reattach(id, child, browser_session_id),
             Some(_) => {}

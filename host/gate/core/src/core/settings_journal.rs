@@ -58,12 +58,11 @@ const ACTION_METHODS: [&str; 5] = [
 ];
 
 /// Settings that a site may have judged the sign-in by: they stay while the gate is closed.
-const PRESERVED_METHODS: [&str; 6] = [
+const PRESERVED_METHODS: [&str; 5] = [
     "Emulation.setGeolocationOverride",
     "Emulation.setLocaleOverride",
     "Emulation.setTimezoneOverride",
     "Emulation.setUserAgentOverride",
-    "Network.setExtraHTTPHeaders",
     "Network.setUserAgentOverride",
 ];
 

@@ -2,6 +2,7 @@
 
 mod browser;
 mod properties;
+mod targets;
 
 use serde_json::json;
 

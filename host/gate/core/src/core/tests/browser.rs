@@ -9,6 +9,8 @@ use crate::core::{ClientId, ClosedMode, Core, Output};
 pub(super) struct Simulation {
     pub(super) core: Core,
     pub(super) pages: Vec<String>,
+    /// Types and addresses of those of them that are no web pages.
+    pub(super) own: BTreeMap<String, (&'static str, &'static str)>,
     /// What each client was sent.
     pub(super) inbox: BTreeMap<ClientId, Vec<Value>>,
     pub(super) disconnected: Vec<ClientId>,
@@ -30,6 +32,7 @@ impl Simulation {
     pub(super) fn new(mode: ClosedMode, pages: &[&str]) -> Self {
         Self {
             core: Core::new(mode),
+            own: BTreeMap::new(),
             pages: pages.iter().map(|page| (*page).to_owned()).collect(),
             inbox: BTreeMap::new(),
             disconnected: Vec::new(),
@@ -127,6 +130,13 @@ impl Simulation {
                 }
                 json!({})
             }
+            "Target.getTargets" => {
+                let infos = self.pages.iter().map(|page| self.info(page, "page"));
+                json!({ "targetInfos": infos.collect::<Vec<_>>() })
+            }
+            "Target.getTargetInfo" => {
+                json!({ "targetInfo": self.info(params["targetId"].as_str()?, "page") })
+            }
             "Target.detachFromTarget" => {
                 self.detach(params["sessionId"].as_str()?);
                 json!({})
@@ -154,13 +164,18 @@ impl Simulation {
             scripts: 0,
         };
         self.sessions.insert(id.clone(), session);
-        let info = json!({ "targetId": target, "type": kind });
+        let info = self.info(target, kind);
         self.event(
             parent,
             "Target.attachedToTarget",
             json!({ "sessionId": id, "targetInfo": info }),
         );
         id
+    }
+
+    pub(super) fn info(&self, target: &str, kind: &str) -> Value {
+        let (kind, url) = self.own.get(target).copied().unwrap_or((kind, ""));
+        json!({ "targetId": target, "type": kind, "url": url })
     }
 
     fn detach(&mut self, id: &str) {
@@ -176,7 +191,7 @@ impl Simulation {
         self.sessions.remove(id);
     }
 
-    fn event(&mut self, session: Option<&str>, method: &str, params: Value) {
+    pub(super) fn event(&mut self, session: Option<&str>, method: &str, params: Value) {
         let mut event = json!({ "method": method, "params": params });
         if let Some(session) = session {
             event["sessionId"] = session.into();
@@ -200,6 +215,12 @@ impl Simulation {
             "Test.event",
             json!({ "owner": owner, "secret": secret }),
         );
+    }
+
+    /// The targets of the sessions that live.
+    pub(super) fn attached_targets(&self) -> Vec<&str> {
+        let sessions = self.sessions.values();
+        sessions.map(|session| session.target.as_str()).collect()
     }
 
     /// Sessions that were attached for agents and live.
