@@ -128,6 +128,7 @@ fn announce(args: &LaunchArgs, gate: &Gate, browser: &GatedBrowser) {
             "cdp": browser.cdp_url(),
             "ws": browser.ws_url(),
             "browser_url": bare,
+            "files": browser.files_folder(),
             "pid": browser.pid(),
         })
         .to_string());
@@ -137,6 +138,10 @@ fn announce(args: &LaunchArgs, gate: &Gate, browser: &GatedBrowser) {
         "The browser is behind the gate. Agents connect to\n\n  {}\n  {}",
         browser.cdp_url(),
         browser.ws_url()
+    ));
+    say(&format!(
+        "  Files of theirs: {}",
+        browser.files_folder().display()
     ));
     if let Some(bare) = bare {
         say(&format!(

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    path::Path,
     time::Duration,
 };
 
@@ -54,9 +55,15 @@ pub(super) struct ClientSender {
 }
 
 impl GateHandle {
-    pub(super) fn start(browser: Transport, mode: ClosedMode) -> Self {
+    /// `files_folder` is where agents may have the browser read and write files.
+    pub(super) fn start(browser: Transport, mode: ClosedMode, files_folder: &Path) -> Self {
         let (requests, queue) = mpsc::channel(MAX_QUEUED_REQUESTS);
-        tokio::spawn(Actor::new(browser, mode).run(queue));
+        let core = Core::new(mode);
+        let core = match files_folder.to_str() {
+            Some(path) => core.with_files_folder(path),
+            None => core,
+        };
+        tokio::spawn(Actor::new(browser, core).run(queue));
         Self(requests)
     }
 
@@ -191,9 +198,9 @@ struct Actor {
 }
 
 impl Actor {
-    fn new(browser: Transport, mode: ClosedMode) -> Self {
+    fn new(browser: Transport, core: Core) -> Self {
         Self {
-            core: Core::new(mode),
+            core,
             browser,
             clients: HashMap::new(),
             backlog: VecDeque::new(),

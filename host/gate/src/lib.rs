@@ -27,6 +27,7 @@ use std::{
 use authloop_cdp::{Browser, BrowserError, Launch, Page, PipedBrowser};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
+use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::Mutex as AsyncMutex};
 use tokio_util::sync::CancellationToken;
 
@@ -88,6 +89,9 @@ pub enum GateError {
     /// No more browsers fit.
     #[error("the gate has {MAX_BROWSERS} browsers, which is all it takes")]
     TooManyBrowsers,
+    /// There is no folder for agents' files.
+    #[error("no folder for agents' files: {0}")]
+    Files(String),
     /// The control socket cannot be made.
     #[error("no control socket at {}: {reason}", path.display())]
     Control {
@@ -166,13 +170,18 @@ impl Gate {
                 (Some(process), None, transport)
             }
         };
-        let handle = GateHandle::start(transport, self.0.config.mode);
+        let files = tempfile::Builder::new()
+            .prefix("authloop-files-")
+            .tempdir()
+            .map_err(|error| GateError::Files(error.to_string()))?;
+        let handle = GateHandle::start(transport, self.0.config.mode, files.path());
         let browser = Browser::from_transport(handle.ungated_transport().await?).await?;
         let gated = GatedBrowser(Arc::new(GatedBrowserShared {
             token: random_token(),
             id: random_token(),
             address: self.0.address,
             handle,
+            files,
             browser,
             process,
             upstream,
@@ -231,6 +240,8 @@ struct GatedBrowserShared {
     id: String,
     address: SocketAddr,
     handle: GateHandle,
+    /// Where agents may have the browser read and write files; removed with the browser.
+    files: TempDir,
     browser: Browser,
     process: Option<PipedBrowser>,
     /// The address of a browser that was there already.
@@ -270,6 +281,11 @@ impl GatedBrowser {
     /// The process id of a browser that was launched.
     pub fn pid(&self) -> Option<u32> {
         self.0.process.as_ref().and_then(PipedBrowser::pid)
+    }
+
+    /// Where agents may have the browser save downloads, and take files from for a page.
+    pub fn files_folder(&self) -> &Path {
+        self.0.files.path()
     }
 
     /// What agents get from the next closing on, instead of what the gate's configuration says.

@@ -1,6 +1,7 @@
 //! The `/json` endpoints, as Chromium's debugging port has them.
 
 use authloop_cdp::{Browser, BrowserError};
+use authloop_gate_core::{is_web_address, is_web_target};
 use axum::{
     Json,
     http::{StatusCode, header::CONTENT_TYPE},
@@ -45,6 +46,7 @@ pub(super) async fn list(target: &RequestTarget) -> Response {
             Json(
                 infos
                     .iter()
+                    .filter(|info| is_web_target(info))
                     .map(|info| target_entry(target, info))
                     .collect::<Vec<_>>(),
             )
@@ -57,6 +59,10 @@ pub(super) async fn list(target: &RequestTarget) -> Response {
 pub(super) async fn new(target: &RequestTarget, query: Option<&str>) -> Response {
     let url = percent_decode(query.unwrap_or_default());
     let url = if url.is_empty() { "about:blank" } else { &url };
+    if !is_web_address(url) {
+        let why = "authloop: agents may open http, https and data addresses and about:blank";
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
     let made = match call_while_open(
         &target.browser,
         "Target.createTarget",
