@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -41,12 +42,14 @@ const QUIET_FLAGS: [&str; 7] = [
 const NO_SANDBOX_FLAG: &str = "--no-sandbox";
 
 /// What a browser for handoffs keeps no copies by: of what was typed, and of pages left behind.
-const DISCREET_FLAGS: [&str; 3] = [
+const DISCREET_FLAGS: [&str; 5] = [
     "--disable-back-forward-cache",
+    // A crash's picture of a renderer's memory would be kept outside of the profile.
+    "--disable-breakpad",
+    "--disable-crash-reporter",
     "--password-store=basic",
     "--disable-save-password-bubble",
 ];
-const DISCREET_PREFERENCES: &str = r#"{"autofill":{"enabled":false,"profile_enabled":false,"credit_card_enabled":false},"credentials_enable_service":false,"profile":{"password_manager_enabled":false}}"#;
 
 /// Where Chromium keeps what is in each tab, fields included, for its next start; where it finds a
 /// file in the way, it does without.
@@ -132,8 +135,9 @@ impl Launch {
         let sandbox = self.sandbox;
         let profile = new_profile()?;
         let first = profile.path().join("Default");
+        let preferences = discreet_preferences(profile.path());
         std::fs::create_dir(&first)
-            .and_then(|()| std::fs::write(first.join("Preferences"), DISCREET_PREFERENCES))
+            .and_then(|()| std::fs::write(first.join("Preferences"), preferences))
             .and_then(|()| {
                 let mut sessions = TAB_STATE_FILES.iter();
                 sessions.try_for_each(|name| std::fs::write(first.join(name), ""))
@@ -145,6 +149,10 @@ impl Launch {
             .arg(&binary)
             .arg("--remote-debugging-pipe")
             .args(DISCREET_FLAGS)
+            .arg(format!(
+                "--crash-dumps-dir={}",
+                profile.path().join("Crashes").display()
+            ))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = self.spawn(command, &binary, &profile)?;
@@ -203,6 +211,19 @@ impl Launch {
             .spawn()
             .map_err(|e| BrowserError::Launch(format!("{}: {e}", binary.display())))
     }
+}
+
+/// What Chromium does not remember, and where it saves what nobody has named a place for.
+fn discreet_preferences(profile: &Path) -> String {
+    let autofill =
+        json!({ "enabled": false, "profile_enabled": false, "credit_card_enabled": false });
+    json!({
+        "autofill": autofill,
+        "credentials_enable_service": false,
+        "download": { "default_directory": profile.join("Downloads") },
+        "profile": { "password_manager_enabled": false },
+    })
+    .to_string()
 }
 
 /// By the owner of this process in `/proc`; where there is none, nobody is taken for root.
