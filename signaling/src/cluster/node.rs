@@ -150,6 +150,14 @@ impl LocalNode {
     /// The live owner of a session: as recorded, or the least loaded node after the recorded one
     /// died. `None` when Redis does not answer or nobody takes it.
     pub(super) async fn live_owner(&self, mut record: Record) -> Option<Record> {
+        if self.is_live(record.owner) {
+            return Some(record);
+        }
+        // This node's own list may be older than that owner. Two nodes that each take a session from the
+        // other by an old list would send its clients to and fro.
+        if !self.heartbeat().await {
+            return None;
+        }
         // Somebody else may win the same move; then what they wrote counts.
         for _ in 0..3 {
             if self.is_live(record.owner) {

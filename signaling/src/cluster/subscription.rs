@@ -21,14 +21,11 @@ const RESUBSCRIBE_INTERVAL: Duration = Duration::from_millis(100);
 impl LocalNode {
     /// Subscribes, again and again, until the node stops.
     pub(super) async fn run_subscription(self: Arc<Self>) {
-        let mut first = true;
         while !self.stop.is_cancelled() {
             if let Ok(subscription) = self.store.subscribe(self.node_id).await {
                 self.subscribed.store(true, Ordering::Relaxed);
-                if !first {
-                    self.reconcile().await;
-                }
-                first = false;
+                // What was said meanwhile was not heard; the first time that is next to nothing.
+                self.reconcile().await;
                 let (mut sink, mut heard) = subscription.split();
                 let mut pings = interval(PING_INTERVAL);
                 loop {

@@ -10,7 +10,10 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Error, Message, client::IntoClientRequest},
@@ -182,8 +185,10 @@ impl TestClient {
 
     /// The next frame that is neither a ping nor a pong.
     pub async fn frame(&mut self) -> Message {
+        // One deadline for all: a server that pings and says nothing else must not be waited for.
+        let deadline = Instant::now() + TEST_TIMEOUT;
         loop {
-            let frame = timeout(TEST_TIMEOUT, self.socket.next())
+            let frame = timeout_at(deadline, self.socket.next())
                 .await
                 .expect("nothing came");
             match frame
@@ -206,8 +211,9 @@ impl TestClient {
 
     /// The next message; `None` if the socket ends instead.
     pub async fn try_next(&mut self) -> Option<ServerMessage> {
+        let deadline = Instant::now() + TEST_TIMEOUT;
         loop {
-            let frame = timeout(TEST_TIMEOUT, self.socket.next())
+            let frame = timeout_at(deadline, self.socket.next())
                 .await
                 .expect("nothing came");
             match frame?.ok()? {
