@@ -207,6 +207,11 @@ pub enum InputEvent {
         /// That device's public key, 65 bytes.
         device: Blob,
     },
+    /// The user wants the private room to begin anew.
+    StartOver,
+    /// The user signs in inside the agent's own browser instead; taken only after
+    /// [`NotMoved`](crate::output::OutputMessage::NotMoved) offered it.
+    InPlace,
     /// The viewer wants a whole picture at once (its decoder lost the reference).
     Refresh,
 }
@@ -327,6 +332,8 @@ impl std::fmt::Debug for InputEvent {
             Self::FinishAnyway => "FinishAnyway",
             Self::Decline { .. } => "Decline",
             Self::HandOver { .. } => "HandOver",
+            Self::StartOver => "StartOver",
+            Self::InPlace => "InPlace",
             Self::Refresh => "Refresh",
         })
     }

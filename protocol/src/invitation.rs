@@ -1,6 +1,8 @@
 //! The invitation: what the link's hash binds (`docs/PROTOCOL.md` section 1).
 
-use serde::{Deserialize, Serialize};
+use std::net::Ipv6Addr;
+
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -14,6 +16,10 @@ const MAX_REQUESTER_BYTES: usize = 120;
 const MAX_REASON_BYTES: usize = 300;
 const MAX_ORIGINS: usize = 16;
 const MAX_ORIGIN_BYTES: usize = 255;
+/// The most sites that a private room's session may go to.
+pub const MAX_SITES: usize = 8;
+/// The longest site, that of a name in the DNS (RFC 1035 section 2.3.4).
+const MAX_SITE_BYTES: usize = 253;
 
 /// What the host asks of the user, and the keys it will answer with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +41,40 @@ pub struct Invitation {
     pub origins: Vec<String>,
     /// When the session ends by itself, Unix seconds.
     pub expires: u64,
+    /// The private room where the user signs in; `None`, and left out, for the agent's own browser.
+    ///
+    /// A viewer from before rooms refuses an invitation with it: it could not show what is promised.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub room: Option<PrivateRoom>,
+}
+
+/// A browser that the agent cannot see, and what the agent gets of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrivateRoom {
+    /// With what the room begins.
+    pub start: RoomStart,
+    /// The granted sites, 1 to [`MAX_SITES`]: registrable domains, IP addresses or `localhost`.
+    pub sites: Vec<String>,
+}
+
+/// With what a private room begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoomStart {
+    /// Origin and path of an address, and nothing else.
+    Fresh,
+    /// The whole address of the agent's page, with cookies and storage of the granted sites.
+    AsIs,
+}
+
+/// A member that is there is not `null`, so that an invitation has one form.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PrivateRoom>, D::Error> {
+    PrivateRoom::deserialize(deserializer).map(Some)
 }
 
 impl Invitation {
@@ -85,8 +125,43 @@ impl Invitation {
         {
             return Err(InvitationError::TooLong("origins"));
         }
-        Ok(())
+        self.room.as_ref().map_or(Ok(()), PrivateRoom::check)
     }
+}
+
+impl PrivateRoom {
+    fn check(&self) -> Result<(), InvitationError> {
+        let count = self.sites.len();
+        if !(1..=MAX_SITES).contains(&count) {
+            return Err(InvitationError::SiteCount(count));
+        }
+        match self.sites.iter().find(|site| !is_site(site)) {
+            Some(site) => Err(InvitationError::Site(site.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a name may be shown as a granted site: a host as an origin writes it, in lower case, names
+/// in other scripts as punycode, so that it cannot pass for another name.
+fn is_site(site: &str) -> bool {
+    let address = site
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let label = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+    };
+    site.len() <= MAX_SITE_BYTES
+        && match address {
+            Some(address) => {
+                address.parse::<Ipv6Addr>().is_ok()
+                    && !address.bytes().any(|byte| byte.is_ascii_uppercase())
+            }
+            None => site.split('.').all(label),
+        }
 }
 
 /// SHA-256 of the exact bytes.
@@ -168,4 +243,13 @@ pub enum InvitationError {
     /// A part is over its limit.
     #[error("the invitation's {0} is too long")]
     TooLong(&'static str),
+    /// A private room names no site, or too many.
+    #[error("the invitation's room names {0} sites, it takes 1 to {MAX_SITES}")]
+    SiteCount(usize),
+    /// A private room names what is not a site.
+    #[error(
+        "the invitation's room names {0:?}, which is not a site: give a host name in lower case, \
+         names in other scripts as punycode, or an IP address"
+    )]
+    Site(String),
 }

@@ -133,6 +133,19 @@ pub enum OutputMessage {
         /// One sentence, in English.
         message: String,
     },
+    /// The user's `done` was taken: their session is being carried from the private room to the
+    /// agent's browser, and nothing acts on the room any more.
+    Moving {},
+    /// The session was carried over, but the agent's browser does not show the sign-in. The room is
+    /// gone.
+    NotMoved {
+        /// Whether the user may go on inside the agent's own browser, in this same handoff.
+        in_place: bool,
+        /// One sentence, in English.
+        message: String,
+    },
+    /// From now on the user is in the agent's own browser.
+    InPlace {},
     /// The handoff is over.
     Outcome {
         /// How.

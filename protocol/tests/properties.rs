@@ -142,6 +142,7 @@ fn invitations_are_held_to_their_bounds() {
         reason: "why".to_owned(),
         origins: vec![],
         expires: 1,
+        room: None,
     };
     let bytes = good.to_bytes().unwrap();
     assert_eq!(Invitation::parse(&bytes).unwrap(), good);

@@ -9,7 +9,7 @@ use authloop_protocol::{
     device::{DeviceKey, claim_message, resume_message},
     frame::{Frame, FrameOpener, FrameSealer, OutputOpener, OutputSealer},
     id::{Blob, SessionId, to_b64u},
-    invitation::{Fingerprint, Invitation, invitation_hash},
+    invitation::{Fingerprint, Invitation, PrivateRoom, RoomStart, invitation_hash},
     link::{LinkFragment, LinkKeys, LinkSecret},
     output::{OutputMessage, Page, SiteConnection, Verdict},
     seal::{Hello, HostKeyPair, SealContext, SealedSignal, Transcript, open_hello, seal_hello},
@@ -56,6 +56,10 @@ impl Fixture {
     }
 
     fn invitation(&self) -> Vec<u8> {
+        self.invitation_to(None)
+    }
+
+    fn invitation_to(&self, room: Option<PrivateRoom>) -> Vec<u8> {
         Invitation {
             v: 1,
             id: self.id,
@@ -65,6 +69,7 @@ impl Fixture {
             reason: "To read your März invoices “now” 🙂".to_owned(),
             origins: vec!["https://login.example".to_owned()],
             expires: 1_800_000_000,
+            room,
         }
         .to_bytes()
         .unwrap()
@@ -87,6 +92,10 @@ fn link() -> Value {
         secret: LinkSecret::new(f.secret),
         invitation: invitation_hash(&invitation),
     };
+    let private = f.invitation_to(Some(PrivateRoom {
+        start: RoomStart::AsIs,
+        sites: vec!["login.example".to_owned(), "[2001:db8::1]".to_owned()],
+    }));
     let keys = f.keys();
     json!({
         "origin": ORIGIN,
@@ -94,6 +103,8 @@ fn link() -> Value {
         "secret": to_b64u(&f.secret),
         "invitation": to_b64u(&invitation),
         "invitation_hash": to_b64u(&fragment.invitation.0),
+        "private_invitation": to_b64u(&private),
+        "private_invitation_hash": to_b64u(&invitation_hash(&private).0),
         "fragment": fragment.encode().as_str(),
         "claim_token": to_b64u(&*keys.claim_token),
         "psk": to_b64u(&*keys.psk),
@@ -204,6 +215,8 @@ fn frames() -> Value {
         Frame::Filler,
         input(2, true, &[b'x'; 217]),
         input(3, false, b"yz"),
+        input(4, false, br#"{"t":"start_over"}"#),
+        input(5, false, br#"{"t":"in_place"}"#),
     ];
     let mut sealer = FrameSealer::new(&key_v2h);
     let mut opener = FrameOpener::new(&key_v2h);
@@ -247,6 +260,12 @@ fn frames() -> Value {
             verdict: Verdict::NotSignedIn,
             message: "Not yet.".to_owned(),
         },
+        OutputMessage::Moving {},
+        OutputMessage::NotMoved {
+            in_place: true,
+            message: "Not there.".to_owned(),
+        },
+        OutputMessage::InPlace {},
     ];
     let mut sealer = OutputSealer::new(&key_h2v);
     let mut opener = OutputOpener::new(&key_h2v);

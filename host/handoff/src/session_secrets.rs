@@ -55,6 +55,7 @@ impl SessionSecrets {
             reason: config.reason.clone(),
             origins: config.expected_origins.clone(),
             expires: (now + config.ttl).as_secs(),
+            room: None,
         }
         .to_bytes()?;
         let hash = invitation_hash(&invitation);

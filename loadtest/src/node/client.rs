@@ -130,6 +130,7 @@ impl ServerClient {
             reason: "Load that looks like a sign-in.".to_owned(),
             origins: vec!["https://site.example".to_owned()],
             expires: (now + life).as_secs(),
+            room: None,
         };
         let body = CreateSession {
             id,

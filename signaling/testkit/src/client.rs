@@ -75,6 +75,7 @@ impl TestSession {
             reason: "testing".to_owned(),
             origins: vec!["https://site.example".to_owned()],
             expires: self.expires,
+            room: None,
         };
         invitation.to_bytes().unwrap()
     }

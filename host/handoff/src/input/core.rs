@@ -130,6 +130,8 @@ impl InputState {
             | InputEvent::FinishAnyway
             | InputEvent::Decline { .. }
             | InputEvent::HandOver { .. }
+            | InputEvent::StartOver
+            | InputEvent::InPlace
             | InputEvent::Refresh => {}
         }
         commands
