@@ -28,6 +28,8 @@
  *   | {t: "finish_anyway"}
  *   | {t: "decline", reason: DeclineReason}
  *   | {t: "hand_over", device: string}
+ *   | {t: "start_over"}
+ *   | {t: "in_place"}
  *   | {t: "refresh"}} InputEvent
  *
  * @typedef {object} Page what the browser process says of the page, shown outside the video
@@ -107,6 +109,9 @@
  *   | {t: "tabs", tabs: Tab[]}
  *   | {t: "notice", code: string, message: string}
  *   | {t: "checked", verdict: "signed_in" | "not_signed_in" | "inconclusive", message: string}
+ *   | {t: "moving"}
+ *   | {t: "not_moved", in_place: boolean, message: string}
+ *   | {t: "in_place"}
  *   | {t: "outcome", outcome: Outcome, message: string}} Output
  */
 

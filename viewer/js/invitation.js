@@ -12,6 +12,11 @@ import { decodeUtf8, equalBytes, fromBase64Url, sha256 } from "./bytes.js";
  * @property {string} reason
  * @property {string[]} origins
  * @property {number} expires unix seconds
+ * @property {PrivateRoom | null} room null: the user is in the agent's own browser
+ *
+ * @typedef {object} PrivateRoom a browser that the agent cannot see
+ * @property {"fresh" | "as_is"} start as_is: begun from the agent's page
+ * @property {string[]} sites whose session the agent gets, as an origin writes a host
  */
 
 export class InvitationError extends Error {
@@ -31,8 +36,12 @@ const INVITATION_KEYS = [
   "reason",
   "origins",
   "expires",
+  "room",
 ];
 const FINGERPRINT = /^sha-256 [0-9A-F]{2}(:[0-9A-F]{2}){31}$/;
+const MAX_SITES = 8;
+// Names in other scripts come as punycode: nothing of an agent's choice passes for another name.
+const SITE = /^(?=.{1,253}$)(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])$/;
 
 /**
  * The hash is compared before a byte of the invitation is looked at.
@@ -72,8 +81,34 @@ function parse(bytes) {
     Array.isArray(o.origins) &&
     o.origins.length <= 16 &&
     o.origins.every((/** @type {unknown} */ s) => typeof s === "string" && s.length <= 255) &&
-    Number.isSafeInteger(o.expires);
+    Number.isSafeInteger(o.expires) &&
+    (!("room" in o) || isPrivateRoom(o.room));
   if (!good || !id || !hpke) return null;
-  const { fingerprint, requester, reason, origins, expires } = o;
-  return { id, hpke, fingerprint, requester, reason, origins, expires };
+  const { fingerprint, requester, reason, origins, expires, room = null } = o;
+  return { id, hpke, fingerprint, requester, reason, origins, expires, room };
+}
+
+/** @param {any} o @returns {o is PrivateRoom} */
+function isPrivateRoom(o) {
+  return (
+    typeof o === "object" &&
+    o !== null &&
+    Object.keys(o).every((k) => k === "start" || k === "sites") &&
+    (o.start === "fresh" || o.start === "as_is") &&
+    Array.isArray(o.sites) &&
+    o.sites.length >= 1 &&
+    o.sites.length <= MAX_SITES &&
+    o.sites.every(isSite)
+  );
+}
+
+/** @param {unknown} site */
+function isSite(site) {
+  if (typeof site !== "string" || !SITE.test(site)) return false;
+  if (!site.startsWith("[")) return true;
+  try {
+    return new URL(`http://${site}/`).port === "";
+  } catch {
+    return false;
+  }
 }

@@ -1,19 +1,15 @@
 // The live screen: joins picture, pointer, keyboard and toolbar to a handoff.
 
+import { foreignFrame, TypingConsent } from "./consent.js";
 import { button, byId, el, input } from "./dom.js";
+import { actsOnPage } from "./events.js";
 import { spreadCode } from "./field-attributes.js";
 import { t } from "./i18n.js";
 import { Keyboard } from "./keyboard.js";
-import {
-  foreignFrame,
-  ownerName,
-  showFrame,
-  showPage,
-  showUnexpected,
-  wireOriginPanel,
-} from "./origin-panel.js";
+import { ownerName, showFrame, showPage, showUnexpected, wireOriginPanel } from "./origin-panel.js";
 import { Pointer } from "./pointer.js";
 import { Prompts } from "./prompts.js";
+import { RoomPanel } from "./room-panel.js";
 import {
   Compose,
   closeAllSheets,
@@ -23,7 +19,7 @@ import {
   wireCheckResult,
   wireDecline,
 } from "./sheets.js";
-import { announce, showNotice, showSeal, showState } from "./ui.js";
+import { announce, showNotice, showOverlay, showSeal, showState } from "./ui.js";
 import { hasCoarsePointer, View } from "./view.js";
 
 /** @typedef {import("./events.js").InputEvent} InputEvent */
@@ -40,16 +36,19 @@ export class Live {
   #frameSeen = false;
   #lastOrigin = "";
   #tappedAt = -Infinity;
-  /** The user chose to type on these unexpected origins. @type {Set<string>} */
-  #acceptedOrigins = new Set();
+  #consent = new TypingConsent();
   /** @type {import("./events.js").Page | null} */
   #page = null;
   /** @type {Field | null} */
   #field = null;
 
-  /** @param {Handoff} handoff */
-  constructor(handoff) {
+  /**
+   * @param {Handoff} handoff
+   * @param {import("./room.js").Room} room
+   */
+  constructor(handoff, room) {
     this.handoff = handoff;
+    this.room = room;
     this.video = byId("video", HTMLVideoElement);
     const send = (/** @type {InputEvent} */ e) => this.#send(e);
     this.view = new View(
@@ -83,35 +82,23 @@ export class Live {
       secret: () => this.#updateTick(),
       cannotSignIn: () => void this.handoff.decline("cannot_complete"),
     });
+    this.roomPanel = new RoomPanel(room, {
+      send,
+      finish: () => this.#finish("done"),
+      closed: () => this.enabled && !hasCoarsePointer() && this.keyboard.focus(),
+    });
     this.#wire();
     this.#refresh();
   }
 
   /** Whether what the user does to the page is taken. */
   get enabled() {
-    return this.#verified && !this.#locked;
+    return this.#verified && this.room.takesInput && !this.#consent.lockedPage(this.#page);
   }
 
   /** Whether what the user types now is taken. */
   get typing() {
-    return this.enabled && !this.#lockedFrame;
-  }
-
-  /** An unexpected site takes nothing before the user says so. */
-  get #locked() {
-    const page = this.#page;
-    return (
-      page !== null &&
-      !page.expected &&
-      page.origin !== "" &&
-      !this.#acceptedOrigins.has(page.origin)
-    );
-  }
-
-  /** The focused field is in a frame of an unexpected site: typing waits, clicks may leave it. */
-  get #lockedFrame() {
-    const frame = foreignFrame(this.#field, this.#page);
-    return frame !== "" && this.#field?.expected === false && !this.#acceptedOrigins.has(frame);
+    return this.enabled && !this.#consent.lockedFrame(this.#field, this.#page);
   }
 
   /** @param {boolean} verified */
@@ -158,6 +145,7 @@ export class Live {
 
   /** @param {Output} output */
   output(output) {
+    if (this.roomPanel.output(output)) this.#onRoom();
     switch (output.t) {
       case "page":
         return this.#onPage(output);
@@ -174,6 +162,9 @@ export class Live {
         return this.dialogs.closed(output.id);
       case "checked":
         return openCheckResult(output.verdict);
+      case "notice":
+        if (this.room.waiting && output.code === "agent_browser_away") return this.#showScreen();
+        return this.prompts.output(output);
       case "refused":
         this.prompts.upload.onRefused();
         return showNotice(
@@ -190,17 +181,31 @@ export class Live {
     this.#verified = false;
     this.keyboard.setEnabled(false);
     this.prompts.reset();
+    this.roomPanel.end();
     closeAllSheets();
     this.video.srcObject = null;
+  }
+
+  /** The user is somewhere else now, or nowhere. */
+  #onRoom() {
+    const { waiting } = this.room;
+    this.pointer.release();
+    this.prompts.reset();
+    this.#consent.reset();
+    this.#refresh();
+    this.#showScreen();
+    announce(t(waiting ? waiting.title : `room.${this.room.words.kind}`));
   }
 
   /** The live screen shows once there is something to see; before that, the steps. */
   #showScreen() {
     const { state } = document.documentElement.dataset;
     const shown = state === "live" || state === "reconnecting";
-    if (!shown && !(this.#verified && this.#frameSeen)) return;
-    showState(this.#trouble || !this.#verified ? "reconnecting" : "live");
-    el("overlay-text").textContent = t(this.#verified ? "reconnecting.text" : "reconnecting.new");
+    const { waiting } = this.room;
+    if (!shown && !(this.#verified && (this.#frameSeen || waiting))) return;
+    const away = this.#trouble || !this.#verified;
+    showState(away ? "reconnecting" : "live");
+    showOverlay({ away, verified: this.#verified, waiting });
     if (!shown && !hasCoarsePointer()) this.keyboard.focus();
     if (this.#trouble) announce(t("live.reconnecting"));
   }
@@ -210,20 +215,18 @@ export class Live {
     showSeal({
       verified: this.#verified,
       trouble: this.#trouble,
+      open: this.room.takesInput,
       typing: this.typing,
       frame: ownerName(frame),
     });
     showFrame(frame);
-    const page = this.#locked ? (this.#page?.origin ?? "") : "";
-    showUnexpected(
-      page
-        ? { origin: page, frame: false }
-        : this.#lockedFrame
-          ? { origin: frame, frame: true }
-          : null,
-    );
+    const page = this.#consent.lockedPage(this.#page);
+    const locked = page || this.#consent.lockedFrame(this.#field, this.#page);
+    showUnexpected(locked ? { origin: locked, frame: page === "" } : null);
     this.keyboard.setEnabled(this.typing);
-    if (this.#page) button("back").disabled = !this.#verified || !this.#page.can_go_back;
+    if (this.#page && this.room.takesInput)
+      button("back").disabled = !this.#verified || !this.#page.can_go_back;
+    this.roomPanel.setReady(this.#verified && !this.#trouble);
     el("page").dataset.enabled = String(this.enabled && !this.#trouble);
     this.#layout();
   }
@@ -300,6 +303,7 @@ export class Live {
    * @param {boolean} secret whether not even its length may show
    */
   #send(event, secret = this.#field?.secret === true) {
+    if (!this.room.takesInput && actsOnPage(event) && event.t !== "in_place") return "locked";
     const block = secret && (event.t === "replace" || event.t === "paste");
     let result = /** @type {ReturnType<Handoff["send"]>} */ ("ok");
     for (const part of spreadCode(event, this.#field)) {
@@ -327,6 +331,14 @@ export class Live {
     }
   }
 
+  /** @param {"done" | "finish_anyway"} how */
+  #finish(how) {
+    this.keyboard.flush();
+    if (this.#send({ t: how }) !== "ok") return;
+    this.room.mayHaveMoved();
+    announce(t("live.finishing"));
+  }
+
   #wire() {
     const on = (/** @type {string} */ id, /** @type {() => void} */ work) =>
       button(id).addEventListener("click", work);
@@ -335,24 +347,18 @@ export class Live {
     wireDecline(decline);
     wireOriginPanel(this.handoff.invitation);
     wireCheckResult({
-      finishAnyway: () => {
-        if (this.#send({ t: "finish_anyway" }) === "ok") announce(t("live.finishing"));
-      },
+      finishAnyway: () => this.#finish("finish_anyway"),
       goOn: () => this.enabled && !hasCoarsePointer() && this.keyboard.focus(),
     });
     on("decline", openDecline);
     on("unexpected-decline", openDecline);
     on("unexpected-continue", () => {
-      this.#acceptedOrigins.add(
-        this.#locked ? this.#lastOrigin : foreignFrame(this.#field, this.#page),
-      );
+      const frame = foreignFrame(this.#field, this.#page);
+      this.#consent.accept(this.#consent.lockedPage(this.#page) || frame);
       this.#refresh();
       if (!hasCoarsePointer() || this.#field) this.keyboard.focus();
     });
-    on("done", () => {
-      this.keyboard.flush();
-      if (this.#send({ t: "done" }) === "ok") announce(t("live.finishing"));
-    });
+    on("done", () => (this.room.isPrivate ? this.roomPanel.askDone() : this.#finish("done")));
     on("back", () => this.#send({ t: "navigate", action: "back" }));
     on("reload", () => this.#send({ t: "navigate", action: "reload" }));
     on("paste", () => void this.#pasteButton());

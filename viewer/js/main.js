@@ -12,6 +12,7 @@ import { loadLocale, t, translatePage } from "./i18n.js";
 import { InvitationError, openInvitation } from "./invitation.js";
 import { deriveKeys } from "./keys.js";
 import { Live } from "./live.js";
+import { Room } from "./room.js";
 import { openDecline, wireDecline, wireSheets } from "./sheets.js";
 import { backoff, fetchSession } from "./signaling.js";
 import { Takeover } from "./takeover.js";
@@ -103,7 +104,7 @@ async function openSession(record, id) {
   }
   record.expires = invitation.expires;
   await store.put(record);
-  if (session.state === "ended") return showEnded(record, session.outcome);
+  if (session.state === "ended") return showEnded(record, invitation, session.outcome);
   button("take-over").addEventListener("click", () =>
     connect(invitation, record, { takeover: true }),
   );
@@ -124,12 +125,14 @@ async function openSession(record, id) {
 
 /**
  * @param {SessionRecord} record
+ * @param {Invitation} invitation
  * @param {string | null} outcome
  */
-async function showEnded(record, outcome) {
+async function showEnded(record, invitation, outcome) {
   await store.delete(record.id);
   const known = OUTCOMES.find((o) => o === outcome);
-  if (record.claimed && known) return showOutcome(known, "");
+  if (record.claimed && known)
+    return showOutcome(known, "", new Room(invitation.room, false).ending(known));
   showError(outcome === "expired" ? "expired" : "ended");
 }
 
@@ -143,6 +146,9 @@ function connect(invitation, record, how) {
     give: (device) => handoff?.handOver(device) === "ok",
     keep: (device) => handoff?.refuseTakeover(device) === true,
   });
+  const fromStart = !record.attempted && !record.claimed;
+  const room = live?.room ?? new Room(invitation.room, fromStart);
+  if (!fromStart) room.mayHaveMoved();
   showWaiting(how?.takeover === true);
   showState("connecting");
   handoff = new Handoff(
@@ -170,7 +176,7 @@ function connect(invitation, record, how) {
       applied: (applied) => (document.documentElement.dataset.applied = String(applied)),
       ended: (outcome, message) => {
         live?.end();
-        showOutcome(outcome, message);
+        showOutcome(outcome, message, room.ending(outcome));
       },
       fatal: (code, message) => {
         live?.end();
@@ -183,7 +189,7 @@ function connect(invitation, record, how) {
     },
   );
   if (live) live.handoff = handoff;
-  else live = new Live(handoff);
+  else live = new Live(handoff, room);
   button("decline-connecting").addEventListener("click", openDecline);
   wireDecline(() => showConnectingNote(t("live.finishing")));
   void handoff.start(how).catch(() => showError("no_webrtc"));

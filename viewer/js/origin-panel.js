@@ -3,10 +3,9 @@
 
 import { button, dialog, el, setIcon } from "./dom.js";
 import { formatDay, t } from "./i18n.js";
-import { splitOrigin } from "./origin.js";
+import { splitHost, splitOrigin } from "./origin.js";
 
 /** @typedef {import("./events.js").Page} Page */
-/** @typedef {import("./events.js").Field} Field */
 
 /**
  * An origin inside a sentence, which may run from right to left (UAX 9: LRI … PDI).
@@ -28,8 +27,10 @@ function originPart(name, text) {
 }
 
 /** The whole origin, with its owner's name emphasised. @param {string} origin */
-function originNode(origin) {
-  const { before, name, after } = splitOrigin(origin);
+const originNode = (origin) => partsNode(splitOrigin(origin));
+
+/** @param {Pick<import("./origin.js").OriginParts, "before" | "name" | "after">} parts */
+function partsNode({ before, name, after }) {
   const strong = document.createElement("strong");
   strong.textContent = name;
   const bdi = document.createElement("bdi");
@@ -43,7 +44,24 @@ function originNode(origin) {
  * @param {readonly string[]} origins
  */
 export function siteItems(origins) {
-  const items = origins.length > 0 ? origins.map(originNode) : [t("invitation.any_site")];
+  return listItems(origins.length > 0 ? origins.map(originNode) : [t("invitation.any_site")]);
+}
+
+/**
+ * Hosts, as list items.
+ * @param {readonly string[]} hosts
+ * @param {boolean} [sites] they are granted sites: the whole of a name counts
+ */
+export const hostItems = (hosts, sites = false) =>
+  listItems(
+    hosts.map((host) => partsNode(sites ? { before: "", name: host, after: "" } : splitHost(host))),
+  );
+
+/** @param {string} host */
+export const isPunycode = (host) => splitHost(host).punycode;
+
+/** @param {readonly (Node | string)[]} items */
+function listItems(items) {
   return items.map((item) => {
     const li = document.createElement("li");
     li.append(item);
@@ -68,15 +86,6 @@ export function showPage(page) {
   button("back").disabled = !page.can_go_back;
   fillSheet(page);
 }
-
-/**
- * The focused field's frame, if it is another site's than the page.
- * @param {Field | null} field
- * @param {Page | null} page
- * @returns {string} its origin, or nothing
- */
-export const foreignFrame = (field, page) =>
-  field?.origin && field.origin !== page?.origin ? field.origin : "";
 
 /**
  * The part of an origin that names its owner; an opaque one has no owner.

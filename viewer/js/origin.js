@@ -41,6 +41,15 @@ export function splitOrigin(origin) {
   };
 }
 
+/**
+ * @param {string} host as an origin writes it
+ * @returns {OriginParts} without a scheme
+ */
+export function splitHost(host) {
+  const parts = splitOrigin(`https://${host}`);
+  return { ...parts, before: parts.before.replace("https://", "") };
+}
+
 /** Names in other scripts are shown as punycode, never drawn. @param {string} host */
 function asciiHost(host) {
   if (/^[\x21-\x7e]*$/.test(host)) return host.toLowerCase();

@@ -3,6 +3,7 @@
 import { button, byId, el, setIcon } from "./dom.js";
 import { formatRelative, hasText, t } from "./i18n.js";
 import { siteItems } from "./origin-panel.js";
+import { showRoomOffer } from "./room-panel.js";
 
 /** @typedef {import("./events.js").Outcome} Outcome */
 /** @typedef {"invitation" | "connecting" | "live" | "reconnecting" | "ended" | "error"} State */
@@ -21,7 +22,6 @@ export function showState(state) {
   const below = screen === "connecting" ? "live" : "";
   for (const name of SCREENS) el(`screen-${name}`).hidden = name !== screen && name !== below;
   el("screen-live").inert = screen !== "live";
-  el("overlay").hidden = state !== "reconnecting";
 }
 
 /**
@@ -37,11 +37,30 @@ export function showInvitation(invitation) {
   el("requester").textContent = invitation.requester;
   el("reason").textContent = invitation.reason;
   document.title = t("title", { requester: invitation.requester });
+  showRoomOffer(invitation.room);
   el("sites").replaceChildren(...siteItems(invitation.origins));
   const time = byId("expires", HTMLTimeElement);
   time.dateTime = new Date(invitation.expires * 1000).toISOString();
   time.textContent = formatRelative(invitation.expires - Date.now() / 1000);
   showState("invitation");
+}
+
+/**
+ * Over a picture that takes nothing: why not.
+ * @param {object} of
+ * @param {boolean} of.away the connection is lost, or not verified
+ * @param {boolean} of.verified
+ * @param {{title: string, text: string} | null} of.waiting keys of what the room waits for
+ */
+export function showOverlay({ away, verified, waiting }) {
+  const lost = {
+    title: "reconnecting.title",
+    text: waiting?.title ?? (verified ? "reconnecting.text" : "reconnecting.new"),
+  };
+  const words = away ? lost : waiting;
+  el("overlay").hidden = words === null;
+  el("overlay-title").textContent = words ? t(words.title) : "";
+  el("overlay-text").textContent = words ? t(words.text) : "";
 }
 
 /**
@@ -71,26 +90,30 @@ export function showConnectingNote(note) {
  * @param {object} of
  * @param {boolean} of.verified
  * @param {boolean} of.trouble
+ * @param {boolean} of.open the room takes what the user does
  * @param {boolean} of.typing what is typed now is taken
  * @param {string} of.frame the name that owns the focused field, where it is not the page's
  */
-export function showSeal({ verified, trouble, typing, frame }) {
+export function showSeal({ verified, trouble, open, typing, frame }) {
   const key = trouble
     ? "reconnecting"
     : !verified
       ? "unverified"
-      : !typing
-        ? "locked"
-        : frame
-          ? "frame"
-          : "verified";
+      : !open
+        ? "closed"
+        : !typing
+          ? "locked"
+          : frame
+            ? "frame"
+            : "verified";
   el("seal-line").dataset.seal = key;
   el("seal-text").textContent = t(`live.${key}`, { name: frame });
+  el("seal-brief").textContent = key === "verified" ? t("live.verified_brief") : "";
   root.dataset.verified = String(verified);
   root.dataset.keyboard = typing ? "enabled" : "disabled";
   for (const id of ["keyboard", "paste", "compose"]) button(id).disabled = !typing;
-  for (const id of ["reload", "done"]) button(id).disabled = !verified;
-  if (!verified) button("back").disabled = true;
+  for (const id of ["reload", "done"]) button(id).disabled = !verified || !open;
+  if (!verified || !open) button("back").disabled = true;
 }
 
 /**
@@ -128,20 +151,21 @@ export function showNotice(code, message = "") {
 /**
  * @param {Outcome} outcome
  * @param {string} message from the host
+ * @param {{title: string, texts: string[]}} ending keys of what is true of it
  */
-export function showOutcome(outcome, message) {
+export function showOutcome(outcome, message, ending) {
+  const title = t(ending.title);
+  const text = ending.texts.map((key) => t(key)).join(" ");
   root.dataset.outcome = outcome;
   root.dataset.keyboard = "disabled";
-  setIcon(
-    "ended-icon",
-    outcome === "resolved" ? "i-check" : outcome === "failed" ? "i-warn" : "i-close",
-  );
+  const good = outcome === "resolved" && ending.title === "ended.resolved";
+  setIcon("ended-icon", good ? "i-check" : outcome === "failed" ? "i-warn" : "i-close");
   el("screen-ended").dataset.outcome = outcome;
-  el("ended-title").textContent = t(`ended.${outcome}`);
-  el("ended-text").textContent = t(`ended.${outcome}_text`);
+  el("ended-title").textContent = title;
+  el("ended-text").textContent = text;
   showMessage("ended-message", message);
   showState("ended");
-  announce(`${t(`ended.${outcome}`)}. ${t(`ended.${outcome}_text`)}`);
+  announce(`${title}. ${text}`);
   el("ended-title").focus();
 }
 

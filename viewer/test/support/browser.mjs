@@ -66,8 +66,8 @@ export async function bench() {
       return { page, context, errors };
     },
     /** A viewer page that has claimed a session and may type. */
-    async live(options = {}) {
-      const s = await bench.session();
+    async live(options = {}, invitation = {}) {
+      const s = await bench.session(invitation);
       const v = await bench.viewer(options);
       await v.page.goto(s.link);
       await inState(v.page, "invitation");
