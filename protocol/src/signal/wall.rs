@@ -74,12 +74,14 @@ impl WallType {
                 Self::Otp
             }
             "authenticator" | "authenticator_app" => Self::Totp,
-            "recaptcha" | "hcaptcha" | "turnstile" => Self::Captcha,
+            "turnstile" => Self::Captcha,
             "push_approval" | "push_notification" => Self::Push,
             "qr_code" => Self::Qr,
             "webauthn" | "security_key" => Self::Passkey,
             "oauth_popup" | "oauth_consent" | "sso" | "saml" | "oidc" => Self::Oauth,
             "cookie_consent" | "terms" => Self::Consent,
+            // recaptcha, hcaptcha, behavioral_captcha, …
+            word if word.ends_with("captcha") => Self::Captcha,
             _ => Self::Other,
         }
     }
@@ -107,6 +109,7 @@ mod tests {
             ("SMS-OTP", WallType::Otp),
             (" push approval ", WallType::Push),
             ("hcaptcha", WallType::Captcha),
+            ("behavioral_captcha", WallType::Captcha),
             ("", WallType::Other),
             ("https://secret.example/?token=1", WallType::Other),
         ] {
