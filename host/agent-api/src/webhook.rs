@@ -124,7 +124,7 @@ pub(super) struct Webhooks {
     retry: RetryPolicy,
     metrics: Metrics,
     tls: rustls::ClientConfig,
-    room: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -140,7 +140,7 @@ impl Webhooks {
             retry: policy.retry,
             metrics,
             tls: authloop_net::tls_config(None).map_err(|e| ConfigError::Tls(e.to_string()))?,
-            room: Arc::new(Semaphore::new(MAX_DELIVERIES)),
+            slots: Arc::new(Semaphore::new(MAX_DELIVERIES)),
             tasks,
             stop,
         })
@@ -148,7 +148,7 @@ impl Webhooks {
 
     /// Queues a message. When too many wait, it is dropped and logged.
     pub(super) fn send(&self, target: &WebhookTarget, event: &Event) {
-        let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             tracing::warn!("too many webhooks are waiting; one is dropped");
             self.metrics.count_webhook("dropped");
             return;
@@ -174,7 +174,7 @@ impl Webhooks {
         self.tasks.spawn(async move {
             let delivered = delivery.run(stop).await;
             metrics.count_webhook(if delivered { "delivered" } else { "given_up" });
-            drop(room);
+            drop(slot);
         });
     }
 }
