@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use authloop_agent_api::{
-    EventReporter, GateMode, RunError, Runner, SessionEnd, SessionEvent, SessionRequest,
+    EventReporter, GateMode, RoomView, RunError, Runner, SessionEnd, SessionEvent, SessionRequest,
     SessionState,
 };
 use authloop_gate::{ClosedMode, Gate, GateError, GatedBrowser, HandoffGate, Upstream};
@@ -98,6 +98,8 @@ impl Runner for HandoffRunner {
     ) -> Result<SessionEnd, RunError> {
         let gate = self.gated(&request).await;
         let gate = gate.map_err(|error| run_error(&error.into()))?;
+        // Whatever was asked for: what the agent and its user are told must be what they get.
+        report(SessionEvent::Room(RoomView::IN_PLACE));
         let config = self.config(request, gate, finish);
         let end = authloop_handoff::run(config, cancel, |event| report(session_event(event)));
         let end = end.await.map_err(|error| run_error(&error))?;

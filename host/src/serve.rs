@@ -5,7 +5,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use authloop_agent_api::{ApiKeys, AuditLog, Config, Service, WebhookPolicy};
+use authloop_agent_api::{ApiKeys, AuditLog, Config, RoomPolicy, Service, WebhookPolicy};
 use authloop_cdp::Launch;
 use authloop_gate::{Gate, GateConfig, GatedBrowser, Upstream};
 use authloop_host_metrics::Metrics;
@@ -109,6 +109,7 @@ impl ServeArgs {
                 allow: self.webhook_allow.clone(),
                 ..WebhookPolicy::default()
             },
+            rooms: RoomPolicy::default(),
             metrics: match self.metrics_listen {
                 Some(_) => Metrics::new()?,
                 None => Metrics::default(),

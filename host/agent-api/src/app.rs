@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    audit::AuditLog, idempotency::Idempotency, keys::ApiKeys, rates::Rates, sessions::Sessions,
-    webhook::WebhookPolicy,
+    audit::AuditLog, idempotency::Idempotency, keys::ApiKeys, rates::Rates, room::RoomPolicy,
+    sessions::Sessions, webhook::WebhookPolicy,
 };
 
 /// What every request can reach.
@@ -16,4 +16,5 @@ pub(super) struct App {
     pub(super) idempotency: Idempotency,
     pub(super) audit: AuditLog,
     pub(super) webhooks: WebhookPolicy,
+    pub(super) rooms: RoomPolicy,
 }

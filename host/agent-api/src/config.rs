@@ -5,7 +5,10 @@ use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 use authloop_host_metrics::Metrics;
 use url::Url;
 
-use super::{audit::AuditLog, config_error::ConfigError, keys::ApiKeys, webhook::WebhookPolicy};
+use super::{
+    audit::AuditLog, config_error::ConfigError, keys::ApiKeys, room::RoomPolicy,
+    webhook::WebhookPolicy,
+};
 
 /// How the agent API behaves.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct Config {
     pub audit: AuditLog,
     /// Where webhooks may go.
     pub webhooks: WebhookPolicy,
+    /// In which rooms users may sign in.
+    pub rooms: RoomPolicy,
     /// Where sessions are counted.
     pub metrics: Metrics,
 }
@@ -41,6 +46,7 @@ impl Default for Config {
             keep: Duration::from_secs(600),
             audit: AuditLog::default(),
             webhooks: WebhookPolicy::default(),
+            rooms: RoomPolicy::default(),
             metrics: Metrics::default(),
         }
     }

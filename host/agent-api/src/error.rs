@@ -37,6 +37,11 @@ pub(super) enum ApiError {
     Unauthorized,
     #[error("{0}")]
     Forbidden(&'static str),
+    #[error("{field}: {problem}")]
+    RoomNotAllowed {
+        field: &'static str,
+        problem: &'static str,
+    },
     #[error("there is no such session")]
     NoSession,
     #[error("this session's storage state was not asked for")]
@@ -63,6 +68,8 @@ pub(super) enum ApiError {
     Browser(String),
     #[error("{0}")]
     Signaling(String),
+    #[error("{0}")]
+    Room(String),
     #[error("the body is larger than 64 KiB")]
     TooLarge,
     #[error("the body must be application/json")]
@@ -89,6 +96,7 @@ impl ApiError {
             Self::Invalid { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::RoomNotAllowed { .. } => (StatusCode::FORBIDDEN, "room_not_allowed"),
             Self::NoSession | Self::NoState | Self::StateLost | Self::NoPath => {
                 (StatusCode::NOT_FOUND, "not_found")
             }
@@ -101,6 +109,7 @@ impl ApiError {
             Self::AlreadyRead => (StatusCode::GONE, "already_read"),
             Self::Browser(_) => (StatusCode::PRECONDITION_FAILED, "browser_unreachable"),
             Self::Signaling(_) => (StatusCode::BAD_GATEWAY, "signaling_unreachable"),
+            Self::Room(_) => (StatusCode::SERVICE_UNAVAILABLE, "room_unavailable"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::Rate { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
@@ -112,6 +121,7 @@ impl ApiError {
     fn details(&self) -> Option<Value> {
         match self {
             Self::Invalid { field, .. } => Some(json!({ "field": field })),
+            Self::RoomNotAllowed { field, .. } => Some(json!({ "field": field })),
             Self::Ended(status) => Some(json!({ "status": status })),
             _ => None,
         }
@@ -122,7 +132,7 @@ impl ApiError {
         match self {
             Self::InFlight => Some(1),
             Self::Rate { wait } => Some((*wait).max(1)),
-            Self::Sessions => Some(5),
+            Self::Sessions | Self::Room(_) => Some(5),
             _ => None,
         }
     }

@@ -14,6 +14,7 @@ mod error;
 mod idempotency;
 mod keys;
 mod rates;
+mod room;
 mod routes;
 mod runner;
 mod seal;
@@ -26,16 +27,17 @@ mod sessions;
 mod webhook;
 
 pub use authloop_agent_api_types::{
-    CreateSession, GateMode, Outcome, Phase, Reason, SealedState, SessionCreated, SessionView,
-    Status,
+    CreateSession, GateMode, Isolation, Outcome, Phase, Reason, RoomKind, RoomStart, RoomView,
+    SealedState, SessionCreated, SessionView, Status,
 };
 
 pub use audit::AuditLog;
 pub use config::Config;
 pub use config_error::ConfigError;
 pub use keys::ApiKeys;
+pub use room::{RoomChoice, RoomPolicy, RoomsAllowed};
 pub use routes::openapi;
-pub use runner::{EventReporter, Runner};
+pub use runner::{EventReporter, RoomRefusal, Runner};
 pub use seal::INFO_PREFIX;
 pub use service::{ServeError, Service};
 pub use session_end::{RunError, SessionEnd};

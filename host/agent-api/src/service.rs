@@ -97,6 +97,7 @@ impl Service {
             idempotency: Idempotency::default(),
             audit: config.audit,
             webhooks: config.webhooks,
+            rooms: config.rooms,
         });
         Ok(Self {
             listener,

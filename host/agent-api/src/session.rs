@@ -4,7 +4,9 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use authloop_agent_api_types::{Notice, Outcome, Phase, Reason, SessionView, Status, Verdict};
+use authloop_agent_api_types::{
+    Notice, Outcome, Phase, Reason, RoomKind, RoomView, SessionView, Status, Verdict,
+};
 use authloop_done_when::{Conclusion, Finding};
 use authloop_protocol::{input::DeclineReason, output};
 use serde_json::Value;
@@ -26,6 +28,7 @@ pub(super) enum EventKind {
     Claimed,
     Checked,
     Notice,
+    Room,
     Resolved,
     Cancelled,
     Timeout,
@@ -41,6 +44,7 @@ impl EventKind {
             Self::Claimed => "session.claimed",
             Self::Checked => "session.checked",
             Self::Notice => "session.notice",
+            Self::Room => "session.room",
             Self::Resolved => "session.resolved",
             Self::Cancelled => "session.cancelled",
             Self::Timeout => "session.timeout",
@@ -55,13 +59,21 @@ impl EventKind {
             Self::Cancelled => Some("cancelled"),
             Self::Timeout => Some("timeout"),
             Self::Error => Some("error"),
-            Self::Created | Self::Phase | Self::Claimed | Self::Checked | Self::Notice => None,
+            Self::Created
+            | Self::Phase
+            | Self::Claimed
+            | Self::Checked
+            | Self::Notice
+            | Self::Room => None,
         }
     }
 
     /// Whether webhooks are told.
     pub(super) fn is_told(self) -> bool {
-        !matches!(self, Self::Phase | Self::Checked | Self::Notice)
+        !matches!(
+            self,
+            Self::Phase | Self::Checked | Self::Notice | Self::Room
+        )
     }
 }
 
@@ -85,6 +97,7 @@ impl Session {
         session_id: String,
         service: String,
         context: Option<Value>,
+        room: RoomView,
         created_at: OffsetDateTime,
         ttl: std::time::Duration,
     ) -> Self {
@@ -101,6 +114,7 @@ impl Session {
                 outcome: None,
                 cookies: None,
                 notices: Vec::new(),
+                room,
             },
             claimed: false,
             events: VecDeque::new(),
@@ -145,9 +159,20 @@ impl Session {
         }))
     }
 
+    /// Takes the room that the user signs in in from now on. `None` if it is the same, or if it is over.
+    pub(super) fn change_room(&mut self, room: RoomView) -> Option<Arc<Event>> {
+        if self.view.status.is_terminal() || self.view.room == room {
+            return None;
+        }
+        self.view.room = room;
+        Some(self.note(EventKind::Room))
+    }
+
     /// Takes what the agent may want to know. `None` if it knows, or if it is over.
     pub(super) fn notice(&mut self, notice: Notice) -> Option<Arc<Event>> {
-        if self.view.status.is_terminal() || self.view.notices.contains(&notice) {
+        // A page in a private room says nothing to the agent: it could tell what was typed.
+        let private = self.view.room.room == RoomKind::Private;
+        if self.view.status.is_terminal() || private || self.view.notices.contains(&notice) {
             return None;
         }
         self.view.notices.push(notice);
@@ -161,6 +186,12 @@ impl Session {
                 let (reason, message, finding) = concluded(conclusion);
                 (Status::Resolved, reason, message.to_owned(), finding)
             }
+            Ok(SessionEnd::NotMoved { conclusion }) => (
+                Status::Resolved,
+                Reason::SessionDidNotMove,
+                "The user is done, but the agent's browser does not show the sign-in.".to_owned(),
+                concluded(conclusion).2,
+            ),
             Ok(SessionEnd::Declined(reason)) => {
                 let passkey = self.view.notices.contains(&Notice::PasskeyRequired);
                 let (reason, message) = declined(*reason, passkey);
@@ -185,9 +216,11 @@ impl Session {
         }
         self.view.status = status;
         self.view.phase = Phase::Ended;
-        if let Ok(SessionEnd::Resolved { cookies, .. }) = end {
-            self.view.cookies = Some(*cookies);
-        }
+        self.view.cookies = match end {
+            Ok(SessionEnd::Resolved { cookies, .. }) => Some(*cookies),
+            Ok(SessionEnd::NotMoved { .. }) => Some(0),
+            _ => None,
+        };
         self.view.outcome = Some(Outcome {
             verdict: match reason {
                 Reason::ConditionMet => Verdict::SignedIn,
@@ -198,11 +231,17 @@ impl Session {
                 | Reason::PasskeyRequired
                 | Reason::Cancelled
                 | Reason::Expired => Verdict::NotSignedIn,
+                // Whatever the check says, what has not moved is not there.
+                Reason::SessionDidNotMove => match finding.map(|f| f.verdict) {
+                    Some(output::Verdict::NotSignedIn) => Verdict::NotSignedIn,
+                    _ => Verdict::Inconclusive,
+                },
                 Reason::NotCheckable
                 | Reason::NoCondition
                 | Reason::AgentResolved
                 | Reason::BrowserLost
                 | Reason::SignalingLost
+                | Reason::RoomUnavailable
                 | Reason::Internal => Verdict::Inconclusive,
             },
             reason,
@@ -285,7 +324,8 @@ fn broken(error: &RunError) -> Reason {
     match error {
         RunError::Browser(_) => Reason::BrowserLost,
         RunError::Signaling(_) => Reason::SignalingLost,
-        RunError::Order(_) | RunError::Internal(_) => Reason::Internal,
+        RunError::Room(_) => Reason::RoomUnavailable,
+        RunError::Grants(_) | RunError::Order(_) | RunError::Internal(_) => Reason::Internal,
     }
 }
 

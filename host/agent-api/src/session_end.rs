@@ -16,6 +16,11 @@ pub enum SessionEnd {
         /// How it is known.
         conclusion: Conclusion,
     },
+    /// The user is done in a private room, and the agent's browser does not show the sign-in.
+    NotMoved {
+        /// What the agent's browser showed.
+        conclusion: Conclusion,
+    },
     /// The user refused.
     Declined(DeclineReason),
     /// Nobody finished it in time.
@@ -33,6 +38,12 @@ pub enum RunError {
     /// The server cannot be reached, or refused.
     #[error("{0}")]
     Signaling(String),
+    /// There is no private room: no browser for one, or all are taken.
+    #[error("{0}")]
+    Room(String),
+    /// There is no site to grant, or not the one that was asked for.
+    #[error("{0}")]
+    Grants(String),
     /// The request cannot be carried out.
     #[error("{0}")]
     Order(String),
@@ -47,7 +58,8 @@ impl RunError {
         match self {
             Self::Browser(_) => "browser",
             Self::Signaling(_) => "signaling",
-            Self::Order(_) => "order",
+            Self::Room(_) => "room",
+            Self::Grants(_) | Self::Order(_) => "order",
             Self::Internal(_) => "host",
         }
     }

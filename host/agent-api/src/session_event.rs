@@ -1,8 +1,12 @@
 //! What a runner tells of a session before its end.
 
+use authloop_agent_api_types::RoomView;
+
 /// What a runner tells of a session before its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionEvent {
+    /// In which room the user signs in. Told before the link, and again if the user goes on in another room.
+    Room(RoomView),
     /// It is registered; this link opens it, once.
     Link(String),
     /// It came to another state.

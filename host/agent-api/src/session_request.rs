@@ -14,6 +14,7 @@ use url::Url;
 
 use super::{
     error::ApiError,
+    room::{RoomChoice, RoomMembers, RoomPolicy},
     seal::Recipient,
     webhook::{WebhookPolicy, WebhookTarget},
 };
@@ -53,6 +54,8 @@ pub struct SessionRequest {
     pub gate: Option<GateMode>,
     /// What kind of wall it is.
     pub wall_type: Option<WallType>,
+    /// In which room the user is to sign in.
+    pub room: RoomChoice,
     pub(super) context: Option<Value>,
     pub(super) recipient: Option<Recipient>,
     pub(super) webhook_target: Option<WebhookTarget>,
@@ -60,12 +63,20 @@ pub struct SessionRequest {
 
 impl SessionRequest {
     /// Parses a request. Nothing has been connected yet.
-    pub(super) fn parse(body: &[u8], policy: &WebhookPolicy) -> Result<Self, ApiError> {
+    pub(super) fn parse(
+        body: &[u8],
+        webhooks: &WebhookPolicy,
+        rooms: RoomPolicy,
+    ) -> Result<Self, ApiError> {
         let request: CreateSession = parse(body)?;
-        Self::check(request, policy)
+        Self::check(request, webhooks, rooms)
     }
 
-    fn check(request: CreateSession, policy: &WebhookPolicy) -> Result<Self, ApiError> {
+    fn check(
+        request: CreateSession,
+        webhooks: &WebhookPolicy,
+        rooms: RoomPolicy,
+    ) -> Result<Self, ApiError> {
         let service = text("service", request.service, MAX_SERVICE_BYTES)?;
         let ttl = request.ttl.map_or(DEFAULT_TTL, Duration::from_secs);
         if !SESSION_TTL.contains(&ttl) {
@@ -83,7 +94,7 @@ impl SessionRequest {
         };
         let expected_origins = match request.expected_origins {
             Some(list) => origins("expected_origins", list)?,
-            None => context.origin.into_iter().collect(),
+            None => context.origin().into_iter().collect(),
         };
         if let Some(done_when) = &request.done_when {
             done_when
@@ -110,8 +121,14 @@ impl SessionRequest {
         };
         let webhook_target = request
             .webhook
-            .map(|webhook| WebhookTarget::parse(&webhook, policy))
+            .map(|webhook| WebhookTarget::parse(&webhook, webhooks))
             .transpose()?;
+        let members = RoomMembers {
+            room: request.room,
+            start: request.start,
+            grants: request.grants,
+        };
+        let room = rooms.choose(members, context.wall.as_deref(), context.url.as_ref())?;
         Ok(Self {
             service,
             cdp_url: cdp_url(request.cdp_url)?,
@@ -124,7 +141,8 @@ impl SessionRequest {
             storage_state: recipient.is_some(),
             storage_origins,
             gate: request.gate,
-            wall_type: context.wall_type,
+            wall_type: context.wall.as_deref().map(WallType::of),
+            room,
             context: context.given,
             recipient,
             webhook_target,
@@ -136,9 +154,11 @@ impl SessionRequest {
 #[derive(Default)]
 struct Context {
     given: Option<Value>,
-    origin: Option<String>,
+    /// If it is `http` or `https`.
+    url: Option<Url>,
     hint: Option<String>,
-    wall_type: Option<WallType>,
+    /// The agent's own word for the wall.
+    wall: Option<String>,
 }
 
 impl Context {
@@ -163,18 +183,21 @@ impl Context {
         let url = member("url")?;
         let hint = member("hint")?.filter(|hint| !hint.trim().is_empty());
         let (wall_type, blocker_type) = (member("wall_type")?, member("blocker_type")?);
-        let wall_type = wall_type.or(blocker_type).map(|word| WallType::of(&word));
         // AuthLoop's clients may give anything as an address; what is none says nothing of origins.
-        let origin = url
+        let url = url
             .and_then(|url| Url::parse(&url).ok())
-            .filter(|url| matches!(url.scheme(), "http" | "https"))
-            .map(|url| url.origin().ascii_serialization());
+            .filter(|url| matches!(url.scheme(), "http" | "https"));
         Ok(Self {
             given: Some(value),
-            origin,
+            url,
             hint,
-            wall_type,
+            wall: wall_type.or(blocker_type),
         })
+    }
+
+    fn origin(&self) -> Option<String> {
+        let url = self.url.as_ref()?;
+        Some(url.origin().ascii_serialization())
     }
 }
 

@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-use authloop_agent_api_types::{Notice, SessionCreated, SessionView, Status};
+use authloop_agent_api_types::{Notice, RoomView, SessionCreated, SessionView, Status};
 use authloop_host_metrics::Metrics;
+use authloop_protocol::id::to_b64u;
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use time::OffsetDateTime;
@@ -91,6 +92,9 @@ impl Sessions {
         owner: Owner,
         request: SessionRequest,
     ) -> CreationResult {
+        self.runner
+            .check_room(&request)
+            .map_err(|refusal| ApiError::invalid("grants", refusal))?;
         let slot = Arc::clone(&self.slots)
             .try_acquire_owned()
             .map_err(|_| ApiError::Sessions)?;
@@ -129,10 +133,20 @@ impl Sessions {
             let (sessions, handle, started) =
                 (Arc::clone(&self), Arc::clone(&handle), Arc::clone(&started));
             let (request, cancel, finish) = (request.clone(), cancel.clone(), finish.clone());
+            // A runner that says nothing of a room promises none.
+            let mut room = RoomView::IN_PLACE;
             Box::new(move |event| match event {
+                SessionEvent::Room(told) => match handle.get() {
+                    Some(handle) => {
+                        sessions.tell(handle, handle.change(|session| session.change_room(told)));
+                    }
+                    None => room = told,
+                },
                 SessionEvent::Link(url) => {
                     let new = handle.get_or_init(|| {
-                        Arc::new(Handle::new(owner, &request, cancel.clone(), finish.clone()))
+                        let session = new_session(&request, room.clone());
+                        let (cancel, finish) = (cancel.clone(), finish.clone());
+                        Arc::new(Handle::new(owner, &request, session, cancel, finish))
                     });
                     let created = sessions.admit(new, &request, url);
                     if let Some(started) = started.lock().take() {
@@ -184,13 +198,15 @@ impl Sessions {
         }
         let first = handle.first();
         self.tell(handle, first);
+        let view = handle.view();
         SessionCreated {
             session_id: handle.id.clone(),
             session_url: url,
             stream_token: handle.stream_token.as_str().to_owned(),
             stream_url: format!("{}/session/{}/events", self.base, handle.id),
-            expires_at: handle.view().expires_at,
+            expires_at: view.expires_at,
             cdp_url: self.runner.agent_cdp_url(request),
+            room: view.room,
         }
     }
 
@@ -311,6 +327,8 @@ fn not_started(end: Result<SessionEnd, RunError>) -> ApiError {
     match end {
         Err(RunError::Browser(text)) => ApiError::Browser(text),
         Err(RunError::Signaling(text)) => ApiError::Signaling(text),
+        Err(RunError::Room(text)) => ApiError::Room(text),
+        Err(RunError::Grants(text)) => ApiError::invalid("grants", text),
         Err(RunError::Order(text)) => ApiError::invalid("body", text),
         Err(RunError::Internal(text)) => ApiError::Internal(text),
         Ok(_) => ApiError::Internal("the session ended before it began".to_owned()),
@@ -334,11 +352,12 @@ fn forget(table: &mut HashMap<String, Arc<Handle>>) {
     }
 }
 
-fn new_session(id: &str, request: &SessionRequest) -> Session {
+fn new_session(request: &SessionRequest, room: RoomView) -> Session {
     Session::new(
-        id.to_owned(),
+        format!("hs_{}", to_b64u(&rand::random::<[u8; 16]>())),
         request.service.clone(),
         request.context.clone(),
+        room,
         OffsetDateTime::now_utc(),
         request.ttl,
     )

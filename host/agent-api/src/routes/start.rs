@@ -34,7 +34,7 @@ use crate::{
         (status = 201, description = "The session has begun", body = SessionCreated),
         (status = 400, description = "The body is not what is asked for", body = ErrorBody),
         (status = 401, description = "No API key", body = ErrorBody),
-        (status = 403, description = "Another machine's name, or a web page", body = ErrorBody),
+        (status = 403, description = "Another machine's name, a web page, or a room that the operator does not allow", body = ErrorBody),
         (status = 409, description = "The same request is being answered", body = ErrorBody),
         (status = 412, description = "The browser is not reachable", body = ErrorBody),
         (status = 413, description = "The body is too large", body = ErrorBody),
@@ -43,6 +43,7 @@ use crate::{
         (status = 429, description = "Too many requests or sessions", body = ErrorBody),
         (status = 500, description = "The host failed", body = ErrorBody),
         (status = 502, description = "The authloop server is not reachable", body = ErrorBody),
+        (status = 503, description = "There is no private room", body = ErrorBody),
     )
 )]
 pub(super) async fn create(
@@ -51,7 +52,7 @@ pub(super) async fn create(
     headers: HeaderMap,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, ApiError> {
-    let request = SessionRequest::parse(&body, &app.webhooks)?;
+    let request = SessionRequest::parse(&body, &app.webhooks, app.rooms)?;
     let Some(key) = headers.get("idempotency-key") else {
         let created = app.sessions.create(owner, request).await?;
         return Ok(answer(&encode(&created)?, false));

@@ -2,16 +2,28 @@
 
 use std::time::Duration;
 
+use authloop_agent_api_types::{Isolation, RoomStart};
+
 use super::*;
 
 fn session() -> Session {
+    session_in(RoomView::IN_PLACE)
+}
+
+fn session_in(room: RoomView) -> Session {
     Session::new(
         "hs_1".to_owned(),
         "Bank".to_owned(),
         None,
+        room,
         OffsetDateTime::UNIX_EPOCH,
         Duration::from_secs(60),
     )
+}
+
+fn private() -> RoomView {
+    let sites = vec!["bank.example".to_owned()];
+    RoomView::private(RoomStart::Fresh, sites, Isolation::OwnUser)
 }
 
 fn finding(verdict: output::Verdict) -> Finding {
@@ -93,6 +105,30 @@ fn every_end_has_its_status_verdict_and_reason() {
             Reason::NoCondition,
         ),
         (
+            Ok(SessionEnd::NotMoved {
+                conclusion: Conclusion::UserOverride(finding(No)),
+            }),
+            Status::Resolved,
+            Verdict::NotSignedIn,
+            Reason::SessionDidNotMove,
+        ),
+        (
+            Ok(SessionEnd::NotMoved {
+                conclusion: Conclusion::Checked(finding(Unknown)),
+            }),
+            Status::Resolved,
+            Verdict::Inconclusive,
+            Reason::SessionDidNotMove,
+        ),
+        (
+            Ok(SessionEnd::NotMoved {
+                conclusion: Conclusion::Checked(finding(Yes)),
+            }),
+            Status::Resolved,
+            Verdict::Inconclusive,
+            Reason::SessionDidNotMove,
+        ),
+        (
             Ok(SessionEnd::Declined(DeclineReason::NotRequested)),
             Status::Cancelled,
             Verdict::NotSignedIn,
@@ -109,6 +145,12 @@ fn every_end_has_its_status_verdict_and_reason() {
             Status::Error,
             Verdict::Inconclusive,
             Reason::BrowserLost,
+        ),
+        (
+            Err(RunError::Room("all 4 rooms are taken".to_owned())),
+            Status::Error,
+            Verdict::Inconclusive,
+            Reason::RoomUnavailable,
         ),
     ];
     for (end, status, verdict, reason) in cases {
@@ -154,4 +196,49 @@ fn a_passkey_asked_for_is_told_once_and_is_the_reason_of_a_refusal() {
         assert_eq!(session.view().outcome.as_ref().unwrap().reason, reason);
         assert!(session.notice(Notice::PasskeyRequired).is_none());
     }
+}
+
+#[test]
+fn a_session_that_did_not_move_has_its_evidence_and_no_cookies() {
+    let mut session = session_in(private());
+    let evidence = authloop_done_when::Evidence {
+        condition: serde_json::from_value(serde_json::json!({ "selector": "#logout" })).unwrap(),
+        met: Some(false),
+        detail: String::new(),
+    };
+    let conclusion = Conclusion::UserOverride(Finding {
+        verdict: output::Verdict::NotSignedIn,
+        evidence: vec![evidence],
+    });
+
+    session.end(&Ok(SessionEnd::NotMoved { conclusion }));
+
+    assert_eq!(session.view().cookies, Some(0));
+    assert_eq!(session.view().outcome.as_ref().unwrap().evidence.len(), 1);
+}
+
+#[test]
+fn going_on_in_another_room_is_told_once_and_not_by_webhooks() {
+    let mut session = session_in(private());
+    assert!(session.change_room(private()).is_none());
+
+    let event = session.change_room(RoomView::IN_PLACE).unwrap();
+
+    assert_eq!(event.kind.name(), "session.room");
+    assert!(!event.kind.is_told());
+    assert_eq!(event.view.room, RoomView::IN_PLACE);
+    session.end(&Ok(SessionEnd::Expired));
+    assert!(session.change_room(private()).is_none());
+}
+
+#[test]
+fn a_page_in_a_private_room_says_nothing_to_the_agent() {
+    let mut session = session_in(private());
+
+    assert!(session.notice(Notice::PasskeyRequired).is_none());
+
+    session.end(&Ok(SessionEnd::Declined(DeclineReason::CannotComplete)));
+    let reason = session.view().outcome.as_ref().unwrap().reason;
+    assert_eq!(reason, Reason::CannotComplete);
+    assert!(session.view().notices.is_empty());
 }

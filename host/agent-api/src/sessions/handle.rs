@@ -16,7 +16,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::new_session;
 use crate::{
     error::ApiError,
     keys::Owner,
@@ -52,15 +51,15 @@ impl Handle {
     pub(super) fn new(
         owner: Owner,
         request: &SessionRequest,
+        session: Session,
         cancel: CancellationToken,
         finish: CancellationToken,
     ) -> Self {
-        let id = format!("hs_{}", to_b64u(&rand::random::<[u8; 16]>()));
         let token = Zeroizing::new(rand::random::<[u8; 32]>());
         Self {
             owner,
-            session: watch::Sender::new(new_session(&id, request)),
-            id,
+            id: session.view().session_id.clone(),
+            session: watch::Sender::new(session),
             stream_token: Zeroizing::new(format!("st_{}", to_b64u(token.as_slice()))),
             created: Instant::now(),
             cancel,

@@ -147,6 +147,8 @@ async fn what_cannot_start_says_which_side_is_away() {
             "signaling_unreachable",
         ),
         (RunError::Order("no".to_owned()), 400, "invalid_request"),
+        (RunError::Grants("no".to_owned()), 400, "invalid_request"),
+        (RunError::Room("no".to_owned()), 503, "room_unavailable"),
         (RunError::Internal("no".to_owned()), 500, "internal"),
     ];
     for (error, status, code) in cases {

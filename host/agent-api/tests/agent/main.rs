@@ -4,6 +4,7 @@
 
 mod errors;
 mod lifecycle;
+mod rooms;
 mod streams;
 mod support;
 mod webhooks;

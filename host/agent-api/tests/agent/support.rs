@@ -7,8 +7,8 @@ use std::{
 };
 
 use authloop_agent_api::{
-    Config, EventReporter, RunError, Runner, Service, SessionEnd, SessionEvent, SessionRequest,
-    SessionState,
+    Config, EventReporter, Isolation, RoomChoice, RoomRefusal, RoomView, RunError, Runner, Service,
+    SessionEnd, SessionEvent, SessionRequest, SessionState,
 };
 use authloop_done_when::Conclusion;
 use reqwest::{Client, RequestBuilder, Response};
@@ -22,6 +22,7 @@ pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a scripted handoff does next.
 pub(crate) enum RunnerStep {
     State(SessionState),
+    Room(RoomView),
     End(Result<SessionEnd, RunError>),
     /// It has a bug.
     Panic,
@@ -40,6 +41,8 @@ pub(crate) struct ScriptedRunner {
     starts: Mutex<VecDeque<Start>>,
     running: Mutex<Vec<mpsc::UnboundedSender<RunnerStep>>>,
     pub(crate) requests: Mutex<Vec<SessionRequest>>,
+    /// Refuses every room from then on.
+    pub(crate) refusal: Mutex<Option<RoomRefusal>>,
 }
 
 #[async_trait::async_trait]
@@ -52,6 +55,7 @@ impl Runner for ScriptedRunner {
         mut report: EventReporter,
     ) -> Result<SessionEnd, RunError> {
         let wants_state = request.storage_state;
+        let room = room_of(&request);
         self.requests.lock().unwrap().push(request);
         let (steps, mut step) = mpsc::unbounded_channel();
         let number = {
@@ -65,6 +69,7 @@ impl Runner for ScriptedRunner {
             Start::Fail(error) => return Err(error),
             Start::Wait(notify) => notify.notified().await,
         }
+        report(SessionEvent::Room(room));
         report(SessionEvent::Link(format!("https://viewer.test/#{number}")));
         report(SessionEvent::State(SessionState::Waiting));
         loop {
@@ -73,11 +78,30 @@ impl Runner for ScriptedRunner {
                 () = finish.cancelled() => return Ok(resolved(wants_state, Conclusion::Agent)),
                 step = step.recv() => match step {
                     Some(RunnerStep::State(state)) => report(SessionEvent::State(state)),
+                    Some(RunnerStep::Room(room)) => report(SessionEvent::Room(room)),
                     Some(RunnerStep::End(end)) => return end,
                     Some(RunnerStep::Panic) => panic!("played"),
                     None => std::future::pending().await,
                 },
             }
+        }
+    }
+
+    fn check_room(&self, _: &SessionRequest) -> Result<(), RoomRefusal> {
+        self.refusal.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+}
+
+/// Every room is to be had; the site is that of the page if none is asked for.
+fn room_of(request: &SessionRequest) -> RoomView {
+    match request.room.clone() {
+        RoomChoice::InPlace => RoomView::IN_PLACE,
+        RoomChoice::Private { start, grants, .. } => {
+            let sites = match grants.is_empty() {
+                true => vec!["page.example".to_owned()],
+                false => grants,
+            };
+            RoomView::private(start, sites, Isolation::SameUser)
         }
     }
 }

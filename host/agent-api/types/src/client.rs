@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Status;
+use super::{RoomKind, RoomStart, Status};
 
 /// A handoff to ask for.
 #[derive(Debug, Serialize)]
@@ -30,6 +30,15 @@ pub struct NewSession<'a> {
     /// How the host tells that the user is signed in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub done_when: Option<&'a Value>,
+    /// In which browser the user signs in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomKind>,
+    /// With what a private room begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<RoomStart>,
+    /// The sites of which the agent gets cookies and storage from a private room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grants: Option<&'a [String]>,
 }
 
 /// Where the wall is.
@@ -86,6 +95,12 @@ pub struct Session {
     /// How it ended.
     #[serde(default)]
     pub outcome: Option<Outcome>,
+    /// In which browser the user signs in: `private` or `in_place`; empty from a service that has no rooms.
+    #[serde(default)]
+    pub room: String,
+    /// The sites of which the agent gets cookies and storage from a private room.
+    #[serde(default)]
+    pub grants: Option<Vec<String>>,
 }
 
 /// How a session ended, and what the browser showed then.
@@ -106,7 +121,9 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::{CreateSession, Phase, Reason, SessionCreated, SessionView, Verdict};
+    use crate::{
+        CreateSession, Isolation, Phase, Reason, RoomView, SessionCreated, SessionView, Verdict,
+    };
 
     #[test]
     fn reads_a_session_with_more_than_it_knows() {
@@ -117,6 +134,7 @@ mod tests {
         .unwrap();
 
         assert!(session.status.is_terminal());
+        assert_eq!((session.room.as_str(), session.grants), ("", None));
         assert_eq!(session.outcome.unwrap().verdict, "signed_in");
     }
 
@@ -124,6 +142,7 @@ mod tests {
     fn the_service_reads_what_a_client_writes() {
         let condition = json!({ "any": [{ "url": "https://bank.example/**" }] });
         let origins = ["https://bank.example".to_owned()];
+        let grants = ["bank.example".to_owned()];
         let request = NewSession {
             service: "Bank",
             cdp_url: "http://127.0.0.1:9222",
@@ -136,6 +155,9 @@ mod tests {
             reason: "To read invoices",
             expected_origins: Some(&origins),
             done_when: Some(&condition),
+            room: Some(RoomKind::Private),
+            start: Some(RoomStart::AsIs),
+            grants: Some(&grants),
         };
 
         let read: CreateSession =
@@ -145,6 +167,9 @@ mod tests {
         assert_eq!(read.context.unwrap()["wall_type"], "password");
         assert_eq!(read.expected_origins.unwrap(), origins);
         assert_eq!(read.done_when.unwrap().conditions().len(), 1);
+        assert_eq!(read.room, Some(RoomKind::Private));
+        assert_eq!(read.start, Some(RoomStart::AsIs));
+        assert_eq!(read.grants.unwrap(), grants);
     }
 
     #[test]
@@ -156,6 +181,7 @@ mod tests {
             stream_url: "http://127.0.0.1:7300/session/hs_1/events".to_owned(),
             expires_at: OffsetDateTime::UNIX_EPOCH,
             cdp_url: "http://127.0.0.1:9222".to_owned(),
+            room: RoomView::IN_PLACE,
         };
         let view = SessionView {
             session_id: "hs_1".to_owned(),
@@ -174,6 +200,11 @@ mod tests {
             }),
             cookies: Some(3),
             notices: Vec::new(),
+            room: RoomView::private(
+                RoomStart::Fresh,
+                vec!["bank.example".to_owned()],
+                Isolation::SameUser,
+            ),
         };
 
         let read: CreatedSession =
@@ -182,6 +213,8 @@ mod tests {
         let read: Session = serde_json::from_value(serde_json::to_value(&view).unwrap()).unwrap();
         assert_eq!((read.status, read.version), (Status::Resolved, 7));
         assert_eq!(read.phase, "ended");
+        assert_eq!(read.room, "private");
+        assert_eq!(read.grants.unwrap(), ["bank.example"]);
         let outcome = read.outcome.unwrap();
         assert_eq!(outcome.verdict, "signed_in");
         assert_eq!(outcome.reason, "condition_met");

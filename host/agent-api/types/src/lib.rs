@@ -4,12 +4,15 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+mod room;
 
 use authloop_done_when::{DoneWhen, Evidence};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
+
+pub use room::{Isolation, RoomKind, RoomStart, RoomView};
 
 /// `POST /session`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -47,6 +50,15 @@ pub struct CreateSession {
     pub webhook: Option<WebhookRequest>,
     /// What the browser's gate does to tools while the user is there.
     pub gate: Option<GateMode>,
+    /// In which browser the user signs in: `private`, but `in_place` for the wall types `captcha` and
+    /// `document_upload`.
+    pub room: Option<RoomKind>,
+    /// With what a private room begins: `fresh`, but `as_is` for the wall types `otp`, `totp`, `push` and `consent`.
+    pub start: Option<RoomStart>,
+    /// The sites of which the agent gets cookies and storage from a private room; those of `expected_origins` if not
+    /// given. A site is a host's registrable domain, an IP address or `localhost`.
+    #[schema(min_items = 1, max_items = 8, example = json!(["bank.example"]))]
+    pub grants: Option<Vec<String>>,
 }
 
 /// What the browser's gate does to tools while the user is there.
@@ -114,6 +126,9 @@ pub struct SessionCreated {
     pub expires_at: OffsetDateTime,
     /// Where the agent goes on with the browser.
     pub cdp_url: String,
+    /// The session's room.
+    #[serde(flatten)]
+    pub room: RoomView,
 }
 
 /// Where the session stands.
@@ -186,6 +201,8 @@ pub enum Reason {
     NotCheckable,
     /// The user is done, and there was nothing to check.
     NoCondition,
+    /// The user is done in a private room, and the agent's browser does not show the sign-in.
+    SessionDidNotMove,
     /// The agent said so.
     AgentResolved,
     /// The user does not want to.
@@ -204,6 +221,8 @@ pub enum Reason {
     BrowserLost,
     /// The authloop server is gone, or ended it.
     SignalingLost,
+    /// There is no private room: no browser for one, or all are taken.
+    RoomUnavailable,
     /// The host failed.
     Internal,
 }
@@ -259,6 +278,9 @@ pub struct SessionView {
     pub cookies: Option<usize>,
     /// What happened on the way, each once.
     pub notices: Vec<Notice>,
+    /// The session's room.
+    #[serde(flatten)]
+    pub room: RoomView,
 }
 
 /// `GET /sessions`.
