@@ -16,7 +16,7 @@ pub(crate) enum State {
     SignedIn,
     /// The user is done; nothing was given by which to check it, so look at the page.
     Done,
-    /// The user finished, and the browser shows that nobody is signed in.
+    /// The user finished, and the browser shows that nobody is signed in, or the session did not move into it.
     NotSignedIn,
     /// The user does not want to, or cannot, or the handoff was cancelled.
     Declined,
@@ -41,6 +41,12 @@ pub(crate) struct Report {
     pub message: String,
     /// When the handoff ends at the latest, RFC 3339.
     pub expires_at: String,
+    /// In which browser the user signs in: `private` or `in_place`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub room: String,
+    /// The sites whose session the browser gets from a private one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Vec<String>>,
     /// The CDP address by which to go on in the same browser.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cdp_url: Option<String>,
@@ -57,6 +63,7 @@ impl Report {
             (Status::Pending | Status::Active, _) => State::Waiting,
             (Status::Resolved, Some("signed_in")) => State::SignedIn,
             (Status::Resolved, Some("not_signed_in")) => State::NotSignedIn,
+            (Status::Resolved, _) if did_not_move(session) => State::NotSignedIn,
             (Status::Resolved, _) => State::Done,
             (Status::Cancelled, _) => State::Declined,
             (Status::Timeout, _) => State::Expired,
@@ -66,7 +73,7 @@ impl Report {
             Some(outcome) => (outcome.reason.clone(), outcome.message.as_str()),
             None => (session.phase.clone(), ""),
         };
-        let advice = advice(state, session.status);
+        let advice = advice(state, session);
         Self {
             session_id: session.session_id.clone(),
             state,
@@ -74,6 +81,8 @@ impl Report {
             detail,
             message: format!("{advice} {said}").trim_end().to_owned(),
             expires_at: session.expires_at.clone(),
+            room: session.room.clone(),
+            grants: session.grants.clone(),
             cdp_url: None,
             user_link: None,
         }
@@ -98,16 +107,44 @@ impl Report {
     }
 }
 
-fn advice(state: State, status: Status) -> &'static str {
-    match (state, status) {
+/// The service's word for a private room; a session in place, and one of a service without rooms, has another.
+const PRIVATE: &str = "private";
+
+fn did_not_move(session: &Session) -> bool {
+    let outcome = session.outcome.as_ref();
+    outcome.is_some_and(|outcome| outcome.reason == "session_did_not_move")
+}
+
+fn advice(state: State, session: &Session) -> String {
+    let private = session.room == PRIVATE;
+    match (state, session.status) {
+        (State::Waiting, Status::Pending) if private => {
+            "The user has not opened the link yet. Leave the page that wants the sign-in open, and call \
+             get_handoff_status."
+        }
         (State::Waiting, Status::Pending) => {
             "The user has not opened the link yet. Leave the browser alone, and call get_handoff_status."
+        }
+        (State::Waiting, _) if private => {
+            "The user is signing in, in a private browser that you cannot see. You may use yours, but leave the page \
+             that wants the sign-in open: it is loaded again at the end. Call get_handoff_status."
         }
         (State::Waiting, _) => {
             "The user is signing in. Leave the browser alone, and call get_handoff_status."
         }
+        (State::SignedIn, _) if private => {
+            let sites = session.grants.as_deref().unwrap_or_default().join(", ");
+            return format!(
+                "The user has signed in. Go on in the same browser: it has their session at {sites}, and at no other \
+                 site."
+            );
+        }
         (State::SignedIn, _) => "The user has signed in. Go on in the same browser.",
         (State::Done, _) => "The user is done. Look at the page before you go on.",
+        (State::NotSignedIn, _) if did_not_move(session) => {
+            "The user has finished, but their session did not move into your browser. Look at the page; if it still \
+             wants a sign-in, ask the user whether to try again with room \"in_place\"."
+        }
         (State::NotSignedIn, _) => "The user has finished, but is not signed in.",
         (State::Declined, _) => {
             "There will be no sign-in. Do not ask again unless the user says so."
@@ -115,6 +152,7 @@ fn advice(state: State, status: Status) -> &'static str {
         (State::Expired, _) => "The time ran out before the user was done.",
         (State::Failed, _) => "The handoff broke. It may be asked for again.",
     }
+    .to_owned()
 }
 
 #[cfg(test)]
@@ -135,6 +173,16 @@ mod tests {
                 reason: reason.to_owned(),
                 message: "It is there.".to_owned(),
             }),
+            room: "in_place".to_owned(),
+            grants: None,
+        }
+    }
+
+    fn private(status: Status, outcome: Option<(&str, &str)>) -> Session {
+        Session {
+            room: "private".to_owned(),
+            grants: Some(vec!["bank.example".to_owned(), "localhost".to_owned()]),
+            ..session(status, outcome)
         }
     }
 
@@ -159,6 +207,16 @@ mod tests {
                 State::NotSignedIn,
             ),
             (
+                Status::Resolved,
+                Some(("not_signed_in", "session_did_not_move")),
+                State::NotSignedIn,
+            ),
+            (
+                Status::Resolved,
+                Some(("inconclusive", "session_did_not_move")),
+                State::NotSignedIn,
+            ),
+            (
                 Status::Cancelled,
                 Some(("not_signed_in", "declined")),
                 State::Declined,
@@ -179,6 +237,28 @@ mod tests {
             assert_eq!(report.state, state);
             assert_eq!(report.finished, outcome.is_some());
             assert_eq!(report.detail, outcome.map_or("live", |(_, reason)| reason));
+        }
+    }
+
+    #[test]
+    fn the_words_are_those_of_the_room() {
+        let signed_in = Some(("signed_in", "condition_met"));
+        let not_moved = Some(("not_signed_in", "session_did_not_move"));
+        for (session, said) in [
+            (session(Status::Active, None), "Leave the browser alone"),
+            (private(Status::Pending, None), "Leave the page"),
+            (private(Status::Active, None), "You may use yours"),
+            (session(Status::Resolved, signed_in), "in the same browser."),
+            (
+                private(Status::Resolved, signed_in),
+                "their session at bank.example, localhost, and",
+            ),
+            (private(Status::Resolved, not_moved), "room \"in_place\""),
+        ] {
+            let report = Report::of(&session);
+
+            assert!(report.message.contains(said), "{}", report.message);
+            assert_eq!((report.room, report.grants), (session.room, session.grants));
         }
     }
 

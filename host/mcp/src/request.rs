@@ -1,5 +1,6 @@
 //! What the tools are asked.
 
+use authloop_agent_api_types::{RoomKind, RoomStart};
 use rmcp::schemars::{self, JsonSchema};
 use serde::Deserialize;
 use serde_json::Value;
@@ -29,6 +30,23 @@ pub(crate) struct RequestLogin {
     #[serde(default)]
     #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     pub done_when: Option<Value>,
+    /// In which browser the user signs in. "private": one that you neither see nor reach; your browser then gets the
+    /// session. Right for passwords, codes and passkeys. "in_place": your own browser, for what lives in your page,
+    /// such as a CAPTCHA inside a half-filled form or an upload. Left out, the wall type decides.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("enum" = ["private", "in_place", null]))]
+    pub room: Option<RoomKind>,
+    /// With what a private browser begins. "fresh": the site's address, nothing else. "as_is": your page's address,
+    /// cookies and storage, for a sign-in that is half done, such as a code after a password. Left out, the wall type
+    /// decides.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("enum" = ["fresh", "as_is", null]))]
+    pub start: Option<RoomStart>,
+    /// The sites whose session your browser gets from a private browser, for example `["bank.example"]`: registrable
+    /// domains, without scheme or path. Left out, those of `expected_origins`, or of `url`.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 8))]
+    pub grants: Option<Vec<String>>,
 }
 
 /// Arguments of `get_handoff_status`.
@@ -37,4 +55,45 @@ pub(crate) struct RequestLogin {
 pub(crate) struct GetStatus {
     /// The id that `request_human_login` gave.
     pub session_id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use rmcp::handler::server::tool::schema_for_type;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_model_is_told_which_rooms_there_are() {
+        let schema = Value::Object(schema_for_type::<RequestLogin>().as_ref().clone());
+        let property = |name: &str| schema["properties"][name].clone();
+
+        assert_eq!(
+            property("room")["enum"],
+            json!(["private", "in_place", null])
+        );
+        assert_eq!(property("start")["enum"], json!(["fresh", "as_is", null]));
+        assert_eq!(property("grants")["maxItems"], 8);
+        for name in ["room", "start", "grants"] {
+            assert!(property(name)["description"].is_string(), "{schema}");
+        }
+    }
+
+    #[test]
+    fn a_call_asks_for_a_room_by_its_name() {
+        let call = json!({
+            "service": "Bank", "reason": "r", "room": "private", "start": "as_is", "grants": ["bank.example"],
+        });
+
+        let wanted: RequestLogin = serde_json::from_value(call).unwrap();
+
+        assert_eq!(
+            (wanted.room, wanted.start),
+            (Some(RoomKind::Private), Some(RoomStart::AsIs))
+        );
+        assert_eq!(wanted.grants.unwrap(), ["bank.example"]);
+        let unknown = json!({ "service": "Bank", "reason": "r", "room": "in-place" });
+        assert!(serde_json::from_value::<RequestLogin>(unknown).is_err());
+    }
 }

@@ -38,9 +38,11 @@ const REQUEST_TOOL: &str = "request_human_login";
 const STATUS_TOOL: &str = "get_handoff_status";
 
 const INSTRUCTIONS: &str = "When a page in your browser wants a password, a code, a CAPTCHA or another proof \
-    that only the user can give, call request_human_login: the user gets a link, signs in inside your very \
-    browser from a device of their own, and you go on signed in. Never ask the user for a password or a code. \
-    Leave the browser alone while the handoff is waiting, and poll get_handoff_status until it is finished.";
+    that only the user can give, call request_human_login: the user gets a link, signs in from a device of their \
+    own, and you go on signed in. They sign in in a private browser that you cannot see, and yours then gets the \
+    session, or else in your very browser (room \"in_place\"). Never ask the user for a password or a code. Leave \
+    the page that wants the sign-in alone while the handoff is waiting, and poll get_handoff_status until it is \
+    finished.";
 
 /// What does not change from call to call.
 #[derive(Debug)]
@@ -115,6 +117,9 @@ impl HandoffTools {
                 reason: &wanted.reason,
                 expected_origins: wanted.expected_origins.as_deref(),
                 done_when: wanted.done_when.as_ref(),
+                room: wanted.room,
+                start: wanted.start,
+                grants: wanted.grants.as_deref(),
             })
             .await?;
         let link = created.session_url.expose_secret();
@@ -257,7 +262,7 @@ fn arguments<T: DeserializeOwned>(call: CallToolRequestParams) -> Result<T, Tool
 }
 
 fn success(report: &Report) -> CallToolResponse {
-    // Strings and booleans only, so that serialising cannot fail.
+    // Strings, lists of strings and booleans only, so that serialising cannot fail.
     let value = serde_json::to_value(report).unwrap_or_default();
     CallToolResult::structured(value).into()
 }
@@ -265,7 +270,7 @@ fn success(report: &Report) -> CallToolResponse {
 fn tools() -> Vec<Tool> {
     let request = Tool::new(
         REQUEST_TOOL,
-        "Ask the user to sign in, inside the browser that you drive, from a device of their own. Answers within a minute, with state \"waiting\" if the user is not done by then: call get_handoff_status.",
+        "Ask the user to sign in, from a device of their own, so that the browser that you drive is signed in. Answers within a minute, with state \"waiting\" if the user is not done by then: call get_handoff_status.",
         schema_for_type::<RequestLogin>(),
     )
     .with_annotations(
