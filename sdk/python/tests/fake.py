@@ -24,6 +24,10 @@ def session(status: str = "PENDING", version: int = 1, **more: Any) -> dict[str,
         "version": version,
         "outcome": None,
         "cookies": None,
+        "room": "private",
+        "start": "fresh",
+        "grants": ["bank.example"],
+        "isolation": "own_user",
         **more,
     }
 
@@ -39,6 +43,10 @@ CREATED = {
     "stream_url": "http://127.0.0.1:7300/session/hs_1/events",
     "expires_at": "2026-11-25T03:49:16.000Z",
     "cdp_url": "http://127.0.0.1:9333",
+    "room": "private",
+    "start": "fresh",
+    "grants": ["bank.example"],
+    "isolation": "own_user",
 }
 
 

@@ -6,7 +6,9 @@ import pytest
 import authloop_handoff as a
 
 from .conftest import Connect
-from .fake import CREATED, Host, error, ok
+from .fake import CREATED, Host, error, ok, session
+
+ROOM = ("room", "start", "grants", "isolation")
 
 
 async def test_says_all_that_was_asked(connect: Connect) -> None:
@@ -23,8 +25,12 @@ async def test_says_all_that_was_asked(connect: Connect) -> None:
         done_when={"any": [{"selector": "#logout"}]},
         auto_finish=True,
         gate="reject",
+        room="private",
+        start="as_is",
+        grants=["bank.example"],
     )
 
+    assert (handoff.room, handoff.grants) == ("private", ("bank.example",))
     assert (handoff.id, handoff.url, handoff.cdp_url) == ("hs_1", CREATED["session_url"], "http://127.0.0.1:9333")
     request = host.requests[0]
     assert (request.method, request.url.path) == ("POST", "/session")
@@ -39,7 +45,22 @@ async def test_says_all_that_was_asked(connect: Connect) -> None:
         "done_when": {"any": [{"selector": "#logout"}]},
         "auto_finish": True,
         "gate": "reject",
+        "room": "private",
+        "start": "as_is",
+        "grants": ["bank.example"],
     }
+
+
+async def test_a_host_older_than_rooms_is_understood(connect: Connect) -> None:
+    older = {name: value for name, value in CREATED.items() if name not in ROOM}
+    view = {name: value for name, value in session().items() if name not in ROOM}
+    host = Host(ok(older), ok(view))
+
+    handoff = await connect(host).handoffs.create(cdp_url="c", service="S")
+    status = await handoff.status()
+
+    assert (handoff.room, handoff.grants) == (None, None)
+    assert (status.room, status.start, status.grants, status.isolation) == (None, None, None, None)
 
 
 async def test_retries_with_the_same_idempotency_key(connect: Connect) -> None:
@@ -84,7 +105,11 @@ async def test_an_answer_that_is_none_does_not_leak(connect: Connect) -> None:
 
 @pytest.mark.parametrize(
     ("options", "what"),
-    [({"wal_type": "password"}, "wal_type"), ({"expected_origins": "https://bank.example"}, "expected_origins")],
+    [
+        ({"wal_type": "password"}, "wal_type"),
+        ({"expected_origins": "https://bank.example"}, "expected_origins"),
+        ({"grants": "bank.example"}, "grants"),
+    ],
 )
 async def test_refuses_what_it_does_not_know_before_asking(connect: Connect, options: dict[str, str], what: str) -> None:
     host = Host()
@@ -101,6 +126,7 @@ async def test_refuses_what_it_does_not_know_before_asking(connect: Connect, opt
         (400, "invalid_request", a.InvalidRequestError),
         (401, "unauthorized", a.UnauthorizedError),
         (403, "forbidden", a.ForbiddenError),
+        (403, "room_not_allowed", a.RoomNotAllowedError),
         (404, "not_found", a.NotFoundError),
         (409, "session_ended", a.SessionEndedError),
         (410, "session_expired", a.SessionExpiredError),
@@ -118,6 +144,25 @@ async def test_errors_are_typed_by_code(connect: Connect, status: int, code: str
     assert type(caught.value) is kind
     assert (caught.value.status, caught.value.code, caught.value.details) == (status, code, {"field": "ttl"})
     assert len(host.requests) == 1, "not asked again"
+
+
+async def test_a_room_that_is_not_allowed_names_the_field(connect: Connect) -> None:
+    host = Host(error(403, "room_not_allowed", {"field": "room"}))
+
+    with pytest.raises(a.RoomNotAllowedError) as caught:
+        await connect(host).handoffs.create(cdp_url="c", service="S", room="in_place")
+
+    assert caught.value.field == "room"
+
+
+async def test_a_host_without_a_free_room_is_asked_again_in_time(connect: Connect) -> None:
+    host = Host(error(503, "room_unavailable", headers={"Retry-After": "60"}))
+
+    with pytest.raises(a.RoomUnavailableError) as caught:
+        await connect(host).handoffs.create(cdp_url="c", service="S")
+
+    assert caught.value.transient
+    assert caught.value.retry_after == 60
 
 
 async def test_an_invalid_request_names_the_field(connect: Connect) -> None:

@@ -24,6 +24,8 @@ async def test_polls_until_the_end(connect: Connect) -> None:
     result = await handoff.wait()
 
     assert (result.status, result.signed_in, result.cookies) == ("RESOLVED", True, 3)
+    assert (result.room, result.start, result.grants) == ("private", "fresh", ("bank.example",))
+    assert result.isolation == "own_user"
     assert result.require_resolved() is result
     assert queries(host)[1:] == [{"wait": ["30"]}, {"wait": ["30"], "since": ["1"]}, {"wait": ["30"], "since": ["4"]}]
 
@@ -92,6 +94,8 @@ async def test_a_session_that_a_restarted_host_forgot_is_told_as_such(connect: C
         ("CANCELLED", "not_signed_in", "declined"),
         ("TIMEOUT", "not_signed_in", "expired"),
         ("RESOLVED", "not_signed_in", "finished_anyway"),
+        ("RESOLVED", "not_signed_in", "session_did_not_move"),
+        ("RESOLVED", "inconclusive", "session_did_not_move"),
         ("ERROR", "inconclusive", "browser_lost"),
     ],
 )

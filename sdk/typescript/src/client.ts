@@ -12,8 +12,11 @@ import { events } from "./events.js";
 import { Http, RETRY, type Request, type Retry, sleep } from "./http.js";
 import {
   type CreateOptions,
+  grantsOf,
   type HandoffEvent,
   object,
+  type Room,
+  roomOf,
   Session,
   type Status,
   type StorageState,
@@ -93,6 +96,9 @@ export class Handoffs {
         : undefined,
       webhook: options.webhook,
       gate: options.gate,
+      room: options.room,
+      start: options.start,
+      grants: options.grants,
     };
     // The same key goes with every retry, so that they make one session.
     const headers = { "idempotency-key": options.idempotencyKey ?? crypto.randomUUID() };
@@ -163,6 +169,10 @@ export class Handoff {
   /** Where the agent goes on. */
   readonly cdpUrl: string;
   readonly expiresAt: Date;
+  /** In which browser the user signs in; null from a host that is older than rooms. */
+  readonly room: Room | null;
+  /** The sites whose session the agent gets from a private room. */
+  readonly grants: readonly string[] | null;
   // Secrets are private members, so that neither JSON nor console.log shows them.
   readonly #url: string;
   readonly #streamToken: string;
@@ -179,6 +189,8 @@ export class Handoff {
     this.id = text(created, "session_id");
     this.cdpUrl = text(created, "cdp_url");
     this.expiresAt = time(created, "expires_at");
+    this.room = roomOf(created);
+    this.grants = grantsOf(created);
     this.#url = text(created, "session_url");
     this.#streamToken = text(created, "stream_token");
     this.#key = key;

@@ -5,6 +5,7 @@ export type ErrorCode =
   | "invalid_request"
   | "unauthorized"
   | "forbidden"
+  | "room_not_allowed"
   | "not_found"
   | "method_not_allowed"
   | "session_ended"
@@ -18,7 +19,8 @@ export type ErrorCode =
   | "unsupported_media_type"
   | "rate_limited"
   | "too_many_sessions"
-  | "signaling_unreachable";
+  | "signaling_unreachable"
+  | "room_unavailable";
 
 /** The root of them all. */
 export class AuthloopError extends Error {

@@ -4,10 +4,19 @@ import { isObject, NotSignedInError, ProtocolError } from "./errors.js";
 
 const STATUSES = ["PENDING", "ACTIVE", "RESOLVED", "CANCELLED", "TIMEOUT", "ERROR"] as const;
 const VERDICTS = ["signed_in", "not_signed_in", "inconclusive"] as const;
+const ROOMS = ["private", "in_place"] as const;
+const STARTS = ["fresh", "as_is"] as const;
+const ISOLATIONS = ["own_user", "same_user"] as const;
 
 export type Status = (typeof STATUSES)[number];
 export type Verdict = (typeof VERDICTS)[number];
 export type Gate = "hold" | "reject";
+/** In which browser the user signs in: a private one of the host's, or the agent's. */
+export type Room = (typeof ROOMS)[number];
+/** With what a private room begins: the site's address alone, or the agent's page as it is. */
+export type RoomStart = (typeof STARTS)[number];
+/** Whether a private room is out of reach of the programs of the host's own user. */
+export type Isolation = (typeof ISOLATIONS)[number];
 
 export type Condition =
   /** The top page's address; `*` and `**` match any text, `?` one character. */
@@ -49,8 +58,17 @@ export interface CreateOptions {
   storageState?: boolean | readonly string[];
   /** Where the host reports to as well, and the `whsec_` secret it signs with. */
   webhook?: { url: string; secret: string };
-  /** What the browser's gate does to the agent's tools meanwhile. */
+  /** What the browser's gate does to the agent's tools meanwhile, if the user signs in in place. */
   gate?: Gate;
+  /** In which browser the user signs in; by default the wall decides. */
+  room?: Room;
+  /** With what a private room begins; by default the wall decides. */
+  start?: RoomStart;
+  /**
+   * The sites whose session the agent gets from a private room, such as `bank.example`; by default
+   * the expected origins'.
+   */
+  grants?: readonly string[];
   /** Makes the same call in another process the same handoff; by default each call has its own. */
   idempotencyKey?: string;
 }
@@ -98,6 +116,14 @@ export class Session {
   readonly outcome: Outcome | null;
   /** How many cookies the browser holds, once RESOLVED. */
   readonly cookies: number | null;
+  /** In which browser the user signs in; null from a host that is older than rooms. */
+  readonly room: Room | null;
+  /** With what a private room begins. */
+  readonly start: RoomStart | null;
+  /** The sites whose session the agent gets from a private room. */
+  readonly grants: readonly string[] | null;
+  /** Whether a private room is out of reach of the programs of the host's own user. */
+  readonly isolation: Isolation | null;
 
   /**
    * @throws ProtocolError when `raw` is not the object of `GET /session/{id}`; what it does not
@@ -115,6 +141,10 @@ export class Session {
     this.context = of["context"] ?? null;
     this.outcome = isObject(of["outcome"]) ? outcome(of["outcome"]) : null;
     this.cookies = typeof of["cookies"] === "number" ? of["cookies"] : null;
+    this.room = roomOf(of);
+    this.start = oneOfOrNull(STARTS, of["start"]);
+    this.grants = grantsOf(of);
+    this.isolation = oneOfOrNull(ISOLATIONS, of["isolation"]);
   }
 
   /** Whether nothing will change any more. */
@@ -129,16 +159,14 @@ export class Session {
   }
 
   /**
-   * Itself, if the user finished and the browser did not show the contrary.
+   * Itself, if the user finished, and the browser did not show the contrary or miss the session.
    * @throws NotSignedInError
    */
   requireResolved(): this {
-    if (this.status === "RESOLVED" && this.signedIn !== false) return this;
-    throw new NotSignedInError(
-      this.status,
-      this.outcome?.reason ?? "unfinished",
-      this.outcome?.message ?? "",
-    );
+    const reason = this.outcome?.reason ?? "unfinished";
+    const moved = reason !== "session_did_not_move";
+    if (this.status === "RESOLVED" && this.signedIn !== false && moved) return this;
+    throw new NotSignedInError(this.status, reason, this.outcome?.message ?? "");
   }
 }
 
@@ -160,6 +188,18 @@ function outcome(raw: Record<string, unknown>): Outcome {
       detail: typeof item["detail"] === "string" ? item["detail"] : null,
     })),
   };
+}
+
+/** The room, where the host tells one. */
+export const roomOf = (of: Record<string, unknown>): Room | null => oneOfOrNull(ROOMS, of["room"]);
+
+/** The granted sites, where the host tells them. */
+export function grantsOf(of: Record<string, unknown>): readonly string[] | null {
+  const grants = of["grants"] ?? null;
+  if (grants === null) return null;
+  if (!Array.isArray(grants) || !grants.every((site) => typeof site === "string"))
+    throw new ProtocolError("grants are no list of sites");
+  return grants;
 }
 
 export function object(value: unknown, what: string): Record<string, unknown> {
@@ -186,4 +226,8 @@ function oneOf<T extends string>(known: readonly T[], value: unknown): T {
   if (found === undefined)
     throw new ProtocolError(`${JSON.stringify(value)} is none of ${known.join(", ")}`);
   return found;
+}
+
+function oneOfOrNull<T extends string>(known: readonly T[], value: unknown): T | null {
+  return value === undefined || value === null ? null : oneOf(known, value);
 }

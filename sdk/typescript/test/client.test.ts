@@ -34,12 +34,16 @@ test("says all that was asked", async (t) => {
     doneWhen: { any: [{ selector: "#logout" }] },
     autoFinish: true,
     gate: "reject",
+    room: "private",
+    start: "as_is",
+    grants: ["bank.example"],
   });
 
   assert.deepEqual(
     [handoff.id, handoff.url, handoff.cdpUrl],
     ["hs_1", CREATED.session_url, "http://127.0.0.1:9333"],
   );
+  assert.deepEqual([handoff.room, handoff.grants], ["private", ["bank.example"]]);
   const [asked] = host.asked;
   assert.deepEqual(
     [asked?.method, asked?.path, asked?.headers.authorization],
@@ -55,7 +59,28 @@ test("says all that was asked", async (t) => {
     done_when: { any: [{ selector: "#logout" }] },
     auto_finish: true,
     gate: "reject",
+    room: "private",
+    start: "as_is",
+    grants: ["bank.example"],
   });
+});
+
+test("understands a host that is older than rooms", async (t) => {
+  const none = { room: undefined, start: undefined, grants: undefined, isolation: undefined };
+  const host = await start(
+    t,
+    { status: 201, body: { ...CREATED, ...none } },
+    { body: session("PENDING", 1, none) },
+  );
+
+  const handoff = await host.client().handoffs.create(OPTIONS);
+  const status = await handoff.status();
+
+  assert.deepEqual([handoff.room, handoff.grants], [null, null]);
+  assert.deepEqual(
+    [status.room, status.start, status.grants, status.isolation],
+    Array(4).fill(null),
+  );
 });
 
 test("retries with the same idempotency key", async (t) => {
@@ -94,6 +119,7 @@ test("keeps secrets out of logs and JSON", async (t) => {
 for (const [status, code] of [
   [400, "invalid_request"],
   [401, "unauthorized"],
+  [403, "room_not_allowed"],
   [412, "browser_unreachable"],
   [418, "teapot"],
 ] as const) {
@@ -233,6 +259,7 @@ test("the caller's signal ends the wait", async (t) => {
 for (const [status, verdict, reason] of [
   ["CANCELLED", "not_signed_in", "declined"],
   ["RESOLVED", "not_signed_in", "finished_anyway"],
+  ["RESOLVED", "inconclusive", "session_did_not_move"],
   ["ERROR", "inconclusive", "browser_lost"],
 ] as const) {
   test(`${status} by ${reason} can be made an error`, async (t) => {

@@ -86,6 +86,10 @@ export const CREATED = {
   stream_url: "http://127.0.0.1:7300/session/hs_1/events",
   expires_at: "2026-11-25T03:49:16.000Z",
   cdp_url: "http://127.0.0.1:9333",
+  room: "private",
+  start: "fresh",
+  grants: ["bank.example"],
+  isolation: "own_user",
 };
 
 /** The object of `GET /session/{id}`. */
@@ -100,6 +104,10 @@ export const session = (status = "PENDING", version = 1, more: object = {}) => (
   version,
   outcome: null,
   cookies: null,
+  room: "private",
+  start: "fresh",
+  grants: ["bank.example"],
+  isolation: "own_user",
   ...more,
 });
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TypedDict, cast
 
 from ._errors import ProtocolError
-from ._models import DoneWhen, Gate, WebhookTarget, time_of
+from ._models import DoneWhen, Gate, Room, RoomStart, WebhookTarget, grants_of, room_of, time_of
 from ._script import Request, Retry, Script, ask
 from ._storage import StorageKey
 
@@ -40,12 +40,18 @@ class CreateOptions(TypedDict, total=False):
     webhook: WebhookTarget
     """Where the host reports to as well."""
     gate: Gate
-    """What the browser's gate does to the agent's tools meanwhile."""
+    """What the browser's gate does to the agent's tools meanwhile, if the user signs in in place."""
+    room: Room
+    """In which browser the user signs in: a private one of the host's, or the agent's (``in_place``); by default the wall decides."""
+    start: RoomStart
+    """With what a private room begins: the site's address alone, or the agent's page as it is; by default the wall decides."""
+    grants: Sequence[str]
+    """The sites whose session the agent gets from a private room, such as ``bank.example``; by default the expected origins'."""
     idempotency_key: str
     """Makes the same call in another process the same handoff; by default each call has its own."""
 
 
-_SAME = ("ttl", "requester", "reason", "done_when", "auto_finish", "webhook", "gate")
+_SAME = ("ttl", "requester", "reason", "done_when", "auto_finish", "webhook", "gate", "room", "start")
 _CONTEXT = ("url", "wall_type", "hint")
 _KNOWN = CreateOptions.__optional_keys__
 
@@ -60,6 +66,8 @@ class Created:
     stream_token: str = field(repr=False)
     expires_at: datetime
     cdp_url: str
+    room: Room | None
+    grants: tuple[str, ...] | None
     storage_key: StorageKey | None = field(repr=False)
 
 
@@ -74,6 +82,8 @@ def create(cdp_url: str, service: str, options: CreateOptions, retry: Retry) -> 
         body["context"] = context
     if "expected_origins" in given:
         body["expected_origins"] = _texts("expected_origins", given["expected_origins"])
+    if "grants" in given:
+        body["grants"] = _texts("grants", given["grants"])
     storage_key = None
     wanted = given.get("storage_state", False)
     if wanted is not False:
@@ -92,6 +102,8 @@ def create(cdp_url: str, service: str, options: CreateOptions, retry: Retry) -> 
             stream_token=str(raw["stream_token"]),
             expires_at=time_of(raw["expires_at"]),
             cdp_url=str(raw.get("cdp_url") or cdp_url),
+            room=room_of(raw.get("room")),
+            grants=grants_of(raw.get("grants")),
             storage_key=storage_key,
         )
     except (KeyError, TypeError, ValueError):
@@ -101,5 +113,5 @@ def create(cdp_url: str, service: str, options: CreateOptions, retry: Retry) -> 
 
 def _texts(name: str, value: object) -> list[str]:
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"{name} must be a list of origins")
+        raise TypeError(f"{name} must be a list of strings")
     return list(value)

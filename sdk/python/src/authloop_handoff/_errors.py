@@ -63,8 +63,7 @@ class InvalidRequestError(ApiError):
     @property
     def field(self) -> str | None:
         """The member's name, where the host told it."""
-        name = self.details.get("field") if isinstance(self.details, Mapping) else None
-        return name if isinstance(name, str) else None
+        return _field(self.details)
 
 
 class UnauthorizedError(ApiError):
@@ -73,6 +72,15 @@ class UnauthorizedError(ApiError):
 
 class ForbiddenError(ApiError):
     """A foreign ``Host``, or an ``Origin``."""
+
+
+class RoomNotAllowedError(ApiError):
+    """The operator does not allow the room that was asked for; ``field`` names the member."""
+
+    @property
+    def field(self) -> str | None:
+        """``room``, ``start`` or ``grants``."""
+        return _field(self.details)
 
 
 class NotFoundError(ApiError):
@@ -111,6 +119,10 @@ class RateLimitedError(ApiError):
     """Too many requests, or too many open sessions."""
 
 
+class RoomUnavailableError(ApiError):
+    """There is no private room: the host has no browser for one, or all are taken."""
+
+
 class SignalingUnreachableError(ApiError):
     """The authloop server does not answer the host."""
 
@@ -121,6 +133,8 @@ _BY_CODE: dict[str, type[ApiError]] = {
     "unsupported_media_type": InvalidRequestError,
     "unauthorized": UnauthorizedError,
     "forbidden": ForbiddenError,
+    "room_not_allowed": RoomNotAllowedError,
+    "room_unavailable": RoomUnavailableError,
     "not_found": NotFoundError,
     "session_ended": SessionEndedError,
     "session_expired": SessionExpiredError,
@@ -143,6 +157,11 @@ def api_error(status: int, body: object, retry_after: str | None) -> ApiError:
     code = str(error.get("code") or f"http_{status}")
     message = str(error.get("message") or f"the host answered {status}")
     return _BY_CODE.get(code, ApiError)(status, code, message, error.get("details"), _seconds(retry_after))
+
+
+def _field(details: object) -> str | None:
+    name = details.get("field") if isinstance(details, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def _seconds(text: str | None) -> float | None:

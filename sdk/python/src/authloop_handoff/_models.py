@@ -12,6 +12,9 @@ from ._errors import NotSignedInError, ProtocolError
 Status = Literal["PENDING", "ACTIVE", "RESOLVED", "CANCELLED", "TIMEOUT", "ERROR"]
 Verdict = Literal["signed_in", "not_signed_in", "inconclusive"]
 Gate = Literal["hold", "reject"]
+Room = Literal["private", "in_place"]
+RoomStart = Literal["fresh", "as_is"]
+Isolation = Literal["own_user", "same_user"]
 
 TERMINAL: frozenset[Status] = frozenset({"RESOLVED", "CANCELLED", "TIMEOUT", "ERROR"})
 """The statuses that never change again."""
@@ -120,6 +123,14 @@ class Session:
     context: Mapping[str, Any] | None = field(default=None, repr=False)
     outcome: Outcome | None = None
     cookies: int | None = None
+    room: Room | None = None
+    """In which browser the user signs in; ``None`` from a host that is older than rooms."""
+    start: RoomStart | None = None
+    """With what a private room begins."""
+    grants: tuple[str, ...] | None = None
+    """The sites whose session the agent gets from a private room."""
+    isolation: Isolation | None = None
+    """Whether a private room is out of reach of the programs of the host's own user."""
 
     @property
     def ended(self) -> bool:
@@ -134,13 +145,13 @@ class Session:
         return self.outcome.verdict == "signed_in"
 
     def require_resolved(self) -> Session:
-        """Returns itself if the user finished and the browser did not show the contrary.
+        """Returns itself if the user finished, and the browser did not show the contrary or miss the session.
 
         Raises:
             NotSignedInError: with the status, the reason and the message for people.
         """
-        if self.status != "RESOLVED" or self.signed_in is False:
-            reason = self.outcome.reason if self.outcome else "unfinished"
+        reason = self.outcome.reason if self.outcome else "unfinished"
+        if self.status != "RESOLVED" or self.signed_in is False or reason == "session_did_not_move":
             message = self.outcome.message if self.outcome else ""
             raise NotSignedInError(self.status, reason, message)
         return self
@@ -169,6 +180,10 @@ def session_of(value: object) -> Session:
             context=raw.get("context"),
             outcome=_outcome(raw.get("outcome")),
             cookies=raw.get("cookies"),
+            room=room_of(raw.get("room")),
+            start=cast("RoomStart | None", _one_of_or_none(raw.get("start"), RoomStart)),
+            grants=grants_of(raw.get("grants")),
+            isolation=cast("Isolation | None", _one_of_or_none(raw.get("isolation"), Isolation)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProtocolError(f"not a session: {error!r}") from error
@@ -193,6 +208,16 @@ def _outcome(raw: Mapping[str, Any] | None) -> Outcome | None:
     )
 
 
+def room_of(value: object) -> Room | None:
+    """Reads a room, where the host tells one."""
+    return cast("Room | None", _one_of_or_none(value, Room))
+
+
+def grants_of(value: object) -> tuple[str, ...] | None:
+    """Reads the granted sites, where the host tells them."""
+    return None if value is None else tuple(_text(site) for site in cast(Sequence[object], value))
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
@@ -203,3 +228,7 @@ def _one_of(value: object, known: object) -> object:
     if value not in get_args(known):
         raise ValueError(f"{value!r} is none of {get_args(known)}")
     return value
+
+
+def _one_of_or_none(value: object, known: object) -> object:
+    return None if value is None else _one_of(value, known)

@@ -158,6 +158,10 @@ class Handoff:
         self.cdp_url = created.cdp_url
         """Where the agent goes on."""
         self.expires_at = created.expires_at
+        self.room = created.room
+        """In which browser the user signs in."""
+        self.grants = created.grants
+        """The sites whose session the agent gets from a private room."""
 
     def __repr__(self) -> str:
         return f"Handoff(id={self.id!r})"
