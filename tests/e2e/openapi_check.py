@@ -55,6 +55,8 @@ def walk() -> int:
         done_when={"any": [{"cookie": {"name": "sid"}}, {"network": {"url": "**", "status": 200}}]},
         storage_state={"recipient": POINT},
         gate="reject",
+        # Of a private room, nothing moves by the agent's word, so that there is no storage state.
+        room="in_place",
     )
     step("GET", "/session/{id}", 200, path_parameters=full, query={"wait": 0})
     step("GET", "/session/{id}", 304, path_parameters=full, headers={"If-None-Match": '"1"'})
@@ -67,6 +69,11 @@ def walk() -> int:
     step("DELETE", "/session/{id}", 409, path_parameters=full)
     plain = session()
     step("DELETE", "/session/{id}", 200, path_parameters=plain)
+    private = session(
+        context={"url": "https://bank.example/", "wall_type": "totp"}, room="private", start="fresh", grants=["bank.example"]
+    )
+    step("GET", "/session/{id}", 200, path_parameters=private)
+    step("DELETE", "/session/{id}", 200, path_parameters=private)
     step("GET", "/session/{id}/storage-state", 404, path_parameters=plain)
     step("GET", "/sessions", 200)
     event = {"schema_version": 1, "wall_type": "password", "service_host": "h", "decision": "human_handoff", "outcome": "error"}
