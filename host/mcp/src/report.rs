@@ -42,8 +42,8 @@ pub(crate) struct Report {
     /// When the handoff ends at the latest, RFC 3339.
     pub expires_at: String,
     /// In which browser the user signs in: `private` or `in_place`.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub room: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
     /// The sites whose session the browser gets from a private one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grants: Option<Vec<String>>,
@@ -81,7 +81,7 @@ impl Report {
             detail,
             message: format!("{advice} {said}").trim_end().to_owned(),
             expires_at: session.expires_at.clone(),
-            room: session.room.clone(),
+            room: Some(session.room.clone()).filter(|room| !room.is_empty()),
             grants: session.grants.clone(),
             cdp_url: None,
             user_link: None,
@@ -258,7 +258,10 @@ mod tests {
             let report = Report::of(&session);
 
             assert!(report.message.contains(said), "{}", report.message);
-            assert_eq!((report.room, report.grants), (session.room, session.grants));
+            assert_eq!(
+                (report.room, report.grants),
+                (Some(session.room), session.grants)
+            );
         }
     }
 
