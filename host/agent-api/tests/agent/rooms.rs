@@ -57,16 +57,15 @@ async fn a_room_is_told_in_the_answer_and_in_every_view() {
         }
     }
 
-    let requests = api.runner.requests.lock().unwrap();
+    let request = api.runner.requests.lock().unwrap()[2].clone();
     assert_eq!(
-        requests[2].room,
+        request.room,
         RoomChoice::Private {
             start: RoomStart::AsIs,
             grants: vec!["bank.example".to_owned()],
             url: Some("https://bank.example/login?x".to_owned()),
         }
     );
-    drop(requests);
     api.close().await;
 }
 

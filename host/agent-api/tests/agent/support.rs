@@ -97,9 +97,10 @@ fn room_of(request: &SessionRequest) -> RoomView {
     match request.room.clone() {
         RoomChoice::InPlace => RoomView::IN_PLACE,
         RoomChoice::Private { start, grants, .. } => {
-            let sites = match grants.is_empty() {
-                true => vec!["page.example".to_owned()],
-                false => grants,
+            let sites = if grants.is_empty() {
+                vec!["page.example".to_owned()]
+            } else {
+                grants
             };
             RoomView::private(start, sites, Isolation::SameUser)
         }
