@@ -85,6 +85,7 @@ export class Live {
     this.roomPanel = new RoomPanel(room, {
       send,
       finish: () => this.#finish("done"),
+      changed: () => this.#onRoom(),
       closed: () => this.enabled && !hasCoarsePointer() && this.keyboard.focus(),
     });
     this.#wire();

@@ -146,7 +146,7 @@ function connect(invitation, record, how) {
     give: (device) => handoff?.handOver(device) === "ok",
     keep: (device) => handoff?.refuseTakeover(device) === true,
   });
-  const fromStart = !record.attempted && !record.claimed;
+  const fromStart = !record.attempted && !record.claimed && !how?.takeover;
   const room = live?.room ?? new Room(invitation.room, fromStart);
   if (!fromStart) room.mayHaveMoved();
   showWaiting(how?.takeover === true);

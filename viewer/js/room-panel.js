@@ -39,6 +39,7 @@ export class RoomPanel {
    * @param {object} on
    * @param {(event: InputEvent) => string} on.send
    * @param {() => void} on.finish the user gives the session
+   * @param {() => void} on.changed by the user's choice, the room is another
    * @param {() => void} on.closed a sheet is gone: the keyboard may have the focus again
    */
   constructor(room, on) {
@@ -73,8 +74,9 @@ export class RoomPanel {
 
   /** @param {boolean} ready what the user says now reaches the host */
   setReady(ready) {
-    for (const id of ["start-over", "site-start-over", "not-moved-in-place"])
-      button(id).disabled = !ready;
+    button("not-moved-in-place").disabled = !ready;
+    for (const id of ["start-over", "site-start-over"])
+      button(id).disabled = !ready || !this.room.takesInput;
   }
 
   /** The handoff is over: nothing is asked any more. */
@@ -154,7 +156,7 @@ export class RoomPanel {
       this.room.enter();
       sheet.close();
       this.#show();
-      this.on.closed();
+      this.on.changed();
     });
     // There is nothing behind it to go back to.
     sheet.addEventListener("cancel", (e) => e.preventDefault());

@@ -80,6 +80,13 @@ test("link and keys", async () => {
   assert.equal(toBase64Url(await sha256(token)), link.claim_hash);
   const invitation = await openInvitation(fromBase64Url(link.invitation), f.invitationHash, f.id);
   assert.deepEqual(invitation.origins, ["https://login.example"]);
+  assert.equal(invitation.room, null);
+  const room = await openInvitation(
+    fromBase64Url(link.private_invitation),
+    fromBase64Url(link.private_invitation_hash),
+    f.id,
+  );
+  assert.deepEqual(room.room, { start: "as_is", sites: ["login.example", "[2001:db8::1]"] });
 });
 
 test("device signatures", async () => {

@@ -101,27 +101,25 @@ const SOME = [
   ["ar", "dark", "narrow"],
 ];
 for (const [locale, scheme, device] of process.env.MATRIX === "all" ? ALL : SOME) {
-  const options = DEVICES[device];
   const tag = `${locale}-${scheme}-${device}`;
   if (only && !tag.includes(only)) continue;
+  /** The invitation, in a viewer of its own. */
+  const open = async (t, invitation) => {
+    const s = await b.session(invitation);
+    const v = await b.viewer({
+      ...DEVICES[device],
+      colorScheme: scheme,
+      locale,
+      reducedMotion: device === "narrow" ? "reduce" : "no-preference",
+      contrast: device === "desktop" ? "more" : "no-preference",
+    });
+    t.after(() => v.context.close());
+    await v.page.goto(s.link);
+    await inState(v.page, "invitation");
+    return { s, ...v };
+  };
   test(tag, async (t) => {
-    const opened = [];
-    const open = async () => {
-      const v = await b.viewer({
-        ...options,
-        colorScheme: scheme,
-        locale,
-        reducedMotion: device === "narrow" ? "reduce" : "no-preference",
-        contrast: device === "desktop" ? "more" : "no-preference",
-      });
-      opened.push(v.context);
-      return v;
-    };
-    t.after(() => Promise.all(opened.map((c) => c.close())));
-    const s = await b.session();
-    const { page, errors } = await open();
-    await page.goto(s.link);
-    await inState(page, "invitation");
+    const { s, page, errors } = await open(t);
     await check(page, `${tag}-1-invitation`);
 
     b.stub.tamper = (m) => (m.type === "ice" ? null : m);
@@ -260,6 +258,47 @@ for (const [locale, scheme, device] of process.env.MATRIX === "all" ? ALL : SOME
     await inState(page, "error");
     assert.equal(await page.textContent("#error-code"), "link_incomplete");
     await check(page, `${tag}-b-error`);
+    assert.deepEqual(errors, []);
+    await s.closeHost();
+  });
+  test(`${tag}, private`, async (t) => {
+    const sites = [
+      "bank.example",
+      "xn--bcher-kva.example",
+      "a-rather-long-name-of-a-company.example",
+    ];
+    const { s, page, errors } = await open(t, { room: { start: "as_is", sites } });
+    await check(page, `${tag}-c-invitation`);
+    await page.click("#open");
+    await enabled(page);
+    await page.waitForFunction(() => document.documentElement.dataset.firstFrame);
+    await check(page, `${tag}-d-live`);
+    await page.click("#site");
+    await check(page, `${tag}-d-site`);
+    await page.click("#sheet-site [data-close]");
+    await page.click("#done");
+    await check(page, `${tag}-e-done`);
+    await page.click("#sheet-done [data-close]");
+    if (device === "desktop") await page.click("#start-over");
+    else {
+      await page.click("#site");
+      await page.click("#site-start-over");
+    }
+    await check(page, `${tag}-f-start-over`);
+    await page.click("#sheet-start-over [data-close]");
+    const say = (json) => s.host.evaluate((o) => fake.output(o), json);
+    await say({ t: "moving" });
+    await page.waitForSelector("#overlay:not([hidden])");
+    await check(page, `${tag}-g-moving`);
+    await say({ t: "not_moved", in_place: true, message: "" });
+    await page.waitForSelector("#sheet-not-moved[open]");
+    await check(page, `${tag}-h-not-moved`);
+    await page.click("#not-moved-in-place");
+    await say({ t: "in_place" });
+    await enabled(page);
+    await check(page, `${tag}-i-in-place`);
+    await page.click("#done");
+    await inState(page, "ended");
     assert.deepEqual(errors, []);
     await s.closeHost();
   });
