@@ -174,12 +174,12 @@ export class Room {
 }
 
 /**
- * The host of an origin, in ASCII; nothing where it has none.
+ * The host of a site's origin, in ASCII; nothing of what is no site, as the browser's own error page.
  * @param {string} origin
  */
 export function hostOf(origin) {
   try {
-    return new URL(origin).hostname;
+    return /^https?:/.test(origin) ? new URL(origin).hostname : "";
   } catch {
     return "";
   }

@@ -111,7 +111,8 @@ test("a host is granted by its site, or below it at a dot", () => {
   assert.equal(hostOf("https://login.bank.example:8443"), "login.bank.example");
   assert.equal(hostOf("http://[2001:db8::1]:80"), "[2001:db8::1]");
   assert.equal(hostOf("https://bücher.example"), "xn--bcher-kva.example");
-  for (const none of ["", "null", "about:blank"]) assert.equal(hostOf(none), "", none);
+  for (const none of ["", "null", "about:blank", "chrome-error://chromewebdata", "https://"])
+    assert.equal(hostOf(none), "", none);
   assert.deepEqual(splitHost("accounts.google.com"), {
     before: "accounts.",
     name: "google.com",
