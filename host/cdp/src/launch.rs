@@ -1,19 +1,22 @@
 //! Starts a Chromium of our own.
 
+mod piped;
+
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
 
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStderr, Command},
 };
 
-use super::{error::BrowserError, transport::Transport};
+use super::error::BrowserError;
+
+pub use piped::PipedBrowser;
 
 /// A cold start on a loaded two-core machine takes seconds, not tens of seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(40);
@@ -40,23 +43,6 @@ const QUIET_FLAGS: [&str; 7] = [
 
 /// Chromium does not start as root with its sandbox.
 const NO_SANDBOX_FLAG: &str = "--no-sandbox";
-
-/// What a browser for handoffs keeps no copies by: of what was typed, and of pages left behind.
-const DISCREET_FLAGS: [&str; 5] = [
-    "--disable-back-forward-cache",
-    // A crash's picture of a renderer's memory would be kept outside of the profile.
-    "--disable-breakpad",
-    "--disable-crash-reporter",
-    "--password-store=basic",
-    "--disable-save-password-bubble",
-];
-
-/// Where Chromium keeps what is in each tab, fields included, for its next start; where it finds a
-/// file in the way, it does without.
-const TAB_STATE_FILES: [&str; 2] = ["Sessions", "Sessions_Encrypted"];
-
-/// Hands the pipes over as file descriptors 3 and 4, where Chromium looks for them, and nothing else.
-const PIPE_SHELL_SCRIPT: &str = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
 
 /// How to start a browser.
 #[derive(Debug, Clone)]
@@ -119,7 +105,7 @@ impl Launch {
             .arg("--remote-debugging-port=0")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
-        let child = self.spawn(command, &binary, &profile)?;
+        let child = self.spawn(command, &binary, profile.path())?;
         let mut launched = LaunchedBrowser {
             child,
             profile: Some(profile),
@@ -129,50 +115,12 @@ impl Launch {
         Ok(launched)
     }
 
-    /// Starts the browser with a new profile and a debugging pipe, so that no port is open.
-    pub fn start_piped(self) -> Result<(PipedBrowser, Transport), BrowserError> {
-        let binary = self.find_binary()?;
-        let sandbox = self.sandbox;
-        let profile = new_profile()?;
-        let first = profile.path().join("Default");
-        let preferences = discreet_preferences(profile.path());
-        std::fs::create_dir(&first)
-            .and_then(|()| std::fs::write(first.join("Preferences"), preferences))
-            .and_then(|()| {
-                let mut sessions = TAB_STATE_FILES.iter();
-                sessions.try_for_each(|name| std::fs::write(first.join(name), ""))
-            })
-            .map_err(|e| BrowserError::Launch(format!("no room for a profile: {e}")))?;
-        let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", PIPE_SHELL_SCRIPT])
-            .arg(&binary)
-            .arg("--remote-debugging-pipe")
-            .args(DISCREET_FLAGS)
-            .arg(format!(
-                "--crash-dumps-dir={}",
-                profile.path().join("Crashes").display()
-            ))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let mut child = self.spawn(command, &binary, &profile)?;
-        let (Some(input), Some(output), Some(stderr)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
-            return Err(BrowserError::Launch("no pipes".to_owned()));
-        };
-        drain_stderr(BufReader::new(stderr).lines());
-        let process = LaunchedBrowser {
-            child,
-            profile: Some(profile),
-            cdp_url: String::new(),
-        };
-        let piped = PipedBrowser {
-            process,
-            binary,
-            sandbox,
-        };
-        Ok((piped, Transport::pipe(input, output)))
+    /// Looks for the program.
+    ///
+    /// # Errors
+    /// [`BrowserError::Launch`] if there is none.
+    pub fn check(&self) -> Result<(), BrowserError> {
+        self.find_binary().map(drop)
     }
 
     fn find_binary(&self) -> Result<PathBuf, BrowserError> {
@@ -189,7 +137,7 @@ impl Launch {
         self,
         mut command: Command,
         binary: &Path,
-        profile: &TempDir,
+        profile: &Path,
     ) -> Result<Child, BrowserError> {
         command.args(QUIET_FLAGS);
         if is_root() {
@@ -202,7 +150,7 @@ impl Launch {
             command.arg("--headless=new");
         }
         command
-            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg(format!("--user-data-dir={}", profile.display()))
             .args(&self.args)
             .arg(&self.url)
             .stderr(Stdio::piped())
@@ -211,19 +159,6 @@ impl Launch {
             .spawn()
             .map_err(|e| BrowserError::Launch(format!("{}: {e}", binary.display())))
     }
-}
-
-/// What Chromium does not remember, and where it saves what nobody has named a place for.
-fn discreet_preferences(profile: &Path) -> String {
-    let autofill =
-        json!({ "enabled": false, "profile_enabled": false, "credit_card_enabled": false });
-    json!({
-        "autofill": autofill,
-        "credentials_enable_service": false,
-        "download": { "default_directory": profile.join("Downloads") },
-        "profile": { "password_manager_enabled": false },
-    })
-    .to_string()
 }
 
 /// By the owner of this process in `/proc`; where there is none, nobody is taken for root.
@@ -237,26 +172,6 @@ fn new_profile() -> Result<TempDir, BrowserError> {
         .prefix("authloop-profile-")
         .tempdir()
         .map_err(|e| BrowserError::Launch(format!("no room for a profile: {e}")))
-}
-
-/// A browser without a debugging port; dropping it kills the browser and removes its profile.
-#[derive(Debug)]
-pub struct PipedBrowser {
-    process: LaunchedBrowser,
-    binary: PathBuf,
-    sandbox: bool,
-}
-
-impl PipedBrowser {
-    /// How to start another instance of the same program.
-    pub fn another(&self) -> Launch {
-        Launch::builder().binary(&self.binary).sandbox(self.sandbox)
-    }
-
-    /// Its process id, while it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.process.pid()
-    }
 }
 
 /// A full pipe would stop the browser. Of what it says only this is told on: it then ends at once.
