@@ -1,7 +1,5 @@
 //! Private rooms on the wire: what an invitation promises, and what the two ends say of a room.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use authloop_protocol::{

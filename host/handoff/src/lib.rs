@@ -7,7 +7,6 @@ pub mod input;
 mod session;
 mod session_secrets;
 pub mod signal;
-pub mod storage;
 #[cfg(test)]
 mod testing;
 mod viewer_state;
@@ -20,14 +19,15 @@ use authloop_gate::{GateError, HandoffGate};
 use authloop_host_metrics::Metrics;
 use authloop_media::{encode::EncodeError, peer::PeerError};
 use authloop_protocol::{
-    input::DeclineReason, invitation::InvitationError, origin::NotAnOrigin, signal::WallType,
+    input::DeclineReason,
+    invitation::{InvitationError, RoomStart},
+    origin::NotAnOrigin,
+    signal::WallType,
 };
+use authloop_rooms::{Bundle, GrantError, Isolation, PlantError, RoomError, RoomPool, StartError};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    signal::{SignalError, SignalingServer},
-    storage::StorageState,
-};
+use crate::signal::{SignalError, SignalingServer};
 
 pub use session::run;
 
@@ -36,9 +36,11 @@ pub use session::run;
 pub struct HandoffConfig {
     /// The browser's CDP address: `http://host:port` or `ws://…/devtools/…`. Not used with `gate`.
     pub cdp: String,
-    /// The gate before the browser. It is closed from the claim to the end, and stays closed if the
-    /// browser cannot be cleared.
+    /// The gate before the browser. While the user is in the agent's own browser it is closed, and stays
+    /// closed if the browser cannot be cleared.
     pub gate: Option<HandoffGate>,
+    /// Where the user signs in.
+    pub room: RoomConfig,
     /// The signaling server as this host reaches it.
     pub server: SignalingServer,
     /// The signaling server's origin as the viewer reaches it (RFC 6454).
@@ -72,6 +74,49 @@ impl std::fmt::Debug for HandoffConfig {
     }
 }
 
+/// Where the user signs in (`docs/ROOMS.md`).
+#[derive(Clone, Debug)]
+pub enum RoomConfig {
+    /// In the agent's own browser.
+    InPlace,
+    /// In a browser of the host's own that the agent cannot see.
+    Private(PrivateRoomConfig),
+}
+
+/// A private room, and what of it the agent gets.
+#[derive(Clone, Debug)]
+pub struct PrivateRoomConfig {
+    /// Where rooms come from.
+    pub pool: RoomPool,
+    /// With what the room begins.
+    pub start: RoomStart,
+    /// Where the wall is, as the agent says; the agent's page tells otherwise.
+    pub url: Option<String>,
+    /// The sites whose session the agent gets; if empty, those of the expected origins, else that of
+    /// `url`, else that of the agent's page.
+    pub grants: Vec<String>,
+    /// Whether a fresh room keeps the address's query.
+    pub keep_query: bool,
+    /// Whether a user whose session did not move may go on inside the agent's own browser.
+    pub in_place_allowed: bool,
+}
+
+/// The room that a handoff has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoomReport {
+    /// The agent's own browser.
+    InPlace,
+    /// A browser that the agent cannot see.
+    Private {
+        /// With what it begins.
+        start: RoomStart,
+        /// The granted sites.
+        sites: Vec<String>,
+        /// Who runs it.
+        isolation: Isolation,
+    },
+}
+
 /// How it is known that the user has signed in.
 #[derive(Clone, Debug, Default)]
 pub struct Verify {
@@ -86,6 +131,8 @@ pub struct Verify {
 /// What a caller may want to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandoffEvent {
+    /// Where the user signs in: told before the link, and when that changes.
+    Room(RoomReport),
     /// The session is registered; this link opens it, once.
     Link(String),
     /// The handoff came to another state.
@@ -137,8 +184,13 @@ pub enum HandoffEnd {
         /// Cookies in the browser.
         cookies: usize,
         /// The storage state, if it was asked for.
-        storage_state: Option<StorageState>,
+        storage_state: Option<Bundle>,
         /// How that is known.
+        conclusion: Conclusion,
+    },
+    /// The user signed in in a private room, but the agent's browser does not show it.
+    NotMoved {
+        /// What the agent's browser shows.
         conclusion: Conclusion,
     },
     /// The user refused.
@@ -158,6 +210,18 @@ pub enum HandoffError {
     /// The gate before the browser cannot be closed or opened.
     #[error(transparent)]
     Gate(#[from] GateError),
+    /// There is no room.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+    /// It is not known which sites' session the agent would get.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// The room has no address to begin at.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The session was not planted into the agent's browser.
+    #[error(transparent)]
+    Plant(#[from] PlantError),
     /// The server cannot be reached or refused.
     #[error(transparent)]
     Signal(#[from] SignalError),

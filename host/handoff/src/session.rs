@@ -4,6 +4,7 @@
 //! means for the others.
 
 mod browser_stage;
+mod carry_out;
 mod claim;
 mod done_when;
 mod end;
@@ -11,19 +12,22 @@ mod from_server;
 mod from_viewer;
 mod gate_hold;
 mod peer_link;
+mod private_room;
 mod progress;
 mod registration;
+mod rooms;
 
 use std::time::Duration;
 
-use authloop_cdp::Browser;
+use authloop_cdp::{Browser, BrowserError};
 use authloop_done_when::Conclusion;
-use authloop_protocol::output::OutputMessage;
+use authloop_media::encode::Codec;
+use authloop_protocol::{invitation::PrivateRoom as InvitedRoom, output::OutputMessage};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState,
+    HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, RoomConfig, RoomReport,
     session_secrets::SessionSecrets, viewer_state::PASSKEY_REQUIRED,
 };
 use browser_stage::BrowserStage;
@@ -31,6 +35,7 @@ use claim::ClaimState;
 use done_when::{CheckOutcome, CheckResult, Verifier};
 use gate_hold::GateHold;
 use peer_link::PeerLink;
+use private_room::PrivateRoom;
 use progress::Progress;
 use registration::Registration;
 
@@ -44,36 +49,41 @@ const BITRATE_INTERVAL: Duration = Duration::from_millis(200);
 pub async fn run(
     config: HandoffConfig,
     cancel: CancellationToken,
-    report: impl FnMut(HandoffEvent) + Send,
+    mut report: impl FnMut(HandoffEvent) + Send,
 ) -> Result<HandoffEnd, HandoffError> {
-    let secrets = SessionSecrets::new(&config)?;
     // The browser comes first: a link that opens nothing must not be made.
-    let browser = match &config.gate {
-        Some(gate) => gate.browser().await?,
-        None => Browser::connect(&config.cdp).await?,
+    let browser = connect(&config).await?;
+    let (place, stage) = match config.room.clone() {
+        RoomConfig::InPlace => {
+            let (origins, metrics) = (config.expected_origins.clone(), config.metrics.clone());
+            let stage = BrowserStage::open(browser, None, origins, metrics).await?;
+            (Place::AgentBrowser, Some(stage))
+        }
+        RoomConfig::Private(room) => {
+            let room = PrivateRoom::prepare(room, &config.expected_origins, browser).await?;
+            (Place::Private(Box::new(room)), None)
+        }
     };
-    let browser = BrowserStage::open(
-        browser,
-        config.expected_origins.clone(),
-        config.metrics.clone(),
-    )
-    .await?;
-    let verifier = Verifier::new(&config.verify, browser.view());
+    let secrets = SessionSecrets::new(&config, place.invited())?;
     let registration = Registration::create(&config, &secrets, None).await?;
     let link = secrets.link(&config.viewer_origin);
-    let expires = Instant::now() + secrets.ttl;
+    report(HandoffEvent::Room(place.report()));
     let mut session = HandoffSession {
         gate: GateHold::new(config.gate.clone()),
+        verifier: Verifier::new(&config.verify, stage.as_ref().map(BrowserStage::view), None),
+        expires: Instant::now() + secrets.ttl,
+        cancel,
         config,
         secrets,
         registration,
         claim: ClaimState::default(),
         link: PeerLink::new(),
-        browser,
-        verifier,
+        place,
+        stage,
+        codec: None,
         progress: Progress::start(report, link.to_string()),
     };
-    let end = session.serve(expires, cancel).await;
+    let end = session.serve().await;
     session.finish(&end).await;
     let opened = session.gate.open().await;
     match (end, opened) {
@@ -87,6 +97,44 @@ pub async fn run(
     }
 }
 
+/// Connects to the agent's browser, past the gate if there is one.
+async fn connect(config: &HandoffConfig) -> Result<Browser, HandoffError> {
+    Ok(match &config.gate {
+        Some(gate) => gate.browser().await?,
+        None => Browser::connect(&config.cdp).await?,
+    })
+}
+
+/// Where the user signs in.
+enum Place {
+    /// In the agent's own browser.
+    AgentBrowser,
+    /// In a browser that the agent cannot see.
+    Private(Box<PrivateRoom>),
+    /// Nowhere for now: the session did not move, and the user is asked whether to go on in place.
+    Undecided(Conclusion),
+}
+
+impl Place {
+    fn invited(&self) -> Option<InvitedRoom> {
+        match self {
+            Self::Private(room) => Some(room.invited()),
+            Self::AgentBrowser | Self::Undecided(_) => None,
+        }
+    }
+
+    fn report(&self) -> RoomReport {
+        match self {
+            Self::Private(room) => room.report(),
+            Self::AgentBrowser | Self::Undecided(_) => RoomReport::InPlace,
+        }
+    }
+
+    fn is_private(&self) -> bool {
+        matches!(self, Self::Private(_))
+    }
+}
+
 struct HandoffSession<R> {
     config: HandoffConfig,
     secrets: SessionSecrets,
@@ -94,8 +142,14 @@ struct HandoffSession<R> {
     claim: ClaimState,
     gate: GateHold,
     link: PeerLink,
-    browser: BrowserStage,
+    place: Place,
+    /// What the user sees; nothing before the claim of a private room, and after its end.
+    stage: Option<BrowserStage>,
+    /// What the viewer takes, once it has said so.
+    codec: Option<Codec>,
     verifier: Verifier,
+    expires: Instant,
+    cancel: CancellationToken,
     progress: Progress<R>,
 }
 
@@ -103,30 +157,24 @@ struct HandoffSession<R> {
 type Step = Result<Option<HandoffEnd>, HandoffError>;
 
 impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
-    async fn serve(
-        &mut self,
-        expires: Instant,
-        cancel: CancellationToken,
-    ) -> Result<HandoffEnd, HandoffError> {
+    async fn serve(&mut self) -> Result<HandoffEnd, HandoffError> {
         let mut bitrate = tokio::time::interval(BITRATE_INTERVAL);
         bitrate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let browser = self.browser.browser();
-        let ended = browser.ended();
-        tokio::pin!(ended);
-        let finish = self.config.verify.finish.clone();
+        let (finish, cancel) = (self.config.verify.finish.clone(), self.cancel.clone());
         loop {
+            let browser = self.needed_browser();
             let step = tokio::select! {
                 () = cancel.cancelled() => Ok(Some(HandoffEnd::Cancelled)),
-                () = sleep_until(expires) => Ok(Some(HandoffEnd::Expired)),
-                error = &mut ended => Err(error.into()),
+                () = sleep_until(self.expires) => Ok(Some(HandoffEnd::Expired)),
+                error = ended(browser.as_ref()) => Err(error.into()),
                 event = self.registration.next() => self.on_signal(event).await,
                 event = self.link.next() => self.on_peer(event).await,
-                () = self.browser.changed() => self.on_view().await,
+                () = stage_changed(&mut self.stage) => self.on_view().await,
                 result = self.verifier.next_result() => self.on_check_result(result).await,
                 () = finish.cancelled() => Ok(Some(self.resolve(Conclusion::Agent).await)),
                 _ = bitrate.tick() => {
-                    if let Some(target) = self.link.target_bitrate() {
-                        self.browser.set_bitrate(target);
+                    if let (Some(target), Some(stage)) = (self.link.target_bitrate(), &self.stage) {
+                        stage.set_bitrate(target);
                     }
                     Ok(None)
                 }
@@ -134,6 +182,16 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             if let Some(end) = step? {
                 return Ok(end);
             }
+        }
+    }
+
+    /// The browser without which the handoff cannot go on: in a private room that is the agent's until the
+    /// claim and the room's from then on.
+    fn needed_browser(&self) -> Option<Browser> {
+        match (&self.stage, &self.place) {
+            (Some(stage), _) => Some(stage.browser()),
+            (None, Place::Private(room)) => Some(room.agent().browser.clone()),
+            (None, Place::AgentBrowser | Place::Undecided(_)) => None,
         }
     }
 
@@ -148,7 +206,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
 
     /// The browser shows something else: the viewer is told.
     async fn on_view(&mut self) -> Step {
-        if let Some(error) = self.browser.fatal() {
+        if let Some(error) = self.stage.as_ref().and_then(BrowserStage::fatal) {
             return Err(error.into());
         }
         self.update_viewer().await;
@@ -159,8 +217,14 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
         if !self.link.is_verified() {
             return;
         }
-        for message in self.browser.update() {
-            if matches!(&message, OutputMessage::Notice { code, .. } if code == PASSKEY_REQUIRED) {
+        let Some(stage) = &mut self.stage else {
+            return;
+        };
+        for message in stage.update() {
+            // Whether a page in a private room asks for a passkey is for the user alone to know.
+            if !self.place.is_private()
+                && matches!(&message, OutputMessage::Notice { code, .. } if code == PASSKEY_REQUIRED)
+            {
                 self.progress.tell(HandoffEvent::PasskeyRequired);
             }
             if !self.link.send(&message).await {
@@ -170,18 +234,32 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     }
 
     /// The user says that they are done.
-    async fn on_done(&mut self) -> Option<HandoffEnd> {
-        if !self.verifier.start_check() {
-            return Some(self.resolve(Conclusion::Unchecked).await);
+    async fn on_done(&mut self) -> Step {
+        if self.stage.is_none() {
+            return Ok(None);
         }
-        self.enter(HandoffState::Checking);
-        None
+        if !self.verifier.start_check() {
+            return self.conclude(Conclusion::Unchecked).await;
+        }
+        // What a check finds in a private room, and that there is one, is not for the agent to know.
+        if !self.place.is_private() {
+            self.enter(HandoffState::Checking);
+        }
+        Ok(None)
+    }
+
+    /// The sign-in is over where the user was.
+    async fn conclude(&mut self, conclusion: Conclusion) -> Step {
+        match self.place {
+            Place::Private(_) => self.carry_out().await,
+            Place::AgentBrowser | Place::Undecided(_) => Ok(Some(self.resolve(conclusion).await)),
+        }
     }
 
     async fn on_check_result(&mut self, result: CheckResult) -> Step {
         let message = match self.verifier.handle(result) {
             CheckOutcome::SignedIn(finding) => {
-                return Ok(Some(self.resolve(Conclusion::Checked(finding)).await));
+                return self.conclude(Conclusion::Checked(finding)).await;
             }
             CheckOutcome::NotShown(message) => message,
         };
@@ -194,5 +272,19 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             self.verifier.keep_undelivered(message);
         }
         Ok(None)
+    }
+}
+
+async fn ended(browser: Option<&Browser>) -> BrowserError {
+    match browser {
+        Some(browser) => browser.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn stage_changed(stage: &mut Option<BrowserStage>) {
+    match stage {
+        Some(stage) => stage.changed().await,
+        None => std::future::pending().await,
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use authloop_media::peer::DtlsCertificate;
 use authloop_protocol::{
     id::{Blob, SessionId},
-    invitation::{Invitation, invitation_hash},
+    invitation::{Invitation, PrivateRoom, invitation_hash},
     link::{InvitationHash, LinkFragment, LinkKeys, LinkSecret},
     origin::check_origin,
     seal::{HostKeyPair, SealContext},
@@ -31,8 +31,11 @@ pub(super) struct SessionSecrets {
 }
 
 impl SessionSecrets {
-    /// Draws the secrets and writes the invitation.
-    pub(super) fn new(config: &HandoffConfig) -> Result<Self, HandoffError> {
+    /// Draws the secrets and writes the invitation, into `room` if it is a private one.
+    pub(super) fn new(
+        config: &HandoffConfig,
+        room: Option<PrivateRoom>,
+    ) -> Result<Self, HandoffError> {
         if !SESSION_TTL.contains(&config.ttl) {
             return Err(HandoffError::Ttl(config.ttl.as_secs()));
         }
@@ -55,7 +58,7 @@ impl SessionSecrets {
             reason: config.reason.clone(),
             origins: config.expected_origins.clone(),
             expires: (now + config.ttl).as_secs(),
-            room: None,
+            room,
         }
         .to_bytes()?;
         let hash = invitation_hash(&invitation);

@@ -3,13 +3,14 @@
 mod keyframes;
 mod navigation;
 mod prompts;
+mod typed;
 mod uploads;
 mod video;
 
 use std::time::Instant;
 
 use authloop_browser::{Follower, Health, PromptAnswer, View};
-use authloop_cdp::{Browser, BrowserError, Page};
+use authloop_cdp::{Browser, BrowserError, Page, TargetId};
 use authloop_host_metrics::Metrics;
 use authloop_media::{
     capture::Viewport,
@@ -19,14 +20,15 @@ use authloop_media::{
 use authloop_protocol::{
     browser_ui::FileInfo, input::InputEvent, output::OutputMessage, quantity::Bitrate,
 };
+use authloop_rooms::{Bundle, TypedSecrets};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     input::InjectorClosed,
-    storage::StorageState,
     viewer_state::{self, ViewerState},
 };
 use navigation::{History, start_navigation};
+use typed::TypedLog;
 use uploads::{UploadError, Uploads};
 use video::Video;
 
@@ -56,11 +58,13 @@ pub(super) struct BrowserStage {
     history: History,
     video: Option<Video>,
     uploads: Uploads,
+    /// In a private room, what was typed into secret fields.
+    typed: Option<TypedLog>,
     metrics: Metrics,
 }
 
 /// A task that ends with its owner.
-struct AbortOnDrop(JoinHandle<()>);
+pub(super) struct AbortOnDrop(pub(super) JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -69,12 +73,14 @@ impl Drop for AbortOnDrop {
 }
 
 impl BrowserStage {
+    /// Follows what `browser` shows, from its page `first` if that is given.
     pub(super) async fn open(
         browser: Browser,
+        first: Option<&TargetId>,
         expected_origins: Vec<String>,
         metrics: Metrics,
     ) -> Result<Self, BrowserError> {
-        let follower = Follower::start(&browser, None).await?;
+        let follower = Follower::start(&browser, first).await?;
         Ok(Self {
             browser,
             view: follower.view(),
@@ -84,8 +90,19 @@ impl BrowserStage {
             viewer_state: ViewerState::default(),
             video: None,
             uploads: Uploads::default(),
+            typed: None,
             metrics,
         })
+    }
+
+    /// Notes from now on what is typed into secret fields: the browser is a private room's.
+    pub(super) fn note_typed(&mut self) {
+        self.typed = Some(TypedLog::new());
+    }
+
+    /// Gives what was typed into secret fields.
+    pub(super) fn take_typed(&mut self) -> TypedSecrets {
+        self.typed.take().map(TypedLog::finish).unwrap_or_default()
     }
 
     /// Waits until there is something to tell the viewer.
@@ -123,8 +140,24 @@ impl BrowserStage {
         self.view.clone()
     }
 
-    fn page(&self) -> Page {
+    /// The page that is shown.
+    pub(super) fn page(&self) -> Page {
         self.view.borrow().page.clone()
+    }
+
+    /// The pages of the handoff's other windows.
+    pub(super) async fn other_pages(&self) -> Vec<Page> {
+        let mut pages = Vec::new();
+        let shown = self.page();
+        for info in self.browser.pages().await.unwrap_or_default() {
+            // One that closes in this moment has nothing to tell.
+            if info.id != *shown.target()
+                && let Ok(page) = self.browser.attach(&info.id).await
+            {
+                pages.push(page);
+            }
+        }
+        pages
     }
 
     pub(super) fn epoch(&self) -> u32 {
@@ -206,13 +239,13 @@ impl BrowserStage {
         &self,
         storage_state: bool,
         origins: Option<&[String]>,
-    ) -> (usize, Option<StorageState>) {
+    ) -> (usize, Option<Bundle>) {
         let page = self.page();
         let collected = if storage_state {
-            let state = StorageState::collect(&self.browser, &page, origins).await;
+            let state = Bundle::collect(&self.browser, &page, origins).await;
             state.map(|state| (state.cookie_count(), Some(state)))
         } else {
-            let count = StorageState::count_cookies(&page, origins).await;
+            let count = Bundle::count_cookies(&page, origins).await;
             count.map(|count| (count, None))
         };
         collected.unwrap_or_else(|error| {
@@ -228,6 +261,9 @@ impl BrowserStage {
         event: InputEvent,
         arrived: Instant,
     ) -> Result<(), ApplyError> {
+        if let Some(typed) = &mut self.typed {
+            typed.note(&event, &self.view.borrow());
+        }
         match event {
             InputEvent::Viewport {
                 width,
@@ -255,7 +291,13 @@ impl BrowserStage {
                 prompts::act_on_tab(&self.follower, id, action).await;
             }
             InputEvent::Navigate { action } => start_navigation(self.page(), action),
-            event => self.video()?.inject(event, arrived).await?,
+            event => {
+                let typed = event.is_typed().then(|| event.clone());
+                self.video()?.inject(event, arrived).await?;
+                if let (Some(log), Some(event)) = (&mut self.typed, typed) {
+                    log.read_value(&event, &self.view.borrow());
+                }
+            }
         }
         Ok(())
     }

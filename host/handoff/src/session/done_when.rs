@@ -7,18 +7,19 @@ use std::{sync::Arc, time::Duration};
 use authloop_browser::View;
 use authloop_done_when::{Conclusion, Finding};
 use authloop_protocol::output::{OutputMessage, Verdict};
+use authloop_rooms::Grant;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep},
 };
 
 use crate::Verify;
-use condition_checker::ConditionChecker;
+pub(super) use condition_checker::ConditionChecker;
 
 /// After Done the page may still be on its way to where it shows the sign-in.
-const DONE_GRACE_PERIOD: Duration = Duration::from_secs(3);
+pub(super) const DONE_GRACE_PERIOD: Duration = Duration::from_secs(3);
 /// Between two checks within [`DONE_GRACE_PERIOD`].
-const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// Between two checks when the handoff is to end by itself.
 const AUTO_FINISH_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -51,13 +52,18 @@ pub(super) enum CheckOutcome {
 }
 
 impl Verifier {
-    pub(super) fn new(verify: &Verify, view: watch::Receiver<View>) -> Self {
+    /// Checks what `view` shows, and nothing if there is none yet; in a private room only documents of the
+    /// granted sites.
+    pub(super) fn new(
+        verify: &Verify,
+        view: Option<watch::Receiver<View>>,
+        granted: Option<Grant>,
+    ) -> Self {
         let (sender, results) = mpsc::channel(2);
         Self {
-            checker: verify
-                .done_when
-                .clone()
-                .map(|done_when| Arc::new(ConditionChecker::start(done_when, view))),
+            checker: view.zip(verify.done_when.clone()).map(|(view, done_when)| {
+                Arc::new(ConditionChecker::start(done_when, view, granted))
+            }),
             auto_finish: verify.auto_finish,
             begun: false,
             checking: false,

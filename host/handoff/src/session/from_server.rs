@@ -1,6 +1,5 @@
 //! What comes by way of the server: the claim, the leg, and the viewer's sealed blobs.
 
-use authloop_gate::GateError;
 use authloop_protocol::{
     id::Blob,
     input::DeclineReason,
@@ -70,13 +69,19 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
         Ok(None)
     }
 
-    /// Agents are shut out before the loop goes on to the viewer's hello.
-    async fn on_claimed(&mut self, device: &Blob) -> Result<(), GateError> {
+    /// Agents are shut out, or a room is there, before the loop goes on to the viewer's hello.
+    async fn on_claimed(&mut self, device: &Blob) -> Result<(), HandoffError> {
         match self.claim.handle(device) {
             ClaimReport::First => {
                 self.enter(HandoffState::Claimed);
-                self.gate.close(self.secrets.id).await?;
-                self.browser.begin_user_control().await;
+                if self.place.is_private() {
+                    self.open_room().await?;
+                } else {
+                    self.gate.close(self.secrets.id).await?;
+                }
+                if let Some(stage) = &self.stage {
+                    stage.begin_user_control().await;
+                }
             }
             ClaimReport::Same => {}
             ClaimReport::Unexpected => {
@@ -113,9 +118,8 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             SealedBlob::Nothing => {}
             SealedBlob::Hello(blob) => self.on_hello(&blob).await,
             SealedBlob::Answered(codec) => {
-                if let Err(error) = self.browser.start_video(codec) {
-                    tracing::error!(%error, "no video");
-                }
+                self.codec = Some(codec);
+                self.start_video();
             }
             SealedBlob::Declined(reason) => return Some(HandoffEnd::Declined(reason)),
             SealedBlob::Refused(error) => self.refuse_connection(&error).await,
@@ -152,7 +156,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     }
 
     pub(super) async fn drop_connection(&mut self) {
-        self.browser.pause().await;
+        self.pause().await;
         self.link.disconnect();
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use authloop_done_when::Conclusion;
 use authloop_media::peer::PeerEvent;
 use authloop_protocol::{
     id::Blob,
@@ -12,10 +13,11 @@ use authloop_protocol::{
 
 use super::{
     HandoffSession, Step,
+    browser_stage::BrowserStage,
     claim::Takeover,
     peer_link::{LinkEvent, ViewerInput},
 };
-use crate::{HandoffEnd, HandoffEvent, HandoffState};
+use crate::{HandoffEnd, HandoffError, HandoffEvent, HandoffState};
 
 impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     pub(super) async fn on_peer(&mut self, event: Option<PeerEvent>) -> Step {
@@ -26,9 +28,15 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             LinkEvent::PathLost => self.on_path_lost(),
             LinkEvent::PathFound => {
                 self.enter(HandoffState::Live);
-                self.browser.request_keyframe();
+                if let Some(stage) = &self.stage {
+                    stage.request_keyframe();
+                }
             }
-            LinkEvent::KeyframeRequested => self.browser.keyframe_requested(),
+            LinkEvent::KeyframeRequested => {
+                if let Some(stage) = &mut self.stage {
+                    stage.keyframe_requested();
+                }
+            }
             LinkEvent::Refused(error) => self.refuse_connection(&error).await,
             LinkEvent::Closed => {
                 self.drop_connection().await;
@@ -42,10 +50,9 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
 
     /// The viewer is who it should be, and may see the browser.
     async fn on_confirmed(&mut self) {
-        let video = self.link.video();
         self.enter(HandoffState::Live);
-        self.browser.present(video);
-        self.update_viewer().await;
+        self.tell_place().await;
+        self.present().await;
         if let Some(message) = self.verifier.take_undelivered() {
             self.link.send(&message).await;
         }
@@ -71,7 +78,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             None => Some(RefusedReason::Malformed),
             Some(event) => match self.refusal(&event, epoch) {
                 Some(reason) => Some(reason),
-                None => match self.apply(event, arrived).await {
+                None => match self.apply(event, arrived).await? {
                     Applied::Done => None,
                     Applied::Refused => Some(RefusedReason::Unsupported),
                     Applied::End(end) => {
@@ -100,19 +107,34 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             return Some(RefusedReason::Locked);
         }
         // Keys that were meant for one origin must not reach another.
-        (event.is_typed() && epoch != self.browser.epoch()).then_some(RefusedReason::Epoch)
+        let epoch_now = self.stage.as_ref().map(BrowserStage::epoch);
+        (event.is_typed() && Some(epoch) != epoch_now).then_some(RefusedReason::Epoch)
     }
 
-    async fn apply(&mut self, event: InputEvent, arrived: Instant) -> Applied {
-        match event {
-            InputEvent::Done => match self.on_done().await {
+    async fn apply(
+        &mut self,
+        event: InputEvent,
+        arrived: Instant,
+    ) -> Result<Applied, HandoffError> {
+        Ok(match event {
+            InputEvent::Done => match self.on_done().await? {
                 Some(end) => Applied::End(end),
                 None => Applied::Done,
             },
-            InputEvent::FinishAnyway => {
-                let conclusion = self.verifier.overrule().await;
-                Applied::End(self.resolve(conclusion).await)
+            InputEvent::FinishAnyway if self.stage.is_some() => {
+                let conclusion = if self.place.is_private() {
+                    Conclusion::Unchecked
+                } else {
+                    self.verifier.overrule().await
+                };
+                match self.conclude(conclusion).await? {
+                    Some(end) => Applied::End(end),
+                    None => Applied::Done,
+                }
             }
+            InputEvent::FinishAnyway => Applied::Refused,
+            InputEvent::StartOver => self.start_over().await?,
+            InputEvent::InPlace => self.go_on_in_place().await?,
             InputEvent::HandOver { device } => {
                 if self.take_over(&device).await {
                     Applied::Done
@@ -120,19 +142,22 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
                     Applied::Refused
                 }
             }
-            InputEvent::Decline { reason } => Applied::End(HandoffEnd::Declined(reason)),
-            event => match self.browser.apply(event, arrived).await {
-                Ok(()) => {
-                    // Of files, how much has come.
-                    self.update_viewer().await;
-                    Applied::Done
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "an input event was not applied");
-                    Applied::Refused
-                }
+            InputEvent::Decline { reason } => Applied::End(self.declined(reason)),
+            event => match &mut self.stage {
+                None => Applied::Refused,
+                Some(stage) => match stage.apply(event, arrived).await {
+                    Ok(()) => {
+                        // Of files, how much has come.
+                        self.update_viewer().await;
+                        Applied::Done
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "an input event was not applied");
+                        Applied::Refused
+                    }
+                },
             },
-        }
+        })
     }
 
     /// The device that has the session gives it to `device`, whose hello is awaited from now on.
@@ -145,7 +170,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             Takeover::NotADevice => return false,
             Takeover::Same => {}
             Takeover::Moved(device) => {
-                self.browser.pause().await;
+                self.pause().await;
                 self.registration.tell(HostMessage::HandOver { device });
                 self.progress.tell(HandoffEvent::HandedOver);
                 self.enter(HandoffState::Reconnecting);
@@ -156,7 +181,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
 }
 
 /// What became of an input event.
-enum Applied {
+pub(super) enum Applied {
     Done,
     Refused,
     End(HandoffEnd),

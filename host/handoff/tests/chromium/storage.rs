@@ -1,11 +1,11 @@
 //! Storage state of a real browser.
 
 use authloop_browser_testkit::{TestBrowser, TestSite, within};
-use authloop_handoff::storage::StorageState;
+use authloop_rooms::Bundle;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-fn json(state: &StorageState) -> Value {
+fn json(state: &Bundle) -> Value {
     serde_json::from_str(state.to_json().expose_secret()).unwrap()
 }
 
@@ -49,7 +49,7 @@ async fn the_signed_in_state_is_read_for_the_chosen_origins() {
 
     // The first origin only, although another one is shown.
     let origins = [site.origin()];
-    let state = StorageState::collect(&stage.browser, &page, Some(&origins))
+    let state = Bundle::collect(&stage.browser, &page, Some(&origins))
         .await
         .unwrap();
     let read = json(&state);
@@ -90,9 +90,7 @@ async fn the_signed_in_state_is_read_for_the_chosen_origins() {
     );
 
     // Everything: all cookies, and the shown origin's storage.
-    let state = StorageState::collect(&stage.browser, &page, None)
-        .await
-        .unwrap();
+    let state = Bundle::collect(&stage.browser, &page, None).await.unwrap();
     let read = json(&state);
     let domains = |domain: &str| {
         let cookies = read["cookies"].as_array().unwrap();

@@ -15,6 +15,7 @@ use authloop_done_when::{
     Condition, ConditionState, CookieCondition, DoneWhen, Finding, NetworkCondition,
 };
 use authloop_protocol::output::Verdict;
+use authloop_rooms::Grant;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
@@ -25,12 +26,19 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Responses that may wait to be looked at.
 const MAX_RESPONSES: usize = 1024;
 const WORLD_NAME: &str = "authloop-verdict";
+/// Whether the document has a field with a secret in it.
+const FILLED_SECRET_SCRIPT: &str = "[...document.querySelectorAll('input')].some((field) => \
+    field.value !== '' && field.type !== 'hidden' && (field.type === 'password' || \
+    /current-password|new-password|one-time-code|cc-/.test(field.autocomplete)))";
 
 type ConditionReport = (ConditionState, String);
 
-pub(super) struct ConditionChecker {
+pub(in crate::session) struct ConditionChecker {
     done_when: DoneWhen,
     view: watch::Receiver<View>,
+    /// In a private room: conditions are judged in documents of these sites, and in none with a filled secret
+    /// field. Conditions are an agent's questions, which a page must not answer about what is typed.
+    granted: Option<Grant>,
     responses: Arc<NetworkResponses>,
     _watching: Option<NetworkWatch>,
 }
@@ -53,7 +61,11 @@ impl Drop for NetworkWatch {
 
 impl ConditionChecker {
     /// Must be called inside a tokio runtime: the network is watched from now on, if asked for.
-    pub(super) fn start(done_when: DoneWhen, view: watch::Receiver<View>) -> Self {
+    pub(in crate::session) fn start(
+        done_when: DoneWhen,
+        view: watch::Receiver<View>,
+        granted: Option<Grant>,
+    ) -> Self {
         let conditions = done_when.conditions().to_vec();
         let seen = Arc::new(NetworkResponses {
             met: Mutex::new(vec![false; conditions.len()]),
@@ -63,19 +75,21 @@ impl ConditionChecker {
             .iter()
             .any(|condition| matches!(condition, Condition::Network(_)));
         let watching = network.then(|| {
-            let watch = watch_network(conditions, view.clone(), Arc::clone(&seen));
+            let in_room = granted.is_some();
+            let watch = watch_network(conditions, view.clone(), Arc::clone(&seen), in_room);
             NetworkWatch(tokio::spawn(watch))
         });
         Self {
             done_when,
             view,
+            granted,
             responses: seen,
             _watching: watching,
         }
     }
 
     /// Checks until the user is signed in.
-    pub(super) async fn until_signed_in(&self, pause: Duration) -> Finding {
+    pub(in crate::session) async fn until_signed_in(&self, pause: Duration) -> Finding {
         let mut view = self.view.clone();
         loop {
             let finding = self.check().await;
@@ -91,14 +105,25 @@ impl ConditionChecker {
     }
 
     /// Checks once.
-    pub(super) async fn check(&self) -> Finding {
+    pub(in crate::session) async fn check(&self) -> Finding {
         let page = self.view.borrow().page.clone();
         let deadline = tokio::time::Instant::now() + CHECK_TIMEOUT;
+        if let Some(granted) = &self.granted {
+            let may = tokio::time::timeout_at(deadline, may_be_judged(&page, granted)).await;
+            if !matches!(may, Ok(Ok(true))) {
+                let unmet = (ConditionState::Unmet, "Not looked at.".to_owned());
+                let answers = vec![unmet; self.done_when.conditions().len()];
+                return self.done_when.conclude(answers);
+            }
+        }
         let mut answers = Vec::new();
         for (i, condition) in self.done_when.conditions().iter().enumerate() {
             let asking = async {
                 match condition {
-                    Condition::Url(glob) => check_url(&page, |url| glob.matches(url)).await,
+                    Condition::Url(glob) => {
+                        let in_room = self.granted.is_some();
+                        check_url(&page, |url| glob.matches(judged(url, in_room))).await
+                    }
                     Condition::Cookie(wanted) => check_cookie(&page, wanted).await,
                     Condition::Selector(selector) => check_selector(&page, selector).await,
                     Condition::Network(wanted) => Ok(self.responses.answer(i, wanted)),
@@ -115,6 +140,34 @@ impl ConditionChecker {
         }
         self.done_when.conclude(answers)
     }
+}
+
+/// What of an address is judged: in a room origin and path, since a query may hold what was typed, and how
+/// a handoff ends would answer an agent's question about it.
+fn judged(url: &str, in_room: bool) -> &str {
+    match url.find(['?', '#']) {
+        Some(end) if in_room => &url[..end],
+        _ => url,
+    }
+}
+
+/// Whether a room's page shows a granted site, and no secret that was typed.
+async fn may_be_judged(page: &Page, granted: &Grant) -> Result<bool, BrowserError> {
+    let tree = page.call("Page.getFrameTree", json!({})).await?;
+    let frame = &tree["frameTree"]["frame"];
+    let url = frame["url"].as_str().and_then(|url| Url::parse(url).ok());
+    if !url.is_some_and(|url| granted.covers_url(&url)) {
+        return Ok(false);
+    }
+    let params = json!({ "frameId": frame["id"], "worldName": WORLD_NAME });
+    let mut world = page.call("Page.createIsolatedWorld", params).await?;
+    let params = json!({
+        "expression": FILLED_SECRET_SCRIPT,
+        "contextId": world["executionContextId"].take(),
+        "returnByValue": true,
+    });
+    let answer = page.call("Runtime.evaluate", params).await?;
+    Ok(answer["result"]["value"].as_bool() == Some(false))
 }
 
 async fn check_url(
@@ -192,8 +245,9 @@ impl NetworkResponses {
         }
     }
 
-    fn note(&self, conditions: &[Condition], params: &Value) {
+    fn note(&self, conditions: &[Condition], params: &Value, in_room: bool) {
         let url = params["response"]["url"].as_str().unwrap_or_default();
+        let url = judged(url, in_room);
         let status = params["response"]["status"].as_u64().unwrap_or_default();
         let mut met = self.met.lock();
         for (met, condition) in met.iter_mut().zip(conditions) {
@@ -209,6 +263,7 @@ async fn watch_network(
     conditions: Vec<Condition>,
     mut view: watch::Receiver<View>,
     seen: Arc<NetworkResponses>,
+    in_room: bool,
 ) {
     loop {
         let page = view.borrow_and_update().page.clone();
@@ -226,8 +281,10 @@ async fn watch_network(
                         seen.lost.store(true, Ordering::Relaxed);
                     }
                     match &event.params["redirectResponse"] {
-                        Value::Null => seen.note(&conditions, &event.params),
-                        response => seen.note(&conditions, &json!({ "response": response })),
+                        Value::Null => seen.note(&conditions, &event.params, in_room),
+                        response => {
+                            seen.note(&conditions, &json!({ "response": response }), in_room);
+                        }
                     }
                 }
                 changed = view.changed() => {
