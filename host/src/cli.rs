@@ -2,14 +2,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use anyhow::bail;
 use authloop_done_when::DoneWhen;
 use authloop_gate::{HandoffGate, RemoteGate};
-use authloop_handoff::{HandoffConfig, Verify};
+use authloop_handoff::{HandoffConfig, PrivateRoomConfig, RoomConfig, Verify};
 use authloop_host_metrics::Metrics;
-use clap::{Parser, Subcommand};
+use authloop_rooms::{RoomPool, RoomSettings};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     launch::LaunchArgs,
+    room_args::Start,
     serve::ServeArgs,
     serve_mcp::McpArgs,
     server_args::{ServerArgs, origin},
@@ -34,7 +37,7 @@ pub(crate) enum Command {
     /// be checked, 1 on failure, 2 on bad usage.
     Handoff(HandoffArgs),
     /// Serve the agent API (docs/AGENT_API.md) until interrupted.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Start a browser that agents reach through the gate only (docs/GATE.md).
     Launch(LaunchArgs),
     /// Serve MCP tools that ask for a sign-in by the agent API (docs/MCP.md).
@@ -57,6 +60,19 @@ pub(crate) struct HandoffArgs {
     /// from the claim to the end.
     #[arg(long, env = "AUTHLOOP_HOST_GATE_CONTROL_SOCKET")]
     gate_control_socket: Option<PathBuf>,
+    /// Where the user signs in: in the agent's browser, or in one that it cannot see.
+    #[arg(long, value_enum, env = "AUTHLOOP_HOST_ROOM", default_value_t = Room::InPlace)]
+    room: Room,
+    /// How a private room begins.
+    #[arg(long, value_enum, default_value_t = Start::Fresh)]
+    room_start: Start,
+    /// A site whose session the agent gets of a private room; may be given several times. Those of
+    /// --expect-origin if not given, else that of the page.
+    #[arg(long = "grant")]
+    grants: Vec<String>,
+    /// Start a private room's Chromium without its sandbox: for containers that are one, and let it make none.
+    #[arg(long, env = "AUTHLOOP_HOST_NO_SANDBOX")]
+    no_sandbox: bool,
     #[command(flatten)]
     server: ServerArgs,
     /// Who asks; shown to the user.
@@ -87,7 +103,31 @@ pub(crate) struct HandoffArgs {
 }
 
 impl HandoffArgs {
-    /// The validated configuration.
+    /// Where the user signs in. Must be called inside a tokio runtime.
+    fn room(&self) -> anyhow::Result<RoomConfig> {
+        if self.room == Room::InPlace {
+            if !self.grants.is_empty() {
+                bail!("--grant is for --room private: in place the agent gets all of its browser");
+            }
+            return Ok(RoomConfig::InPlace);
+        }
+        let pool = RoomPool::start(RoomSettings {
+            sandbox: !self.no_sandbox,
+            warm: 1,
+            max: 2,
+            ..RoomSettings::default()
+        })?;
+        Ok(RoomConfig::Private(PrivateRoomConfig {
+            pool,
+            start: self.room_start.into(),
+            url: None,
+            grants: self.grants.clone(),
+            keep_query: false,
+            in_place_allowed: true,
+        }))
+    }
+
+    /// The validated configuration. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// One sentence on what is wrong; nothing has been connected yet.
@@ -104,6 +144,7 @@ impl HandoffArgs {
         Ok(HandoffConfig {
             cdp: self.cdp.clone(),
             gate,
+            room: self.room()?,
             server,
             public_origin,
             viewer_origin,
@@ -122,6 +163,15 @@ impl HandoffArgs {
             metrics: Metrics::default(),
         })
     }
+}
+
+/// In which browser the user signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Room {
+    /// In the agent's own.
+    InPlace,
+    /// In one that the agent cannot see.
+    Private,
 }
 
 /// The agent API's grammar and bounds.

@@ -7,6 +7,7 @@ mod environment;
 mod launch;
 mod logging;
 mod print;
+mod room_args;
 mod runner;
 mod serve;
 mod serve_mcp;
@@ -15,8 +16,9 @@ mod server_args;
 use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
-use authloop_handoff::{HandoffEnd, HandoffError, storage::StorageState};
+use authloop_handoff::{HandoffEnd, HandoffError};
 use authloop_protocol::output::Verdict;
+use authloop_rooms::Bundle;
 use clap::Parser as _;
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +89,10 @@ async fn run_handoff(args: &HandoffArgs) -> ExitCode {
                 Some(_) => ExitCode::from(EXIT_UNVERIFIED),
             }
         }
+        Ok(HandoffEnd::NotMoved { conclusion }) => {
+            printer.not_moved(conclusion.verdict());
+            ExitCode::from(EXIT_UNVERIFIED)
+        }
         Ok(HandoffEnd::Declined(reason)) => {
             printer.declined(reason);
             ExitCode::from(EXIT_DECLINED)
@@ -101,14 +107,20 @@ async fn run_handoff(args: &HandoffArgs) -> ExitCode {
         }
         Err(error) => {
             printer.failed(&error.to_string());
-            let usage = matches!(error, HandoffError::Ttl(_) | HandoffError::Origin(_));
+            let usage = matches!(
+                error,
+                HandoffError::Ttl(_)
+                    | HandoffError::Origin(_)
+                    | HandoffError::Grant(_)
+                    | HandoffError::Start(_)
+            );
             ExitCode::from(if usage { EXIT_USAGE } else { EXIT_FAILED })
         }
     }
 }
 
 /// Writes the state for its owner's eyes only.
-fn write_state(path: &Path, state: &StorageState) -> anyhow::Result<()> {
+fn write_state(path: &Path, state: &Bundle) -> anyhow::Result<()> {
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create(true)

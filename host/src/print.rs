@@ -3,7 +3,8 @@
 use std::io::Write as _;
 
 use authloop_done_when::Evidence;
-use authloop_handoff::{HandoffEvent, HandoffState};
+use authloop_handoff::{HandoffEvent, HandoffState, RoomReport};
+use authloop_protocol::invitation::RoomStart;
 use authloop_protocol::{input::DeclineReason, output::Verdict};
 use qrcode::{QrCode, render::unicode};
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ impl Printer {
     /// What happens on the way.
     pub(crate) fn event(&mut self, event: &HandoffEvent) {
         match event {
+            HandoffEvent::Room(room) => self.room(room),
             HandoffEvent::Link(url) => {
                 self.line(&json!({ "event": "link", "url": url }), || link_text(url));
             }
@@ -42,6 +44,36 @@ impl Printer {
                 || "The page asks for a passkey, which cannot cross.".to_owned(),
             ),
         }
+    }
+
+    fn room(&self, room: &RoomReport) {
+        match room {
+            RoomReport::InPlace => self
+                .line(&json!({ "event": "room", "room": "in_place" }), || {
+                    "The user signs in in the agent's own browser.".to_owned()
+                }),
+            RoomReport::Private { start, sites, .. } => {
+                let start = match start {
+                    RoomStart::Fresh => "fresh",
+                    RoomStart::AsIs => "as_is",
+                };
+                let event = json!({
+                    "event": "room", "room": "private", "start": start, "grants": sites,
+                });
+                self.line(&event, || {
+                    let sites = sites.join(", ");
+                    format!("The user signs in in a private browser; the agent gets the session at {sites}.")
+                });
+            }
+        }
+    }
+
+    /// The end: the user signed in in a private room, and the agent's browser does not show it.
+    pub(crate) fn not_moved(&self, (verdict, evidence): (Verdict, &[Evidence])) {
+        let event = json!({ "event": "not_moved", "verdict": verdict, "evidence": evidence });
+        self.line(&event, || {
+            "The user is done, but the agent's browser does not show the session.".to_owned()
+        });
     }
 
     /// The end: the user is done. `verdict` and what was seen are told if there was something to check.

@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 
 use authloop_agent_api::{
-    EventReporter, GateMode, RoomView, RunError, Runner, SessionEnd, SessionEvent, SessionRequest,
-    SessionState,
+    EventReporter, GateMode, Isolation, RoomChoice, RoomRefusal, RoomStart, RoomView, RunError,
+    Runner, SessionEnd, SessionEvent, SessionRequest, SessionState,
 };
 use authloop_gate::{ClosedMode, Gate, GateError, GatedBrowser, HandoffGate, Upstream};
 use authloop_handoff::{
-    HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, Verify,
-    signal::SignalingServer,
+    HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, PrivateRoomConfig,
+    RoomConfig, RoomReport, Verify, signal::SignalingServer,
 };
 use authloop_host_metrics::Metrics;
+use authloop_protocol::invitation;
+use authloop_rooms::{self as rooms, Grant, RoomError, RoomPool};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +31,12 @@ pub(crate) struct HandoffRunner {
     pub(crate) viewer_origin: String,
     /// Where handoffs are counted.
     pub(crate) metrics: Metrics,
+    /// Private rooms, or why there are none.
+    pub(crate) rooms: Result<RoomPool, RoomError>,
+    /// Whether fresh rooms keep the address's query.
+    pub(crate) keep_query: bool,
+    /// Whether users may sign in inside agents' browsers.
+    pub(crate) in_place_allowed: bool,
 }
 
 impl HandoffRunner {
@@ -63,10 +71,11 @@ impl HandoffRunner {
         request: SessionRequest,
         gate: Option<GatedBrowser>,
         finish: CancellationToken,
-    ) -> HandoffConfig {
-        HandoffConfig {
+    ) -> Result<HandoffConfig, RoomError> {
+        Ok(HandoffConfig {
             cdp: request.cdp_url,
             gate: gate.map(HandoffGate::Local),
+            room: self.room(request.room)?,
             server: self.server.clone(),
             public_origin: self.public_origin.clone(),
             viewer_origin: self.viewer_origin.clone(),
@@ -83,7 +92,24 @@ impl HandoffRunner {
                 finish,
             },
             metrics: self.metrics.clone(),
-        }
+        })
+    }
+
+    fn room(&self, choice: RoomChoice) -> Result<RoomConfig, RoomError> {
+        Ok(match choice {
+            RoomChoice::InPlace => RoomConfig::InPlace,
+            RoomChoice::Private { start, grants, url } => RoomConfig::Private(PrivateRoomConfig {
+                pool: self.rooms.clone()?,
+                start: match start {
+                    RoomStart::Fresh => invitation::RoomStart::Fresh,
+                    RoomStart::AsIs => invitation::RoomStart::AsIs,
+                },
+                url,
+                grants,
+                keep_query: self.keep_query,
+                in_place_allowed: self.in_place_allowed,
+            }),
+        })
     }
 }
 
@@ -98,9 +124,8 @@ impl Runner for HandoffRunner {
     ) -> Result<SessionEnd, RunError> {
         let gate = self.gated(&request).await;
         let gate = gate.map_err(|error| run_error(&error.into()))?;
-        // Whatever was asked for: what the agent and its user are told must be what they get.
-        report(SessionEvent::Room(RoomView::IN_PLACE));
         let config = self.config(request, gate, finish);
+        let config = config.map_err(|error| run_error(&error.into()))?;
         let end = authloop_handoff::run(config, cancel, |event| report(session_event(event)));
         let end = end.await.map_err(|error| run_error(&error))?;
         Ok(match end {
@@ -113,10 +138,25 @@ impl Runner for HandoffRunner {
                 storage_state: storage_state.map(|state| state.to_json()),
                 conclusion,
             },
+            HandoffEnd::NotMoved { conclusion } => SessionEnd::NotMoved { conclusion },
             HandoffEnd::Declined(reason) => SessionEnd::Declined(reason),
             HandoffEnd::Expired => SessionEnd::Expired,
             HandoffEnd::Cancelled => SessionEnd::Cancelled,
         })
+    }
+
+    fn check_room(&self, request: &SessionRequest) -> Result<(), RoomRefusal> {
+        let RoomChoice::Private { grants, url, .. } = &request.room else {
+            return Ok(());
+        };
+        // What the page shows is known only once the browser is reached.
+        let known = !grants.is_empty() || !request.expected_origins.is_empty() || url.is_some();
+        if !known {
+            return Ok(());
+        }
+        Grant::choose(grants, &request.expected_origins, url.as_deref(), None)
+            .map(drop)
+            .map_err(|error| RoomRefusal(error.to_string()))
     }
 
     fn agent_cdp_url(&self, request: &SessionRequest) -> String {
@@ -138,11 +178,33 @@ fn gate_mode(mode: GateMode) -> ClosedMode {
 /// The handoff's word for it and the agent API's.
 fn session_event(event: HandoffEvent) -> SessionEvent {
     match event {
+        HandoffEvent::Room(room) => SessionEvent::Room(room_view(room)),
         HandoffEvent::Link(url) => SessionEvent::Link(url),
         HandoffEvent::State(state) => SessionEvent::State(session_state(state)),
         HandoffEvent::SecondClaim => SessionEvent::SecondClaim,
         HandoffEvent::HandedOver => SessionEvent::HandedOver,
         HandoffEvent::PasskeyRequired => SessionEvent::PasskeyRequired,
+    }
+}
+
+fn room_view(room: RoomReport) -> RoomView {
+    match room {
+        RoomReport::InPlace => RoomView::IN_PLACE,
+        RoomReport::Private {
+            start,
+            sites,
+            isolation,
+        } => RoomView::private(
+            match start {
+                invitation::RoomStart::Fresh => RoomStart::Fresh,
+                invitation::RoomStart::AsIs => RoomStart::AsIs,
+            },
+            sites,
+            match isolation {
+                rooms::Isolation::OwnUser => Isolation::OwnUser,
+                rooms::Isolation::SameUser => Isolation::SameUser,
+            },
+        ),
     }
 }
 
@@ -161,7 +223,11 @@ fn session_state(state: HandoffState) -> SessionState {
 fn run_error(error: &HandoffError) -> RunError {
     let text = error.to_string();
     match error {
-        HandoffError::Browser(_) | HandoffError::Gate(_) => RunError::Browser(text),
+        HandoffError::Browser(_) | HandoffError::Gate(_) | HandoffError::Plant(_) => {
+            RunError::Browser(text)
+        }
+        HandoffError::Room(_) => RunError::Room(text),
+        HandoffError::Grant(_) | HandoffError::Start(_) => RunError::Grants(text),
         HandoffError::Signal(_) | HandoffError::Closed { .. } => RunError::Signaling(text),
         HandoffError::Invitation(_) | HandoffError::Ttl(_) | HandoffError::Origin(_) => {
             RunError::Order(text)

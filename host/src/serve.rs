@@ -5,17 +5,20 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use authloop_agent_api::{ApiKeys, AuditLog, Config, RoomPolicy, Service, WebhookPolicy};
+use authloop_agent_api::{ApiKeys, AuditLog, Config, RoomsAllowed, Service, WebhookPolicy};
 use authloop_cdp::Launch;
 use authloop_gate::{Gate, GateConfig, GatedBrowser, Upstream};
 use authloop_host_metrics::Metrics;
+use authloop_rooms::{Isolation, RoomError};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::{launch::GateMode, runner::HandoffRunner, server_args::ServerArgs};
+use crate::{
+    launch::GateMode, room_args::RoomArgs, runner::HandoffRunner, server_args::ServerArgs,
+};
 
 /// Options of `serve`.
 #[derive(Debug, clap::Args)]
@@ -78,6 +81,8 @@ pub(crate) struct ServeArgs {
     /// Show the launched browser's window.
     #[arg(long, requires = "launch")]
     headed: bool,
+    #[command(flatten)]
+    rooms: RoomArgs,
     /// Print one JSON object per line instead of text.
     #[arg(long)]
     json: bool,
@@ -109,7 +114,7 @@ impl ServeArgs {
                 allow: self.webhook_allow.clone(),
                 ..WebhookPolicy::default()
             },
-            rooms: RoomPolicy::default(),
+            rooms: self.rooms.policy(self.launch),
             metrics: match self.metrics_listen {
                 Some(_) => Metrics::new()?,
                 None => Metrics::default(),
@@ -175,7 +180,25 @@ pub(crate) async fn run(
             return ExitCode::from(crate::EXIT_FAILED);
         }
     };
+    let rooms = match config.rooms.rooms {
+        RoomsAllowed::InPlace => Err(RoomError::Refused),
+        RoomsAllowed::Private | RoomsAllowed::Any => args.rooms.pool(!args.no_sandbox),
+    };
+    match (&rooms, config.rooms.rooms) {
+        (Err(error), RoomsAllowed::Private) => {
+            eprintln!("authloop-host: {error}");
+            return ExitCode::from(crate::EXIT_FAILED);
+        }
+        (Err(error), RoomsAllowed::Any) => tracing::warn!(%error, "private rooms are refused"),
+        (Ok(rooms), _) if rooms.isolation() == Isolation::SameUser => tracing::warn!(
+            "private rooms run as the host's user: what else runs as that user could read them"
+        ),
+        _ => {}
+    }
     let runner = HandoffRunner {
+        rooms,
+        keep_query: args.rooms.keeps_query(),
+        in_place_allowed: config.rooms.rooms != RoomsAllowed::Private,
         gate,
         gated: Mutex::default(),
         server,
