@@ -3,39 +3,15 @@
 // phases. The same search must each time find what was planted, or it proves nothing.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { createHash, generateKeyPairSync, hkdfSync, randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { rmSync, statSync, writeFileSync } from "node:fs";
 import { after } from "node:test";
 import { WebSocket } from "ws";
-import { ARTIFACTS, bin, closeBrowser, Part, scenario, within } from "./lib/harness.mjs";
+import { asRoot, needlesOf, search, secret } from "./lib/canary.mjs";
+import { ARTIFACTS, closeBrowser, Part, scenario, within } from "./lib/harness.mjs";
 
 after(closeBrowser);
-
-// Reading another process's memory and packets takes root.
-const asRoot = (file, ...args) =>
-  process.getuid() === 0 ? [file, args] : ["sudo", ["-n", file, ...args]];
-
-/** Letters and digits only, so that no encoder has a reason to escape one. */
-const secret = () =>
-  randomBytes(24)
-    .toString("base64")
-    .replaceAll(/[^A-Za-z0-9]/g, "x");
-
-/** Asks the Rust helper. */
-function search({ secrets, pids = [], files = [] }) {
-  const [file, args] = asRoot(bin("authloop-canary"));
-  const run = spawnSync(file, args, {
-    input: JSON.stringify({ secrets, pids, files }),
-    encoding: "utf8",
-    maxBuffer: 1 << 26,
-  });
-  assert.equal(run.status, 0, run.stderr);
-  return JSON.parse(run.stdout);
-}
-
-const names = (found) => new Set(found.hits.map((hit) => hit.needle));
 
 /** Every form that the search knows, in bytes. */
 function formsOf(text) {
@@ -146,7 +122,7 @@ async function capture(server, phase) {
       udp.close();
       const deadline = Date.now() + 15_000;
       let found;
-      do found = names(search({ secrets: [{ name: "marker", text: marker }], files: [pcap] }));
+      do found = needlesOf(search({ secrets: [{ name: "marker", text: marker }], files: [pcap] }));
       while (!FORMS.every((form) => found.has(`marker/${form}`)) && Date.now() < deadline);
       await tcpdump.stop();
       return found;
@@ -178,7 +154,7 @@ scenario(
       writeFileSync(messages, mitm.transcript.map((m) => JSON.stringify(m)).join("\n"));
       const controls = [{ name: "marker", text: marker }];
 
-      const inMemory = names(search({ secrets: controls, pids: [server.pid] }));
+      const inMemory = needlesOf(search({ secrets: controls, pids: [server.pid] }));
       for (const form of FORMS) {
         assert.ok(
           inMemory.has(`marker/${form}`),
@@ -190,14 +166,14 @@ scenario(
         );
       }
       // The log has the planted session's number, in base64url.
-      const logged = names(
+      const logged = needlesOf(
         search({
           secrets: [{ name: "log", hex: planted.id.toString("hex") }],
           files: [server.logFile],
         }),
       );
       assert.equal(logged.size, 1, `${phase}: the search missed the log's marker`);
-      const measured = names(
+      const measured = needlesOf(
         search({ secrets: [{ name: "metric", text: "authloop_" }], files: [metrics] }),
       );
       assert.ok(measured.has("metric/utf-8"), `${phase}: the search missed the metrics' marker`);
@@ -244,7 +220,7 @@ scenario(
       secrets: [{ name: "H(T)", hex: createHash("sha256").update(T).digest("hex") }],
       pids: [server.pid],
     });
-    assert.ok(names(hash).has("H(T)/raw"), "what stands for T was there to be found");
+    assert.ok(needlesOf(hash).has("H(T)/raw"), "what stands for T was there to be found");
 
     packets = await capture(server, "typing");
     const viewer = await world.viewer("desktop");
