@@ -3,7 +3,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { plainBrowser, within } from "./lib/harness.mjs";
+import { plainBrowser } from "./lib/harness.mjs";
+import { walkPlainly } from "./lib/plain-user.mjs";
 import {
   BAITED_KINDS,
   BOUND_KINDS,
@@ -22,34 +23,6 @@ after(async () => {
   sites?.stop();
 });
 
-/** The field in whatever window or frame shows it. */
-async function field(context, autocomplete) {
-  const seek = async () => {
-    for (;;) {
-      for (const frame of context.pages().flatMap((page) => page.frames())) {
-        const found = frame.locator(`[autocomplete="${autocomplete}"]:visible`);
-        if ((await found.count().catch(() => 0)) > 0) return found.first();
-      }
-      await new Promise((look) => setTimeout(look, 20));
-    }
-  };
-  return within(10_000, () => `a field for ${autocomplete}`, seek());
-}
-
-/** Does what the site's user does, by a keyboard. */
-async function walk(context, site) {
-  let page;
-  for (const step of site.way) {
-    const text = sites.secrets[step];
-    if (text) {
-      const found = await field(context, step);
-      page = found.page();
-      await found.focus();
-      await page.keyboard.type(text);
-    } else await page.keyboard.press(step);
-  }
-}
-
 for (const kind of [...MOVING_KINDS, ...BOUND_KINDS]) {
   test(`${kind}: a user signs in`, { timeout: 30_000 }, async () => {
     const site = sites.of(kind);
@@ -59,7 +32,7 @@ for (const kind of [...MOVING_KINDS, ...BOUND_KINDS]) {
     await page.goto(site.url);
     assert.equal(await page.locator("#who").count(), 0, "nobody is signed in before");
 
-    await walk(context, site);
+    await walkPlainly(context, site);
 
     await page.waitForSelector("#who");
     assert.equal(await page.textContent("#who"), "ada@example.com");
@@ -72,7 +45,7 @@ test("the partitioned cookie is for this pair of sites alone", async () => {
   const page = await context.newPage();
   const site = sites.of("partitioned");
   await page.goto(site.url);
-  await walk(context, site);
+  await walkPlainly(context, site);
   await page.waitForSelector("#who");
 
   const cdp = await browser.newBrowserCDPSession();
@@ -97,7 +70,7 @@ test("an old token that comes back ends the rotating session", async () => {
   const context = await browser.newContext();
   const page = await context.newPage();
   await page.goto(site.url);
-  await walk(context, site);
+  await walkPlainly(context, site);
   await page.waitForSelector("#who");
   const second = await browser.newContext({ storageState: await context.storageState() });
   const copy = await second.newPage();
@@ -114,7 +87,7 @@ test("another user agent, and another browser's key, are not let in", async () =
     const context = await browser.newContext();
     const page = await context.newPage();
     await page.goto(site.url);
-    await walk(context, site);
+    await walkPlainly(context, site);
     await page.waitForSelector("#who");
     const other = await browser.newContext({
       storageState: await context.storageState({ indexedDB: true }),
@@ -138,7 +111,7 @@ for (const kind of BAITED_KINDS) {
     await site.plant(page);
     await page.goto(kind === "query-hole" ? page.url() : site.url);
 
-    await walk(context, site);
+    await walkPlainly(context, site);
 
     await page.waitForURL("**/account");
     assert.ok(stolen.includes(sites.secrets["current-password"]), `${stolen}`);
@@ -152,7 +125,7 @@ for (const kind of CARELESS_KINDS) {
     const context = await browser.newContext();
     const page = await context.newPage();
     await page.goto(site.url);
-    await walk(context, site);
+    await walkPlainly(context, site);
     await page.waitForURL((url) => url.pathname !== "/login");
     const password = sites.secrets["current-password"];
     if (kind === "query-form") assert.ok(page.url().includes(password));

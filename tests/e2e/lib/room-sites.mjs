@@ -105,7 +105,7 @@ export class RoomSites {
     response.writeHead(status, headers).end(body);
   }
 
-  stop() {
+  async stop() {
     this.server.closeAllConnections();
     this.server.close();
   }

@@ -24,7 +24,7 @@ export class UserAgentSite extends CookieSite {
   answer(asked) {
     const self = UserAgentSite.#selfOf(asked.headers);
     if (asked.path === "/login" && asked.method === "POST") {
-      if (!this.knows(asked.body)) return page("Try again", form(this.fields));
+      if (!this.knows(asked.body)) return page("Try again", form(this.asks));
       const id = this.open({ user: asked.body.user, self });
       return redirect("/account", { "set-cookie": `session=${id}; Path=/; HttpOnly` });
     }

@@ -21,7 +21,7 @@ export class PasswordSite extends CookieSite {}
 export class CodeSite extends CookieSite {
   wall = "otp";
   way = ["one-time-code", "Enter"];
-  fields = ["code"];
+  asks = ["code"];
 
   passes({ code }) {
     return this.knowsCode(code);
@@ -110,6 +110,9 @@ export class HopSite extends RoomSite {
 
 /** A page whose sign-in is in a frame of another site, with a cookie for this pair alone (CHIPS). */
 export class PartitionedSite extends RoomSite {
+  /** No browser lets a frame of another site take the focus by itself. */
+  way = ["Tab", "username", "Tab", "current-password", "Enter"];
+
   get #widget() {
     return this.sites.of("widget").origin;
   }

@@ -148,7 +148,7 @@ export class RoomSite {
 export class CookieSite extends RoomSite {
   cookieName = "session";
   attributes = "HttpOnly; SameSite=Lax";
-  fields = PASSWORD_FORM;
+  asks = PASSWORD_FORM;
 
   passes(body) {
     return this.knows(body);
@@ -158,8 +158,8 @@ export class CookieSite extends RoomSite {
     const user = this.sessions.get(cookies[this.cookieName]);
     if (path === "/account") return user ? this.welcome(account(user)) : redirect("/login");
     if (path !== "/login") return refuse(404);
-    if (method !== "POST") return page("Sign in", form(this.fields));
-    if (!this.passes(body)) return page("Try again", form(this.fields));
+    if (method !== "POST") return page("Sign in", form(this.asks));
+    if (!this.passes(body)) return page("Try again", form(this.asks));
     return redirect("/account", cookie(this.cookieName, this.open(), this.attributes));
   }
 }
