@@ -6,18 +6,18 @@ import { bin, Part } from "./harness.mjs";
 
 /** `authloop-host serve`. */
 export class AgentApi extends Part {
-  constructor(args) {
-    super("agent-api", bin("authloop-host"), [
-      "serve",
-      "--json",
-      "--listen",
-      "127.0.0.1:0",
-      ...args,
-    ]);
+  constructor(args, env = {}) {
+    super(
+      "agent-api",
+      bin("authloop-host"),
+      ["serve", "--json", "--listen", "127.0.0.1:0", ...args],
+      { env },
+    );
   }
 
-  static async start(world, args = []) {
-    const api = world.keep(new AgentApi(["--server", world.origin, ...args]));
+  /** @param {Record<string, string>} [env] more of its environment */
+  static async start(world, args = [], env = {}) {
+    const api = world.keep(new AgentApi(["--server", world.origin, ...args], env));
     const { listen } = await api.event((e) => e.event === "listening", "the start");
     api.url = `http://${listen}`;
     return api;

@@ -75,12 +75,13 @@ export const plainBrowser = (options = {}) =>
 
 /** The browser that is handed off: the whole Chromium, as agents have it, or the engine alone. */
 export class Remote extends Part {
-  constructor(url, file = CHROMIUM) {
+  /** `port`: of its debugging, any if 0. */
+  constructor(url, file = CHROMIUM, port = 0) {
     const profile = mkdtempSync(`${tmpdir()}/authloop-e2e-`);
     super(
       "remote-chromium",
       file,
-      [...FLAGS, "--remote-debugging-port=0", `--user-data-dir=${profile}`, url],
+      [...FLAGS, `--remote-debugging-port=${port}`, `--user-data-dir=${profile}`, url],
       { group: true },
     );
     this.profile = profile;

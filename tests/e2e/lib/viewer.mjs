@@ -85,8 +85,13 @@ export class Viewer {
    * Waits until the remote field with this `autocomplete` has the focus, and puts the local one on
    * it.
    */
-  async field(autocomplete) {
-    const pad = `#pad[autocomplete="${autocomplete}"]`;
+  field(autocomplete) {
+    return this.padLike(`[autocomplete="${autocomplete}"]`);
+  }
+
+  /** The same where the local field is such a one. */
+  async padLike(selector) {
+    const pad = `#pad${selector}`;
     await this.page.waitForSelector(pad, { state: "attached" });
     if (
       this.device === "phone" &&

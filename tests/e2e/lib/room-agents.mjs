@@ -1,0 +1,66 @@
+// Agents at a wall, as their tools have them: a page of Playwright's or Puppeteer's over CDP.
+
+import { chromium } from "playwright-core";
+import puppeteer from "puppeteer-core";
+import { within } from "./part.mjs";
+
+export class RoomAgent {
+  /**
+   * Playwright over CDP.
+   * @param {{own?: object}} options `own`: in a context of its own, made with these options
+   */
+  static async playwright(rooms, { own, cdp = rooms.world.remote.cdp } = {}) {
+    const browser = await chromium.connectOverCDP(cdp);
+    const context = own ? await browser.newContext(own) : browser.contexts()[0];
+    const page = await context.newPage();
+    const session = await context.newCDPSession(page);
+    return rooms.guest(await RoomAgent.#at(cdp, { browser, page, session }, () => browser.close()));
+  }
+
+  static async puppeteer(rooms, { own } = {}) {
+    const { cdp } = rooms.world.remote;
+    const browser = await puppeteer.connect({ browserURL: cdp, defaultViewport: null });
+    const context = own ? await browser.createBrowserContext() : browser.defaultBrowserContext();
+    const page = await context.newPage();
+    const session = await page.createCDPSession();
+    const leave = async () => {
+      if (own) await context.close();
+      await browser.disconnect();
+    };
+    return rooms.guest(await RoomAgent.#at(cdp, { browser, page, session }, leave));
+  }
+
+  static async #at(cdp, parts, leave) {
+    const agent = Object.assign(new RoomAgent(), parts, { leave });
+    const { targetInfo } = await agent.session.send("Target.getTargetInfo");
+    agent.address = `${cdp.replace(/^http/, "ws")}/devtools/page/${targetInfo.targetId}`;
+    agent.browserContextId = targetInfo.browserContextId;
+    return agent;
+  }
+
+  /** Goes to the wall, as far as an agent comes by itself. */
+  async arrive(site) {
+    await site.prepare?.(this.page);
+    await this.page.goto(site.url);
+  }
+
+  /** Whether the page shows the account now; never waits for a browser that is held. */
+  shows(selector = "#who") {
+    const look = this.page.evaluate((s) => document.querySelector(s) !== null, selector);
+    return within(3000, () => "the agent's browser, which nothing may hold", look);
+  }
+
+  async sees(selector = "#who") {
+    await this.page.waitForSelector(selector, { timeout: 15_000 });
+  }
+
+  /** All cookies of the page's context, of whatever site. */
+  async cookies() {
+    return (await this.session.send("Network.getAllCookies")).cookies;
+  }
+
+  async stop() {
+    await this.page.close().catch(() => {});
+    await this.leave();
+  }
+}
