@@ -130,12 +130,29 @@ for (const kind of CARELESS_KINDS) {
     const password = sites.secrets["current-password"];
     if (kind === "query-form") assert.ok(page.url().includes(password));
     else {
-      const kept = await page.evaluate(() => ({ ...localStorage }));
+      const kept = await page.evaluate(() => ({ ...localStorage, ...sessionStorage }));
       assert.ok(kept.remembered.includes(password));
       assert.equal(atob(kept.basic).split(":")[1], password);
+      assert.equal(Buffer.from(kept.hex, "hex").toString(), password);
+      assert.equal(Buffer.from(kept.wide, "base64").toString("utf16le"), password);
+      assert.ok(Object.keys(kept).some((name) => name.includes(password)));
+      assert.match(await page.evaluate(() => document.cookie), /remember=.*language=en/);
     }
     await page.goto(`${site.origin}/account`);
     assert.equal(await page.textContent("#who"), "ada@example.com");
     await context.close();
   });
 }
+
+test("mirroring: what is typed is in an attribute, in the address and in a request", async () => {
+  const site = sites.of("mirroring");
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(site.url);
+  const password = sites.secrets["current-password"];
+  await page.locator("#password").pressSequentially(password);
+  await page.waitForSelector(`#password[value^="${password}"]`);
+  assert.ok(page.url().includes(password));
+  assert.ok(site.asked.some((asked) => asked.startsWith("GET /echo") && asked.includes(password)));
+  await context.close();
+});

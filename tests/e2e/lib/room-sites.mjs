@@ -16,7 +16,9 @@ import {
   WidgetSite,
 } from "./room-sites/forms.mjs";
 import { IdentityProvider, PopupApp, RedirectedApp } from "./room-sites/oauth.mjs";
+import { FramedSite, PreparedSite } from "./room-sites/prepared.mjs";
 import {
+  EverywhereSite,
   IndexedDbSite,
   MemorySite,
   RotatingSite,
@@ -25,6 +27,8 @@ import {
 import {
   CookieHoleSite,
   EvilSite,
+  MirroringSite,
+  PasskeySite,
   QueryFormSite,
   QueryHoleSite,
   RememberingSite,
@@ -46,6 +50,7 @@ const MOVING = {
   rotating: RotatingSite,
   strict: StrictSite,
   "user-agent": UserAgentSite,
+  everywhere: EverywhereSite,
 };
 /** Those whose session stays where it began. */
 const BOUND = { memory: MemorySite, "bound-key": BoundKeySite };
@@ -56,7 +61,16 @@ const BAITED = {
   "query-hole": QueryHoleSite,
 };
 const CARELESS = { remembering: RememberingSite, "query-form": QueryFormSite };
-const HELPERS = { idp: IdentityProvider, widget: WidgetSite, hop: HopSite, evil: EvilSite };
+/** Those that an agent asks questions about. */
+const TELLING = { mirroring: MirroringSite, passkey: PasskeySite };
+const HELPERS = {
+  idp: IdentityProvider,
+  widget: WidgetSite,
+  hop: HopSite,
+  evil: EvilSite,
+  prepared: PreparedSite,
+  framed: FramedSite,
+};
 
 export const MOVING_KINDS = Object.keys(MOVING);
 export const BOUND_KINDS = Object.keys(BOUND);
@@ -80,6 +94,7 @@ export class RoomSites {
       ...BOUND,
       ...BAITED,
       ...CARELESS,
+      ...TELLING,
       ...HELPERS,
     }))
       sites.#sites.set(kind, new Kind(sites, `${kind}.localhost`));

@@ -150,3 +150,72 @@ await refresh();</script>`,
     );
   }
 }
+
+const PARTS = `const request = (asked) => new Promise((resolve, reject) => {
+  asked.onsuccess = () => resolve(asked.result);
+  asked.onerror = () => reject(asked.error);
+});
+const database = async () => {
+  const asked = indexedDB.open("parts");
+  asked.onupgradeneeded = () => asked.result.createObjectStore("parts");
+  return request(asked);
+};
+globalThis.parts = async () => {
+  const db = await database();
+  const kept = await request(db.transaction("parts").objectStore("parts").get("session"));
+  db.close();
+  return { local: localStorage.getItem("session"), tab: sessionStorage.getItem("session"), database: kept ?? null };
+};
+const keep = async (id) => {
+  localStorage.setItem("session", id);
+  sessionStorage.setItem("session", id);
+  const db = await database();
+  await request(db.transaction("parts", "readwrite").objectStore("parts").put(id, "session"));
+  db.close();
+};`;
+
+/** Keeps the same session in every store there is, so that half of one can be told from a whole. */
+export class EverywhereSite extends RoomSite {
+  /** The cookies and what `parts()` tells in its page. */
+  parts = ["first", "second", "local", "tab", "database"];
+
+  answer({ method, path, cookies, bearer, body }) {
+    if (path === "/login" && method === "POST") {
+      if (!this.knows(body)) return refuse();
+      const id = this.open();
+      const set = ["first", "second"].map(
+        (name) => `${name}=${id}; Path=/; HttpOnly; SameSite=Lax`,
+      );
+      return json({ id }, { "set-cookie": set });
+    }
+    if (path === "/me") {
+      const good =
+        this.sessions.has(bearer) && cookies.first === bearer && cookies.second === bearer;
+      return good ? this.welcome(json({ user: this.sessions.get(bearer) })) : refuse();
+    }
+    if (path === "/parts") return page("Parts", `<script>${PARTS}</script>`);
+    if (path !== "/account") return refuse(404);
+    return page(
+      "App",
+      `<main id=app>${form(PASSWORD_FORM)}</main><script type=module>${post}${PARTS}
+const enter = async () => {
+  const { local, tab, database } = await globalThis.parts();
+  if (!local || local !== tab || local !== database) return;
+  const me = await fetch("/me", { headers: { authorization: "Bearer " + local } });
+  if (!me.ok) return;
+  const who = document.createElement("h1");
+  who.id = "who";
+  who.textContent = (await me.json()).user;
+  document.getElementById("app").replaceChildren(who);
+};
+document.getElementById("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const answer = await post("/login", Object.fromEntries(new FormData(event.target)));
+  if (!answer.ok) return;
+  await keep((await answer.json()).id);
+  await enter();
+});
+await enter();</script>`,
+    );
+  }
+}
