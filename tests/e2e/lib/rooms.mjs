@@ -50,8 +50,8 @@ export class Rooms {
   }
 
   /** Another agent API in the same world. */
-  serve(args = []) {
-    return AgentApi.start(this.world, args, { XDG_RUNTIME_DIR: this.folder });
+  serve(args = [], env = {}) {
+    return AgentApi.start(this.world, args, { XDG_RUNTIME_DIR: this.folder, ...env });
   }
 
   /** Has it stopped when the test ends. */
@@ -113,10 +113,15 @@ export class Rooms {
     return this.until(id, ({ status }) => !["PENDING", "ACTIVE"].includes(status), api);
   }
 
+  /** A user at a device. */
+  async visitor(device = "desktop") {
+    const context = await (await usersBrowser()).newContext(DEVICES[device]);
+    return this.guest(await Viewer.start(context, device));
+  }
+
   /** A user who has opened the link and sees the room. */
   async user(link, device = "desktop") {
-    const context = await (await usersBrowser()).newContext(DEVICES[device]);
-    const viewer = this.guest(await Viewer.start(context, device));
+    const viewer = await this.visitor(device);
     await viewer.open(link);
     await viewer.claim();
     return viewer;

@@ -2,7 +2,9 @@
 
 import { within } from "./part.mjs";
 
-/** Keeps hold of the peer connections, and of whether the keyboard was ever enabled. */
+/**
+ * Keeps hold of the peer connections, of whether the keyboard was ever enabled, and of all notices.
+ */
 function spy() {
   globalThis.peers = [];
   const Real = globalThis.RTCPeerConnection;
@@ -13,11 +15,14 @@ function spy() {
     }
   };
   globalThis.everEnabled = false;
+  globalThis.noticed = new Set();
   new MutationObserver(() => {
     const root = document.documentElement;
     if (root?.dataset.keyboard === "enabled") globalThis.everEnabled = true;
     if (root?.dataset.keyboard === "enabled" && root.dataset.verified !== "true")
       globalThis.enabledUnverified = true;
+    for (const { dataset } of document.querySelectorAll("#notices li"))
+      globalThis.noticed.add(dataset.code);
   }).observe(document, { attributes: true, subtree: true, childList: true });
 }
 
@@ -180,6 +185,11 @@ export class Viewer {
   /** Whether the keyboard was ever enabled in this page's life. */
   everEnabled() {
     return this.page.evaluate(() => globalThis.everEnabled);
+  }
+
+  /** The codes of all notices that the user has seen, also of those that are gone. */
+  notices() {
+    return this.page.evaluate(() => [...globalThis.noticed]);
   }
 
   async tell(picture) {
