@@ -1,8 +1,9 @@
 // The search for a secret in memory and files, in every usual encoding.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { text } from "node:stream/consumers";
 import { bin } from "./harness.mjs";
 
 // Reading another process's memory and packets takes root.
@@ -25,6 +26,16 @@ export function search({ secrets, pids = [], files = [] }) {
   });
   assert.equal(run.status, 0, run.stderr);
   return JSON.parse(run.stdout);
+}
+
+/** The same while the tests' own servers go on answering: browsers are large. */
+export async function searchBeside({ secrets, pids = [], files = [] }) {
+  const [file, args] = asRoot(bin("authloop-canary"));
+  const run = spawn(file, args);
+  run.stdin.end(JSON.stringify({ secrets, pids, files }));
+  const [found, problem] = await Promise.all([text(run.stdout), text(run.stderr)]);
+  assert.notEqual(found, "", problem);
+  return JSON.parse(found);
 }
 
 /** Which of what was looked for is there, and in which encoding. */
