@@ -58,7 +58,7 @@ for (const kind of BOUND_KINDS) {
     assert.equal((await rooms.session(id)).status, "ACTIVE", "the session goes on");
     assert.deepEqual(rooms.profiles(), [], "the room is gone by then");
     await viewer.page.click(ROOM_UI.inPlace);
-    await viewer.page.waitForSelector(`${ROOM_UI.notMoved}:not([open])`, { state: "attached" });
+    await viewer.data("room", "in_place");
     const before = site.welcomes;
     await walk(viewer, site);
     await site.welcomed(before);
@@ -81,6 +81,9 @@ roomTest("a session that does not move ends so where the room is all there is", 
   await walk(viewer, site);
   await site.welcomed(before);
   await finish(viewer);
+  await viewer.page.waitForSelector(`${ROOM_UI.notMoved}[open]`);
+  assert.equal(await viewer.page.isVisible(ROOM_UI.inPlace), false, "another room is offered");
+  await viewer.page.click(ROOM_UI.end);
 
   const { status, outcome } = await rooms.ended(made.session_id, api);
   assert.deepEqual(
@@ -142,6 +145,7 @@ roomTest("Done too early is told, and nothing has moved by then", async (rooms) 
 roomTest("Start over begins the room anew, with nothing of before", async (rooms) => {
   const { site, agent, id, viewer } = await signedInThere(rooms, "password");
   await viewer.page.click(ROOM_UI.startOver);
+  await viewer.page.click(ROOM_UI.startOverGo);
   await viewer.field("username");
   const before = site.welcomes;
   await walk(viewer, site);

@@ -12,12 +12,14 @@ import { Viewer } from "./viewer.mjs";
 /** Elements of the viewer's that belong to rooms. */
 export const ROOM_UI = {
   /** What moves to the agent and what does not, before it does. */
-  moves: "#sheet-moves",
-  finish: "#moves-finish",
+  done: "#sheet-done",
+  finish: "#done-finish",
   /** The agent's browser does not show the sign-in. */
   notMoved: "#sheet-not-moved",
   inPlace: "#not-moved-in-place",
+  end: "#sheet-not-moved [data-reason]",
   startOver: "#start-over",
+  startOverGo: "#start-over-go",
 };
 
 /** The host looked, and the page shows no sign-in. */
@@ -163,10 +165,10 @@ export async function walk(viewer, site, way = site.way) {
 
 /** Done, and yes to what moves; gives what the user was told that moves. */
 export async function confirm(viewer) {
-  const sheet = `${ROOM_UI.moves}[open]`;
+  const sheet = `${ROOM_UI.done}[open]`;
   await viewer.done();
   await viewer.page.waitForSelector(sheet);
-  const told = await viewer.page.textContent(ROOM_UI.moves);
+  const told = await viewer.page.textContent(ROOM_UI.done);
   await viewer.page.click(ROOM_UI.finish);
   await viewer.page.waitForSelector(sheet, { state: "detached" });
   return told;
