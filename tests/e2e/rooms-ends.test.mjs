@@ -166,23 +166,25 @@ roomTest("a session ends by itself where the agent asks for it", async (rooms) =
 
 roomTest("the agent's browser goes during the sign-in, and comes back", async (rooms) => {
   const site = rooms.sites.of("password");
-  const port = Number(new URL(rooms.world.remote.cdp).port);
   const own = rooms.guest(new Remote("about:blank"));
   await own.ready();
   const agent = await RoomAgent.playwright(rooms, { cdp: own.cdp });
-  assert.notEqual(Number(new URL(own.cdp).port), port);
   await agent.arrive(site);
   const made = await rooms.ask(agent, site, { cdp_url: own.cdp });
   const viewer = await rooms.user(made.session_url);
   own.kill("SIGKILL");
   await own.ended;
 
-  await viewer.page.waitForSelector("#notices li");
-  assert.equal((await rooms.session(made.session_id)).status, "ACTIVE", "the user goes on");
   const before = site.welcomes;
   await walk(viewer, site);
   await site.welcomed(before);
-  await finish(viewer);
+  await confirm(viewer);
+  await viewer.page.waitForFunction(
+    () =>
+      globalThis.noticed.has("agent_browser_away") ||
+      /cannot be reached/.test(document.getElementById("overlay-text").textContent),
+  );
+  assert.equal((await rooms.session(made.session_id)).status, "ACTIVE", "the session waits");
 
   const again = rooms.guest(new Remote("about:blank", undefined, Number(new URL(own.cdp).port)));
   await again.ready();
@@ -214,4 +216,24 @@ roomTest("a phone's user signs in in a room, too", async (rooms) => {
   const { session } = await signInPrivately(rooms, agent, site, {}, "phone");
   assertSignedIn(session);
   await agent.sees();
+});
+
+roomTest("a claim for which no room is left is told to both sides", async (rooms) => {
+  const api = rooms.guest(await rooms.serve(["--rooms-warm", "0", "--rooms-max", "1"]));
+  const site = rooms.sites.of("password");
+  const agents = [await RoomAgent.playwright(rooms), await RoomAgent.playwright(rooms)];
+  const made = [];
+  for (const agent of agents) {
+    await agent.arrive(site);
+    made.push(await rooms.ask(agent, site, {}, api));
+  }
+  await rooms.user(made[0].session_url);
+  const late = await rooms.visitor();
+  await late.open(made[1].session_url);
+  await late.page.click("#open");
+
+  await late.state("ended", "error");
+  const { status, outcome } = await rooms.ended(made[1].session_id, api);
+  assert.deepEqual([status, outcome.reason], ["ERROR", "room_unavailable"]);
+  assert.equal((await rooms.session(made[0].session_id, api)).status, "ACTIVE", "the first");
 });

@@ -104,3 +104,31 @@ roomTest("the agent uses its browser all the while", async (rooms) => {
   await viewer.page.click("#sheet-decline [data-reason=declined]");
   assert.equal((await rooms.ended(id)).status, "CANCELLED");
 });
+
+roomTest("what an agent may ask for is the operator's decision", async (rooms) => {
+  const agent = await RoomAgent.playwright(rooms);
+  const site = rooms.sites.of("password");
+  await agent.arrive(site);
+  const open = rooms.api;
+  const strict = rooms.guest(await rooms.serve(["--rooms", "private", "--rooms-start", "fresh"]));
+  const base = { service: "x", cdp_url: agent.address, expected_origins: site.expected };
+  const cases = [
+    [open, { context: { wall_type: "captcha" } }, { room: "in_place", start: null, grants: null }],
+    [open, { context: { wall_type: "otp" } }, { room: "private", start: "as_is" }],
+    [open, {}, { room: "private", start: "fresh", grants: [site.host] }],
+    [strict, { context: { wall_type: "captcha" } }, { room: "private", start: "fresh" }],
+    [strict, { context: { wall_type: "otp" } }, { room: "private", start: "fresh" }],
+    [strict, { room: "in_place" }, { status: 403, code: "room_not_allowed", field: "room" }],
+    [strict, { start: "as_is" }, { status: 403, code: "room_not_allowed", field: "start" }],
+    [open, { grants: ["other.localhost"] }, { status: 400, field: "grants" }],
+    [open, { room: "in_place", start: "fresh" }, { status: 400, field: "start" }],
+  ];
+  for (const [api, more, wanted] of cases) {
+    const { status, body } = await rooms.call("POST", "/session", { ...base, ...more }, api);
+    const { code, details } = body.error ?? {};
+    const told = { status, ...body, code, field: details?.field };
+    for (const [name, value] of Object.entries(wanted))
+      assert.deepEqual(told[name], value, `${name} for ${JSON.stringify(more)}`);
+    if (body.session_id) await rooms.call("DELETE", `/session/${body.session_id}`, undefined, api);
+  }
+});
