@@ -156,8 +156,9 @@ impl OriginStorage {
 
 /// Every cookie of the page's browser context.
 pub(crate) async fn cookies(page: &Page) -> Result<Vec<Cookie>, BrowserError> {
-    let answer = page.call("Storage.getCookies", json!({})).await?;
-    cookies_from_cdp(answer).ok_or_else(|| unexpected("Storage.getCookies"))
+    // `Storage.getCookies` of a page's session reads the browser's default context, whatever the page's is.
+    let answer = page.call("Network.getAllCookies", json!({})).await?;
+    cookies_from_cdp(answer).ok_or_else(|| unexpected("Network.getAllCookies"))
 }
 
 async fn cookies_of(page: &Page, origins: Option<&[String]>) -> Result<Vec<Cookie>, BrowserError> {

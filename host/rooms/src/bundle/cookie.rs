@@ -86,7 +86,7 @@ struct CdpCookie {
     partition_key_opaque: bool,
 }
 
-/// The cookies in an answer of `Storage.getCookies`; `None` if it is not one. A cookie of an opaque partition
+/// The cookies in an answer of `Network.getAllCookies`; `None` if it is not one. A cookie of an opaque partition
 /// cannot be set anywhere else and is left out.
 pub(crate) fn cookies_from_cdp(mut answer: Value) -> Option<Vec<Cookie>> {
     let cookies = Vec::<CdpCookie>::deserialize(answer["cookies"].take()).ok()?;

@@ -191,7 +191,8 @@ async fn check_cookie(
     page: &Page,
     wanted: &CookieCondition,
 ) -> Result<ConditionReport, BrowserError> {
-    let answer = page.call("Storage.getCookies", json!({})).await?;
+    // `Storage.getCookies` of a page's session reads the browser's default context, whatever the page's is.
+    let answer = page.call("Network.getAllCookies", json!({})).await?;
     let text = |cookie: &Value, key: &str| cookie[key].as_str().unwrap_or_default().to_owned();
     let found = answer["cookies"]
         .as_array()
