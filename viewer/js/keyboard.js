@@ -27,7 +27,7 @@ export class Keyboard {
   /** @type {Field | null} */
   #field = null;
   #enabled = false;
-  /** It had the focus when it was disabled. */
+  /** It had the focus when it was disabled, or is to get it. */
   #refocus = false;
   #mirror = new InputMirror();
   /** @type {HTMLInputElement | HTMLTextAreaElement} */
@@ -123,6 +123,12 @@ export class Keyboard {
     if (!this.#enabled) return;
     this.#pad.focus({ preventScroll: true });
     this.#caretToEnd();
+  }
+
+  /** The same, or once it is enabled, if nobody has taken the focus by then. */
+  focusSoon() {
+    this.#refocus = true;
+    this.focus();
   }
 
   blur() {

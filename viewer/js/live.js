@@ -207,7 +207,7 @@ export class Live {
     const away = this.#trouble || !this.#verified;
     showState(away ? "reconnecting" : "live");
     showOverlay({ away, verified: this.#verified, waiting });
-    if (!shown && !hasCoarsePointer()) this.keyboard.focus();
+    if (!shown && !hasCoarsePointer()) this.keyboard.focusSoon();
     if (this.#trouble) announce(t("live.reconnecting"));
   }
 

@@ -32,6 +32,9 @@ use typed::TypedLog;
 use uploads::{UploadError, Uploads};
 use video::Video;
 
+/// [`View::document`] before the first navigation.
+const FIRST_DOCUMENT: u64 = 1;
+
 /// Why an input event could not be applied.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApplyError {
@@ -225,13 +228,14 @@ impl BrowserStage {
         let can_go_back = self.history.can_go_back();
         let view = self.view.borrow_and_update();
         let received = |id| self.uploads.received(id);
-        self.viewer_state.update(
-            &view,
-            can_go_back,
-            &self.expected_origins,
-            surface,
-            received,
-        )
+        // A room's first document is empty and the host's own: no site that was not expected.
+        let is_empty_room = self.typed.is_some() && view.document == FIRST_DOCUMENT;
+        let expected = match self.expected_origins.as_slice() {
+            _ if is_empty_room => &[],
+            expected => expected,
+        };
+        self.viewer_state
+            .update(&view, can_go_back, expected, surface, received)
     }
 
     /// The number of cookies, and the storage state if it is wanted; of `origins`, or of those shown.
