@@ -207,6 +207,11 @@ impl Browser {
         ))
     }
 
+    /// The target of a session that auto-attachment has made.
+    pub fn auto_attached(&self, target: TargetId, session: CdpSessionId) -> Page {
+        Page::new(self.0.connection.clone(), target, Some(session))
+    }
+
     /// Sends a command to the browser itself and waits for its answer, at most 20 s.
     pub async fn call(&self, method: &str, params: Value) -> Result<Value, BrowserError> {
         self.0.connection.call(None, method, params).await

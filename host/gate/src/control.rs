@@ -27,7 +27,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{GateError, GatedBrowser, http::connect_client, lease::LocalLease};
+use super::{
+    GateError, GatedBrowser,
+    http::connect_client,
+    lease::{Ending, LocalLease, OPEN_ANEW_REQUEST, OPEN_REQUEST},
+};
 
 /// How often a holder is asked for a sign of life, and how long it may go without giving one.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -138,45 +142,50 @@ async fn hold(
             }
         };
         if send_json(&mut socket, json!({ "state": "closed" })).await
-            && wait_for_open_request(&mut socket, &state.stop).await
+            && let Some(ending) = wait_for_open_request(&mut socket, &state.stop).await
         {
-            open(&mut socket, lease).await;
+            open(&mut socket, lease, ending).await;
         }
         // Otherwise the lease ends here, and the gate opens for want of a holder.
     })
 }
 
-async fn open(socket: &mut WebSocket, lease: LocalLease) {
-    let told = match lease.open().await {
+async fn open(socket: &mut WebSocket, lease: LocalLease, ending: Ending) {
+    let told = match lease.open(ending).await {
         Ok(()) => json!({ "state": "open" }),
         Err(error) => json!({ "error": error.to_string() }),
     };
     let _gone = send_json(socket, told).await;
 }
 
-/// Waits for the holder's word; false if it is gone without one.
-async fn wait_for_open_request(socket: &mut WebSocket, stop: &CancellationToken) -> bool {
+/// Waits for the holder's word; `None` if it is gone without one.
+async fn wait_for_open_request(socket: &mut WebSocket, stop: &CancellationToken) -> Option<Ending> {
     let mut pings = interval(PING_INTERVAL);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
     loop {
         tokio::select! {
             message = socket.recv() => match message {
-                Some(Ok(Message::Text(text))) if text.as_str() == "open" => return true,
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return false,
+                Some(Ok(Message::Text(text))) if text.as_str() == OPEN_REQUEST => {
+                    return Some(Ending::ByUser);
+                }
+                Some(Ok(Message::Text(text))) if text.as_str() == OPEN_ANEW_REQUEST => {
+                    return Some(Ending::Otherwise);
+                }
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
                 Some(Ok(_)) => heard = Instant::now(),
             },
             _ = pings.tick() => {
                 if heard.elapsed() > MAX_SILENCE {
                     tracing::warn!("the holder of the gate has gone silent");
-                    return false;
+                    return None;
                 }
                 let ping = socket.send(Message::Ping(Vec::new().into()));
                 if !matches!(timeout(SEND_TIMEOUT, ping).await, Ok(Ok(()))) {
-                    return false;
+                    return None;
                 }
             }
-            () = stop.cancelled() => return false,
+            () = stop.cancelled() => return None,
         }
     }
 }

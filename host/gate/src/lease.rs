@@ -6,9 +6,23 @@ use tokio::time::sleep;
 
 use super::{GateError, GatedBrowser, remote::RemoteLease};
 
+/// What a holder says to a control socket: the user is done, or it ended otherwise.
+pub(super) const OPEN_REQUEST: &str = "open";
+pub(super) const OPEN_ANEW_REQUEST: &str = "open anew";
+
 /// How often to try to open the gate for a holder that is gone, each pause twice the last.
 const MAX_OPEN_ATTEMPTS: u32 = 6;
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// How a handoff has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The user says that they are done: pages keep their documents, and with them the sign-in of an
+    /// application that keeps it in memory.
+    ByUser,
+    /// In any other way: secrets may be in pages still, and every page gets a new document.
+    Otherwise,
+}
 
 /// A gate closed in favour of one handoff.
 ///
@@ -28,10 +42,10 @@ impl Lease {
     ///
     /// # Errors
     /// [`GateError`]; the gate is closed still, and a few more attempts are made in the background.
-    pub async fn open(self) -> Result<(), GateError> {
+    pub async fn open(self, ending: Ending) -> Result<(), GateError> {
         match self {
-            Self::Local(lease) => lease.open().await,
-            Self::Remote(lease) => lease.open().await,
+            Self::Local(lease) => lease.open(ending).await,
+            Self::Remote(lease) => lease.open(ending).await,
         }
     }
 }
@@ -45,9 +59,9 @@ impl LocalLease {
         Self(Some(browser))
     }
 
-    pub(super) async fn open(mut self) -> Result<(), GateError> {
+    pub(super) async fn open(mut self, ending: Ending) -> Result<(), GateError> {
         if let Some(browser) = self.0.clone() {
-            browser.open().await?;
+            browser.open(ending).await?;
             self.0 = None;
         }
         Ok(())
@@ -66,7 +80,7 @@ impl Drop for LocalLease {
 async fn reopen(browser: GatedBrowser) {
     let mut delay = FIRST_RETRY_DELAY;
     for attempt in 1..=MAX_OPEN_ATTEMPTS {
-        match browser.open().await {
+        match browser.open(Ending::Otherwise).await {
             Ok(()) => return tracing::info!("the gate is open again, for its holder is gone"),
             Err(_) if browser.is_gone() => return,
             Err(error) => tracing::warn!(%error, attempt, "the gate could not be opened"),

@@ -11,6 +11,7 @@ mod control;
 mod hosts;
 mod http;
 mod lease;
+mod page_guard;
 mod remote;
 mod scrub;
 
@@ -32,11 +33,12 @@ use tokio::{net::TcpListener, sync::Mutex as AsyncMutex};
 use tokio_util::sync::CancellationToken;
 
 use actor::GateHandle;
+use page_guard::PageGuard;
 
 pub use authloop_gate_core::ClosedMode;
 
 pub use control::ControlSocket;
-pub use lease::{Lease, LocalLease};
+pub use lease::{Ending, Lease, LocalLease};
 pub use remote::{RemoteGate, RemoteLease};
 
 /// Most browsers behind one gate.
@@ -186,7 +188,7 @@ impl Gate {
             process,
             upstream,
             closed: AtomicBool::new(false),
-            preserving_pages: AsyncMutex::default(),
+            closure: AsyncMutex::default(),
             protocol: tokio::sync::OnceCell::new(),
         }));
         let mut browsers = self.0.browsers.lock();
@@ -247,10 +249,18 @@ struct GatedBrowserShared {
     /// The address of a browser that was there already.
     upstream: Option<String>,
     closed: AtomicBool,
-    /// Sessions that preserve settings while the gate is closed; locked during a change.
-    preserving_pages: AsyncMutex<Vec<Page>>,
+    /// What is there while the gate is closed; locked during a change.
+    closure: AsyncMutex<Closure>,
     /// The protocol's description, once asked for.
     protocol: tokio::sync::OnceCell<String>,
+}
+
+/// What the host has set up in the browser while the gate is closed.
+#[derive(Default)]
+struct Closure {
+    guard: Option<PageGuard>,
+    /// Sessions that preserve agents' settings.
+    preserving_pages: Vec<Page>,
 }
 
 impl GatedBrowser {
@@ -300,35 +310,55 @@ impl GatedBrowser {
     /// [`GateError::AlreadyClosed`] if it is closed already: what one handoff opens, another may still need
     /// closed. After any other error the gate opens again by itself.
     pub async fn close(&self, handoff: &str) -> Result<Lease, GateError> {
-        let mut preserving_pages = self.0.preserving_pages.lock().await;
+        let mut locked = self.0.closure.lock().await;
+        let closure = &mut *locked;
         if self.0.closed.swap(true, Ordering::SeqCst) {
             return Err(GateError::AlreadyClosed);
         }
         let lease = Lease::Local(LocalLease::new(self.clone()));
+        // Before agents are gone, so that nothing of theirs comes unseen.
+        let guard = closure.guard.insert(self.guard().await?);
         let preserved = self.0.handle.close(handoff).await?;
-        preserving_pages.extend(scrub::preserve_settings(&self.0.browser, preserved).await);
-        scrub::reload_pages(&self.0.browser).await?;
-        preserving_pages.extend(scrub::bypass_workers(&self.0.browser).await?);
+        let browser = &self.0.browser;
+        closure.preserving_pages = scrub::preserve_settings(browser, preserved).await;
+        scrub::close_own_pages(browser).await?;
+        scrub::renew_pages(browser, guard).await?;
         Ok(lease)
     }
 
     /// Clears what the user left behind and lets agents go on. If the browser cannot be cleared,
     /// the gate stays closed. Runs to completion even if the caller is dropped: a half-open gate is worse
     /// than a closed one.
-    async fn open(&self) -> Result<(), GateError> {
+    async fn open(&self, ending: Ending) -> Result<(), GateError> {
         let browser = self.clone();
         let opening = tokio::spawn(async move {
-            let mut preserving_pages = browser.0.preserving_pages.lock().await;
+            let mut closure = browser.0.closure.lock().await;
             if !browser.is_closed() {
                 return Ok(());
             }
-            scrub::clear(&browser.0.browser).await?;
-            scrub::end_preserving(std::mem::take(&mut *preserving_pages)).await;
+            // A closing that failed may have left none.
+            let guard = match closure.guard.take() {
+                Some(guard) => guard,
+                None => browser.guard().await?,
+            };
+            let guard = closure.guard.insert(guard);
+            scrub::clear(&browser.0.browser, guard, ending == Ending::ByUser).await?;
+            let Closure {
+                guard,
+                preserving_pages,
+            } = std::mem::take(&mut *closure);
+            scrub::end_preserving(preserving_pages).await;
+            drop(guard);
             browser.0.handle.open().await?;
             browser.0.closed.store(false, Ordering::SeqCst);
             Ok(())
         });
         opening.await.unwrap_or(Err(GateError::BrowserGone))
+    }
+
+    async fn guard(&self) -> Result<PageGuard, GateError> {
+        let connection = Browser::from_transport(self.0.handle.ungated_transport().await?).await?;
+        Ok(PageGuard::start(connection).await?)
     }
 
     /// Whether agents are shut out.

@@ -11,7 +11,10 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-use super::GateError;
+use super::{
+    GateError,
+    lease::{Ending, OPEN_ANEW_REQUEST, OPEN_REQUEST},
+};
 
 /// How long the control socket may take to answer at all.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,7 +25,8 @@ const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 type ControlWebSocket = WebSocketStream<UnixStream>;
-type Reply = oneshot::Sender<Result<(), GateError>>;
+/// How the handoff has ended, and who waits for the gate to be open.
+type OpenRequest = (Ending, oneshot::Sender<Result<(), GateError>>);
 
 /// A gated browser as another process has it; cheap to clone.
 #[derive(Clone, Debug)]
@@ -106,14 +110,14 @@ impl RemoteGate {
 #[derive(Debug)]
 #[must_use = "the gate opens as soon as this is dropped"]
 pub struct RemoteLease {
-    open: oneshot::Sender<Reply>,
+    open: oneshot::Sender<OpenRequest>,
 }
 
 impl RemoteLease {
-    pub(super) async fn open(self) -> Result<(), GateError> {
+    pub(super) async fn open(self, ending: Ending) -> Result<(), GateError> {
         let (reply, answer) = oneshot::channel();
         // A socket that broke is as good as an opening: the gate sees to it.
-        if self.open.send(reply).is_err() {
+        if self.open.send((ending, reply)).is_err() {
             return Err(GateError::BrowserGone);
         }
         answer.await.unwrap_or(Err(GateError::BrowserGone))
@@ -124,12 +128,12 @@ impl RemoteLease {
 async fn hold_lease(
     gate: RemoteGate,
     mut socket: ControlWebSocket,
-    mut open_request: oneshot::Receiver<Reply>,
+    mut open_request: oneshot::Receiver<OpenRequest>,
 ) {
-    let reply = loop {
+    let (ending, reply) = loop {
         tokio::select! {
-            reply = &mut open_request => match reply {
-                Ok(reply) => break reply,
+            request = &mut open_request => match request {
+                Ok(request) => break request,
                 // Closing the socket is what tells the gate.
                 Err(_) => return,
             },
@@ -139,7 +143,11 @@ async fn hold_lease(
             },
         }
     };
-    let opened = match socket.send(Message::text("open")).await {
+    let request = match ending {
+        Ending::ByUser => OPEN_REQUEST,
+        Ending::Otherwise => OPEN_ANEW_REQUEST,
+    };
+    let opened = match socket.send(Message::text(request)).await {
         Ok(()) => gate.expect_state(&mut socket, "open").await,
         Err(error) => Err(gate.failed(error.to_string())),
     };

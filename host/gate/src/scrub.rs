@@ -2,38 +2,38 @@
 //! opening of what the user leaves there.
 
 mod fields;
+mod renewal;
 
 use std::{collections::HashMap, time::Duration};
 
-use authloop_cdp::{Browser, BrowserError, EventStream, Page, TargetId};
-use authloop_gate_core::PreservedSetting;
+use authloop_cdp::{Browser, BrowserError, Page, TargetId};
+use authloop_gate_core::{PreservedSetting, is_web_target};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-/// How long a page may take to show a new document before its renderer is ended.
-const RELOAD_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a renderer may take to end.
-const CRASH_TIMEOUT: Duration = Duration::from_secs(2);
+use super::page_guard::PageGuard;
+
 /// How long the browser may take to name its service workers.
 const WORKER_LIST_TIMEOUT: Duration = Duration::from_secs(4);
 /// After this long without news, it has named them all.
 const WORKER_LIST_QUIET_PERIOD: Duration = Duration::from_millis(150);
 /// How long one page may take to be cleared; a page that hangs cannot be read either.
-const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
-/// Most targets that are scrubbed; more are a page's attack on us.
+const CLEAR_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most targets that are looked after; more are a page's attack on us.
 const MAX_TARGETS: usize = 500;
 
 /// Copies a blank over what is in the clipboard, without asking any page or permission.
 const OVERWRITE_CLIPBOARD_SCRIPT: &str = "(() => { const t = document.createElement('textarea'); \
     t.value = ' '; document.body.append(t); t.select(); return document.execCommand('copy'); })()";
 
-/// Events that tell how a new document fares.
-const RELOAD_EVENTS: [&str; 4] = [
-    "Inspector.targetCrashed",
-    "Page.frameNavigated",
-    "Page.frameStartedNavigating",
-    "Page.javascriptDialogOpening",
+/// Targets that may hold or tell something of what the user did.
+const CLEARED_TYPES: [&str; 5] = [
+    "page",
+    "iframe",
+    "worker",
+    "shared_worker",
+    "service_worker",
 ];
 
 struct Target {
@@ -75,116 +75,43 @@ pub(super) async fn end_preserving(sessions: Vec<Page>) {
     }
 }
 
-/// Gives every page a new document, in which no script of an agent's has run.
-pub(super) async fn reload_pages(browser: &Browser) -> Result<(), BrowserError> {
-    let pages = targets(browser, &["page"]).await?;
+/// Gives every page a new document, in which no script of an agent's has run, once nothing of the old
+/// ones is left.
+pub(super) async fn renew_pages(browser: &Browser, guard: &PageGuard) -> Result<(), BrowserError> {
+    let pages = renewal::blank_all(browser, guard).await?;
     let mut contexts: HashMap<&str, &Target> = HashMap::new();
     for page in &pages {
         contexts.entry(&page.context).or_insert(page);
     }
-    if !reload_all(browser, &pages).await {
-        // Pages share renderers: a page that shared one that was ended is reloaded as well.
-        reload_all(browser, &pages).await;
-    }
-    // A reload past the cache goes past workers as well, so the new documents have none; what comes
-    // next must not meet them either. The site brings its own again.
+    // Nothing is loaded before: a worker might answer it. The site brings its own again.
     join_all(
         contexts
             .values()
             .map(|page| unregister_workers(browser, &page.id)),
     )
     .await;
+    renewal::load_all(guard, &pages).await;
     Ok(())
 }
 
-/// Whether every page gave way; the renderers of those that did not are ended.
-async fn reload_all(browser: &Browser, pages: &[Target]) -> bool {
-    let reloaded = join_all(pages.iter().map(|page| reload_page(browser, page))).await;
-    reloaded.into_iter().all(|reloaded| reloaded)
-}
-
-/// Has every page go past service workers, by sessions that [`end_preserving`] ends.
-pub(super) async fn bypass_workers(browser: &Browser) -> Result<Vec<Page>, BrowserError> {
-    let mut bypassing = Vec::new();
-    for target in targets(browser, &["page"]).await? {
-        let Ok(page) = browser.session(&target.id).await else {
-            continue;
-        };
-        let bypass = json!({ "bypass": true });
-        let _gone = page.post("Network.enable", json!({})).await;
-        let _gone = page.post("Network.setBypassServiceWorker", bypass).await;
-        bypassing.push(page);
+/// Closes what agents may not attach to and must not have left open: pages of the browser's own.
+pub(super) async fn close_own_pages(browser: &Browser) -> Result<(), BrowserError> {
+    let answer = browser.call("Target.getTargets", json!({})).await?;
+    let infos = answer["targetInfos"].as_array();
+    let pages = infos.into_iter().flatten();
+    let (web, own): (Vec<&Value>, Vec<&Value>) = pages
+        .filter(|info| info["type"] == "page")
+        .partition(|info| is_web_target(info));
+    if web.is_empty() && !own.is_empty() {
+        // Without a page the browser ends.
+        let blank = json!({ "url": "about:blank" });
+        browser.call("Target.createTarget", blank).await?;
     }
-    Ok(bypassing)
-}
-
-async fn reload_page(browser: &Browser, target: &Target) -> bool {
-    let Ok(page) = browser.session(&target.id).await else {
-        // It has closed.
-        return true;
-    };
-    let mut events = page.subscribe(&RELOAD_EVENTS, 256);
-    // These have no address to load from, but the origin of whoever made them.
-    let made = ["about:", "blob:", "filesystem:", "javascript:"];
-    let blank = target.url.is_empty() || made.iter().any(|scheme| target.url.starts_with(scheme));
-    let (method, params) = if blank {
-        ("Page.navigate", json!({ "url": "about:blank" }))
-    } else {
-        ("Page.reload", json!({ "ignoreCache": true }))
-    };
-    let reloaded = async {
-        // A dialog that is open already would hold everything up.
-        let accept = json!({ "accept": true });
-        let _none = page.post("Page.handleJavaScriptDialog", accept).await;
-        let _gone = page.post("Inspector.enable", json!({})).await;
-        // Answered by the renderer: what begins before that, it may not tell of.
-        let _gone = page.call("Page.enable", json!({})).await;
-        let _gone = page.post(method, params).await;
-        wait_for_new_document(&page, &target.id, blank, &mut events).await;
-    };
-    let reloaded = timeout(RELOAD_TIMEOUT, reloaded).await.is_ok();
-    if !reloaded {
-        // Whatever runs there, or waits there for its server, must not see what the user types.
-        tracing::warn!("a page does not give way to a new document; its renderer is ended");
-        let _gone = page.post("Page.crash", json!({})).await;
-        let crashed = async {
-            while let Some(event) = events.recv().await {
-                if &*event.method == "Inspector.targetCrashed" {
-                    return;
-                }
-            }
-        };
-        let _slow = timeout(CRASH_TIMEOUT, crashed).await;
+    for info in own {
+        let target = json!({ "targetId": info["targetId"] });
+        let _gone = browser.call("Target.closeTarget", target).await;
     }
-    page.detach().await;
-    reloaded
-}
-
-/// Waits for the document that was asked for, not for one that an agent had asked for before; no
-/// dialog holds it up.
-async fn wait_for_new_document(page: &Page, id: &TargetId, blank: bool, events: &mut EventStream) {
-    let mut loader = None;
-    while let Some(event) = events.recv().await {
-        let params = &event.params;
-        match &*event.method {
-            "Page.javascriptDialogOpening" => {
-                let _gone = page.notify("Page.handleJavaScriptDialog", json!({ "accept": true }));
-            }
-            "Page.frameStartedNavigating" if params["frameId"] == id.as_str() => {
-                let kind = params["navigationType"].as_str().unwrap_or_default();
-                let ours = if blank {
-                    params["url"] == "about:blank"
-                } else {
-                    kind.starts_with("reload")
-                };
-                loader = ours.then(|| params["loaderId"].clone());
-            }
-            "Page.frameNavigated" if loader.as_ref() == Some(&params["frame"]["loaderId"]) => {
-                return;
-            }
-            _ => {}
-        }
-    }
+    Ok(())
 }
 
 async fn unregister_workers(browser: &Browser, page: &TargetId) {
@@ -194,6 +121,7 @@ async fn unregister_workers(browser: &Browser, page: &TargetId) {
     let mut events = page.subscribe(&["ServiceWorker.workerRegistrationUpdated"], 64);
     let unregistered = async {
         page.call("ServiceWorker.enable", json!({})).await?;
+        page.call("ServiceWorker.stopAllWorkers", json!({})).await?;
         // The first event names what is stored, and comes even if that is nothing.
         let mut time_limit = WORKER_LIST_TIMEOUT;
         while let Ok(Some(event)) = timeout(time_limit, events.recv()).await {
@@ -214,16 +142,24 @@ async fn unregister_workers(browser: &Browser, page: &TargetId) {
     page.detach().await;
 }
 
-/// Clears what the user has left behind: typed fields, histories, consoles, caches, the clipboard.
-pub(super) async fn clear(browser: &Browser) -> Result<(), BrowserError> {
-    let kinds = [
-        "page",
-        "iframe",
-        "worker",
-        "shared_worker",
-        "service_worker",
-    ];
-    let targets = targets(browser, &kinds).await?;
+/// Clears what the user has left behind: typed fields, forms that were sent, histories, consoles, caches,
+/// the clipboard. Without `keep_documents`, every page gets a new document as well.
+///
+/// # Errors
+/// Something could not be cleared, or is too much to be: agents must not have the browser then.
+pub(super) async fn clear(
+    browser: &Browser,
+    guard: &PageGuard,
+    keep_documents: bool,
+) -> Result<(), BrowserError> {
+    let kinds: &[&str] = if keep_documents && targets(browser, &CLEARED_TYPES).await.is_ok() {
+        &CLEARED_TYPES
+    } else {
+        // All else ends with the documents.
+        renew_pages(browser, guard).await?;
+        &["page"]
+    };
+    let targets = targets(browser, kinds).await?;
     let mut caches: HashMap<&str, bool> = HashMap::new();
     let firsts: Vec<(&Target, bool)> = targets
         .iter()
@@ -233,34 +169,40 @@ pub(super) async fn clear(browser: &Browser) -> Result<(), BrowserError> {
         })
         .collect();
     let cleared = firsts.into_iter().map(|(target, first)| async move {
-        let clearing = clear_target(browser, target, first);
-        match timeout(CLEAR_TIMEOUT, clearing).await {
-            Ok(Ok(())) => {}
-            Ok(Err(BrowserError::NoSuchPage(_))) => {}
+        let clearing = clear_target(browser, guard, target, first);
+        let error = match timeout(CLEAR_TIMEOUT, clearing).await {
+            Ok(Ok(()) | Err(BrowserError::NoSuchPage(_))) => return true,
             // What cannot be cleared must not be read either.
-            Ok(Err(error)) if error.is_fatal() => {}
-            Ok(Err(error)) => {
-                tracing::warn!(kind = target.kind, %error, "a page could not be cleared and is ended");
-                end_target(browser, target).await;
-            }
-            Err(_) => {
-                tracing::warn!(kind = target.kind, "a page does not let itself be cleared and is ended");
-                end_target(browser, target).await;
-            }
-        }
+            Ok(Err(error)) if error.is_fatal() => return false,
+            Ok(Err(error)) => error,
+            Err(_) => BrowserError::Timeout("Runtime.evaluate".to_owned()),
+        };
+        tracing::warn!(kind = target.kind, %error, "a page could not be cleared and is ended");
+        end_target(browser, guard, target).await
     });
-    join_all(cleared).await;
+    if !join_all(cleared).await.into_iter().all(|cleared| cleared) {
+        return Err(BrowserError::Timeout("Page.navigate".to_owned()));
+    }
     clear_clipboard(browser).await
 }
 
-async fn clear_target(browser: &Browser, target: &Target, first: bool) -> Result<(), BrowserError> {
+async fn clear_target(
+    browser: &Browser,
+    guard: &PageGuard,
+    target: &Target,
+    first: bool,
+) -> Result<(), BrowserError> {
+    if matches!(target.kind.as_str(), "page" | "iframe") {
+        // The session that was there when the document came.
+        let page = guard.session(&target.id).await?;
+        // A frame may go while its turn comes; the second time it is not there to begin with.
+        if fields::clear(&page).await.is_err() {
+            fields::clear(&page).await?;
+        }
+    }
     let session = browser.session(&target.id).await?;
     let done = async {
         if matches!(target.kind.as_str(), "page" | "iframe") {
-            // A frame may go while its turn comes; the second time it is not there to begin with.
-            if fields::clear(&session).await.is_err() {
-                fields::clear(&session).await?;
-            }
             session.call("Log.clear", json!({})).await?;
         }
         session
@@ -282,17 +224,17 @@ async fn clear_target(browser: &Browser, target: &Target, first: bool) -> Result
     done
 }
 
-/// A page that could not be cleared is given a new document, a worker is ended.
-async fn end_target(browser: &Browser, target: &Target) {
+/// A page that could not be cleared is given a new document, a frame or worker is ended; false if that
+/// fails.
+async fn end_target(browser: &Browser, guard: &PageGuard, target: &Target) -> bool {
     if target.kind == "page" {
-        let pages = std::slice::from_ref(target);
-        if !reload_all(browser, pages).await {
-            reload_all(browser, pages).await;
-        }
-    } else if let Ok(session) = browser.session(&target.id).await {
+        return renewal::renew(guard, target).await;
+    }
+    if let Ok(session) = browser.session(&target.id).await {
         let _gone = session.post("Page.crash", json!({})).await;
         session.detach().await;
     }
+    true
 }
 
 async fn clear_clipboard(browser: &Browser) -> Result<(), BrowserError> {
@@ -319,6 +261,10 @@ async fn clear_clipboard(browser: &Browser) -> Result<(), BrowserError> {
     overwritten
 }
 
+/// The targets of these types.
+///
+/// # Errors
+/// [`BrowserError::Unexpected`] if there are more than can be looked after.
 async fn targets(browser: &Browser, kinds: &[&str]) -> Result<Vec<Target>, BrowserError> {
     let answer = browser
         .call("Target.getTargets", json!({ "filter": [{}] }))
@@ -337,5 +283,13 @@ async fn targets(browser: &Browser, kinds: &[&str]) -> Result<Vec<Target>, Brows
             context: text(info, "browserContextId"),
         })
     });
-    Ok(wanted.take(MAX_TARGETS).collect())
+    let wanted: Vec<Target> = wanted.collect();
+    if wanted.len() > MAX_TARGETS {
+        tracing::warn!(
+            targets = wanted.len(),
+            "more targets than the gate looks after"
+        );
+        return Err(BrowserError::Unexpected("Target.getTargets".to_owned()));
+    }
+    Ok(wanted)
 }

@@ -82,10 +82,11 @@ pub async fn run(
         stage,
         codec: None,
         progress: Progress::start(report, link.to_string()),
+        user_is_done: false,
     };
     let end = session.serve().await;
     session.finish(&end).await;
-    let opened = session.gate.open().await;
+    let opened = session.gate.open(session.ending(&end)).await;
     match (end, opened) {
         // The agent must not be told to go on with a browser that it cannot reach.
         (Ok(HandoffEnd::Resolved { .. }), Err(error)) => Err(error.into()),
@@ -151,6 +152,8 @@ struct HandoffSession<R> {
     expires: Instant,
     cancel: CancellationToken,
     progress: Progress<R>,
+    /// The user has said that they are done, and not been told that it does not show.
+    user_is_done: bool,
 }
 
 /// `Some` ends the handoff.
@@ -238,6 +241,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
         if self.stage.is_none() {
             return Ok(None);
         }
+        self.user_is_done = true;
         if !self.verifier.start_check() {
             return self.conclude(Conclusion::Unchecked).await;
         }
@@ -263,6 +267,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             }
             CheckOutcome::NotShown(message) => message,
         };
+        self.user_is_done = false;
         if self.link.is_verified() {
             self.link.send(&message).await;
             if self.progress.state() == HandoffState::Checking {

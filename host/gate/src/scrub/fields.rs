@@ -1,69 +1,127 @@
-//! Empties the fields of one page, found through the DOM domain: closed shadow roots are open to it,
-//! and the page's scripts have no part in it. What could be undone or redone goes first.
+//! Empties the fields of one page, whether they are in a document or only held by a script. What could
+//! be undone or redone goes first.
+//!
+//! Those in documents are found through the DOM domain: closed shadow roots are open to it, and the
+//! page's scripts have no part in it. The others are found on the heap.
 
-use std::collections::HashMap;
+mod heap;
+
+use std::collections::{BTreeSet, HashMap};
 
 use authloop_cdp::{BrowserError, Page};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 
+use heap::HeapField;
+
+use crate::page_guard::WORLD_NAME;
+
 const CLEAR_FIELD_SCRIPT: &str = include_str!("fields.js");
+const CLEAR_COPY_SCRIPT: &str = include_str!("copies.js");
 const CLEAR_EDIT_HISTORY_SCRIPT: &str = include_str!("history.js");
-const WORLD_NAME: &str = "authloop-clear";
+const CLEAR_ENTRY_SCRIPT: &str = include_str!("entry.js");
 /// Most fields of one page; more are a page's attack on us, which then gets a new document.
 const MAX_FIELDS: usize = 5000;
 /// Most frames of one page, likewise.
 const MAX_FRAMES: usize = 500;
+/// The shortest text that is looked for in other fields; shorter ones are in many by chance.
+const MIN_COPIED_CHARS: usize = 4;
 
-/// Takes back all edits in the page's own frames, and clears every field whose text the document did
-/// not bring along.
+/// Takes back all edits in the page's own frames, and clears every field that was typed into or whose
+/// text the document did not bring along.
 pub(super) async fn clear(page: &Page) -> Result<(), BrowserError> {
     // A snapshot is flat, however deep the page is.
     let params = json!({ "computedStyles": [] });
     let snapshot = page.call("DOMSnapshot.captureSnapshot", params).await?;
-    let fields = fields_of(&snapshot);
+    let found = fields_of(&snapshot);
     let frames = frames_of(&snapshot);
-    if fields.len() > MAX_FIELDS || frames.len() > MAX_FRAMES {
-        return Err(BrowserError::Unexpected(
-            "DOMSnapshot.captureSnapshot".to_owned(),
-        ));
+    if found.len() > MAX_FIELDS || frames.len() > MAX_FRAMES {
+        return Err(too_many());
     }
-    let worlds = join_all(frames.iter().map(|frame| forget_edits(page, frame))).await;
-    let worlds: Result<Vec<Value>, _> = worlds.into_iter().collect();
-    let worlds: HashMap<&str, Value> = std::iter::zip(frames, worlds?).collect();
-    let cleared = join_all(
-        fields
-            .iter()
-            .map(|(frame, node)| clear_field(page, &worlds[frame], *node)),
-    );
-    let cleared: Result<Vec<()>, _> = cleared.await.into_iter().collect();
-    cleared.map(drop)
+    let worlds = try_join_all(frames.iter().map(|frame| forget_edits(page, frame))).await?;
+    let worlds: HashMap<&str, Value> = std::iter::zip(frames, worlds).collect();
+    let mut fields: Vec<HeapField> = Vec::new();
+    for world in worlds.values() {
+        fields.extend(heap::fields(page, world).await?);
+        if fields.len() > MAX_FIELDS {
+            return Err(too_many());
+        }
+    }
+    let on_heap: BTreeSet<i64> = fields.iter().map(|field| field.node).collect();
+    // Fields that no script has touched are in the document alone.
+    let untouched = found.iter().filter(|(_, node)| !on_heap.contains(node));
+    fields.extend(untouched.map(|(frame, node)| HeapField {
+        node: *node,
+        world: worlds[frame].clone(),
+        object: None,
+    }));
+    let call = |script, values: Value| {
+        join_all(
+            fields
+                .iter()
+                .map(move |field| call_on(page, field, script, values.clone())),
+        )
+    };
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    for answer in call(CLEAR_FIELD_SCRIPT, Value::Null).await {
+        let texts = answer?;
+        let texts = texts.as_array().into_iter().flatten();
+        let texts = texts.filter_map(Value::as_str).map(ToOwned::to_owned);
+        taken.extend(texts.filter(|text| text.chars().count() >= MIN_COPIED_CHARS));
+    }
+    if !taken.is_empty() {
+        for answer in call(CLEAR_COPY_SCRIPT, json!(taken)).await {
+            answer?;
+        }
+    }
+    Ok(())
 }
 
-/// Leaves a frame nothing to undo or redo; returns a world of our own in it.
+fn too_many() -> BrowserError {
+    BrowserError::Unexpected("DOMSnapshot.captureSnapshot".to_owned())
+}
+
+/// Leaves a frame nothing to undo or redo, and no form to send again; returns a world of our own in it.
 async fn forget_edits(page: &Page, frame: &str) -> Result<Value, BrowserError> {
     let params = json!({ "frameId": frame, "worldName": WORLD_NAME });
     let world = page.call("Page.createIsolatedWorld", params).await?["executionContextId"].clone();
-    let params = json!({ "expression": CLEAR_EDIT_HISTORY_SCRIPT, "contextId": world, "returnByValue": true });
-    let answer = page.call("Runtime.evaluate", params).await?;
-    match answer["result"]["value"] {
-        Value::Bool(true) => Ok(world),
-        _ => Err(BrowserError::Unexpected("Runtime.evaluate".to_owned())),
+    for script in [CLEAR_EDIT_HISTORY_SCRIPT, CLEAR_ENTRY_SCRIPT] {
+        let params = json!({ "expression": script, "contextId": world, "returnByValue": true });
+        let answer = page.call("Runtime.evaluate", params).await?;
+        if answer["result"]["value"] != true {
+            return Err(BrowserError::Unexpected("Runtime.evaluate".to_owned()));
+        }
     }
+    Ok(world)
 }
 
-async fn clear_field(page: &Page, world: &Value, node: i64) -> Result<(), BrowserError> {
-    let params = json!({ "backendNodeId": node, "executionContextId": world });
+/// Calls a function on a field: in our world, or where a field belongs to no frame any more, in the
+/// page's.
+async fn call_on(
+    page: &Page,
+    field: &HeapField,
+    script: &str,
+    values: Value,
+) -> Result<Value, BrowserError> {
+    let params = json!({ "backendNodeId": field.node, "executionContextId": field.world });
     let resolved = page.call("DOM.resolveNode", params).await;
-    let object = match resolved {
-        Ok(answer) => answer["object"]["objectId"].clone(),
+    let object = match (resolved, &field.object) {
+        (Ok(answer), _) => answer["object"]["objectId"].clone(),
+        (Err(BrowserError::Cdp { .. }), Some(object)) => object.clone(),
         // The page took it away meanwhile.
-        Err(BrowserError::Cdp { .. }) => return Ok(()),
-        Err(error) => return Err(error),
+        (Err(BrowserError::Cdp { .. }), None) => return Ok(Value::Null),
+        (Err(error), _) => return Err(error),
     };
-    let params =
-        json!({ "objectId": object, "functionDeclaration": CLEAR_FIELD_SCRIPT, "silent": true });
-    page.call("Runtime.callFunctionOn", params).await.map(drop)
+    // Values are arguments and not part of the source: sources of scripts can be read afterwards.
+    let params = json!({
+        "objectId": object,
+        "functionDeclaration": script,
+        "arguments": [{ "value": values }],
+        "returnByValue": true,
+        "silent": true,
+    });
+    let mut answer = page.call("Runtime.callFunctionOn", params).await?;
+    Ok(answer["result"]["value"].take())
 }
 
 /// The string that a snapshot's index stands for.

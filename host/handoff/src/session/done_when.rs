@@ -5,7 +5,7 @@ mod condition_checker;
 use std::{sync::Arc, time::Duration};
 
 use authloop_browser::View;
-use authloop_done_when::{Conclusion, Finding};
+use authloop_done_when::{Conclusion, DoneWhen, Finding};
 use authloop_protocol::output::{OutputMessage, Verdict};
 use authloop_rooms::Grant;
 use tokio::{
@@ -24,6 +24,10 @@ pub(super) const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
 const AUTO_FINISH_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Verifier {
+    done_when: Option<DoneWhen>,
+    view: Option<watch::Receiver<View>>,
+    granted: Option<Grant>,
+    /// There is one from the claim on.
     checker: Option<Arc<ConditionChecker>>,
     auto_finish: bool,
     begun: bool,
@@ -61,9 +65,10 @@ impl Verifier {
     ) -> Self {
         let (sender, results) = mpsc::channel(2);
         Self {
-            checker: view.zip(verify.done_when.clone()).map(|(view, done_when)| {
-                Arc::new(ConditionChecker::start(done_when, view, granted))
-            }),
+            done_when: verify.done_when.clone(),
+            view,
+            granted,
+            checker: None,
             auto_finish: verify.auto_finish,
             begun: false,
             checking: false,
@@ -72,6 +77,15 @@ impl Verifier {
             failed: None,
             undelivered: None,
         }
+    }
+
+    /// Looks at the browser from now on, the claim: what comes before is another handoff's, and none of
+    /// this agent's business.
+    pub(super) fn watch(&mut self) {
+        let watched = self.view.clone().zip(self.done_when.take());
+        let started =
+            watched.map(|(view, when)| ConditionChecker::start(when, view, self.granted.clone()));
+        self.checker = started.map(Arc::new).or(self.checker.take());
     }
 
     /// The user sees the browser: from now on it may turn out to be signed in.

@@ -1,6 +1,7 @@
 //! The end: what is collected, and who is told.
 
 use authloop_done_when::Conclusion;
+use authloop_gate::Ending;
 use authloop_protocol::{output::OutputMessage, signal::Outcome};
 
 use super::{HandoffSession, Place};
@@ -23,6 +24,18 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             cookies,
             storage_state,
             conclusion,
+        }
+    }
+
+    /// Who has ended it, as the gate needs to know: what the user is not done with may be in pages still.
+    pub(super) fn ending(&self, end: &Result<HandoffEnd, HandoffError>) -> Ending {
+        match end {
+            Ok(HandoffEnd::Resolved { conclusion, .. })
+                if self.user_is_done && !matches!(conclusion, Conclusion::Agent) =>
+            {
+                Ending::ByUser
+            }
+            _ => Ending::Otherwise,
         }
     }
 

@@ -78,6 +78,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
                     self.open_room().await?;
                 } else {
                     self.gate.close(self.secrets.id).await?;
+                    self.verifier.watch();
                 }
                 if let Some(stage) = &self.stage {
                     stage.begin_user_control().await;

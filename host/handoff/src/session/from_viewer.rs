@@ -122,6 +122,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
                 None => Applied::Done,
             },
             InputEvent::FinishAnyway if self.stage.is_some() => {
+                self.user_is_done = true;
                 let conclusion = if self.place.is_private() {
                     Conclusion::Unchecked
                 } else {

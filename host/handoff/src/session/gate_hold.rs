@@ -1,6 +1,6 @@
 //! The gate before the browser: closed to agents from the claim to the end.
 
-use authloop_gate::{GateError, HandoffGate, Lease};
+use authloop_gate::{Ending, GateError, HandoffGate, Lease};
 use authloop_protocol::id::SessionId;
 
 pub(super) struct GateHold {
@@ -22,9 +22,9 @@ impl GateHold {
         Ok(())
     }
 
-    pub(super) async fn open(&mut self) -> Result<(), GateError> {
+    pub(super) async fn open(&mut self, ending: Ending) -> Result<(), GateError> {
         match self.lease.take() {
-            Some(lease) => lease.open().await,
+            Some(lease) => lease.open(ending).await,
             None => Ok(()),
         }
     }

@@ -25,6 +25,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
         let granted = Some(room.grant().clone());
         room.begin(browser, page);
         self.verifier = Verifier::new(&self.config.verify, Some(stage.view()), granted);
+        self.verifier.watch();
         self.stage = Some(stage);
         Ok(())
     }
@@ -56,6 +57,8 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
         let stage = BrowserStage::open(browser, None, origins, metrics).await?;
         self.place = Place::AgentBrowser;
         self.verifier = Verifier::new(&self.config.verify, Some(stage.view()), None);
+        self.verifier.watch();
+        self.user_is_done = false;
         self.stage = Some(stage);
         self.progress.tell(HandoffEvent::Room(self.place.report()));
         self.link.send(&OutputMessage::InPlace {}).await;
