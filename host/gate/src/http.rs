@@ -5,7 +5,7 @@ mod json;
 use std::sync::Weak;
 
 use authloop_gate_core::ClientRole;
-use authloop_net::LimitedListener;
+use authloop_net::{LimitedListener, serve_http};
 use axum::{
     Router,
     extract::{
@@ -33,13 +33,8 @@ pub(super) fn serve(listener: TcpListener, gate: Weak<GateShared>, stop: Cancell
         stop: stop.clone(),
     };
     let router = Router::new().fallback(handle).with_state(state);
-    tokio::spawn(async move {
-        let serving = axum::serve(LimitedListener::new(listener, MAX_CONNECTIONS), router);
-        let stopped = serving.with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = stopped.await {
-            tracing::error!(%error, "the gate's listener failed");
-        }
-    });
+    let listener = LimitedListener::new(listener, MAX_CONNECTIONS);
+    tokio::spawn(serve_http(listener, router, stop));
 }
 
 #[derive(Clone)]
