@@ -6,6 +6,7 @@ use authloop_agent_api::{
     EventReporter, GateMode, Isolation, RoomChoice, RoomRefusal, RoomStart, RoomView, RunError,
     Runner, SessionEnd, SessionEvent, SessionRequest, SessionState,
 };
+use authloop_cdp::BrowserError;
 use authloop_gate::{ClosedMode, Gate, GateError, GatedBrowser, HandoffGate, Upstream};
 use authloop_handoff::{
     HandoffConfig, HandoffEnd, HandoffError, HandoffEvent, HandoffState, PrivateRoomConfig,
@@ -17,10 +18,21 @@ use authloop_rooms::{self as rooms, Grant, RoomError, RoomPool};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+/// Which browsers agents may have handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CdpAllow {
+    /// Any that this host reaches.
+    Any,
+    /// Those behind this host's gate.
+    Gated,
+}
+
 /// Carries a session through by a handoff.
 pub(crate) struct HandoffRunner {
     /// Before browsers that this process has the keeping of.
     pub(crate) gate: Gate,
+    /// Whether an agent's address is dialled.
+    pub(crate) cdp_allow: CdpAllow,
     /// Browsers of agents' own that were put behind the gate because an agent asked for it.
     pub(crate) gated: Mutex<HashMap<String, GatedBrowser>>,
     /// The signaling server as this host reaches it.
@@ -58,6 +70,17 @@ impl HandoffRunner {
             browser.set_mode(gate_mode(mode)).await?;
         }
         Ok(Some(browser))
+    }
+
+    /// Refuses a browser that agents could hand over to themselves: one that is reached through a relay of
+    /// theirs, or that is none.
+    fn check_allowed(&self, cdp_url: &str) -> Result<(), RunError> {
+        if self.cdp_allow == CdpAllow::Any || self.known(cdp_url).is_some() {
+            return Ok(());
+        }
+        let why = "cdp_url must be the address of a browser behind this host's gate, as the host told it \
+            at its start: other browsers are handed over with --cdp-allow any only";
+        Err(RunError::Order(why.to_owned()))
     }
 
     fn known(&self, cdp_url: &str) -> Option<GatedBrowser> {
@@ -122,6 +145,7 @@ impl Runner for HandoffRunner {
         finish: CancellationToken,
         mut report: EventReporter,
     ) -> Result<SessionEnd, RunError> {
+        self.check_allowed(&request.cdp_url)?;
         let gate = self.gated(&request).await;
         let gate = gate.map_err(|error| run_error(&error.into()))?;
         let config = self.config(request, gate, finish);
@@ -223,6 +247,13 @@ fn session_state(state: HandoffState) -> SessionState {
 fn run_error(error: &HandoffError) -> RunError {
     let text = error.to_string();
     match error {
+        // One answer for whatever is there: agents must not learn what this host can reach.
+        HandoffError::Browser(reason) | HandoffError::Gate(GateError::Browser(reason))
+            if is_about_address(reason) =>
+        {
+            tracing::warn!(%reason, "an agent's browser cannot be used");
+            RunError::Browser("nothing that speaks CDP answers at cdp_url".to_owned())
+        }
         HandoffError::Browser(_) | HandoffError::Gate(_) | HandoffError::Plant(_) => {
             RunError::Browser(text)
         }
@@ -234,4 +265,11 @@ fn run_error(error: &HandoffError) -> RunError {
         }
         HandoffError::Peer(_) | HandoffError::Encode(_) => RunError::Internal(text),
     }
+}
+
+fn is_about_address(error: &BrowserError) -> bool {
+    matches!(
+        error,
+        BrowserError::Unreachable { .. } | BrowserError::NotABrowser { .. }
+    )
 }

@@ -17,7 +17,10 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
-    launch::GateMode, room_args::RoomArgs, runner::HandoffRunner, server_args::ServerArgs,
+    launch::GateMode,
+    room_args::RoomArgs,
+    runner::{CdpAllow, HandoffRunner},
+    server_args::ServerArgs,
 };
 
 /// Options of `serve`.
@@ -66,6 +69,10 @@ pub(crate) struct ServeArgs {
     /// Start a browser that agents reach through the gate only, and tell its address.
     #[arg(long)]
     launch: bool,
+    /// Which browsers agents may have handed over; `gated` is the default with --launch, and makes
+    /// `cdp_url` a name that is never dialled [default: any without --launch].
+    #[arg(long, value_enum, env = "AUTHLOOP_HOST_CDP_ALLOW")]
+    cdp_allow: Option<CdpAllow>,
     /// Where agents connect to browsers behind the gate.
     #[arg(long, env = "AUTHLOOP_HOST_GATE_LISTEN", default_value = "127.0.0.1:0")]
     gate_listen: SocketAddr,
@@ -134,6 +141,14 @@ impl ServeArgs {
         }
     }
 
+    fn cdp_allow(&self) -> CdpAllow {
+        self.cdp_allow.unwrap_or(if self.launch {
+            CdpAllow::Gated
+        } else {
+            CdpAllow::Any
+        })
+    }
+
     fn browser(&self) -> Upstream {
         let launch = Launch::builder()
             .headless(!self.headed)
@@ -200,6 +215,7 @@ pub(crate) async fn run(
         keep_query: args.rooms.keeps_query(),
         in_place_allowed: config.rooms.rooms != RoomsAllowed::Private,
         gate,
+        cdp_allow: args.cdp_allow(),
         gated: Mutex::default(),
         server,
         public_origin,

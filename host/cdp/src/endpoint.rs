@@ -15,6 +15,9 @@ use super::{error::BrowserError, ids::TargetId, transport::TcpWebSocket};
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A full-page screenshot fits; an endless message does not.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
+/// Chromium's `/json/version` has some 400 bytes, its `/json/protocol` less than 2 MiB.
+const MAX_VERSION_BYTES: usize = 64 << 10;
+const MAX_PROTOCOL_BYTES: usize = 16 << 20;
 
 /// What an address must look like.
 const EXPECTED_ADDRESS: &str = "expected http://host:port, as of a browser started with \
@@ -101,10 +104,11 @@ async fn discover(url: &Url) -> Result<Url, BrowserError> {
             answer.status()
         )));
     }
-    let version: Value = answer
-        .json()
+    let version = body_of(answer, MAX_VERSION_BYTES)
         .await
-        .map_err(|_| not_a_browser("/json/version is not JSON"))?;
+        .map_err(|_| not_a_browser("/json/version is too long or breaks off"))?;
+    let version: Value =
+        serde_json::from_slice(&version).map_err(|_| not_a_browser("/json/version is not JSON"))?;
     let socket = version["webSocketDebuggerUrl"]
         .as_str()
         .and_then(|socket| Url::parse(socket).ok())
@@ -128,12 +132,22 @@ pub(super) async fn protocol(address: &str) -> Result<String, BrowserError> {
     };
     let failed = |error: reqwest::Error| unreachable(root_cause(&error.without_url()));
     let answer = client.get(url.clone()).send().await.map_err(failed)?;
-    answer
-        .error_for_status()
-        .map_err(failed)?
-        .text()
-        .await
-        .map_err(failed)
+    let answer = answer.error_for_status().map_err(failed)?;
+    let body = body_of(answer, MAX_PROTOCOL_BYTES).await;
+    String::from_utf8(body.map_err(unreachable)?).map_err(|e| unreachable(e.to_string()))
+}
+
+/// Reads an answer, but not one without an end: whoever names an address chooses what answers there.
+async fn body_of(mut answer: reqwest::Response, max_bytes: usize) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    loop {
+        match answer.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= max_bytes => body.extend(chunk),
+            Ok(Some(_)) => return Err(format!("the answer is longer than {max_bytes} bytes")),
+            Ok(None) => return Ok(body),
+            Err(error) => return Err(root_cause(&error.without_url())),
+        }
+    }
 }
 
 /// The address of one of the browser's own pages.
@@ -269,5 +283,24 @@ mod tests {
             let error = open(bad).await.err().unwrap().to_string();
             assert!(!error.contains("SECRET"), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_not_read_to_its_end() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _request = stream.read(&mut [0; 4096]).await.unwrap();
+            let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
+            stream.write_all(head).await.unwrap();
+            while stream.write_all(&[b' '; 4096]).await.is_ok() {}
+        });
+
+        let error = open(&address).await.err().unwrap().to_string();
+
+        assert!(error.contains("too long"), "{error}");
     }
 }
