@@ -10,55 +10,58 @@ import { eventually, html, SIGN_IN, spy, withAgent } from "./lib/gate-agent.mjs"
 
 const PASSWORD = "document.getElementById('password').focus()";
 
-withAgent("an agent gets no page of the browser's own, nor a file", async ({ gate, agent, serve }) => {
-  const site = await serve((_, response) => html(response, SIGN_IN));
-  const page = await agent.open(site.url);
-  const past = await gate.past();
-  const own = (await past.call("Target.getTargets", { filter: [{}] })).targetInfos;
-  const { targetId } = await past.call("Target.createTarget", { url: "chrome://version" });
-  past.close();
-  const bubble = own.find((target) => target.type === "browser_ui");
+withAgent(
+  "an agent gets no page of the browser's own, nor a file",
+  async ({ gate, agent, serve }) => {
+    const site = await serve((_, response) => html(response, SIGN_IN));
+    const page = await agent.open(site.url);
+    const past = await gate.past();
+    const own = (await past.call("Target.getTargets", { filter: [{}] })).targetInfos;
+    const { targetId } = await past.call("Target.createTarget", { url: "chrome://version" });
+    past.close();
+    const bubble = own.find((target) => target.type === "browser_ui");
 
-  for (const url of [
-    "chrome://policy/test",
-    "chrome://inspect",
-    "chrome://settings",
-    "devtools://devtools/bundled/inspector.html",
-    "file:///etc/passwd",
-    "view-source:file:///etc/passwd",
-    " FI\tLE:///etc/passwd",
-  ]) {
-    assert.match(await agent.refusal("Target.createTarget", { url }), /takes http, https/, url);
-    assert.match(await agent.refusal("Page.navigate", { url }, page.session), /takes http/, url);
-    const query = encodeURIComponent(url);
-    const made = await fetch(`${gate.cdp}/json/new?${query}`, { method: "PUT" });
-    assert.equal(made.status, 403, url);
-  }
-  for (const id of [bubble?.targetId, targetId].filter(Boolean)) {
-    const attach = { targetId: id, flatten: true };
-    assert.match(await agent.refusal("Target.attachToTarget", attach), /No target/);
-  }
-  const seen = [...(await agent.targets()), ...(await (await fetch(`${gate.cdp}/json`)).json())];
-  assert.deepEqual(
-    seen.filter(({ type, url }) => type === "browser_ui" || /^(chrome|devtools):/.test(url)),
-    [],
-  );
-  for (const method of ["Tethering.bind", "Page.addCompilationCache", "Cast.enable"])
-    assert.match(await agent.refusal(method, {}, page.session), /not among the methods/);
-  const universal = { originsWithUniversalNetworkAccess: [site.url] };
-  assert.match(await agent.refusal("Target.createBrowserContext", universal), /may not use/);
+    for (const url of [
+      "chrome://policy/test",
+      "chrome://inspect",
+      "chrome://settings",
+      "devtools://devtools/bundled/inspector.html",
+      "file:///etc/passwd",
+      "view-source:file:///etc/passwd",
+      " FI\tLE:///etc/passwd",
+    ]) {
+      assert.match(await agent.refusal("Target.createTarget", { url }), /takes http, https/, url);
+      assert.match(await agent.refusal("Page.navigate", { url }, page.session), /takes http/, url);
+      const query = encodeURIComponent(url);
+      const made = await fetch(`${gate.cdp}/json/new?${query}`, { method: "PUT" });
+      assert.equal(made.status, 403, url);
+    }
+    for (const id of [bubble?.targetId, targetId].filter(Boolean)) {
+      const attach = { targetId: id, flatten: true };
+      assert.match(await agent.refusal("Target.attachToTarget", attach), /No target/);
+    }
+    const seen = [...(await agent.targets()), ...(await (await fetch(`${gate.cdp}/json`)).json())];
+    assert.deepEqual(
+      seen.filter(({ type, url }) => type === "browser_ui" || /^(chrome|devtools):/.test(url)),
+      [],
+    );
+    for (const method of ["Tethering.bind", "Page.addCompilationCache", "Cast.enable"])
+      assert.match(await agent.refusal(method, {}, page.session), /not among the methods/);
+    const universal = { originsWithUniversalNetworkAccess: [site.url] };
+    assert.match(await agent.refusal("Target.createBrowserContext", universal), /may not use/);
 
-  await gate.shut();
-  const after = await gate.past();
-  const { targetInfos } = await after.call("Target.getTargets");
-  after.close();
-  await gate.open();
-  assert.deepEqual(
-    targetInfos.filter((target) => target.url.startsWith("chrome:")),
-    [],
-    "a page of the browser's own is open while the user has it",
-  );
-});
+    await gate.shut();
+    const after = await gate.past();
+    const { targetInfos } = await after.call("Target.getTargets");
+    after.close();
+    await gate.open();
+    assert.deepEqual(
+      targetInfos.filter(({ type, url }) => type === "page" && url.startsWith("chrome:")),
+      [],
+      "a page of the browser's own is open while the user has it",
+    );
+  },
+);
 
 withAgent("files of an agent's stay in the gate's folder", async ({ gate, agent, serve }) => {
   const home = mkdtempSync(`${tmpdir()}/authloop-home-`);
@@ -73,7 +76,8 @@ withAgent("files of an agent's stay in the gate's folder", async ({ gate, agent,
     const { root } = await agent.cdp.call("DOM.getDocument", {}, session);
     const input = { nodeId: root.nodeId, selector: "#file" };
     const { nodeId } = await agent.cdp.call("DOM.querySelector", input, session);
-    const give = (file) => agent.refusal("DOM.setFileInputFiles", { nodeId, files: [file] }, session);
+    const give = (file) =>
+      agent.refusal("DOM.setFileInputFiles", { nodeId, files: [file] }, session);
 
     assert.match(await give(`${home}/keys`), /files of .* only/);
     assert.match(await give(`${gate.files}/../${home}/keys`), /files of .* only/);
@@ -133,46 +137,49 @@ withAgent("a password of HTTP's is not told", async ({ gate, agent, serve, secre
 
 for (const framed of [false, true]) {
   const where = framed ? "a frame" : "a page";
-  withAgent(`a form that made ${where} is not sent again`, async ({ gate, agent, serve, secret }) => {
-    const site = await serve(({ method }, response) =>
-      html(response, method === "POST" ? "<title>Wrong code</title>" : SIGN_IN),
-    );
-    const page = await agent.open(`${site.url}/signin`);
-    await agent.cdp.call("Network.enable", { maxPostDataSize: 9999 }, page.session);
-    await gate.shut();
-    const user = await Hands.on(gate, `${site.url}/signin`);
-    if (framed) {
-      const frame = "document.querySelector('iframe')";
-      await user.cdp.evaluate(
-        `document.body.innerHTML = "<iframe src=/framed></iframe>"; new Promise((r) => ${frame}.onload = r)`,
-        user.session,
+  withAgent(
+    `a form that made ${where} is not sent again`,
+    async ({ gate, agent, serve, secret }) => {
+      const site = await serve(({ method }, response) =>
+        html(response, method === "POST" ? "<title>Wrong code</title>" : SIGN_IN),
       );
-      await user.type(`${frame}.contentDocument.getElementById('password').focus()`, secret);
-      await user.cdp.evaluate(
-        `${frame}.contentDocument.getElementById('go').click(); new Promise((r) => ${frame}.onload = r)`,
-        user.session,
-      );
-    } else {
-      await user.type(PASSWORD, secret);
-      await user.submit();
-    }
-    user.close();
-    assert.equal(site.heard(secret).length, 1);
-    await gate.open();
+      const page = await agent.open(`${site.url}/signin`);
+      await agent.cdp.call("Network.enable", { maxPostDataSize: 9999 }, page.session);
+      await gate.shut();
+      const user = await Hands.on(gate, `${site.url}/signin`);
+      if (framed) {
+        const frame = "document.querySelector('iframe')";
+        await user.cdp.evaluate(
+          `document.body.innerHTML = "<iframe src=/framed></iframe>"; new Promise((r) => ${frame}.onload = r)`,
+          user.session,
+        );
+        await user.type(`${frame}.contentDocument.getElementById('password').focus()`, secret);
+        await user.cdp.evaluate(
+          `${frame}.contentDocument.getElementById('go').click(); new Promise((r) => ${frame}.onload = r)`,
+          user.session,
+        );
+      } else {
+        await user.type(PASSWORD, secret);
+        await user.submit();
+      }
+      user.close();
+      assert.equal(site.heard(secret).length, 1);
+      await gate.open();
 
-    agent.cdp.heard.length = 0;
-    const asked = site.asked.length;
-    if (framed)
-      await agent.run(
-        "document.querySelector('iframe').contentWindow.location.reload()",
-        page.session,
-      );
-    else await agent.cdp.ask("Page.reload", {}, page.session);
-    await eventually(() => site.asked.length > asked, "the reload");
-    await pause(300);
-    assert.equal(site.heard(secret).length, 1, "the form was sent again");
-    assert.ok(!agent.cdp.heard.join().includes(secret));
-  });
+      agent.cdp.heard.length = 0;
+      const asked = site.asked.length;
+      if (framed)
+        await agent.run(
+          "document.querySelector('iframe').contentWindow.location.reload()",
+          page.session,
+        );
+      else await agent.cdp.ask("Page.reload", {}, page.session);
+      await eventually(() => site.asked.length > asked, "the reload");
+      await pause(300);
+      assert.equal(site.heard(secret).length, 1, "the form was sent again");
+      assert.ok(!agent.cdp.heard.join().includes(secret));
+    },
+  );
 }
 
 for (const ms of [0, 300, 1500]) {
@@ -238,7 +245,8 @@ for (const foreign of [false, true]) {
       const past = await gate.past();
       const target = await eventually(async () => {
         const { targetInfos } = await past.call("Target.getTargets", { filter: [{}] });
-        const wanted = (t) => (foreign ? t.type === "iframe" && t.url.includes("two") : t.url === shop);
+        const wanted = (t) =>
+          foreign ? t.type === "iframe" && t.url.includes("two") : t.url === shop;
         return targetInfos.find((t) => wanted(t) && t.type !== "tab");
       }, "the page");
       const { targetId } = target;
@@ -288,7 +296,11 @@ for (const how of ["script", "frame", "late"]) {
         };
         void agent.cdp.ask("Fetch.fulfillRequest", answer, sessionId);
       });
-      await agent.cdp.call("Fetch.enable", { patterns: [{ urlPattern: "*code.js" }] }, page.session);
+      await agent.cdp.call(
+        "Fetch.enable",
+        { patterns: [{ urlPattern: "*code.js" }] },
+        page.session,
+      );
       const tag = how === "frame" ? ["iframe", "/code"] : ["script", "/code.js"];
       await agent.run(
         `new Promise((r) => { const e = document.createElement("${tag[0]}"); e.src = "${tag[1]}"; e.onload = r; document.body.append(e); }).then(() => 1)`,

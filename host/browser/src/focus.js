@@ -30,9 +30,16 @@
     return numbers.get(element);
   };
 
+  // The document's own: an element may be named like one of its properties and stand in its place.
+  const hasFocus = Document.prototype.hasFocus.bind(document);
+  const activeElement = Object.getOwnPropertyDescriptor(
+    Document.prototype,
+    "activeElement",
+  ).get.bind(document);
+
   // Through open shadow trees; a frame's own script answers for the frame.
   const focused = () => {
-    let element = document.hasFocus() ? document.activeElement : null;
+    let element = hasFocus() ? activeElement() : null;
     while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
     return element;
   };

@@ -29,8 +29,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     GateError, GatedBrowser,
+    ending::{Ending, OPEN_ANEW_REQUEST, OPEN_REQUEST},
     http::connect_client,
-    lease::{Ending, LocalLease, OPEN_ANEW_REQUEST, OPEN_REQUEST},
+    lease::LocalLease,
 };
 
 /// How often a holder is asked for a sign of life, and how long it may go without giving one.

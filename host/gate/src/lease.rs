@@ -4,25 +4,11 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{GateError, GatedBrowser, remote::RemoteLease};
-
-/// What a holder says to a control socket: the user is done, or it ended otherwise.
-pub(super) const OPEN_REQUEST: &str = "open";
-pub(super) const OPEN_ANEW_REQUEST: &str = "open anew";
+use super::{GateError, GatedBrowser, ending::Ending, remote::RemoteLease};
 
 /// How often to try to open the gate for a holder that is gone, each pause twice the last.
 const MAX_OPEN_ATTEMPTS: u32 = 6;
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
-
-/// How a handoff has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// The user says that they are done: pages keep their documents, and with them the sign-in of an
-    /// application that keeps it in memory.
-    ByUser,
-    /// In any other way: secrets may be in pages still, and every page gets a new document.
-    Otherwise,
-}
 
 /// A gate closed in favour of one handoff.
 ///

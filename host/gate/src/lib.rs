@@ -8,6 +8,8 @@
 
 mod actor;
 mod control;
+mod ending;
+mod handoff_gate;
 mod hosts;
 mod http;
 mod lease;
@@ -38,7 +40,9 @@ use page_guard::PageGuard;
 pub use authloop_gate_core::ClosedMode;
 
 pub use control::ControlSocket;
-pub use lease::{Ending, Lease, LocalLease};
+pub use ending::Ending;
+pub use handoff_gate::HandoffGate;
+pub use lease::{Lease, LocalLease};
 pub use remote::{RemoteGate, RemoteLease};
 
 /// Most browsers behind one gate.
@@ -318,8 +322,8 @@ impl GatedBrowser {
         let lease = Lease::Local(LocalLease::new(self.clone()));
         // Before agents are gone, so that nothing of theirs comes unseen.
         let guard = closure.guard.insert(self.guard().await?);
-        let preserved = self.0.handle.close(handoff).await?;
         let browser = &self.0.browser;
+        let preserved = self.0.handle.close(handoff).await?;
         closure.preserving_pages = scrub::preserve_settings(browser, preserved).await;
         scrub::close_own_pages(browser).await?;
         scrub::renew_pages(browser, guard).await?;
@@ -336,19 +340,16 @@ impl GatedBrowser {
             if !browser.is_closed() {
                 return Ok(());
             }
-            // A closing that failed may have left none.
-            let guard = match closure.guard.take() {
-                Some(guard) => guard,
-                None => browser.guard().await?,
-            };
-            let guard = closure.guard.insert(guard);
-            scrub::clear(&browser.0.browser, guard, ending == Ending::ByUser).await?;
-            let Closure {
-                guard,
-                preserving_pages,
-            } = std::mem::take(&mut *closure);
-            scrub::end_preserving(preserving_pages).await;
-            drop(guard);
+            if closure.guard.is_none() {
+                // The closing has failed before there was one.
+                closure.guard = Some(browser.guard().await?);
+            }
+            if let Some(guard) = &closure.guard {
+                scrub::clear(&browser.0.browser, guard, ending == Ending::ByUser).await?;
+            }
+            let ended = std::mem::take(&mut *closure);
+            scrub::end_preserving(ended.preserving_pages).await;
+            drop(ended.guard);
             browser.0.handle.open().await?;
             browser.0.closed.store(false, Ordering::SeqCst);
             Ok(())
@@ -387,33 +388,6 @@ impl std::fmt::Debug for GatedBrowser {
         f.debug_struct("GatedBrowser")
             .field("address", &self.0.address)
             .finish_non_exhaustive()
-    }
-}
-
-/// The gate of a handoff: in this process or in another.
-#[derive(Clone, Debug)]
-pub enum HandoffGate {
-    /// In this process.
-    Local(GatedBrowser),
-    /// In another process.
-    Remote(RemoteGate),
-}
-
-impl HandoffGate {
-    /// The browser itself, past the gate.
-    pub async fn browser(&self) -> Result<Browser, GateError> {
-        match self {
-            Self::Local(gated) => Ok(gated.browser()),
-            Self::Remote(remote) => remote.browser().await,
-        }
-    }
-
-    /// As [`GatedBrowser::close`].
-    pub async fn close(&self, handoff: &str) -> Result<Lease, GateError> {
-        match self {
-            Self::Local(gated) => gated.close(handoff).await,
-            Self::Remote(remote) => Ok(Lease::Remote(remote.close(handoff).await?)),
-        }
     }
 }
 

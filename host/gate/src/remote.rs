@@ -13,7 +13,7 @@ use tokio_tungstenite::{
 
 use super::{
     GateError,
-    lease::{Ending, OPEN_ANEW_REQUEST, OPEN_REQUEST},
+    ending::{Ending, OPEN_ANEW_REQUEST, OPEN_REQUEST},
 };
 
 /// How long the control socket may take to answer at all.

@@ -107,10 +107,8 @@ impl Launch {
             .arg(&binary)
             .arg("--remote-debugging-pipe")
             .args(DISCREET_FLAGS)
-            .arg(format!(
-                "--crash-dumps-dir={}",
-                profile.join("Crashes").display()
-            ));
+            // The flags alone do not keep the crash handler from starting, nor from writing there.
+            .env("CHROME_CONFIG_HOME", profile.join("Config"));
         let mut child = self.spawn(command, &binary, profile)?;
         let (Some(input), Some(output), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())

@@ -2,7 +2,17 @@
 // taken out. What the document did not bring along was typed while the user had the browser.
 function clearField() {
   const kind = this.localName === "textarea" ? "textarea" : this.type;
-  const unwritten = ["hidden", "button", "submit", "reset", "image", "checkbox", "radio", "range", "color"];
+  const unwritten = [
+    "hidden",
+    "button",
+    "submit",
+    "reset",
+    "image",
+    "checkbox",
+    "radio",
+    "range",
+    "color",
+  ];
   if (unwritten.includes(kind)) return [];
   if (kind === "file") {
     if (this.value !== "") this.value = "";

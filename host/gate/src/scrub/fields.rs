@@ -12,9 +12,8 @@ use authloop_cdp::{BrowserError, Page};
 use futures_util::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 
-use heap::HeapField;
-
 use crate::page_guard::WORLD_NAME;
+use heap::HeapField;
 
 const CLEAR_FIELD_SCRIPT: &str = include_str!("fields.js");
 const CLEAR_COPY_SCRIPT: &str = include_str!("copies.js");
