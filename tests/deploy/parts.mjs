@@ -91,6 +91,8 @@ export class Host extends Part {
       "127.0.0.1:0",
       "--metrics-listen",
       "127.0.0.1:0",
+      "--rooms",
+      "in-place",
     ];
     const host = new Host("host", HOST, args);
     t.after(() => host.stop());

@@ -52,6 +52,8 @@ class Agent extends Part {
       "--json",
       "--listen",
       "127.0.0.1:0",
+      "--rooms",
+      "in-place",
       ...args,
     ]);
   }

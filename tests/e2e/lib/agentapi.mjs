@@ -4,13 +4,14 @@ import { EventEmitter, once } from "node:events";
 import { createServer } from "node:http";
 import { bin, Part } from "./harness.mjs";
 
-/** `authloop-host serve`. */
+/** `authloop-host serve`; in agents' own browsers, unless the test says which rooms it is about. */
 export class AgentApi extends Part {
   constructor(args, env = {}) {
+    const rooms = args.includes("--rooms") ? [] : ["--rooms", "in-place"];
     super(
       "agent-api",
       bin("authloop-host"),
-      ["serve", "--json", "--listen", "127.0.0.1:0", ...args],
+      ["serve", "--json", "--listen", "127.0.0.1:0", ...rooms, ...args],
       { env },
     );
   }

@@ -53,7 +53,8 @@ export class Rooms {
 
   /** Another agent API in the same world. */
   serve(args = [], env = {}) {
-    return AgentApi.start(this.world, args, { XDG_RUNTIME_DIR: this.folder, ...env });
+    const rooms = args.includes("--rooms") ? [] : ["--rooms", "any"];
+    return AgentApi.start(this.world, [...rooms, ...args], { XDG_RUNTIME_DIR: this.folder, ...env });
   }
 
   /** Has it stopped when the test ends. */
