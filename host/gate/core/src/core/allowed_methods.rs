@@ -41,7 +41,7 @@ mod tests {
         assert!(navigate.contains("url") && navigate.contains("frameId"));
         assert!(parameters_of("Page.enable").is_some());
         assert!(parameters_of("Schema.getDomains").unwrap().is_empty());
-        assert_eq!(METHODS.len(), 559);
+        assert_eq!(METHODS.len(), 556);
     }
 
     #[test]
