@@ -147,8 +147,12 @@ withAgent("clients that say nothing keep nobody out", async ({ gate }) => {
   const { hostname, port } = new URL(gate.cdp);
   const sockets = Array.from({ length: 520 }, () => connect(Number(port), hostname));
   for (const socket of sockets) socket.on("error", () => {});
-  await pause(3000);
-  const answer = await fetch(`${gate.cdp}/json/version`, { signal: AbortSignal.timeout(30_000) });
-  for (const socket of sockets) socket.destroy();
-  assert.equal(answer.status, 200);
+  try {
+    await pause(3000);
+    const signal = AbortSignal.timeout(30_000);
+    const answer = await fetch(`${gate.cdp}/json/version`, { signal });
+    assert.equal(answer.status, 200);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
 });
