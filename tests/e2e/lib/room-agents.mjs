@@ -42,6 +42,7 @@ export class RoomAgent {
   async arrive(site) {
     await site.prepare?.(this.page);
     await this.page.goto(site.url);
+    await this.sees("form, iframe");
   }
 
   /** Whether the page shows the account now; never waits for a browser that is held. */

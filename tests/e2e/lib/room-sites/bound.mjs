@@ -12,26 +12,28 @@ import {
   refuse,
 } from "./web.mjs";
 
+const NAMES = ["user-agent", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"];
+
 /** The session holds for the browser that calls itself as it did at the sign-in, and no other. */
 export class UserAgentSite extends CookieSite {
-  static #selfOf = (headers) =>
-    ["user-agent", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform", "accept-language"]
-      .map((name) => headers[name])
-      .join("\n");
   /** What the last browser with a session's cookie called itself, and what it should have. */
   told = null;
 
   answer(asked) {
-    const self = UserAgentSite.#selfOf(asked.headers);
+    const self = NAMES.map((name) => asked.headers[name]).join("\n");
+    // A browser without a window may say no language to sites.
+    const language = asked.headers["accept-language"] ?? "";
     if (asked.path === "/login" && asked.method === "POST") {
       if (!this.knows(asked.body)) return page("Try again", form(this.asks));
-      const id = this.open({ user: asked.body.user, self });
+      const id = this.open({ user: asked.body.user, self, language });
       return redirect("/account", { "set-cookie": `session=${id}; Path=/; HttpOnly` });
     }
     const session = this.sessions.get(asked.cookies.session);
     if (asked.path !== "/account") return super.answer(asked);
-    if (session) this.told = { self, expected: session.self };
-    return session?.self === self ? this.welcome(account(session.user)) : redirect("/login");
+    if (!session) return redirect("/login");
+    this.told = { self, language, expected: session };
+    const same = session.self === self && (!language || session.language === language);
+    return same ? this.welcome(account(session.user)) : redirect("/login");
   }
 }
 
