@@ -189,7 +189,7 @@ roomTest("the agent's browser goes during the sign-in, and comes back", async (r
   const again = rooms.guest(new Remote("about:blank", undefined, Number(new URL(own.cdp).port)));
   await again.ready();
   assertSignedIn(await rooms.ended(made.session_id));
-  const back = await RoomAgent.playwright(rooms, { cdp: again.cdp });
+  const back = await RoomAgent.playwright(rooms, { cdp: again.cdp, kept: true });
   await back.page.goto(`${site.origin}/account`);
   await back.sees();
 });

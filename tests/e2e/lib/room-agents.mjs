@@ -7,14 +7,19 @@ import { within } from "./part.mjs";
 export class RoomAgent {
   /**
    * Playwright over CDP.
-   * @param {{own?: object}} options `own`: in a context of its own, made with these options
+   * @param {{own?: object, cdp?: string, kept?: boolean}} options `own`: in a context of its own, made
+   *   with these options; `kept`: with what other tests have left in the browser
    */
-  static async playwright(rooms, { own, cdp = rooms.world.remote.cdp } = {}) {
+  static async playwright(rooms, { own, cdp = rooms.world.remote.cdp, kept = false } = {}) {
     const browser = await chromium.connectOverCDP(cdp);
     const context = own ? await browser.newContext(own) : browser.contexts()[0];
     const page = await context.newPage();
     const session = await context.newCDPSession(page);
-    return rooms.guest(await RoomAgent.#at(cdp, { browser, page, session }, () => browser.close()));
+    const agent = rooms.guest(
+      await RoomAgent.#at(cdp, { browser, page, session }, () => browser.close()),
+    );
+    if (!kept) await agent.#forget(rooms.sites.origins());
+    return agent;
   }
 
   static async puppeteer(rooms, { own } = {}) {
@@ -27,7 +32,9 @@ export class RoomAgent {
       if (own) await context.close();
       await browser.disconnect();
     };
-    return rooms.guest(await RoomAgent.#at(cdp, { browser, page, session }, leave));
+    const agent = rooms.guest(await RoomAgent.#at(cdp, { browser, page, session }, leave));
+    await agent.#forget(rooms.sites.origins());
+    return agent;
   }
 
   static async #at(cdp, parts, leave) {
@@ -36,6 +43,15 @@ export class RoomAgent {
     agent.address = `${cdp.replace(/^http/, "ws")}/devtools/page/${targetInfo.targetId}`;
     agent.browserContextId = targetInfo.browserContextId;
     return agent;
+  }
+
+  /** Begins with nothing of these sites. */
+  async #forget(origins) {
+    await this.session.send("Network.clearBrowserCookies");
+    const forgotten = origins.map((origin) =>
+      this.session.send("Storage.clearDataForOrigin", { origin, storageTypes: "all" }),
+    );
+    await Promise.all(forgotten);
   }
 
   /** Goes to the wall, as far as an agent comes by itself. */

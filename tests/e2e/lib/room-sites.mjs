@@ -110,6 +110,10 @@ export class RoomSites {
     return this.#sites.get(kind);
   }
 
+  origins() {
+    return [...this.#sites.values()].map(({ origin }) => origin);
+  }
+
   async #answer(request, response) {
     const [host] = (request.headers.host ?? "").split(":");
     const site = this.#sites.get(host.replace(/\.localhost$/, ""));

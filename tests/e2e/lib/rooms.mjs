@@ -39,6 +39,7 @@ export class Rooms {
     const rooms = new Rooms();
     // Of this test alone, in memory as a user's own is.
     rooms.folder = mkdtempSync("/dev/shm/authloop-e2e-");
+    process.on("exit", () => rooms.#remove());
     rooms.world = await World.open(world);
     try {
       rooms.sites = rooms.world.keep(await RoomSites.start());
@@ -146,6 +147,10 @@ export class Rooms {
   async close() {
     await this.dismiss();
     await this.world.close();
+    this.#remove();
+  }
+
+  #remove() {
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 }
