@@ -114,7 +114,7 @@ impl HandoffArgs {
         let pool = RoomPool::start(RoomSettings {
             sandbox: !self.no_sandbox,
             warm: 1,
-            max: 2,
+            max: 1,
             ..RoomSettings::default()
         })?;
         Ok(RoomConfig::Private(PrivateRoomConfig {

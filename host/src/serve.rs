@@ -195,6 +195,7 @@ pub(crate) async fn run(
             return ExitCode::from(crate::EXIT_FAILED);
         }
     };
+    let mut config = config;
     let rooms = match config.rooms.rooms {
         RoomsAllowed::InPlace => Err(RoomError::Refused),
         RoomsAllowed::Private | RoomsAllowed::Any => args.rooms.pool(!args.no_sandbox),
@@ -204,7 +205,10 @@ pub(crate) async fn run(
             eprintln!("authloop-host: {error}");
             return ExitCode::from(crate::EXIT_FAILED);
         }
-        (Err(error), RoomsAllowed::Any) => tracing::warn!(%error, "private rooms are refused"),
+        (Err(error), RoomsAllowed::Any) => {
+            tracing::warn!(%error, "users sign in in agents' browsers only");
+            config.rooms.rooms = RoomsAllowed::InPlace;
+        }
         (Ok(rooms), _) if rooms.isolation() == Isolation::SameUser => tracing::warn!(
             "private rooms run as the host's user: what else runs as that user could read them"
         ),

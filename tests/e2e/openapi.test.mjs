@@ -19,6 +19,8 @@ scenario("the routes keep to the OpenAPI document", { site }, async (world) => {
   world.keep({ stop: async () => rmSync(folder, { recursive: true }) });
   writeFileSync(`${folder}/keys`, KEY);
   const api = await AgentApi.start(world, [
+    "--rooms",
+    "any",
     "--api-keys-file",
     `${folder}/keys`,
     "--rate",

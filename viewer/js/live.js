@@ -86,7 +86,7 @@ export class Live {
       send,
       finish: () => this.#finish("done"),
       changed: () => this.#onRoom(),
-      closed: () => this.enabled && !hasCoarsePointer() && this.keyboard.focus(),
+      closed: () => !hasCoarsePointer() && this.keyboard.focusSoon(),
     });
     this.#wire();
     this.#refresh();
@@ -195,6 +195,7 @@ export class Live {
     this.#consent.reset();
     this.#refresh();
     this.#showScreen();
+    if (!waiting && !hasCoarsePointer()) this.keyboard.focusSoon();
     announce(t(waiting ? waiting.title : `room.${this.room.words.kind}`));
   }
 

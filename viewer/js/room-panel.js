@@ -140,6 +140,7 @@ export class RoomPanel {
     button("start-over-go").addEventListener("click", () => {
       startOver.close("go");
       if (this.on.send({ t: "start_over" }) === "ok") this.room.startOver();
+      this.on.closed();
     });
     this.#wireNotMoved();
   }

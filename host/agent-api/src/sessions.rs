@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use authloop_agent_api_types::{Notice, RoomView, SessionCreated, SessionView, Status};
+use authloop_agent_api_types::{Notice, RoomKind, RoomView, SessionCreated, SessionView, Status};
 use authloop_host_metrics::Metrics;
 use authloop_protocol::id::to_b64u;
 use futures_util::FutureExt as _;
@@ -260,7 +260,21 @@ impl Sessions {
     }
 
     /// Withdraws a session.
-    pub(super) fn cancel(&self, handle: &Arc<Handle>) -> Result<SessionView, ApiError> {
+    ///
+    /// A private room is gone before the agent hears of it, and what it hears is what became of the session:
+    /// one that had begun to move has moved.
+    pub(super) async fn cancel(&self, handle: &Arc<Handle>) -> Result<SessionView, ApiError> {
+        let view = handle.view();
+        if view.room.room == RoomKind::Private && !view.status.is_terminal() {
+            handle.cancel.cancel();
+            if timeout(RESOLVE_TIMEOUT, handle.ended()).await.is_ok() {
+                let view = handle.view();
+                return match view.status {
+                    Status::Cancelled => Ok(view),
+                    _ => Err(ended(&view)),
+                };
+            }
+        }
         let event = handle.end(Ok(SessionEnd::Cancelled), self.keep);
         handle.cancel.cancel();
         let Some(event) = event else {

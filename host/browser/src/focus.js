@@ -1,7 +1,8 @@
 // Runs in an isolated world of every frame: the page can neither see nor forge it.
 // Tells the host what kind of field has the focus and where; never what is in it.
 (() => {
-  if (globalThis.authloopNext) return;
+  // Another host comes to the document, or the same one again: it knows nothing yet.
+  if (globalThis.authloopNext) return globalThis.authloopNext.restart();
 
   const NOT_TYPED_INTO = new Set([
     "button",
@@ -68,6 +69,22 @@
     return [view.offsetLeft, view.offsetTop, view.width, view.height];
   };
 
+  // A field whose text is shown on request was a password before, and is one still.
+  const everMasked = new WeakSet();
+  const noteMasked = (node) => {
+    if (node instanceof HTMLInputElement && node.type === "password") everMasked.add(node);
+  };
+  new MutationObserver((changes) => {
+    for (const { target, oldValue } of changes)
+      if (oldValue?.toLowerCase() === "password") everMasked.add(target);
+  }).observe(document, { attributeFilter: ["type"], attributeOldValue: true, subtree: true });
+
+  const isSecret = (element, kind, autocomplete, masked) => {
+    noteMasked(element);
+    const hidden = !!masked && masked !== "none";
+    return kind === "password" || SECRET.test(autocomplete) || hidden || everMasked.has(element);
+  };
+
   const describe = (element) => {
     const kind = kindOf(element);
     if (kind === null) return null;
@@ -80,7 +97,7 @@
       inputmode: short(element.inputMode),
       autocomplete,
       enterkeyhint: short(element.enterKeyHint),
-      secret: kind === "password" || SECRET.test(autocomplete) || (!!masked && masked !== "none"),
+      secret: isSecret(element, kind, autocomplete, masked),
       multiline: kind === "textarea" || kind === "contenteditable",
       length: (kind === "contenteditable" ? element.textContent : element.value).length,
       rect: [box.x, box.y, box.width, box.height],
@@ -130,6 +147,11 @@
       waiting = resolve;
       deliver();
     });
+
+  globalThis.authloopNext.restart = () => {
+    waiting = null;
+    delivered = "null";
+  };
 
   let timer = 0;
   let due = Infinity;

@@ -120,7 +120,12 @@ impl Launch {
     /// # Errors
     /// [`BrowserError::Launch`] if there is none.
     pub fn check(&self) -> Result<(), BrowserError> {
-        self.find_binary().map(drop)
+        let binary = self.find_binary()?;
+        if binary.exists() {
+            return Ok(());
+        }
+        let missing = format!("there is no {}", binary.display());
+        Err(BrowserError::Launch(missing))
     }
 
     fn find_binary(&self) -> Result<PathBuf, BrowserError> {

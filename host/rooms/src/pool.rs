@@ -198,6 +198,8 @@ impl RoomPool {
             launch = launch.binary(binary);
         }
         if let Some(proxy) = &settings.proxy {
+            // A URL's path, which every URL of http has, makes Chromium refuse all of it.
+            let proxy = proxy.as_str().trim_end_matches('/');
             launch = launch.arg(format!("--proxy-server={proxy}"));
         }
         launch

@@ -17,7 +17,6 @@ export const ROOM_UI = {
   /** The agent's browser does not show the sign-in. */
   notMoved: "#sheet-not-moved",
   inPlace: "#not-moved-in-place",
-  end: "#sheet-not-moved [data-reason]",
   startOver: "#start-over",
   startOverGo: "#start-over-go",
 };
@@ -30,6 +29,8 @@ const PROFILE = /^authloop-room-/;
 
 export class Rooms {
   #guests = [];
+  /** Ends the sessions of this test. */
+  #ends = [];
 
   /**
    * @param {{api?: string[], remote?: string}} options `api`: more arguments of the agent API's;
@@ -55,7 +56,10 @@ export class Rooms {
   /** Another agent API in the same world. */
   serve(args = [], env = {}) {
     const rooms = args.includes("--rooms") ? [] : ["--rooms", "any"];
-    return AgentApi.start(this.world, [...rooms, ...args], { XDG_RUNTIME_DIR: this.folder, ...env });
+    return AgentApi.start(this.world, [...rooms, ...args], {
+      XDG_RUNTIME_DIR: this.folder,
+      ...env,
+    });
   }
 
   /** Has it stopped when the test ends. */
@@ -64,7 +68,10 @@ export class Rooms {
     return one;
   }
 
+  /** A test ends, however: its sessions and all who came for it. */
   async dismiss() {
+    for (const end of this.#ends) await end().catch(() => {});
+    this.#ends = [];
     for (const guest of this.#guests.reverse()) await guest.stop().catch(() => {});
     this.#guests = [];
   }
@@ -93,6 +100,7 @@ export class Rooms {
     };
     const made = await this.call("POST", "/session", body, api);
     assert.equal(made.status, 201, JSON.stringify(made.body));
+    this.#ends.push(() => this.call("DELETE", `/session/${made.body.session_id}`, undefined, api));
     return made.body;
   }
 

@@ -109,7 +109,7 @@ pub(super) async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Json<SessionView>, ApiError> {
     let handle = app.sessions.get(owner, &id)?;
-    app.sessions.cancel(&handle).map(Json)
+    app.sessions.cancel(&handle).await.map(Json)
 }
 
 /// Ends a session as done, by the agent's own word

@@ -34,7 +34,7 @@ struct Leaving {
 /// What came of a carrying over.
 enum Carried {
     /// The agent's browser shows the sign-in, or nobody said what that would be.
-    Moved(Conclusion, Bundle),
+    Moved(Conclusion),
     /// It does not.
     NotMoved(Conclusion),
     /// The handoff ended meanwhile.
@@ -59,10 +59,11 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
         let read = Bundle::take_from_room(&browser, &page, &tabs, expected, private.grant()).await;
         drop((stage, browser, page, tabs));
         private.close().await;
+        let came_along = private.take_came_along();
         let mut bundle = read?;
         // The agent may hear from here on that the user is done: nothing in the room can tell it more.
         self.enter(HandoffState::Checking);
-        let left = bundle.leave_typed_behind(&typed);
+        let left = bundle.leave_typed_behind(&typed, &came_along);
         drop(typed);
         if left > 0 {
             tracing::warn!(left, "entries that held what was typed stay behind");
@@ -72,11 +73,12 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             )
             .await;
         }
-        match self.carry(Leaving { bundle, address }).await? {
+        let leaving = Leaving { bundle, address };
+        match self.carry(&leaving).await? {
             Carried::Ended(end) => Ok(Some(end)),
-            Carried::Moved(conclusion, bundle) => Ok(Some(HandoffEnd::Resolved {
-                cookies: bundle.cookie_count(),
-                storage_state: self.config.storage_state.then_some(bundle),
+            Carried::Moved(conclusion) => Ok(Some(HandoffEnd::Resolved {
+                cookies: leaving.bundle.cookie_count(),
+                storage_state: self.config.storage_state.then_some(leaving.bundle),
                 conclusion,
             })),
             Carried::NotMoved(conclusion) => Ok(self.on_not_moved(conclusion).await),
@@ -84,17 +86,14 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     }
 
     /// Plants until the agent's browser has it; one that is away is waited for until the handoff expires.
-    async fn carry(&mut self, leaving: Leaving) -> Result<Carried, HandoffError> {
+    async fn carry(&mut self, leaving: &Leaving) -> Result<Carried, HandoffError> {
         let mut told = false;
         loop {
             let Place::Private(private) = &mut self.place else {
                 return Ok(Carried::Ended(HandoffEnd::Cancelled));
             };
-            match carry_once(private, &leaving, &self.config.verify.done_when).await {
-                Ok(conclusion) if is_shown(&conclusion) => {
-                    return Ok(Carried::Moved(conclusion, leaving.bundle));
-                }
-                Ok(conclusion) => return Ok(Carried::NotMoved(conclusion)),
+            match carry_once(private, leaving, &self.config.verify.done_when).await {
+                Ok(carried) => return Ok(carried),
                 Err(
                     HandoffError::Browser(error) | HandoffError::Plant(PlantError::Browser(error)),
                 ) if is_away(&error) => {
@@ -150,10 +149,18 @@ async fn carry_once(
     private: &PrivateRoom,
     leaving: &Leaving,
     done_when: &Option<authloop_done_when::DoneWhen>,
-) -> Result<Conclusion, HandoffError> {
+) -> Result<Carried, HandoffError> {
     let AgentPage { browser, page } = private.agent();
     let before = private.agent().address().await?;
-    leaving.bundle.plant(browser, page, private.grant()).await?;
+    match leaving.bundle.plant(browser, page, private.grant()).await {
+        Ok(()) => {}
+        Err(error @ PlantError::Browser(_)) => return Err(error.into()),
+        Err(PlantError::CookieRefused { .. } | PlantError::StorageRefused { .. }) => {
+            // What was there before is there again, and the agent's page goes back to it.
+            load(page, &before).await?;
+            return Ok(Carried::NotMoved(Conclusion::Unchecked));
+        }
+    }
     let follower = Follower::start(browser, Some(page.target())).await?;
     // The network is watched before the page loads.
     let checker = done_when
@@ -165,7 +172,7 @@ async fn carry_once(
         .map_or(before.as_str(), Url::as_str);
     load(page, address).await?;
     let Some(checker) = checker else {
-        return Ok(Conclusion::Unchecked);
+        return Ok(Carried::Moved(Conclusion::Unchecked));
     };
     let until = Instant::now() + DONE_GRACE_PERIOD;
     loop {
@@ -201,19 +208,11 @@ async fn last_address(page: &Page, grant: &Grant, typed: &TypedSecrets) -> Optio
     may.then_some(url)
 }
 
-fn concluded(finding: Finding) -> Conclusion {
+fn concluded(finding: Finding) -> Carried {
     match finding.verdict {
-        Verdict::NotSignedIn => Conclusion::UserOverride(finding),
-        Verdict::SignedIn | Verdict::Inconclusive => Conclusion::Checked(finding),
-    }
-}
-
-/// Whether the session has moved, as far as anyone can tell.
-fn is_shown(conclusion: &Conclusion) -> bool {
-    match conclusion {
-        Conclusion::Checked(finding) => finding.verdict == Verdict::SignedIn,
-        Conclusion::Unchecked | Conclusion::Agent => true,
-        Conclusion::UserOverride(_) => false,
+        Verdict::SignedIn => Carried::Moved(Conclusion::Checked(finding)),
+        Verdict::NotSignedIn => Carried::NotMoved(Conclusion::UserOverride(finding)),
+        Verdict::Inconclusive => Carried::NotMoved(Conclusion::Checked(finding)),
     }
 }
 

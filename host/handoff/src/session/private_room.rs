@@ -1,12 +1,13 @@
 //! The private room of a handoff: with what it begins, and the agent's page to which its session goes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use authloop_cdp::{Browser, BrowserError, Page};
 use authloop_protocol::invitation::{PrivateRoom as InvitedRoom, RoomStart};
 use authloop_rooms::{
     Bundle, ClientIdentity, Grant, HistoryEntry, TakenRoom, as_is_address, fresh_address,
 };
+use parking_lot::Mutex;
 use serde::Deserialize as _;
 use serde_json::json;
 use tokio::{task::JoinHandle, time::timeout};
@@ -26,6 +27,8 @@ pub(super) struct PrivateRoom {
     agent: AgentPage,
     room: Option<TakenRoom>,
     beginning: Option<AbortOnDrop>,
+    /// What a room begun `as_is` brought along from the agent's browser.
+    came_along: Arc<Mutex<Bundle>>,
 }
 
 /// The page in the agent's browser to which the session goes.
@@ -105,6 +108,7 @@ impl PrivateRoom {
             agent,
             room: None,
             beginning: None,
+            came_along: Arc::default(),
         };
         prepared.address().await?;
         Ok(prepared)
@@ -133,6 +137,11 @@ impl PrivateRoom {
 
     pub(super) fn agent(&self) -> &AgentPage {
         &self.agent
+    }
+
+    /// What came along from the agent's browser; nothing afterwards.
+    pub(super) fn take_came_along(&self) -> Bundle {
+        std::mem::take(&mut *self.came_along.lock())
     }
 
     pub(super) fn in_place_allowed(&self) -> bool {
@@ -166,12 +175,16 @@ impl PrivateRoom {
     /// Leads the room's page to where the sign-in begins; that may take as long as sites do.
     pub(super) fn begin(&mut self, browser: Browser, page: Page) {
         let (agent, grant, config) = (self.agent.clone(), self.grant.clone(), self.config.clone());
+        let came_along = self.came_along.clone();
         let beginning = async move {
-            if config.start == RoomStart::AsIs
-                && let Err(error) = take_along(&agent, &browser, &page, &grant).await
-            {
-                // The sign-in may still be possible from here, and the user sees where they are.
-                tracing::warn!(%error, "the room begins without the agent's page's state");
+            if config.start == RoomStart::AsIs {
+                match take_along(&agent, &browser, &page, &grant).await {
+                    Ok(bundle) => *came_along.lock() = bundle,
+                    // The sign-in may still be possible from here, and the user sees where they are.
+                    Err(error) => {
+                        tracing::warn!(%error, "the room begins without the agent's page's state");
+                    }
+                }
             }
             let address = address_of(&agent, &grant, &config).await?;
             let url = json!({ "url": address.as_str() });
@@ -221,7 +234,8 @@ async fn take_along(
     browser: &Browser,
     page: &Page,
     grant: &Grant,
-) -> Result<(), HandoffError> {
+) -> Result<Bundle, HandoffError> {
     let bundle = Bundle::read_beside(&agent.browser, &agent.page, grant).await?;
-    Ok(bundle.plant(browser, page, grant).await?)
+    bundle.plant(browser, page, grant).await?;
+    Ok(bundle)
 }

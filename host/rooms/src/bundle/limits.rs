@@ -23,20 +23,37 @@ impl Bundle {
 
     /// Takes out every cookie, entry and database record that holds something of `typed`, in its name as well
     /// as in its value; returns how many there were.
-    pub fn leave_typed_behind(&mut self, typed: &TypedSecrets) -> usize {
+    ///
+    /// What came along from the agent's browser and is as it came stays in: it holds nothing that the agent
+    /// does not have, and an agent that planted guesses would learn from what is missing which one is right.
+    pub fn leave_typed_behind(&mut self, typed: &TypedSecrets, came_along: &Self) -> usize {
         if typed.is_empty() {
             return 0;
         }
         let before = self.cookies.len();
-        self.cookies.retain(|cookie| !cookie.holds(typed));
+        self.cookies
+            .retain(|cookie| came_along.has_cookie(cookie) || !cookie.holds(typed));
         let mut left = before - self.cookies.len();
         for origin in &mut self.origins {
-            left += origin.leave_typed_behind(typed);
+            let mut known = came_along.origins.iter();
+            let known = known.find(|known| known.origin == origin.origin);
+            left += origin.leave_typed_behind(typed, known);
         }
         let before = self.origins.len();
-        self.origins
-            .retain(|origin| !typed.found_in(&origin.origin));
+        self.origins.retain(|origin| {
+            came_along
+                .origins
+                .iter()
+                .any(|known| known.origin == origin.origin)
+                || !typed.found_in(&origin.origin)
+        });
         left + before - self.origins.len()
+    }
+
+    fn has_cookie(&self, cookie: &Cookie) -> bool {
+        self.cookies.iter().any(|known| {
+            known.is_same(cookie) && known.value.expose_secret() == cookie.value.expose_secret()
+        })
     }
 }
 
@@ -62,16 +79,23 @@ impl Item {
 }
 
 impl OriginStorage {
-    fn leave_typed_behind(&mut self, typed: &TypedSecrets) -> usize {
+    fn leave_typed_behind(&mut self, typed: &TypedSecrets, known: Option<&Self>) -> usize {
         let before = self.local.len() + self.session.len();
-        self.local.retain(|item| !item.holds(typed));
-        self.session.retain(|item| !item.holds(typed));
+        let has = |items: Option<&Vec<Item>>, item: &Item| {
+            items.is_some_and(|items| items.iter().any(|known| known.is_same(item)))
+        };
+        let local = known.map(|known| &known.local);
+        self.local
+            .retain(|item| has(local, item) || !item.holds(typed));
+        let session = known.map(|known| &known.session);
+        self.session
+            .retain(|item| has(session, item) || !item.holds(typed));
         let left = before - self.local.len() - self.session.len();
-        left + self.leave_typed_records_behind(typed)
+        left + self.leave_typed_records_behind(typed, known)
     }
 
     /// Records are looked at one by one, so that a database does without one and not the site without all.
-    fn leave_typed_records_behind(&mut self, typed: &TypedSecrets) -> usize {
+    fn leave_typed_records_behind(&mut self, typed: &TypedSecrets, known: Option<&Self>) -> usize {
         if self.databases.expose_secret() == NO_DATABASES {
             return 0;
         }
@@ -80,25 +104,54 @@ impl OriginStorage {
             self.databases = NO_DATABASES.into();
             return 1;
         };
+        let known =
+            known.and_then(|known| serde_json::from_str(known.databases.expose_secret()).ok());
+        let known: Vec<Value> = known.unwrap_or_default();
         let mut left = 0;
-        for store in databases
-            .iter_mut()
-            .filter_map(|database| database["stores"].as_array_mut())
-            .flatten()
-        {
-            if let Some(records) = store["records"].as_array_mut() {
-                let before = records.len();
-                records.retain(|record| !holds(record, typed));
-                left += before - records.len();
-            }
+        for database in &mut databases {
+            let name = database["name"].clone();
+            let same = known.iter().find(|known| known["name"] == name);
+            left += leave_records_behind(database, typed, same);
         }
         // Names of databases, stores and indexes, and whatever else is left.
         let before = databases.len();
-        databases.retain(|database| !holds(database, typed));
+        databases.retain(|database| {
+            known.iter().any(|known| known["name"] == database["name"]) || !holds(database, typed)
+        });
         left += before - databases.len();
         self.databases = SecretString::from(Value::Array(databases).to_string());
         left
     }
+}
+
+impl Item {
+    fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.value.expose_secret() == other.value.expose_secret()
+    }
+}
+
+/// Takes the records out of one database that hold something typed, but for those of `known` that are as
+/// they were.
+fn leave_records_behind(
+    database: &mut Value,
+    typed: &TypedSecrets,
+    known: Option<&Value>,
+) -> usize {
+    let mut left = 0;
+    for store in database["stores"].as_array_mut().into_iter().flatten() {
+        let known = known
+            .and_then(|known| known["stores"].as_array())
+            .and_then(|stores| stores.iter().find(|known| known["name"] == store["name"]))
+            .and_then(|known| known["records"].as_array());
+        if let Some(records) = store["records"].as_array_mut() {
+            let before = records.len();
+            records.retain(|record| {
+                known.is_some_and(|known| known.contains(record)) || !holds(record, typed)
+            });
+            left += before - records.len();
+        }
+    }
+    left
 }
 
 /// Whether any text within a JSON value, or the whole of it as text, holds something typed.

@@ -176,7 +176,7 @@ fn a_record_stays_behind_and_its_database_goes() {
     typed.note("correct horse");
     typed.note("9274");
 
-    assert_eq!(bundle.leave_typed_behind(&typed), 3);
+    assert_eq!(bundle.leave_typed_behind(&typed, &Bundle::default()), 3);
     let kept = json_of(&bundle);
     let records = &kept["origins"][0]["indexedDB"][0]["stores"][0]["records"];
     assert_eq!(records, &json!([{ "key": 1, "value": { "token": "abc" } }]));
@@ -185,6 +185,36 @@ fn a_record_stays_behind_and_its_database_goes() {
         json!([{ "name": "theme", "value": "dark" }])
     );
     assert_eq!(bundle.cookie_count(), 1);
+}
+
+#[test]
+fn a_guess_that_came_along_is_no_question() {
+    let guesses = || {
+        vec![
+            item("0000", "x"),
+            item("guess", "9274"),
+            item("other", "1111"),
+        ]
+    };
+    let databases = json!([{ "name": "d", "version": 1, "stores": [
+        { "name": "s", "autoIncrement": false, "indexes": [], "records": [{ "key": 1, "value": "9274" }] },
+    ] }])
+    .to_string();
+    let state = || Bundle {
+        cookies: vec![Cookie {
+            value: "9274".to_owned().into(),
+            ..cookie("a.example", true)
+        }],
+        origins: vec![storage("https://a.example", guesses(), &databases)],
+    };
+    let (came_along, mut bundle) = (state(), state());
+    let before = json_of(&bundle);
+    bundle.origins[0].local.push(item("remembered", "9274"));
+    let mut typed = TypedSecrets::default();
+    typed.note("9274");
+
+    assert_eq!(bundle.leave_typed_behind(&typed, &came_along), 1);
+    assert_eq!(json_of(&bundle), before);
 }
 
 proptest! {
@@ -215,7 +245,7 @@ proptest! {
         let mut typed = TypedSecrets::default();
         typed.note(&secret);
 
-        prop_assert_eq!(bundle.leave_typed_behind(&typed), 1);
+        prop_assert_eq!(bundle.leave_typed_behind(&typed, &Bundle::default()), 1);
         let json = bundle.to_json();
         prop_assert!(!json.expose_secret().contains(&secret));
         prop_assert_eq!(bundle.cookie_count(), 1);
