@@ -4,8 +4,7 @@ use std::io::Write as _;
 
 use authloop_done_when::Evidence;
 use authloop_handoff::{HandoffEvent, HandoffState, RoomReport};
-use authloop_protocol::invitation::RoomStart;
-use authloop_protocol::{input::DeclineReason, output::Verdict};
+use authloop_protocol::{input::DeclineReason, invitation::RoomStart, output::Verdict};
 use qrcode::{QrCode, render::unicode};
 use serde_json::{Value, json};
 

@@ -29,7 +29,9 @@ function exists(file, name) {
       `#\\[(tokio::)?test\\b[^\\]]*\\]\\s*(#\\[[^\\]]*\\]\\s*|//.*\\s*)*(async )?fn ${name}\\(`,
     ).test(text);
   const quoted = name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  return new RegExp(`\\b(test|roomTest|scenario|withGate|withAgent)\\(\\s*(["'\`])${quoted}`).test(text);
+  return new RegExp(`\\b(test|roomTest|scenario|withGate|withAgent)\\(\\s*(["'\`])${quoted}`).test(
+    text,
+  );
 }
 
 test("each threat of SECURITY.md names tests, and each of them exists", () => {

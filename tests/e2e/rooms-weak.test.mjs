@@ -27,6 +27,7 @@ for (const kind of BAITED_KINDS) {
   roomTest(`${kind}: a room that begins afresh does not`, async (rooms) => {
     const site = rooms.sites.of(kind);
     const evil = rooms.sites.of("evil");
+    evil.stolen.length = 0;
     const agent = await RoomAgent.playwright(rooms);
     await site.plant(agent.page);
     const { session } = await signInPrivately(rooms, agent, site, {

@@ -46,9 +46,9 @@ async ({ local, session, databases }) => {
     if ("a" in v) for (const item of v.a) made.push(decode(item, seen));
     else if ("m" in v) for (const e of v.m) made.set(decode(e.k, seen), decode(e.v, seen));
     else if ("s" in v) for (const item of v.s) made.add(decode(item, seen));
+    // `__proto__` is a name like any other here.
     else
       for (const { k, v: item } of v.o)
-        // `__proto__` is a name like any other here.
         Object.defineProperty(made, k, {
           value: decode(item, seen),
           configurable: true,

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use crate::Verify;
+
 pub(super) use condition_checker::ConditionChecker;
 
 /// After Done the page may still be on its way to where it shows the sign-in.
