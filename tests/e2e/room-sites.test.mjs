@@ -72,10 +72,14 @@ test("an old token that comes back ends the rotating session", async () => {
   await page.goto(site.url);
   await walkPlainly(context, site);
   await page.waitForSelector("#who");
+  // So that the token that is copied is still the newest one when the copy comes.
+  await context.setOffline(true);
   const second = await browser.newContext({ storageState: await context.storageState() });
   const copy = await second.newPage();
   await copy.goto(site.url);
   await copy.waitForSelector("#who");
+  await context.setOffline(false);
+  await page.reload();
   await page.waitForSelector("#password");
   assert.equal(site.revoked, 1);
   await Promise.all([context.close(), second.close()]);
