@@ -7,6 +7,7 @@ import { EventEmitter, once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 import { WebSocket } from "ws";
 import { bin, Part, Remote, within } from "./harness.mjs";
 
@@ -240,12 +241,18 @@ export class Hands {
   static async on(gate, url) {
     const hands = new Hands();
     hands.cdp = await gate.past();
-    const { targetInfos } = await hands.cdp.call("Target.getTargets");
-    const pages = targetInfos.filter((info) => info.type === "page");
-    // The browser lists them in no order, and an agent may have others at the same site.
-    const target =
-      pages.find((info) => info.url === url) ?? pages.find((info) => info.url.startsWith(url));
-    if (!target) throw new Error(`no page at ${url} among ${targetInfos.map((info) => info.url)}`);
+    let target;
+    // The list may be behind what the page shows: the closing has just given it a new document.
+    for (let left = 100; !target; left -= 1) {
+      const { targetInfos } = await hands.cdp.call("Target.getTargets");
+      const pages = targetInfos.filter((info) => info.type === "page");
+      // The browser lists them in no order, and an agent may have others at the same site.
+      target =
+        pages.find((info) => info.url === url) ?? pages.find((info) => info.url.startsWith(url));
+      if (!target && left === 0)
+        throw new Error(`no page at ${url} among ${targetInfos.map((info) => info.url)}`);
+      if (!target) await pause(100);
+    }
     const { sessionId } = await hands.cdp.call("Target.attachToTarget", {
       targetId: target.targetId,
       flatten: true,

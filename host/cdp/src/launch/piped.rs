@@ -28,6 +28,12 @@ const DISCREET_FLAGS: [&str; 5] = [
 /// file in the way, it does without.
 const TAB_STATE_FILES: [&str; 2] = ["Sessions", "Sessions_Encrypted"];
 
+/// Where the crash handler, which the flags alone do not keep from starting, puts pictures of a renderer's
+/// memory; where it finds a file in the way, it does without.
+const CRASH_FOLDER: &str = "Crash Reports";
+/// The folders of the programs that may be started, below `CHROME_CONFIG_HOME`.
+const CONFIG_FOLDERS: [&str; 2] = ["chromium", "google-chrome"];
+
 /// Hands the pipes over as file descriptors 3 and 4, where Chromium looks for them, and nothing else.
 const PIPE_SHELL_SCRIPT: &str = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
 
@@ -102,12 +108,18 @@ impl Launch {
                 let mut sessions = TAB_STATE_FILES.iter();
                 sessions.try_for_each(|name| std::fs::write(first.join(name), ""))
             })
+            .and_then(|()| {
+                CONFIG_FOLDERS.iter().try_for_each(|name| {
+                    let folder = profile.join("Config").join(name);
+                    std::fs::create_dir_all(&folder)?;
+                    std::fs::write(folder.join(CRASH_FOLDER), "")
+                })
+            })
             .map_err(|e| BrowserError::Launch(format!("no room for a profile: {e}")))?;
         command
             .arg(&binary)
             .arg("--remote-debugging-pipe")
             .args(DISCREET_FLAGS)
-            // The flags alone do not keep the crash handler from starting, nor from writing there.
             .env("CHROME_CONFIG_HOME", profile.join("Config"));
         let mut child = self.spawn(command, &binary, profile)?;
         let (Some(input), Some(output), Some(stderr)) =
