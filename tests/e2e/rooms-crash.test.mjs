@@ -45,19 +45,33 @@ async function begun(rooms) {
   return { site, agent, made: await rooms.ask(agent, site), api: rooms.api };
 }
 
+const roomProcesses = (rooms) => processesWith(`${rooms.folder}/authloop-room-`);
+
 /** Waits until no process of a room is there any more. */
 async function assertNoProcesses(rooms) {
   const gone = async () => {
-    while (processesWith(`${rooms.folder}/authloop-room-`).length > 0) await pause(50);
+    while (roomProcesses(rooms).length > 0) await pause(50);
   };
   await within(10_000, () => "the end of the room's processes", gone());
 }
 
-/** The parts of a session that the agent's browser has: all of one, or none. */
-async function assertWholeOrNothing({ site, agent }) {
+/** The names of what the agent's browser has of a session. */
+async function partsOf({ site, agent }) {
+  const { parts, cookies } = await holdings(site, agent);
+  const stored = Object.keys(parts).filter((name) => parts[name] !== null);
+  return [...stored, ...cookies.map(({ name }) => name)].join(", ") || "nothing";
+}
+
+async function holdings(site, agent) {
   await agent.page.goto(`${site.origin}/parts`);
   const parts = await agent.page.evaluate(() => globalThis.parts());
   const cookies = (await agent.cookies()).filter(({ domain }) => domain.includes(site.host));
+  return { parts, cookies };
+}
+
+/** The agent's browser has all of a session, or nothing of it; gives which. */
+async function assertWholeOrNothing({ site, agent }) {
+  const { parts, cookies } = await holdings(site, agent);
   const found = [...Object.values(parts), ...cookies.map(({ value }) => value)];
   const whole = site.parts.every((name) => parts[name] ?? cookies.find((c) => c.name === name));
   const none = found.every((part) => part === null);
@@ -80,14 +94,22 @@ for (const [phase, reach] of Object.entries(PHASES)) {
       await assertNoProcesses(rooms);
       rooms.guest(await rooms.serve(ARGS));
       assert.deepEqual(rooms.profiles(), [], "the next start has swept");
-      t.diagnostic((await assertWholeOrNothing(all)) ? "the whole has moved" : "nothing has moved");
+      // Who plants in several steps and is killed between two leaves what is planted by then: only a
+      // host that lives takes it back.
+      if (phase === "moving") t.diagnostic(`in the agent's browser: ${await partsOf(all)}`);
+      else assert.equal(await assertWholeOrNothing(all), false);
     });
   }
 
   roomTest(`the room's browser is killed while ${phase}`, async (rooms) => {
     const all = await begun(rooms);
     await reach(rooms, all);
-    for (const pid of processesWith(`${rooms.folder}/authloop-room-`)) kill(pid);
+    // At the claim it is only being started.
+    const started = async () => {
+      while (roomProcesses(rooms).length === 0) await pause(20);
+    };
+    if (phase === "claimed") await within(10_000, () => "a room's process", started());
+    for (const pid of roomProcesses(rooms)) kill(pid);
     const session = await rooms.ended(all.made.session_id);
     assert.deepEqual(rooms.profiles(), [], "it is removed at once");
     const whole = await assertWholeOrNothing(all);

@@ -50,11 +50,13 @@ async function assertNowhere(what, { absent, present, ...places }) {
 
 /** What a page shows of a file or a folder, as the agent's browser opens it; null if it does not. */
 async function byAddress(agent, path) {
-  const { href } = pathToFileURL(path);
-  const { errorText } = await agent.session.send("Page.navigate", { url: href });
-  if (errorText) return null;
-  await agent.page.waitForLoadState().catch(() => {});
-  return agent.page.content().catch(() => null);
+  try {
+    await agent.page.goto(pathToFileURL(path).href);
+    return await agent.page.content();
+  } catch {
+    // It would be saved, or may not be read.
+    return null;
+  }
 }
 
 /** Files of a profile that a browser shows and does not offer to save. */

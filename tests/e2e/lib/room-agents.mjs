@@ -67,8 +67,9 @@ export class RoomAgent {
     return within(3000, () => "the agent's browser, which nothing may hold", look);
   }
 
+  /** Waits until it is there; what else the agent has done to its page may hide it. */
   async sees(selector = "#who") {
-    await this.page.waitForSelector(selector, { timeout: 15_000 });
+    await this.page.waitForSelector(selector, { timeout: 15_000, state: "attached" });
   }
 
   /** All cookies of the page's context, of whatever site. */
