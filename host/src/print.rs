@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use authloop_done_when::Evidence;
 use authloop_handoff::{HandoffEvent, HandoffState, RoomReport};
-use authloop_protocol::{input::DeclineReason, invitation::RoomStart, output::Verdict};
+use authloop_protocol::{input::DeclineReason, output::Verdict};
 use qrcode::{QrCode, render::unicode};
 use serde_json::{Value, json};
 
@@ -52,10 +52,6 @@ impl Printer {
                     "The user signs in in the agent's own browser.".to_owned()
                 }),
             RoomReport::Private { start, sites, .. } => {
-                let start = match start {
-                    RoomStart::Fresh => "fresh",
-                    RoomStart::AsIs => "as_is",
-                };
                 let event = json!({
                     "event": "room", "room": "private", "start": start, "grants": sites,
                 });

@@ -71,18 +71,15 @@
 
   // A field whose text is shown on request was a password before, and is one still.
   const everMasked = new WeakSet();
-  const noteMasked = (node) => {
-    if (node instanceof HTMLInputElement && node.type === "password") everMasked.add(node);
-  };
   new MutationObserver((changes) => {
     for (const { target, oldValue } of changes)
       if (oldValue?.toLowerCase() === "password") everMasked.add(target);
   }).observe(document, { attributeFilter: ["type"], attributeOldValue: true, subtree: true });
 
   const isSecret = (element, kind, autocomplete, masked) => {
-    noteMasked(element);
+    if (kind === "password") everMasked.add(element);
     const hidden = !!masked && masked !== "none";
-    return kind === "password" || SECRET.test(autocomplete) || hidden || everMasked.has(element);
+    return SECRET.test(autocomplete) || hidden || everMasked.has(element);
   };
 
   const describe = (element) => {

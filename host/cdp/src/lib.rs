@@ -21,5 +21,5 @@ pub use connection::{Connection, Event, EventScope, EventStream};
 pub use error::BrowserError;
 pub use ids::{CdpSessionId, FrameId, TargetId};
 pub use launch::{Launch, LaunchedBrowser, PipedBrowser};
-pub use page::Page;
+pub use page::{Page, frames_in};
 pub use transport::Transport;

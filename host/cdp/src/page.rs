@@ -10,6 +10,17 @@ use super::{
     ids::{CdpSessionId, TargetId},
 };
 
+/// All frames in an answer to `Page.getFrameTree`, the top one first.
+pub fn frames_in(answer: &Value) -> Vec<&Value> {
+    let mut trees = vec![&answer["frameTree"]];
+    let mut frames = Vec::new();
+    while let Some(tree) = trees.pop() {
+        frames.push(&tree["frame"]);
+        trees.extend(tree["childFrames"].as_array().into_iter().flatten());
+    }
+    frames
+}
+
 /// A page this connection is attached to; cheap to clone.
 #[derive(Clone)]
 pub struct Page(Arc<Inner>);
@@ -105,6 +116,29 @@ impl Page {
         }
         self.call("Page.handleJavaScriptDialog", params).await?;
         Ok(())
+    }
+
+    /// Makes a world of this name in a frame, which the frame's scripts do not reach; gives the execution
+    /// context for [`Page::evaluate_in`]. The same name gives the same world again.
+    pub async fn isolated_world(&self, frame: &Value, name: &str) -> Result<Value, BrowserError> {
+        let params = json!({ "frameId": frame["id"], "worldName": name });
+        let mut world = self.call("Page.createIsolatedWorld", params).await?;
+        Ok(world["executionContextId"].take())
+    }
+
+    /// Evaluates in an execution context and gives the value, of a promise what it comes to; `null` for an
+    /// exception.
+    pub async fn evaluate_in(
+        &self,
+        context: Value,
+        expression: &str,
+    ) -> Result<Value, BrowserError> {
+        let params = json!({
+            "contextId": context, "expression": expression,
+            "returnByValue": true, "awaitPromise": true,
+        });
+        let mut answer = self.call("Runtime.evaluate", params).await?;
+        Ok(answer["result"]["value"].take())
     }
 
     /// Whether the event is from this page itself (not from a frame in another process).

@@ -55,8 +55,7 @@ pub async fn run(
     let browser = connect(&config).await?;
     let (place, stage) = match config.room.clone() {
         RoomConfig::InPlace => {
-            let (origins, metrics) = (config.expected_origins.clone(), config.metrics.clone());
-            let stage = BrowserStage::open(browser, None, origins, metrics).await?;
+            let stage = BrowserStage::open(browser, None, &config).await?;
             (Place::AgentBrowser, Some(stage))
         }
         RoomConfig::Private(room) => {

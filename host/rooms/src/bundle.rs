@@ -48,11 +48,6 @@ impl Bundle {
     pub fn cookie_count(&self) -> usize {
         self.cookies.len()
     }
-
-    /// Whether nothing would move.
-    pub fn is_empty(&self) -> bool {
-        self.cookies.is_empty() && self.origins.iter().all(OriginStorage::is_empty)
-    }
 }
 
 impl OriginStorage {

@@ -1,7 +1,7 @@
 //! How the agent's browser presents itself to sites, so that a session that was bound to that goes on there.
 //! What the agent's browser says is data: checked here, and set by CDP; never a script of the agent's.
 
-use authloop_cdp::{Browser, BrowserError, CdpSessionId, Connection, EventScope, Page};
+use authloop_cdp::{Browser, BrowserError, CdpSessionId, EventScope, Page, TargetId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -75,16 +75,10 @@ impl ClientIdentity {
     /// What the browser says against it.
     pub async fn read(page: &Page) -> Result<Self, BrowserError> {
         let tree = page.call("Page.getFrameTree", json!({})).await?;
-        let params = json!({
-            "frameId": tree["frameTree"]["frame"]["id"], "worldName": WORLD_NAME,
-        });
-        let mut world = page.call("Page.createIsolatedWorld", params).await?;
-        let params = json!({
-            "contextId": world["executionContextId"].take(), "expression": IDENTITY_SCRIPT,
-            "returnByValue": true, "awaitPromise": true,
-        });
-        let mut answer = page.call("Runtime.evaluate", params).await?;
-        let answer = Answer::deserialize(answer["result"]["value"].take());
+        let frame = &tree["frameTree"]["frame"];
+        let world = page.isolated_world(frame, WORLD_NAME).await?;
+        let answer = page.evaluate_in(world, IDENTITY_SCRIPT).await?;
+        let answer = Answer::deserialize(answer);
         Ok(Self::checked(answer.unwrap_or_default()))
     }
 
@@ -177,22 +171,25 @@ impl Presenting {
         browser: &Browser,
         identity: &ClientIdentity,
     ) -> Result<Self, BrowserError> {
-        let connection = browser.connection().clone();
         let methods = ["Target.attachedToTarget"];
-        let mut attached =
-            connection.subscribe(EventScope::Only(None), &methods, MAX_PENDING_PAGES);
+        let scope = EventScope::Only(None);
+        let mut attached = browser
+            .connection()
+            .subscribe(scope, &methods, MAX_PENDING_PAGES);
         let commands = identity.commands();
         let (ready, first) = tokio::sync::oneshot::channel();
         let mut ready = Some(ready);
         let task = tokio::spawn({
-            let connection = connection.clone();
+            let browser = browser.clone();
             async move {
                 while let Some(event) = attached.recv().await {
-                    let Some(session) = event.params["sessionId"].as_str() else {
-                        continue;
-                    };
-                    let waits = event.params["waitingForDebugger"].as_bool() == Some(true);
-                    present(&connection, &CdpSessionId::from(session), &commands, waits).await;
+                    let params = &event.params;
+                    let session = params["sessionId"].as_str().unwrap_or_default();
+                    let target = params["targetInfo"]["targetId"].as_str();
+                    let target = TargetId::from(target.unwrap_or_default());
+                    let page = browser.auto_attached(target, CdpSessionId::from(session));
+                    let waits = params["waitingForDebugger"] == true;
+                    present(&page, &commands, waits).await;
                     if let Some(ready) = ready.take() {
                         let _nobody_waits = ready.send(());
                     }
@@ -210,20 +207,16 @@ impl Presenting {
     }
 }
 
-async fn present(
-    connection: &Connection,
-    session: &CdpSessionId,
-    commands: &[(&'static str, Value)],
-    waits: bool,
-) {
+async fn present(page: &Page, commands: &[(&'static str, Value)], waits: bool) {
     for (method, params) in commands {
-        if let Err(error) = connection.call(Some(session), method, params.clone()).await {
+        if let Err(error) = page.call(method, params.clone()).await {
             tracing::debug!(%error, "a room's page does not present itself as the agent's");
         }
     }
     if waits {
-        let run = "Runtime.runIfWaitingForDebugger";
-        let _page_gone = connection.call(Some(session), run, json!({})).await;
+        let _page_gone = page
+            .call("Runtime.runIfWaitingForDebugger", json!({}))
+            .await;
     }
 }
 

@@ -5,9 +5,16 @@ use std::time::Duration;
 
 use authloop_cdp::{Browser, BrowserError, Page};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+/// The typed arrays by the names that Playwright gives them, as source of an object.
+pub(crate) const ARRAYS: &str = "{
+    i8: Int8Array, ui8: Uint8Array, ui8c: Uint8ClampedArray, i16: Int16Array, ui16: Uint16Array,
+    i32: Int32Array, ui32: Uint32Array, f32: Float32Array, f64: Float64Array,
+    bi64: BigInt64Array, bui64: BigUint64Array,
+}";
 /// Requests that may wait: a document makes one, and perhaps one for an icon.
 const MAX_PENDING_EVENTS: usize = 64;
 /// How long an empty document may take; a page that hangs is given up.
@@ -86,6 +93,17 @@ impl EmptyPage {
             return Err(unexpected("Runtime.evaluate"));
         }
         Ok(answer["result"]["value"].take())
+    }
+
+    /// Calls a function with arguments, both given as source.
+    pub(crate) async fn call(
+        &self,
+        function: &str,
+        arguments: &str,
+    ) -> Result<Value, BrowserError> {
+        let function = function.trim_end().trim_end_matches(';');
+        let call = SecretString::from(format!("({function})({arguments})"));
+        self.evaluate(call.expose_secret()).await
     }
 
     /// Lets requests go to their sites again.

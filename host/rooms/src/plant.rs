@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     bundle::{Bundle, Cookie, CookieScope, Item, OriginStorage},
-    empty_page::EmptyPage,
+    empty_page::{ARRAYS, EmptyPage},
     grant::Grant,
     read::{context_of, cookies},
 };
@@ -103,14 +103,13 @@ impl OriginStorage {
             pairs.collect::<Vec<_>>()
         };
         // JSON is JavaScript (ECMA-262), and the databases are JSON that has been parsed before.
-        let script = SecretString::from(format!(
-            "({})({{\"local\":{},\"session\":{},\"databases\":{}}})",
-            WRITE_SCRIPT.trim_end().trim_end_matches(';'),
+        let arguments = SecretString::from(format!(
+            "{{\"local\":{},\"session\":{},\"databases\":{}}},{ARRAYS}",
             json!(pairs(&self.local)),
             json!(pairs(&self.session)),
             self.databases.expose_secret(),
         ));
-        match empty.evaluate(script.expose_secret()).await {
+        match empty.call(WRITE_SCRIPT, arguments.expose_secret()).await {
             Ok(answer) if answer.as_bool() == Some(true) => Ok(()),
             Ok(_) | Err(BrowserError::Unexpected(_)) => Err(PlantError::StorageRefused {
                 origin: self.origin.clone(),

@@ -96,7 +96,7 @@ struct Held {
 /// A room that one handoff has; closing or dropping it gives its place back.
 #[derive(Debug)]
 pub struct TakenRoom {
-    held: Option<Held>,
+    held: Held,
     pool: RoomPool,
 }
 
@@ -149,7 +149,7 @@ impl RoomPool {
         };
         self.warm_up();
         Ok(TakenRoom {
-            held: Some(held),
+            held,
             pool: self.clone(),
         })
     }
@@ -207,17 +207,16 @@ impl RoomPool {
 }
 
 impl TakenRoom {
-    /// The room, until it is closed.
-    pub fn room(&mut self) -> Option<&mut Room> {
-        self.held.as_mut().map(|held| &mut held.room)
+    /// The room.
+    pub fn room(&mut self) -> &mut Room {
+        &mut self.held.room
     }
 
     /// Ends the room; returns once its process and profile are gone.
-    pub async fn close(mut self) {
-        if let Some(Held { room, place }) = self.held.take() {
-            room.close().await;
-            drop(place);
-        }
+    pub async fn close(self) {
+        let Held { room, place } = self.held;
+        room.close().await;
+        drop(place);
         self.pool.warm_up();
     }
 }

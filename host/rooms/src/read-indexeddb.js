@@ -2,21 +2,8 @@
 // origin), as JSON text. What JSON has no form for is encoded as Playwright encodes it; what
 // neither has one for (a CryptoKey, a Blob) is left out with its record, for half a record is worse
 // than none.
-(async () => {
+async (ARRAYS) => {
   const LIMIT = 16 * 1024 * 1024;
-  const ARRAYS = {
-    i8: Int8Array,
-    ui8: Uint8Array,
-    ui8c: Uint8ClampedArray,
-    i16: Int16Array,
-    ui16: Uint16Array,
-    i32: Int32Array,
-    ui32: Uint32Array,
-    f32: Float32Array,
-    f64: Float64Array,
-    bi64: BigInt64Array,
-    bui64: BigUint64Array,
-  };
   const request = (r) =>
     new Promise((resolve, reject) => {
       r.onsuccess = () => resolve(r.result);
@@ -132,4 +119,4 @@
     }
   }
   return { databases: JSON.stringify(databases), skipped };
-})();
+};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use authloop_cdp::{Browser, BrowserError, Page, TargetId};
+use authloop_cdp::{Browser, BrowserError, Page, TargetId, frames_in};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::{
     bundle::{Bundle, Cookie, Item, NO_DATABASES, OriginStorage, cookies_from_cdp},
-    empty_page::{EmptyPage, unexpected},
+    empty_page::{ARRAYS, EmptyPage, unexpected},
     grant::Grant,
 };
 
@@ -144,7 +144,7 @@ impl OriginStorage {
         let text = SecretString::from(answer.as_str().unwrap_or_default());
         let [local, session] = serde_json::from_str::<[Vec<Entry>; 2]>(text.expose_secret())
             .map_err(|_| unexpected("Runtime.evaluate"))?;
-        let databases = databases(empty.evaluate(INDEXED_DB_SCRIPT).await?);
+        let databases = databases(empty.call(INDEXED_DB_SCRIPT, ARRAYS).await?);
         Ok(Self {
             origin: origin.to_owned(),
             local: items(local),
@@ -218,7 +218,7 @@ pub(crate) async fn context_of(page: &Page) -> Result<Option<String>, BrowserErr
 /// The origins of the page's frames.
 async fn shown_origins(page: &Page) -> Result<BTreeSet<String>, BrowserError> {
     let answer = page.call("Page.getFrameTree", json!({})).await?;
-    Ok(frames_of(&answer)
+    Ok(frames_in(&answer)
         .into_iter()
         .filter_map(|frame| web_origin(frame["url"].as_str()?))
         .collect())
@@ -237,19 +237,13 @@ async fn visited_origins(page: &Page) -> Result<BTreeSet<String>, BrowserError> 
 async fn session_storages(page: &Page) -> Result<Vec<(String, Vec<Item>)>, BrowserError> {
     let answer = page.call("Page.getFrameTree", json!({})).await?;
     let mut storages = Vec::new();
-    for frame in frames_of(&answer) {
-        let params = json!({ "frameId": frame["id"], "worldName": WORLD_NAME });
+    for frame in frames_in(&answer) {
         // A frame in another process is not this session's, and a sandboxed one has no storage.
-        let Ok(mut world) = page.call("Page.createIsolatedWorld", params).await else {
+        let Ok(world) = page.isolated_world(frame, WORLD_NAME).await else {
             continue;
         };
-        let params = json!({
-            "contextId": world["executionContextId"].take(),
-            "expression": SESSION_SCRIPT,
-            "returnByValue": true,
-        });
-        let answer = page.call("Runtime.evaluate", params).await?;
-        let text = SecretString::from(answer["result"]["value"].as_str().unwrap_or_default());
+        let answer = page.evaluate_in(world, SESSION_SCRIPT).await?;
+        let text = SecretString::from(answer.as_str().unwrap_or_default());
         if let Ok((origin, entries)) =
             serde_json::from_str::<(String, Vec<Entry>)>(text.expose_secret())
         {
@@ -257,16 +251,6 @@ async fn session_storages(page: &Page) -> Result<Vec<(String, Vec<Item>)>, Brows
         }
     }
     Ok(storages)
-}
-
-fn frames_of(answer: &Value) -> Vec<&Value> {
-    let mut trees = vec![&answer["frameTree"]];
-    let mut frames = Vec::new();
-    while let Some(tree) = trees.pop() {
-        frames.push(&tree["frame"]);
-        trees.extend(tree["childFrames"].as_array().into_iter().flatten());
-    }
-    frames
 }
 
 fn web_origin(url: &str) -> Option<String> {

@@ -32,9 +32,9 @@ pub struct Room {
     browser: Browser,
     target: TargetId,
     presenting: Option<Presenting>,
-    /// Before the profile: the browser ends first.
-    process: Option<PipedBrowser>,
-    profile: Option<RoomProfile>,
+    /// Before the profile, which it would write to: fields end in this order.
+    process: PipedBrowser,
+    _profile: RoomProfile,
 }
 
 impl Room {
@@ -68,8 +68,8 @@ impl Room {
             browser,
             target,
             presenting: None,
-            process: Some(process),
-            profile: Some(profile),
+            process,
+            _profile: profile,
         })
     }
 
@@ -94,28 +94,16 @@ impl Room {
 
     /// Whether the browser still runs.
     pub(crate) fn is_alive(&self) -> bool {
-        self.process
-            .as_ref()
-            .is_some_and(|process| process.pid().is_some())
+        self.process.pid().is_some()
     }
 
     /// Ends the browser and removes its profile; returns once both are gone.
-    pub async fn close(mut self) {
-        let (process, profile) = (self.process.take(), self.profile.take());
-        let ended = tokio::task::spawn_blocking(move || {
-            drop(process);
-            drop(profile);
-        });
-        if ended.await.is_err() {
+    pub async fn close(self) {
+        if tokio::task::spawn_blocking(move || drop(self))
+            .await
+            .is_err()
+        {
             tracing::error!("a room was not ended as it should be");
         }
-    }
-}
-
-impl Drop for Room {
-    /// The browser before its profile, which it would write to.
-    fn drop(&mut self) {
-        drop(self.process.take());
-        drop(self.profile.take());
     }
 }

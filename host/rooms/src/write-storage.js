@@ -1,20 +1,7 @@
 // Replaces all that this origin stores, from the format of Playwright's storage state (`indexedDB` of an
 // origin): what `read-indexeddb.js` encodes is decoded here. Given `{local, session, databases}`, storages
 // as entries; a `session` of null leaves that of this tab alone.
-async ({ local, session, databases }) => {
-  const ARRAYS = {
-    i8: Int8Array,
-    ui8: Uint8Array,
-    ui8c: Uint8ClampedArray,
-    i16: Int16Array,
-    ui16: Uint16Array,
-    i32: Int32Array,
-    ui32: Uint32Array,
-    f32: Float32Array,
-    f64: Float64Array,
-    bi64: BigInt64Array,
-    bui64: BigUint64Array,
-  };
+async ({ local, session, databases }, ARRAYS) => {
   const WORDS = {
     undefined: undefined,
     null: null,

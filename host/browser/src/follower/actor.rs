@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use authloop_cdp::{
     Browser, BrowserError, CdpSessionId, Connection, Event, EventStream, FrameId, Page, TargetId,
-    TargetInfo,
+    TargetInfo, frames_in,
 };
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -25,7 +25,7 @@ use crate::{
     prompts::FrameReport,
     tabs::Tabs,
 };
-use frames::{frames_in, frames_only};
+use frames::frames_only;
 use navigation::committed_address;
 use prompts::{PendingChooser, Prompts};
 
@@ -271,7 +271,7 @@ impl Actor {
             }
             TaskReport::FrameTree(page, answer) => {
                 for frame in frames_in(&answer) {
-                    self.watch_focus(page.session(), frame);
+                    self.watch_focus(page.session(), &frame["id"]);
                 }
             }
             TaskReport::Intercepted(session, answer) => {

@@ -24,6 +24,7 @@ use authloop_rooms::{Bundle, TypedSecrets};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
+    HandoffConfig,
     input::InjectorClosed,
     viewer_state::{self, ViewerState},
 };
@@ -80,8 +81,7 @@ impl BrowserStage {
     pub(super) async fn open(
         browser: Browser,
         first: Option<&TargetId>,
-        expected_origins: Vec<String>,
-        metrics: Metrics,
+        config: &HandoffConfig,
     ) -> Result<Self, BrowserError> {
         let follower = Follower::start(&browser, first).await?;
         Ok(Self {
@@ -89,12 +89,12 @@ impl BrowserStage {
             view: follower.view(),
             history: History::follow(follower.view()),
             follower,
-            expected_origins,
+            expected_origins: config.expected_origins.clone(),
             viewer_state: ViewerState::default(),
             video: None,
             uploads: Uploads::default(),
             typed: None,
-            metrics,
+            metrics: config.metrics.clone(),
         })
     }
 
@@ -230,9 +230,10 @@ impl BrowserStage {
         let received = |id| self.uploads.received(id);
         // A room's first document is empty and the host's own: no site that was not expected.
         let is_empty_room = self.typed.is_some() && view.document == FIRST_DOCUMENT;
-        let expected = match self.expected_origins.as_slice() {
-            _ if is_empty_room => &[],
-            expected => expected,
+        let expected: &[String] = if is_empty_room {
+            &[]
+        } else {
+            &self.expected_origins
         };
         self.viewer_state
             .update(&view, can_go_back, expected, surface, received)
@@ -296,10 +297,10 @@ impl BrowserStage {
             }
             InputEvent::Navigate { action } => start_navigation(self.page(), action),
             event => {
-                let typed = event.is_typed().then(|| event.clone());
+                let types = event.is_typed();
                 self.video()?.inject(event, arrived).await?;
-                if let (Some(log), Some(event)) = (&mut self.typed, typed) {
-                    log.read_value(&event, &self.view.borrow());
+                if let Some(typed) = self.typed.as_mut().filter(|_| types) {
+                    typed.read_value(&self.view.borrow());
                 }
             }
         }

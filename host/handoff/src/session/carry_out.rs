@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use authloop_browser::Follower;
 use authloop_cdp::{BrowserError, Page};
-use authloop_done_when::{Conclusion, Finding};
+use authloop_done_when::Conclusion;
 use authloop_protocol::output::{OutputMessage, Verdict};
 use authloop_rooms::{Bundle, Grant, PlantError, TypedSecrets};
 use serde_json::json;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use url::Url;
 
 use super::{
     HandoffSession, Place, Step,
-    done_when::{ConditionChecker, DONE_GRACE_PERIOD, RECHECK_INTERVAL},
+    done_when::{ConditionChecker, overruled},
     private_room::{AgentPage, PrivateRoom},
     rooms::not_moved,
 };
@@ -174,14 +174,11 @@ async fn carry_once(
     let Some(checker) = checker else {
         return Ok(Carried::Moved(Conclusion::Unchecked));
     };
-    let until = Instant::now() + DONE_GRACE_PERIOD;
-    loop {
-        let finding = checker.check().await;
-        if finding.verdict == Verdict::SignedIn || Instant::now() >= until {
-            return Ok(concluded(finding));
-        }
-        sleep(RECHECK_INTERVAL).await;
-    }
+    let finding = checker.check_with_grace().await;
+    Ok(match finding.verdict {
+        Verdict::SignedIn => Carried::Moved(Conclusion::Checked(finding)),
+        Verdict::NotSignedIn | Verdict::Inconclusive => Carried::NotMoved(overruled(finding)),
+    })
 }
 
 /// Loads an address; a page that goes on loading is checked as it is.
@@ -206,14 +203,6 @@ async fn last_address(page: &Page, grant: &Grant, typed: &TypedSecrets) -> Optio
         && grant.covers_url(&url)
         && !typed.found_in(url.as_str());
     may.then_some(url)
-}
-
-fn concluded(finding: Finding) -> Carried {
-    match finding.verdict {
-        Verdict::SignedIn => Carried::Moved(Conclusion::Checked(finding)),
-        Verdict::NotSignedIn => Carried::NotMoved(Conclusion::UserOverride(finding)),
-        Verdict::Inconclusive => Carried::NotMoved(Conclusion::Checked(finding)),
-    }
 }
 
 /// Whether the browser may come back.

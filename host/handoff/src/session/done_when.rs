@@ -8,19 +8,12 @@ use authloop_browser::View;
 use authloop_done_when::{Conclusion, DoneWhen, Finding};
 use authloop_protocol::output::{OutputMessage, Verdict};
 use authloop_rooms::Grant;
-use tokio::{
-    sync::{mpsc, watch},
-    time::{Instant, sleep},
-};
+use tokio::sync::{mpsc, watch};
 
 use crate::Verify;
 
 pub(super) use condition_checker::ConditionChecker;
 
-/// After Done the page may still be on its way to where it shows the sign-in.
-pub(super) const DONE_GRACE_PERIOD: Duration = Duration::from_secs(3);
-/// Between two checks within [`DONE_GRACE_PERIOD`].
-pub(super) const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// Between two checks when the handoff is to end by itself.
 const AUTO_FINISH_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -124,14 +117,7 @@ impl Verifier {
         if !std::mem::replace(&mut self.checking, true) {
             let sender = self.sender.clone();
             tokio::spawn(async move {
-                let until = Instant::now() + DONE_GRACE_PERIOD;
-                let finding = loop {
-                    let finding = checker.check().await;
-                    if finding.verdict == Verdict::SignedIn || Instant::now() >= until {
-                        break finding;
-                    }
-                    sleep(RECHECK_INTERVAL).await;
-                };
+                let finding = checker.check_with_grace().await;
                 let user_waits = true;
                 let _ = sender
                     .send(CheckResult {
@@ -189,7 +175,7 @@ impl Verifier {
 }
 
 /// A finding that the user has overruled, if it needed that.
-fn overruled(finding: Finding) -> Conclusion {
+pub(super) fn overruled(finding: Finding) -> Conclusion {
     match finding.verdict {
         Verdict::NotSignedIn => Conclusion::UserOverride(finding),
         Verdict::SignedIn | Verdict::Inconclusive => Conclusion::Checked(finding),

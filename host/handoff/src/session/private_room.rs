@@ -156,8 +156,7 @@ impl PrivateRoom {
     /// Takes a room; what it shows is an empty page until [`PrivateRoom::begin`].
     pub(super) async fn open(&mut self) -> Result<(Browser, Page), HandoffError> {
         let mut taken = self.config.pool.take().await?;
-        let gone = || BrowserError::Gone("the room has ended".to_owned());
-        let room = taken.room().ok_or_else(gone)?;
+        let room = taken.room();
         let identity = timeout(IDENTITY_TIMEOUT, ClientIdentity::read(&self.agent.page));
         match identity.await {
             Ok(Ok(identity)) => room.present_as(&identity).await?,

@@ -14,13 +14,8 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             return Ok(());
         };
         let (browser, page) = room.open().await?;
-        let mut stage = BrowserStage::open(
-            browser.clone(),
-            Some(page.target()),
-            self.config.expected_origins.clone(),
-            self.config.metrics.clone(),
-        )
-        .await?;
+        let first = Some(page.target());
+        let mut stage = BrowserStage::open(browser.clone(), first, &self.config).await?;
         stage.note_typed();
         let granted = Some(room.grant().clone());
         room.begin(browser, page);
@@ -50,11 +45,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
         }
         self.gate.close(self.secrets.id).await?;
         let browser = super::connect(&self.config).await?;
-        let (origins, metrics) = (
-            self.config.expected_origins.clone(),
-            self.config.metrics.clone(),
-        );
-        let stage = BrowserStage::open(browser, None, origins, metrics).await?;
+        let stage = BrowserStage::open(browser, None, &self.config).await?;
         self.place = Place::AgentBrowser;
         self.verifier = Verifier::new(&self.config.verify, Some(stage.view()), None);
         self.verifier.watch();

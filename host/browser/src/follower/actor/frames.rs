@@ -46,17 +46,6 @@ impl Actor {
     }
 }
 
-/// The ids of all frames in an answer to `Page.getFrameTree`.
-pub(super) fn frames_in(answer: &Value) -> Vec<&Value> {
-    let mut trees = vec![&answer["frameTree"]];
-    let mut frames = Vec::new();
-    while let Some(tree) = trees.pop() {
-        frames.push(&tree["frame"]["id"]);
-        trees.extend(tree["childFrames"].as_array().into_iter().flatten());
-    }
-    frames
-}
-
 /// Attaches to frames in other processes, and to nothing else.
 pub(super) fn frames_only() -> Value {
     json!({

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use authloop_cdp::{BrowserError, CdpSessionId, Connection, EventScope, FrameId};
+use authloop_cdp::{BrowserError, CdpSessionId, Connection, EventScope, FrameId, frames_in};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{sync::oneshot, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Actor, TaskReport, frames::frames_in};
+use super::{Actor, TaskReport};
 use crate::{focus::FrameSource, prompts};
 
 /// Most paused requests that wait to be continued.
@@ -113,7 +113,7 @@ impl Actor {
     /// Watches the documents that a page or frame shows already.
     pub(super) fn on_intercepted(&mut self, session: Option<&CdpSessionId>, answer: &Value) {
         for frame in frames_in(answer) {
-            if let Some(frame) = frame.as_str().map(FrameId::from) {
+            if let Some(frame) = frame["id"].as_str().map(FrameId::from) {
                 let session = session.cloned();
                 self.watch_prompts(&FrameSource { session, frame });
             }

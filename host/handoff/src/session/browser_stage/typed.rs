@@ -4,7 +4,7 @@
 //! change, and the field's value, which knows of a caret that was moved.
 
 use authloop_browser::{FocusedField, View};
-use authloop_cdp::Page;
+use authloop_cdp::{Page, frames_in};
 use authloop_protocol::input::{InputEvent, Modifiers};
 use authloop_rooms::TypedSecrets;
 use serde_json::json;
@@ -97,15 +97,12 @@ impl TypedLog {
         }
     }
 
-    /// Begins to read the field's value, once the event has been applied.
-    pub(super) fn read_value(&mut self, event: &InputEvent, view: &View) {
+    /// Begins to read the field's value, once an event that types has been applied.
+    pub(super) fn read_value(&mut self, view: &View) {
         self.take_values();
         let Some(field) = view.focus.as_ref().filter(|field| field.is_secret) else {
             return;
         };
-        if !event.is_typed() {
-            return;
-        }
         let (id, page, reader) = (field.id, view.page.clone(), self.reader.clone());
         tokio::spawn(async move {
             if let Some(value) = read(&page).await {
@@ -159,19 +156,12 @@ fn is_edit(before: &str, after: &str) -> bool {
 /// Reads the focused field in the page's frames of this process, the first that has one.
 async fn read(page: &Page) -> Option<Zeroizing<String>> {
     let tree = page.call("Page.getFrameTree", json!({})).await.ok()?;
-    let mut trees = vec![&tree["frameTree"]];
-    while let Some(tree) = trees.pop() {
-        trees.extend(tree["childFrames"].as_array().into_iter().flatten());
-        let params = json!({ "frameId": tree["frame"]["id"], "worldName": WORLD_NAME });
-        let Ok(mut world) = page.call("Page.createIsolatedWorld", params).await else {
+    for frame in frames_in(&tree) {
+        let Ok(world) = page.isolated_world(frame, WORLD_NAME).await else {
             continue;
         };
-        let params = json!({
-            "contextId": world["executionContextId"].take(), "expression": VALUE_SCRIPT,
-            "returnByValue": true,
-        });
-        let answer = page.call("Runtime.evaluate", params).await.ok()?;
-        match answer["result"]["value"].as_str() {
+        let answer = page.evaluate_in(world, VALUE_SCRIPT).await.ok()?;
+        match answer.as_str() {
             Some(value) if !value.is_empty() => return Some(Zeroizing::new(value.to_owned())),
             _ => {}
         }

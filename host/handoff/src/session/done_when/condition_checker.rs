@@ -18,11 +18,19 @@ use authloop_protocol::output::Verdict;
 use authloop_rooms::Grant;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout, timeout_at},
+};
 use url::Url;
 
 /// How long a check of all conditions may take; a page that hangs must not hold the user.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+/// After Done the page may still be on its way to where it shows the sign-in.
+const GRACE_PERIOD: Duration = Duration::from_secs(3);
+/// Between two checks within [`GRACE_PERIOD`].
+const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// Responses that may wait to be looked at.
 const MAX_RESPONSES: usize = 1024;
 const WORLD_NAME: &str = "authloop-verdict";
@@ -104,12 +112,24 @@ impl ConditionChecker {
         }
     }
 
+    /// Checks until the user is signed in, but not for longer than a page takes that is on its way there.
+    pub(in crate::session) async fn check_with_grace(&self) -> Finding {
+        let until = Instant::now() + GRACE_PERIOD;
+        loop {
+            let finding = self.check().await;
+            if finding.verdict == Verdict::SignedIn || Instant::now() >= until {
+                return finding;
+            }
+            sleep(RECHECK_INTERVAL).await;
+        }
+    }
+
     /// Checks once.
     pub(in crate::session) async fn check(&self) -> Finding {
         let page = self.view.borrow().page.clone();
-        let deadline = tokio::time::Instant::now() + CHECK_TIMEOUT;
+        let deadline = Instant::now() + CHECK_TIMEOUT;
         if let Some(granted) = &self.granted {
-            let may = tokio::time::timeout_at(deadline, may_be_judged(&page, granted)).await;
+            let may = timeout_at(deadline, may_be_judged(&page, granted)).await;
             if !matches!(may, Ok(Ok(true))) {
                 let unmet = (ConditionState::Unmet, "Not looked at.".to_owned());
                 let answers = vec![unmet; self.done_when.conditions().len()];
@@ -129,7 +149,7 @@ impl ConditionChecker {
                     Condition::Network(wanted) => Ok(self.responses.answer(i, wanted)),
                 }
             };
-            answers.push(match tokio::time::timeout_at(deadline, asking).await {
+            answers.push(match timeout_at(deadline, asking).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(error)) => (ConditionState::Unknown, error.to_string()),
                 Err(_) => (
@@ -159,15 +179,9 @@ async fn may_be_judged(page: &Page, granted: &Grant) -> Result<bool, BrowserErro
     if !url.is_some_and(|url| granted.covers_url(&url)) {
         return Ok(false);
     }
-    let params = json!({ "frameId": frame["id"], "worldName": WORLD_NAME });
-    let mut world = page.call("Page.createIsolatedWorld", params).await?;
-    let params = json!({
-        "expression": FILLED_SECRET_SCRIPT,
-        "contextId": world["executionContextId"].take(),
-        "returnByValue": true,
-    });
-    let answer = page.call("Runtime.evaluate", params).await?;
-    Ok(answer["result"]["value"].as_bool() == Some(false))
+    let world = page.isolated_world(frame, WORLD_NAME).await?;
+    let filled = page.evaluate_in(world, FILLED_SECRET_SCRIPT).await?;
+    Ok(filled.as_bool() == Some(false))
 }
 
 async fn check_url(
@@ -210,19 +224,12 @@ async fn check_cookie(
 
 async fn check_selector(page: &Page, selector: &str) -> Result<ConditionReport, BrowserError> {
     let tree = page.call("Page.getFrameTree", json!({})).await?;
-    let frame = tree["frameTree"]["frame"]["id"]
-        .as_str()
-        .unwrap_or_default();
-    let params = json!({ "frameId": frame, "worldName": WORLD_NAME });
-    let mut world = page.call("Page.createIsolatedWorld", params).await?;
+    let frame = &tree["frameTree"]["frame"];
+    let world = page.isolated_world(frame, WORLD_NAME).await?;
     let literal = Value::from(selector).to_string();
-    let params = json!({
-        "expression": format!("document.querySelector({literal}) !== null"),
-        "contextId": world["executionContextId"].take(),
-        "returnByValue": true,
-    });
-    let answer = page.call("Runtime.evaluate", params).await?;
-    Ok(match answer["result"]["value"].as_bool() {
+    let matching = format!("document.querySelector({literal}) !== null");
+    let answer = page.evaluate_in(world, &matching).await?;
+    Ok(match answer.as_bool() {
         Some(true) => (ConditionState::Met, "An element matches.".to_owned()),
         Some(false) => (ConditionState::Unmet, "No element matches.".to_owned()),
         None => (
