@@ -9,15 +9,16 @@ after(closeBrowser);
 
 /** The site's records of one kind, once `enough` holds for them. */
 async function told(world, step, enough = (all) => all.length > 0) {
+  let values = [];
   const seek = async () => {
     for (let count = 0; ; ) {
       const all = await world.site.records(count);
-      const values = all.filter((r) => r.step === step).map((r) => r.fields.value ?? r.fields);
+      values = all.filter((r) => r.step === step).map((r) => r.fields.value ?? r.fields);
       if (enough(values)) return values;
       count = all.length + 1;
     }
   };
-  return within(15_000, () => `enough "${step}" at the site`, seek());
+  return within(15_000, () => `enough "${step}" at the site: ${values}`, seek());
 }
 
 /** The user's hands on the picture; places are the remote page's CSS pixels. */
@@ -192,6 +193,22 @@ scenario(
     );
     assert.ok(Number(scrolled.at(-1)) > Number(lifted), "it goes on after the finger has left");
     assert.deepEqual(viewer.errors, []);
+  },
+);
+
+scenario(
+  "a finger keeps its momentum when the page is busy while it moves",
+  { path: "/extra/hands", remote: CHROMIUM },
+  async (world) => {
+    const { viewer } = await world.live("phone", ["--expect-origin", world.site.url]);
+    const hands = await Hands.of(viewer);
+    const remote = world.keep(await RemotePage.of(world.remote.cdp));
+    await remote.evaluate(`addEventListener("touchmove", () => {
+      for (const end = performance.now() + 400; performance.now() < end; );
+    }, { passive: false, once: true })`);
+
+    await hands.swipe([300, 560], [300, 330], 10);
+    await told(world, "scrolled", (all) => Number(all.at(-1)) > 560 - 330 + 200);
   },
 );
 

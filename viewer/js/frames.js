@@ -25,6 +25,10 @@ const MAX_MESSAGE_BYTES = 40 * 1024;
 // Bounds what is kept for a host that is away: about 1 MiB of frames.
 const MAX_WAITING_EVENTS = 512;
 const MAX_UNACKED_FRAMES = 4096;
+/** A finger's moves that are further apart, in ms, both go: a remote page makes momentum of them. */
+const TOUCH_STEP_MS = 16;
+/** When more wait, the way stands still: a click soon after is worth more than momentum. */
+const MAX_WAITING_STEPS = 32;
 
 /** @param {Frame} frame @returns {Bytes} */
 export function encodeFrame({ sequence, epoch, flags, body }) {
@@ -47,8 +51,8 @@ export class InputQueue {
   /** @type {Bytes[]} connection-scoped, so they go first and are never re-sent */
   #control = [];
   /**
-   * @type {{event: InputEvent, epoch: number, block: boolean}[]} not framed yet: these may still be
-   *   coalesced
+   * @type {{event: InputEvent, epoch: number, block: boolean, since: number}[]} not framed yet: these
+   *   may still be coalesced; `since` when the finger was at the first that has been, in ms
    */
   #waiting = [];
   /** @type {Frame[]} framed and not yet applied */
@@ -72,7 +76,10 @@ export class InputQueue {
       if (encodeUtf8(event.text).length > MAX_TEXT_BYTES) return "too_long";
     }
     const last = this.#waiting.at(-1);
-    if (last?.epoch === epoch) {
+    const since = event.t === "touch" ? event.at : 0;
+    const apart =
+      last && since - last.since >= TOUCH_STEP_MS && this.#waiting.length < MAX_WAITING_STEPS;
+    if (last?.epoch === epoch && !apart) {
       const merged = coalesce(last.event, event);
       if (merged) {
         last.event = merged;
@@ -86,7 +93,7 @@ export class InputQueue {
       (block ? paddedBlock(event) : encodeUtf8(JSON.stringify(event))).length > MAX_MESSAGE_BYTES
     )
       return "too_long";
-    this.#waiting.push({ event, epoch, block });
+    this.#waiting.push({ event, epoch, block, since });
     return "ok";
   }
 

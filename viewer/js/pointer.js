@@ -12,6 +12,8 @@ const TAP_SLOP_PX = 10;
 // something of the page's ("press and hold"), which must see it come and go.
 const LONG_PRESS_MS = [500, 1500];
 const LINE_HEIGHT_PX = 40;
+// A refresh of most screens: moves closer than that say nothing more of a finger.
+const STEP_MS = 16;
 
 /**
  * CDP's bits: Alt 1, Control 2, Meta 4, Shift 8. Pure.
@@ -207,12 +209,18 @@ export class Pointer {
   #fingerMove(e) {
     const finger = this.#fingers.get(e.pointerId);
     if (!finger) return;
+    if (this.#touchFor === "page") {
+      for (const step of steps(e)) {
+        finger.x = step.clientX;
+        finger.y = step.clientY;
+        this.on.send({ t: "touch", phase: "move", points: this.#points(), at: when(step) });
+      }
+      return;
+    }
     const before = pinch([...this.#fingers.values()]);
     finger.x = e.clientX;
     finger.y = e.clientY;
-    if (this.#touchFor === "page") {
-      this.on.send({ t: "touch", phase: "move", points: this.#points(), at: when(e) });
-    } else if (this.#fingers.size >= 2) {
+    if (this.#fingers.size >= 2) {
       const after = pinch([...this.#fingers.values()]);
       this.view.zoomBy(
         after.span / before.span,
@@ -281,6 +289,21 @@ export class Pointer {
  * @param {PointerEvent} e
  */
 const when = (e) => Math.max(1, Math.round(e.timeStamp)) % 2 ** 32;
+
+/**
+ * The moves that an event stands for: a busy page is told of several at once, and a finger of which
+ * nothing was told for a while has no momentum at the remote page. Pure.
+ * @param {PointerEvent} e
+ */
+export function steps(e) {
+  /** @type {PointerEvent[]} */
+  const kept = [];
+  const isApart = (/** @type {PointerEvent} */ step) =>
+    step.timeStamp - (kept.at(-1)?.timeStamp ?? 0) >= STEP_MS;
+  for (const step of e.getCoalescedEvents?.() ?? []) if (isApart(step)) kept.push(step);
+  if (!isApart(e)) kept.pop();
+  return [...kept, e];
+}
 
 /** @param {number} ms how long a finger rested. Pure. */
 export const isLongPress = (ms) => ms >= (LONG_PRESS_MS[0] ?? 0) && ms <= (LONG_PRESS_MS[1] ?? 0);

@@ -29,6 +29,7 @@ import { openInvitation } from "../js/invitation.js";
 import { takeoverCode } from "../js/keys.js";
 import { parseFragment, publicFragment } from "../js/link.js";
 import { splitOrigin } from "../js/origin.js";
+import { steps } from "../js/pointer.js";
 import {
   checkFingerprint,
   fingerprintOf,
@@ -333,6 +334,28 @@ test("frames: a flood of moves stands as one move before a click", () => {
   );
   assert.equal(coalesce(move(1), { ...move(2), buttons: 1 }), null);
   assert.equal(coalesce(key("a"), key("a")), null);
+});
+
+test("frames: a finger keeps its momentum, unless the way stands still", () => {
+  const touch = (at) => ({ t: "touch", phase: "move", points: [{ id: 0, x: at, y: 0 }], at });
+  const sent = (times) => {
+    const q = new InputQueue();
+    for (const at of times) assert.equal(q.push(touch(at), 0), "ok");
+    return drain(q).map((f) => JSON.parse(decodeUtf8(f.body)).at);
+  };
+  assert.deepEqual(sent([1000, 1004, 1008, 1016, 1020, 1032]), [1008, 1020, 1032]);
+  const minute = sent(Array.from({ length: 3600 }, (_, i) => 1000 + 17 * i));
+  assert.equal(minute.length, 32);
+  assert.equal(minute.at(-1), 1000 + 17 * 3599);
+});
+
+test("fingers: what a busy page is told at once is told in steps", () => {
+  const event = (timeStamp, all = []) => ({ timeStamp, getCoalescedEvents: () => all });
+  const times = (e) => steps(e).map(({ timeStamp }) => timeStamp);
+  const all = [1000, 1008, 1016, 1024, 1032, 1040].map((time) => event(time));
+  assert.deepEqual(times(event(1040, all)), [1000, 1016, 1040]);
+  assert.deepEqual(times(event(1008, all.slice(0, 2))), [1008]);
+  assert.deepEqual(times({ timeStamp: 5 }), [5], "a browser that does not tell");
 });
 
 test("frames: limits", () => {

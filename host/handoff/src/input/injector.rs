@@ -3,7 +3,7 @@
 //! Keys and text are sent and forgotten. Pointer events are answered when the page has seen them:
 //! Chromium first searches the frame under the pointer, so a key sent right behind a click could
 //! overtake it; keys therefore wait for clicks, a moment at most. Moves never wait: while some are
-//! unanswered, newer ones merge into one.
+//! unanswered, newer ones merge into one, as far as that leaves a finger its momentum.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     core::{Command, InputState},
-    merge::{is_flood, merge},
+    merge::{is_flood, keeps_momentum, merge},
     touch_clock::TouchClock,
 };
 
@@ -64,6 +64,7 @@ impl Injector {
             page,
             state: InputState::new(),
             touch_clock: TouchClock::default(),
+            touch_sent: 0,
             unanswered: FuturesUnordered::new(),
             moves: 0,
             pending: None,
@@ -94,6 +95,8 @@ struct Task {
     page: Page,
     state: InputState,
     touch_clock: TouchClock,
+    /// The viewer's time of the last touch that the page got.
+    touch_sent: u32,
     unanswered: FuturesUnordered<BoxFuture<'static, WasMove>>,
     moves: usize,
     /// The flood's latest, not sent yet, and when its first came.
@@ -142,7 +145,8 @@ impl Task {
 
     async fn on_event(&mut self, new: Arrival) {
         if let Some(pending) = self.pending.take() {
-            match merge(&pending.event, &new.event) {
+            let merged = merge(&pending.event, &new.event);
+            match merged.filter(|event| keeps_momentum(event, self.touch_sent)) {
                 Some(event) => {
                     let at = pending.at;
                     self.pending = Some(Arrival { event, at });
@@ -176,7 +180,10 @@ impl Task {
         let surface = *self.surface.borrow();
         let is_move = is_flood(event);
         let touched_at = match event {
-            InputEvent::Touch { phase, at, .. } => self.touch_clock.at(*phase, *at, now()),
+            InputEvent::Touch { phase, at, .. } => {
+                self.touch_sent = *at;
+                self.touch_clock.at(*phase, *at, now())
+            }
             _ => None,
         };
         for mut command in self.state.apply(event, surface) {

@@ -18,6 +18,18 @@ pub(super) fn is_flood(event: &InputEvent) -> bool {
     )
 }
 
+/// The longest that a finger may say nothing while it moves, in the viewer's milliseconds. Chromium takes one
+/// that is silent for 40 ms to have stopped (`ui/events/velocity_tracker`), and scrolls on with no momentum.
+const MAX_TOUCH_SILENCE_MS: u32 = 36;
+
+/// Whether an event at `at` may stand for all that came since `sent`, the last one that the page got.
+pub(super) fn keeps_momentum(event: &InputEvent, sent: u32) -> bool {
+    match event {
+        InputEvent::Touch { at, .. } => at.wrapping_sub(sent) <= MAX_TOUCH_SILENCE_MS,
+        _ => true,
+    }
+}
+
 /// One event that leaves the page where `first` and then `second` would, if there is one.
 pub(super) fn merge(first: &InputEvent, second: &InputEvent) -> Option<InputEvent> {
     match (first, second) {
@@ -87,6 +99,23 @@ mod tests {
     fn wheel_distances_add_up_and_never_wrap() {
         assert!(merge(&wheel(3), &wheel(4)) == Some(wheel(7)));
         assert!(merge(&wheel(i16::MAX), &wheel(1)).is_none());
+    }
+
+    #[test]
+    fn a_busy_page_does_not_take_a_moving_finger_for_one_that_rests() {
+        let moved = |at| InputEvent::Touch {
+            phase: TouchPhase::Move,
+            points: vec![TouchPoint { id: 1, x: 0, y: 0 }],
+            at,
+        };
+
+        assert!(keeps_momentum(&moved(132), 100));
+        assert!(!keeps_momentum(&moved(148), 100));
+        assert!(
+            keeps_momentum(&moved(10), u32::MAX - 10),
+            "the viewer's clock wraps"
+        );
+        assert!(keeps_momentum(&wheel(1), 100), "a wheel has none");
     }
 
     #[test]
