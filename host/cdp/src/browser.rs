@@ -222,6 +222,11 @@ impl Browser {
         self.0.connection.ended().await
     }
 
+    /// Whether the connection has ended.
+    pub fn has_ended(&self) -> bool {
+        self.0.connection.error().is_some()
+    }
+
     /// Subscribes to events of every session by exact method name.
     pub fn subscribe_all(&self, methods: &[&str], capacity: usize) -> EventStream {
         self.0

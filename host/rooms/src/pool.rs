@@ -220,3 +220,43 @@ impl TakenRoom {
         self.pool.warm_up();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The room that waits, once one does.
+    async fn warm_room(pool: &RoomPool) -> Held {
+        loop {
+            if let Some(held) = pool.0.waiting.lock().pop() {
+                return held;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_room_that_died_while_it_waited_is_not_handed_out() {
+        let profiles = tempfile::tempdir().unwrap();
+        let pool = RoomPool::start(RoomSettings {
+            sandbox: false,
+            profiles: Some(profiles.path().to_owned()),
+            ..RoomSettings::default()
+        })
+        .unwrap();
+        let held = warm_room(&pool).await;
+        let dead = held.room.target().clone();
+        let _ends_before_it_answers = held.room.browser().call("Browser.crash", json!({})).await;
+        held.room.browser().ended().await;
+        pool.0.waiting.lock().push(held);
+
+        let mut taken = pool.take().await.unwrap();
+
+        assert_ne!(taken.room().target(), &dead);
+        let version = taken.room().browser().call("Browser.getVersion", json!({}));
+        assert!(version.await.is_ok());
+        taken.close().await;
+    }
+}

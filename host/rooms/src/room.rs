@@ -33,7 +33,7 @@ pub struct Room {
     target: TargetId,
     presenting: Option<Presenting>,
     /// Before the profile, which it would write to: fields end in this order.
-    process: PipedBrowser,
+    _process: PipedBrowser,
     _profile: RoomProfile,
 }
 
@@ -68,7 +68,7 @@ impl Room {
             browser,
             target,
             presenting: None,
-            process,
+            _process: process,
             _profile: profile,
         })
     }
@@ -92,9 +92,9 @@ impl Room {
         Ok(())
     }
 
-    /// Whether the browser still runs.
+    /// Whether the browser still answers. Its pipe is asked: a process that nobody has waited for keeps its id.
     pub(crate) fn is_alive(&self) -> bool {
-        self.process.pid().is_some()
+        !self.browser.has_ended()
     }
 
     /// Ends the browser and removes its profile; returns once both are gone.
