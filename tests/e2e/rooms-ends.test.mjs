@@ -161,7 +161,8 @@ roomTest("a session ends by itself where the agent asks for it", async (rooms) =
   await agent.sees();
 });
 
-roomTest("the agent's browser goes during the sign-in, and comes back", async (rooms) => {
+/** The user is done, and the session waits for an agent's browser that was killed meanwhile. */
+async function waiting(rooms) {
   const site = rooms.sites.of("password");
   const own = rooms.guest(new Remote("about:blank"));
   await own.ready();
@@ -176,12 +177,21 @@ roomTest("the agent's browser goes during the sign-in, and comes back", async (r
   await walk(viewer, site);
   await site.welcomed(before);
   await confirm(viewer);
-  await viewer.page.waitForFunction(
-    () =>
-      globalThis.noticed.has("agent_browser_away") ||
-      /cannot be reached/.test(document.getElementById("overlay-text").textContent),
-  );
+  await toldAway(viewer);
   assert.equal((await rooms.session(made.session_id)).status, "ACTIVE", "the session waits");
+  return { site, own, made, viewer };
+}
+
+const toldAway = (viewer) =>
+  viewer.page.waitForFunction(() =>
+    /cannot be reached/.test(document.getElementById("overlay-text").textContent),
+  );
+
+roomTest("the agent's browser goes during the sign-in, and comes back", async (rooms) => {
+  const { site, own, made, viewer } = await waiting(rooms);
+  await viewer.page.reload();
+  await viewer.data("room", "moving");
+  await toldAway(viewer);
 
   const again = rooms.guest(new Remote("about:blank", undefined, Number(new URL(own.cdp).port)));
   await again.ready();
@@ -189,6 +199,16 @@ roomTest("the agent's browser goes during the sign-in, and comes back", async (r
   const back = await RoomAgent.playwright(rooms, { cdp: again.cdp, kept: true });
   await back.page.goto(`${site.origin}/account`);
   await back.sees();
+});
+
+roomTest("the user withdraws while the session waits for the agent's browser", async (rooms) => {
+  const { made, viewer } = await waiting(rooms);
+  await viewer.page.click("#decline");
+  await viewer.page.click("#sheet-decline [data-reason=declined]");
+
+  await viewer.state("ended");
+  const { status, outcome } = await rooms.ended(made.session_id);
+  assert.deepEqual([status, outcome.reason], ["CANCELLED", "declined"]);
 });
 
 roomTest("the agent's browser goes and does not come back: the room is dropped", async (rooms) => {

@@ -11,6 +11,7 @@ mod end;
 mod from_server;
 mod from_viewer;
 mod gate_hold;
+mod moving;
 mod peer_link;
 mod private_room;
 mod progress;
@@ -34,6 +35,7 @@ use browser_stage::BrowserStage;
 use claim::ClaimState;
 use done_when::{CheckOutcome, CheckResult, Verifier};
 use gate_hold::GateHold;
+use moving::{Moving, MovingEvent};
 use peer_link::PeerLink;
 use private_room::PrivateRoom;
 use progress::Progress;
@@ -111,6 +113,8 @@ enum Place {
     AgentBrowser,
     /// In a browser that the agent cannot see.
     Private(Box<PrivateRoom>),
+    /// Nowhere any more: the user is done, and the session is on its way to the agent's browser.
+    Moving(Moving),
     /// Nowhere for now: the session did not move, and the user is asked whether to go on in place.
     Undecided(Conclusion),
 }
@@ -119,19 +123,20 @@ impl Place {
     fn invited(&self) -> Option<InvitedRoom> {
         match self {
             Self::Private(room) => Some(room.invited()),
-            Self::AgentBrowser | Self::Undecided(_) => None,
+            Self::AgentBrowser | Self::Moving(_) | Self::Undecided(_) => None,
         }
     }
 
     fn report(&self) -> RoomReport {
         match self {
             Self::Private(room) => room.report(),
+            Self::Moving(moving) => moving.room.report(),
             Self::AgentBrowser | Self::Undecided(_) => RoomReport::InPlace,
         }
     }
 
     fn is_private(&self) -> bool {
-        matches!(self, Self::Private(_))
+        matches!(self, Self::Private(_) | Self::Moving(_))
     }
 }
 
@@ -159,7 +164,13 @@ struct HandoffSession<R> {
 type Step = Result<Option<HandoffEnd>, HandoffError>;
 
 impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
+    /// Serves until the end, and says what has moved by then.
     async fn serve(&mut self) -> Result<HandoffEnd, HandoffError> {
+        let end = self.serve_events().await;
+        self.settle(end).await
+    }
+
+    async fn serve_events(&mut self) -> Result<HandoffEnd, HandoffError> {
         let mut bitrate = tokio::time::interval(BITRATE_INTERVAL);
         bitrate.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (finish, cancel) = (self.config.verify.finish.clone(), self.cancel.clone());
@@ -173,6 +184,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
                 event = self.link.next() => self.on_peer(event).await,
                 () = stage_changed(&mut self.stage) => self.on_view().await,
                 result = self.verifier.next_result() => self.on_check_result(result).await,
+                event = moving_event(&mut self.place) => self.on_moving(event).await,
                 () = finish.cancelled() => Ok(Some(self.resolve(Conclusion::Agent).await)),
                 _ = bitrate.tick() => {
                     if let (Some(target), Some(stage)) = (self.link.target_bitrate(), &self.stage) {
@@ -193,12 +205,15 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
         match (&self.stage, &self.place) {
             (Some(stage), _) => Some(stage.browser()),
             (None, Place::Private(room)) => Some(room.agent().browser.clone()),
-            (None, Place::AgentBrowser | Place::Undecided(_)) => None,
+            // One that is away is waited for.
+            (None, Place::AgentBrowser | Place::Moving(_) | Place::Undecided(_)) => None,
         }
     }
 
     fn enter(&mut self, state: HandoffState) {
-        if self.progress.state() != state {
+        // Where the user's connection is does not matter any more.
+        let is_moving = matches!(self.place, Place::Moving(_));
+        if self.progress.state() != state && !is_moving {
             if state == HandoffState::Live {
                 self.verifier.begin();
             }
@@ -255,7 +270,9 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     async fn conclude(&mut self, conclusion: Conclusion) -> Step {
         match self.place {
             Place::Private(_) => self.carry_out().await,
-            Place::AgentBrowser | Place::Undecided(_) => Ok(Some(self.resolve(conclusion).await)),
+            Place::AgentBrowser | Place::Moving(_) | Place::Undecided(_) => {
+                Ok(Some(self.resolve(conclusion).await))
+            }
         }
     }
 
@@ -290,5 +307,12 @@ async fn stage_changed(stage: &mut Option<BrowserStage>) {
     match stage {
         Some(stage) => stage.changed().await,
         None => std::future::pending().await,
+    }
+}
+
+async fn moving_event(place: &mut Place) -> MovingEvent {
+    match place {
+        Place::Moving(moving) => moving.next().await,
+        _ => std::future::pending().await,
     }
 }

@@ -148,11 +148,6 @@ impl PrivateRoom {
         self.config.in_place_allowed
     }
 
-    /// The agent's browser came back, at another connection.
-    pub(super) fn replace_agent(&mut self, agent: AgentPage) {
-        self.agent = agent;
-    }
-
     /// Takes a room; what it shows is an empty page until [`PrivateRoom::begin`].
     pub(super) async fn open(&mut self) -> Result<(Browser, Page), HandoffError> {
         let mut taken = self.config.pool.take().await?;

@@ -27,7 +27,10 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
 
     /// The user wants the private room to begin anew.
     pub(super) async fn start_over(&mut self) -> Result<Applied, HandoffError> {
-        let (Place::Private(room), Some(mut stage)) = (&mut self.place, self.stage.take()) else {
+        let Place::Private(room) = &mut self.place else {
+            return Ok(Applied::Refused);
+        };
+        let Some(mut stage) = self.stage.take() else {
             return Ok(Applied::Refused);
         };
         stage.end_user_control().await;
@@ -60,6 +63,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     /// Says on a new connection what has become of the room that the invitation promised.
     pub(super) async fn tell_place(&mut self) {
         let message = match &self.place {
+            Place::Moving(_) => OutputMessage::Moving {},
             Place::Undecided(_) => not_moved(true),
             Place::AgentBrowser if matches!(self.config.room, RoomConfig::Private(_)) => {
                 OutputMessage::InPlace {}
@@ -67,6 +71,9 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             Place::AgentBrowser | Place::Private(_) => return,
         };
         self.link.send(&message).await;
+        if matches!(&self.place, Place::Moving(moving) if moving.agent_away) {
+            self.tell_agent_away().await;
+        }
     }
 
     /// Shows a new stage on the connection that there is.
