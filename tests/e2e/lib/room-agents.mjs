@@ -12,9 +12,13 @@ export class RoomAgent {
    */
   static async playwright(rooms, { own, cdp = rooms.world.remote.cdp, kept = false } = {}) {
     const browser = await chromium.connectOverCDP(cdp);
-    const context = own ? await browser.newContext(own) : browser.contexts()[0];
-    const page = await context.newPage();
-    const session = await context.newCDPSession(page);
+    const open = async () => {
+      const context = own ? await browser.newContext(own) : browser.contexts()[0];
+      const page = await context.newPage();
+      return { page, session: await context.newCDPSession(page) };
+    };
+    // These have no time-out of Playwright's.
+    const { page, session } = await within(20_000, () => "a page of Playwright's", open());
     const agent = rooms.guest(
       await RoomAgent.#at(cdp, { browser, page, session }, () => browser.close()),
     );
@@ -78,7 +82,10 @@ export class RoomAgent {
   }
 
   async stop() {
-    await this.page.close().catch(() => {});
-    await this.leave();
+    const left = this.page
+      .close()
+      .catch(() => {})
+      .then(this.leave);
+    await within(20_000, () => "an agent to leave", left);
   }
 }
