@@ -113,7 +113,10 @@ roomTest(
     const own = await RoomAgent.playwright(rooms);
     await plant(own, rooms.sites.of("evil"), control);
     await agent.arrive(site);
-    assert.ok((await attacker.tryAll()) > attacker.agent.methods.length / 2, "few answers");
+    assert.ok(
+      (await attacker.tryAll(agent.targetId)) > attacker.agent.methods.length / 2,
+      "few answers",
+    );
 
     const made = await rooms.ask(agent, site, {
       webhook: { url: listener.url, secret: `whsec_${Buffer.alloc(32, 7).toString("base64")}` },
@@ -122,7 +125,7 @@ roomTest(
     });
     listener.follow(made);
     const viewer = await rooms.user(made.session_url);
-    const trying = attacker.tryAll();
+    const trying = attacker.tryAll(agent.targetId);
     const before = site.welcomes;
     await walk(viewer, site, ["username", "Tab", "current-password"]);
     await viewer.applied();
@@ -150,7 +153,7 @@ roomTest(
     await agent.sees();
 
     const heaps = await attacker.lookAround();
-    await attacker.tryAll();
+    await attacker.tryAll(agent.targetId);
     assert.ok(heaps >= 2, `only ${heaps} pages told their heap`);
     assert.ok(messagesWith(attacker.heard, control).length > 0, "CDP did not tell the control");
     assert.deepEqual(messagesWith(attacker.heard, typed), []);

@@ -44,7 +44,8 @@ export class RoomAgent {
   static async #at(cdp, parts, leave) {
     const agent = Object.assign(new RoomAgent(), parts, { leave });
     const { targetInfo } = await agent.session.send("Target.getTargetInfo");
-    agent.address = `${cdp.replace(/^http/, "ws")}/devtools/page/${targetInfo.targetId}`;
+    agent.targetId = targetInfo.targetId;
+    agent.address = `${cdp.replace(/^http/, "ws")}/devtools/page/${agent.targetId}`;
     agent.browserContextId = targetInfo.browserContextId;
     return agent;
   }

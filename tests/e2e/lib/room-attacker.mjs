@@ -54,17 +54,24 @@ export class RoomAttacker {
     void this.cdp.ask("Runtime.evaluate", { expression: SPY_SCRIPT }, sessionId, 5000);
   }
 
-  /** The sessions of pages that are there now. */
-  pages() {
-    return [...this.sessions].filter(([, { type }]) => type === "page").map(([id]) => id);
+  /** The sessions of pages that are there now, without that target's. */
+  pages(without = undefined) {
+    const pages = [...this.sessions].filter(
+      ([, { type, targetId }]) => type === "page" && targetId !== without,
+    );
+    return pages.map(([id]) => id);
   }
 
-  /** Every method that neither ends nor obstructs the browser, on it and on its pages. */
-  async tryAll() {
+  /**
+   * Every method that neither ends nor obstructs the browser, on it and on its pages but one: what a
+   * session is to move to must still answer.
+   * @param {string} spared the target of that page
+   */
+  async tryAll(spared) {
     const commands = this.agent
       .commands({ expression: "document.documentElement.outerHTML", depth: -1, pierce: true })
       .filter(([name]) => !DESTRUCTIVE_METHODS.test(name) && !OBSTRUCTIVE_METHODS.test(name));
-    return callAll(this.cdp, [undefined, ...this.pages()], commands, 700);
+    return callAll(this.cdp, [undefined, ...this.pages(spared)], commands, 700);
   }
 
   /** Asks for all that the browser keeps; gives how many pages told their heap. */
