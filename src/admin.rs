@@ -49,13 +49,18 @@ async fn livez() -> impl IntoResponse {
     plain(StatusCode::OK, "alive\n".to_owned())
 }
 
-/// Ready means: taking new sessions, with a relay that answers and an audit log that is written.
+/// Ready means: taking new sessions, with a relay that answers, an audit log that is written, and among
+/// several servers, a Redis that takes this one's beats.
 async fn readyz(State(admin): State<AdminState>) -> impl IntoResponse {
     if admin.signaling.is_draining() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "going down\n".to_owned());
     }
     if admin.audit.is_some_and(|log| log.stats().failing) {
         let text = "the audit log cannot be written\n".to_owned();
+        return plain(StatusCode::SERVICE_UNAVAILABLE, text);
+    }
+    if admin.signaling.cluster().is_some_and(|stats| stats.lapsed) {
+        let text = "Redis has taken no beat for longer than this server's lease\n".to_owned();
         return plain(StatusCode::SERVICE_UNAVAILABLE, text);
     }
     match admin.relay.stats().await {

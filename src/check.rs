@@ -278,7 +278,7 @@ fn redis(cluster: &ClusterSettings) -> Finding {
         Err(error) => Err(error.to_string()),
     };
     match tried {
-        Ok(()) => Finding::good("Redis answers, and runs scripts"),
+        Ok(()) => Finding::good("Redis answers, runs scripts and takes what they write"),
         Err(error) => Finding::bad(format!(
             "{error}; fix: --redis-url with the address, user name and password of a Redis 7 that \
              runs, and an ACL that allows scripts and channels"

@@ -44,7 +44,7 @@ use crate::{
 use node::LocalNode;
 use nodes::NodeId;
 use record::Record;
-use store::Store;
+use store::{LEASE_DURATION, Store};
 
 pub(crate) use entry::SessionHandle;
 
@@ -87,6 +87,8 @@ pub struct ClusterStats {
     pub nodes: usize,
     /// Whether Redis answered the last beat and the subscription stands.
     pub connected: bool,
+    /// Whether Redis has taken no beat for longer than this node's lease: the others count it as dead.
+    pub lapsed: bool,
     /// Sockets here whose session is elsewhere.
     pub bridges: usize,
     /// Sessions that this node took over from others, in all.
@@ -115,17 +117,17 @@ impl Cluster {
     /// Connects to Redis.
     ///
     /// # Errors
-    /// [`ClusterError`] when it does not answer, or the URL is not valid.
+    /// [`ClusterError`] when it does not answer or takes no writes, or the URL is not valid.
     pub async fn connect(
         settings: &ClusterSettings,
         sockets: &SocketSettings,
         retention: Duration,
     ) -> Result<Self, ClusterError> {
-        let failed = |error: String| ClusterError(error);
-        let node_id = NodeId::from_bytes(random().map_err(|error| failed(error.to_string()))?);
+        let random = random().map_err(|error| ClusterError(error.to_string()))?;
+        let node_id = NodeId::from_bytes(random);
         let store = Store::connect(&settings.url, settings.prefix.clone())
             .await
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| ClusterError(said(&error)))?;
         let node = LocalNode::new(node_id, store, sockets, retention);
         Ok(Self {
             _tasks: Arc::new(node.stop.clone().drop_guard()),
@@ -142,7 +144,7 @@ impl Cluster {
             let store = Store::connect(&settings.url, settings.prefix.clone()).await?;
             store.try_out().await
         };
-        tried.await.map_err(|error| ClusterError(error.to_string()))
+        tried.await.map_err(|error| ClusterError(said(&error)))
     }
 
     /// What this node knows of its group.
@@ -153,6 +155,7 @@ impl Cluster {
             nodes: node.live_nodes.load(Ordering::Relaxed),
             connected: node.connected.load(Ordering::Relaxed)
                 && node.subscribed.load(Ordering::Relaxed),
+            lapsed: node.last_beat.lock().elapsed() > LEASE_DURATION,
             bridges: node.bridges.edge_count(),
             taken_over: node.taken_over.load(Ordering::Relaxed),
         }
@@ -204,4 +207,17 @@ impl Cluster {
     ) -> Result<SessionHandle, SignalErrorCode> {
         self.node.enter(id, identity, outbox).await
     }
+}
+
+/// An error of Redis's, and what an operator can make of it.
+fn said(error: &redis::RedisError) -> String {
+    use redis::{ErrorKind, ServerErrorKind as Kind};
+    let hint = match error.kind() {
+        ErrorKind::Server(Kind::Moved | Kind::Ask | Kind::CrossSlot | Kind::ClusterDown) => {
+            "; it is a part of a Redis Cluster, and authloop needs a Redis that is whole"
+        }
+        ErrorKind::Server(Kind::ReadOnly) => "; it is a replica: give the address of its primary",
+        _ => "",
+    };
+    format!("{error}{hint}")
 }

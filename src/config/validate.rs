@@ -303,7 +303,9 @@ fn cluster(
         .ok_or_else(|| {
             invalid(
                 key,
-                "must be a URL as in redis://127.0.0.1:6379 or rediss://…",
+                "must be the URL of one Redis, as in redis://127.0.0.1:6379 or rediss://…; addresses of \
+                 Sentinels or of a Redis Cluster are not taken: give that of the primary, or a name \
+                 that leads to it",
             )
         })
 }

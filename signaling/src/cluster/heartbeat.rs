@@ -43,17 +43,24 @@ impl LocalNode {
             Load::Sessions(u32::try_from(registry.live()).unwrap_or(u32::MAX))
         };
         let beat = self.store.heartbeat(self.node_id, load).await;
-        let connected = beat.is_ok();
-        if self.connected.swap(connected, Ordering::Relaxed) != connected {
-            if connected {
-                tracing::info!("Redis answers again");
-            } else {
-                tracing::warn!("Redis does not answer; sessions go on, but none can begin or move");
+        let was_connected = self.connected.swap(beat.is_ok(), Ordering::Relaxed);
+        let beat = match beat {
+            Ok(beat) => beat,
+            Err(error) => {
+                if was_connected {
+                    tracing::warn!(
+                        %error,
+                        "Redis takes no beat; sessions go on, but none can begin or move"
+                    );
+                }
+                self.store.replace_connection_after(&error).await;
+                return false;
             }
-        }
-        let Ok(beat) = beat else {
-            return false;
         };
+        if !was_connected {
+            tracing::info!("Redis takes beats again");
+        }
+        *self.last_beat.lock() = Instant::now();
         self.live_nodes.store(beat.loads.len(), Ordering::Relaxed);
         let now = self.uptime();
         let mut gone = {

@@ -46,6 +46,7 @@ pub(super) struct LocalNode {
     /// It takes no sessions any more: it is going down.
     pub(super) closed: AtomicBool,
     pub(super) connected: AtomicBool,
+    pub(super) last_beat: Mutex<Instant>,
     pub(super) subscribed: AtomicBool,
     /// Redis has not yet said of every session here that it still is this node's.
     pub(super) unreconciled: AtomicBool,
@@ -73,6 +74,7 @@ impl LocalNode {
             retention,
             closed: AtomicBool::new(false),
             connected: AtomicBool::new(true),
+            last_beat: Mutex::new(Instant::now()),
             subscribed: AtomicBool::new(false),
             unreconciled: AtomicBool::new(false),
             taken_over: AtomicU64::new(0),

@@ -17,7 +17,7 @@ const SUSPICION_DURATION: Duration = Duration::from_secs(2);
 pub(super) struct NodeId([u8; 8]);
 
 impl NodeId {
-    pub(super) fn from_bytes(bytes: [u8; 8]) -> Self {
+    pub(super) const fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(bytes)
     }
 

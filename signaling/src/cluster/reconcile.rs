@@ -8,7 +8,7 @@ use std::{
 use authloop_protocol::id::SessionId;
 use futures_util::{StreamExt as _, stream};
 
-use super::node::LocalNode;
+use super::{node::LocalNode, record::Record, wire::NodeMessage};
 
 /// Sessions that are moved or looked after at once.
 pub(super) const MAX_CONCURRENT_SESSIONS: usize = 32;
@@ -37,16 +37,32 @@ impl LocalNode {
         let Some(mine) = self.record(id) else {
             return true;
         };
-        match self.store.load(id).await {
-            Ok(Some(record)) if record.owner != self.node_id || record.epoch != mine.epoch => {
-                self.on_owner_lost(id);
-                true
-            }
-            // It restarted empty: what this node knows is true.
-            Ok(None) => self.store.create(&mine, self.retention).await.is_ok(),
-            Ok(Some(_)) => true,
-            Err(_) => false,
+        let theirs = match self.store.load(id).await {
+            Ok(theirs) => theirs,
+            Err(_) => return false,
+        };
+        let is_mine = |record: &Record| {
+            record.owner == self.node_id
+                && record.epoch == mine.epoch
+                && record.outcome.is_none()
+                && (record.device.is_some() || mine.device.is_none())
+        };
+        if theirs.as_ref().is_some_and(is_mine) {
+            return true;
         }
+        // It restarted empty, or with what was true before: what this node knows is later.
+        match self.store.restore(&mine, self.retention).await {
+            Ok(true) => {
+                if theirs.is_some() {
+                    let (session, epoch) = (id, mine.epoch);
+                    self.publish(None, &NodeMessage::Moved { session, epoch })
+                        .await;
+                }
+            }
+            Ok(false) => self.on_owner_lost(id),
+            Err(_) => return false,
+        }
+        true
     }
 
     /// Another node owns this session by now: forget it, and send its clients away to come back.

@@ -70,6 +70,17 @@ impl Record {
         }
     }
 
+    /// The same by a clock that is ahead of that of its times by so many ms.
+    pub(super) fn shifted(&self, ahead_ms: i64) -> Self {
+        // To the nearest second, so that clocks that agree shift nothing.
+        let ahead_secs = ahead_ms.saturating_add(500).div_euclid(1000);
+        Self {
+            expires_at: self.expires_at.saturating_add_signed(ahead_secs),
+            created_unix_ms: self.created_unix_ms.saturating_add_signed(ahead_ms),
+            ..self.clone()
+        }
+    }
+
     /// The hash's fields, as they are written.
     pub(super) fn fields(&self) -> Vec<(&'static str, Vec<u8>)> {
         let mut fields = vec![
@@ -200,6 +211,16 @@ mod tests {
         assert!(read.host_token.matches(&SecretHash::of(b"host")));
         assert_eq!(read.status().state, SessionState::Created);
         assert_eq!(read.status().invitation, Blob::from([1, 2, 3]));
+    }
+
+    #[test]
+    fn times_are_shifted_between_clocks_and_back() {
+        for ahead in [-900_000, -1499, 0, 400, 86_400_000] {
+            let there = record().shifted(ahead);
+            assert_eq!(there.shifted(-ahead).expires_at, record().expires_at);
+        }
+        assert_eq!(record().shifted(400).expires_at, 1000, "they agree");
+        assert_eq!(record().shifted(-2_000_000).expires_at, 0);
     }
 
     #[test]

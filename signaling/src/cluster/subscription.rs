@@ -21,7 +21,9 @@ const RESUBSCRIBE_INTERVAL: Duration = Duration::from_millis(100);
 impl LocalNode {
     /// Subscribes, again and again, until the node stops.
     pub(super) async fn run_subscription(self: Arc<Self>) {
+        let mut replaced = self.store.replacements();
         while !self.stop.is_cancelled() {
+            replaced.mark_unchanged();
             if let Ok(subscription) = self.store.subscribe(self.node_id).await {
                 self.subscribed.store(true, Ordering::Relaxed);
                 // What was said meanwhile was not heard; the first time that is next to nothing.
@@ -31,6 +33,8 @@ impl LocalNode {
                 loop {
                     tokio::select! {
                         () = self.stop.cancelled() => return,
+                        // The server that others publish at may be another.
+                        _ = replaced.changed() => break,
                         publication = heard.next() => match publication {
                             Some(publication) => self.handle_publication(publication.get_payload_bytes()),
                             None => break,

@@ -8,7 +8,7 @@ use std::{
 
 use authloop_signaling::{Cluster, ClusterSettings};
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::TcpStream,
     sync::watch,
     time::{Instant, sleep},
@@ -46,6 +46,21 @@ impl RedisServer {
         settings(self.port)
     }
 
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Makes it a replica of nobody who is there: it takes no writes any more.
+    pub async fn become_replica(&self) {
+        let mut redis = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        redis.write_all(b"REPLICAOF 127.0.0.1 1\r\n").await.unwrap();
+        let mut answer = [0; 5];
+        redis.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"+OK\r\n");
+    }
+
     /// A forwarder to it whose connections can be cut.
     pub async fn proxy(&self) -> RedisProxy {
         RedisProxy::to(([127, 0, 0, 1], self.port).into()).await
@@ -81,6 +96,8 @@ pub struct RedisProxy {
     /// What nodes need to know to meet behind it.
     pub settings: ClusterSettings,
     whole: watch::Sender<bool>,
+    redis: watch::Sender<SocketAddr>,
+    silences: watch::Sender<u64>,
 }
 
 impl std::fmt::Debug for RedisProxy {
@@ -94,9 +111,13 @@ impl RedisProxy {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (whole, is_whole) = watch::channel(true);
+        let (redis, behind) = watch::channel(redis);
+        let (silences, silenced) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                let mut is_whole = is_whole.clone();
+                let (mut is_whole, mut silenced) = (is_whole.clone(), silenced.clone());
+                silenced.mark_unchanged();
+                let redis = *behind.borrow();
                 tokio::spawn(async move {
                     if !*is_whole.borrow() {
                         return;
@@ -104,9 +125,14 @@ impl RedisProxy {
                     let Ok(mut far) = TcpStream::connect(redis).await else {
                         return;
                     };
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut near, &mut far) => {}
-                        _ = is_whole.wait_for(|whole| !whole) => {}
+                    let is_forgotten = tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => false,
+                        _ = is_whole.wait_for(|whole| !whole) => false,
+                        changed = silenced.changed() => changed.is_ok(),
+                    };
+                    // Both ends stay open, and hear nothing more of each other.
+                    if is_forgotten {
+                        std::future::pending::<()>().await;
                     }
                 });
             }
@@ -114,7 +140,20 @@ impl RedisProxy {
         Self {
             settings: settings(port),
             whole,
+            redis,
+            silences,
         }
+    }
+
+    /// Forgets every connection as a firewall does that is restarted: nothing passes any more, and nobody is
+    /// told. New ones pass.
+    pub fn forget(&self) {
+        self.silences.send_modify(|count| *count += 1);
+    }
+
+    /// Leads new connections to another Redis; those that are there stay where they are.
+    pub fn lead_to(&self, redis: &RedisServer) {
+        self.redis.send_replace(([127, 0, 0, 1], redis.port).into());
     }
 
     /// Cuts every connection, and lets none through.

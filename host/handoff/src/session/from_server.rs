@@ -47,7 +47,10 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
                     self.correct_device(&device);
                 }
             }
-            ServerMessage::Claimed { device } => self.on_claimed(&device).await?,
+            ServerMessage::Claimed { device } => {
+                self.on_claimed(&device).await?;
+                self.correct_device(&device);
+            }
             ServerMessage::SecondClaim {} => self.progress.tell(HandoffEvent::SecondClaim),
             ServerMessage::Ice(ice) => self.on_ice(ice).await,
             ServerMessage::Sealed { data } => return Ok(self.on_sealed(data.0).await),
@@ -92,7 +95,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
         Ok(())
     }
 
-    /// The server may have missed that the session has another device now.
+    /// The server may have missed that the session has another device now, or have lost who claimed it.
     fn correct_device(&self, theirs: &Blob) {
         if let Some(ours) = self.claim.device_blob()
             && ours != *theirs

@@ -6,6 +6,7 @@ use authloop_protocol::{
     id::Blob,
     signal::{HostMessage, ServerMessage, SignalErrorCode},
 };
+use authloop_signaling::Cluster;
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -139,6 +140,78 @@ async fn without_redis_new_sessions_are_refused_and_old_ones_go_on() {
     hears(&mut viewer, b"and on").await;
 
     assert_eq!(refused.status(), 503);
+}
+
+/// Waits until a node takes new sessions.
+async fn takes_sessions(node: &TestServer) {
+    eventually(async || {
+        let registration = TestSession::new().registration(None);
+        node.create(&registration).await.status() == 201
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_to_redis_that_falls_silent_is_replaced() {
+    let _only = ONE_AT_A_TIME.lock().await;
+    let redis = RedisServer::start().await;
+    let proxy = redis.proxy().await;
+    let both: [TestServer; 2] = nodes(&proxy.settings).await;
+    let (session, device) = (both[0].session().await, TestDevice::new());
+    drop(both[0].viewer(&session, &device).await);
+
+    proxy.forget();
+    let refused = both[0].create(&TestSession::new().registration(None)).await;
+    assert_eq!(refused.status(), 503);
+
+    for node in &both {
+        takes_sessions(node).await;
+    }
+    meet(&both).await;
+    meet_again(&both[1], &both[0], &session, &device).await;
+}
+
+#[tokio::test]
+async fn after_a_failover_behind_one_address_the_primary_is_found() {
+    let _only = ONE_AT_A_TIME.lock().await;
+    let (old, new) = (RedisServer::start().await, RedisServer::start().await);
+    let proxy = old.proxy().await;
+    let both: [TestServer; 2] = nodes(&proxy.settings).await;
+    let (session, device) = (both[0].session().await, TestDevice::new());
+    drop(both[0].viewer(&session, &device).await);
+
+    proxy.lead_to(&new);
+    old.become_replica().await;
+
+    for node in &both {
+        takes_sessions(node).await;
+    }
+    meet(&both).await;
+    meet_again(&both[1], &both[0], &session, &device).await;
+}
+
+#[tokio::test]
+async fn a_node_without_beats_says_so() {
+    let _only = ONE_AT_A_TIME.lock().await;
+    let redis = RedisServer::start().await;
+    let proxy = redis.proxy().await;
+    let node = TestServer::node(&proxy.settings).await;
+    let lapsed = async || node.signaling.cluster().is_some_and(|stats| stats.lapsed);
+    assert!(!lapsed().await);
+
+    proxy.cut();
+    eventually(lapsed).await;
+    proxy.mend();
+    eventually(async || !lapsed().await).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_takes_no_writes_is_refused_with_a_word() {
+    let _only = ONE_AT_A_TIME.lock().await;
+    let redis = RedisServer::start().await;
+    redis.become_replica().await;
+    let error = Cluster::try_out(&redis.settings()).await.unwrap_err();
+    assert!(error.to_string().contains("replica"), "{error}");
 }
 
 #[tokio::test]
