@@ -25,6 +25,7 @@ use super::{
 };
 
 pub(super) use beats::LEASE_DURATION;
+
 /// Keys and channels of one group of nodes.
 #[derive(Clone)]
 pub(super) struct Store {
