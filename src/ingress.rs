@@ -3,6 +3,8 @@
 
 mod guard;
 mod permit;
+mod response_monitor;
+mod unread_ledger;
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -25,11 +27,13 @@ use crate::{
     tls,
 };
 use guard::ConnectionGuard;
+use response_monitor::ResponseMonitor;
+use unread_ledger::UnreadLimits;
 
 /// Memory that one connection's headers may take.
 const MAX_HEADER_BYTES: u32 = 32 * 1024;
-/// Requests at once on one connection by HTTP/2 (RFC 9113 §5.1.2): the page is about 60 files.
-const MAX_HTTP2_STREAMS: u32 = 100;
+/// Requests at once on one connection by HTTP/2 (RFC 9113 §5.1.2): the page's further files wait.
+const MAX_HTTP2_STREAMS: u32 = 32;
 /// Streams that a client may have reset before they were answered, and that its own mistakes had
 /// reset (CVE-2023-44487): past them the connection ends.
 const MAX_HTTP2_RESETS: usize = 50;
@@ -38,6 +42,8 @@ const HTTP2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 /// Bytes that may wait for one stream's client to read them.
 const MAX_HTTP2_UNREAD_BYTES: usize = 64 * 1024;
+/// Bytes that may wait for all clients together, beside what is in the sockets' buffers.
+const MAX_UNREAD_TOTAL_BYTES: usize = 64 * 1024 * 1024;
 
 /// How a port admits and serves connections.
 pub(crate) struct Ingress {
@@ -65,6 +71,14 @@ impl Ingress {
                 trusted_proxies: config.trusted_proxies.clone().into(),
                 greeting_timeout: config.timeouts.greeting,
                 write_stall_timeout: config.timeouts.write_stall,
+                responses: ResponseMonitor::new(
+                    UnreadLimits {
+                        stall_timeout: config.timeouts.write_stall,
+                        idle_timeout: config.timeouts.headers,
+                        max_total_bytes: MAX_UNREAD_TOTAL_BYTES,
+                    },
+                    metrics.clone(),
+                ),
                 metrics,
             },
             timeouts: config.timeouts.clone(),
@@ -81,6 +95,19 @@ impl Ingress {
     /// # Errors
     /// When the listener does not work.
     pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        router: Router,
+        handle: Handle<SocketAddr>,
+    ) -> std::io::Result<()> {
+        let responses = self.guard.responses.clone();
+        tokio::select! {
+            served = self.accept_and_serve(listener, router, handle) => served,
+            never = responses.run() => match never {},
+        }
+    }
+
+    async fn accept_and_serve(
         self,
         listener: TcpListener,
         router: Router,

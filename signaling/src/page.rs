@@ -3,10 +3,11 @@
 mod files;
 mod manifest;
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Router,
+    body::Bytes,
     extract::{Request, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
@@ -40,14 +41,14 @@ const PERMISSIONS_POLICY: &str = "clipboard-read=(self), clipboard-write=(self),
 struct Page {
     source: PageSource,
     /// Files that the configuration puts in the place of the page's own, with their SHA-256.
-    brand: HashMap<&'static str, (Vec<u8>, [u8; 32])>,
+    brand: HashMap<&'static str, (Bytes, [u8; 32])>,
     headers: HeaderMap,
 }
 
 impl Page {
-    async fn file(&self, path: &str) -> Option<(Cow<'_, [u8]>, [u8; 32])> {
+    async fn file(&self, path: &str) -> Option<(Bytes, [u8; 32])> {
         match self.brand.get(path) {
-            Some((bytes, hash)) => Some((bytes.as_slice().into(), *hash)),
+            Some(branded) => Some(branded.clone()),
             None => self.source.file(path).await,
         }
     }
@@ -57,7 +58,7 @@ pub(crate) fn router(settings: &Settings, source: &PageSource) -> Router {
     let branded = settings.brand.files(&settings.embed_origins);
     let hashed = |bytes: Vec<u8>| {
         let hash = Sha256::digest(&bytes).into();
-        (bytes, hash)
+        (Bytes::from(bytes), hash)
     };
     let page = Page {
         source: source.clone(),
@@ -104,7 +105,7 @@ async fn serve(State(page): State<Arc<Page>>, request: Request) -> Response {
 fn file_response(
     request: &HeaderMap,
     content_type: &'static str,
-    bytes: Cow<'_, [u8]>,
+    bytes: Bytes,
     hash: [u8; 32],
 ) -> Response {
     let etag = format!("\"{}\"", hex::encode(hash));
@@ -122,7 +123,7 @@ fn file_response(
     if unchanged {
         (StatusCode::NOT_MODIFIED, headers).into_response()
     } else {
-        (headers, bytes.into_owned()).into_response()
+        (headers, bytes).into_response()
     }
 }
 

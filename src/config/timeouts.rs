@@ -13,11 +13,11 @@ pub struct Timeouts {
     pub greeting: Duration,
     /// From there to the first request.
     pub first_request: Duration,
-    /// For a request's headers in HTTP/1, and between two requests.
+    /// For a request's headers in HTTP/1, and between two requests in either HTTP.
     pub headers: Duration,
     /// For a request to be read and answered.
     pub request: Duration,
-    /// For a client to read some of what waits for it.
+    /// For a client to read some of a response; for all of it ten times as long.
     pub write_stall: Duration,
     /// Between two pings on a connection in HTTP/2.
     pub http2_ping_interval: Duration,

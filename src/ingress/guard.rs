@@ -7,7 +7,10 @@ use axum_server::accept::Accept;
 use ipnet::IpNet;
 use tokio::net::TcpStream;
 
-use super::permit::MeteredPermit;
+use super::{
+    permit::MeteredPermit,
+    response_monitor::{MonitoredService, ResponseMonitor},
+};
 use crate::metrics::ConnectionMetrics;
 
 /// Accepts as `A` does, if the limits allow it and it does not take too long.
@@ -21,6 +24,7 @@ pub(super) struct ConnectionGuard<A> {
     pub(super) greeting_timeout: Duration,
     /// Time for a client to read some of what waits for it.
     pub(super) write_stall_timeout: Duration,
+    pub(super) responses: ResponseMonitor,
     pub(super) metrics: ConnectionMetrics,
 }
 
@@ -32,6 +36,7 @@ impl ConnectionGuard<()> {
             trusted_proxies: self.trusted_proxies,
             greeting_timeout: self.greeting_timeout,
             write_stall_timeout: self.write_stall_timeout,
+            responses: self.responses,
             metrics: self.metrics,
         }
     }
@@ -67,14 +72,14 @@ where
     A::Service: Send,
 {
     type Stream = GuardedStream<A::Stream, MeteredPermit>;
-    type Service = A::Service;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, A::Service)>> + Send>>;
+    type Service = MonitoredService<A::Service>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let permit = self.admit(&stream);
         let accepted = permit.map(|permit| (permit, self.inner.accept(stream, service)));
         let (greeting, write_stall) = (self.greeting_timeout, self.write_stall_timeout);
-        let metrics = self.metrics.clone();
+        let (responses, metrics) = (self.responses.clone(), self.metrics.clone());
         Box::pin(async move {
             let (permit, accepted) = accepted?;
             let Ok(accepted) = tokio::time::timeout(greeting, accepted).await else {
@@ -83,7 +88,8 @@ where
             };
             let (stream, service) = accepted?;
             let stream = GuardedStream::new(stream, permit);
-            Ok((stream.with_write_stall_timeout(write_stall), service))
+            let stream = stream.with_write_stall_timeout(write_stall);
+            Ok((stream, responses.watch(service)))
         })
     }
 }

@@ -13,7 +13,9 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use crate::support::{CertificateFolder, Server, TEST_TIMEOUT, TestCertificate, roots, tls};
+use crate::support::{
+    CertificateFolder, Server, TEST_TIMEOUT, TestCertificate, config, get, roots, tls,
+};
 
 /// A frame's kinds (RFC 9113 §6).
 mod kind {
@@ -28,6 +30,11 @@ mod kind {
 const END_STREAM_AND_HEADERS: u8 = 5;
 /// GET, https, /livez, relay.example by HPACK (RFC 7541): two indexed, two literal.
 const REQUEST: &[u8] = b"\x82\x87\x04\x06/livez\x41\x0drelay.example";
+
+/// GET, https, /, relay.example.
+const PAGE_REQUEST: &[u8] = b"\x82\x87\x84\x41\x0drelay.example";
+/// SETTINGS_INITIAL_WINDOW_SIZE of zero (§6.5.2): the client takes no byte of any body.
+const NO_WINDOW: &[u8] = &[0, 4, 0, 0, 0, 0];
 
 /// The server, and a connection to it that speaks HTTP/2.
 async fn connect(change: impl FnOnce(&mut Config)) -> (Server, TlsStream<TcpStream>) {
@@ -51,9 +58,13 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// §3.4.
 fn preface() -> Vec<u8> {
+    preface_with(&[])
+}
+
+fn preface_with(settings: &[u8]) -> Vec<u8> {
     [
         &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
-        &frame(kind::SETTINGS, 0, 0, &[]),
+        &frame(kind::SETTINGS, 0, 0, settings),
     ]
     .concat()
 }
@@ -126,7 +137,7 @@ async fn the_server_says_how_much_it_takes_at_once() {
         })
         .collect();
     // §6.5.2: concurrent streams, window, header list.
-    for (id, most) in [(3, 100), (4, 64 * 1024), (6, 32 * 1024)] {
+    for (id, most) in [(3, 32), (4, 64 * 1024), (6, 32 * 1024)] {
         let found = settings.iter().find(|(found, _)| *found == id);
         assert!(
             found.is_some_and(|(_, value)| *value <= most),
@@ -199,5 +210,44 @@ async fn whoever_asks_nothing_is_cut() {
     writer.flush().await.unwrap();
 
     assert!(!all(reader).await.contains(&kind::HEADERS));
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_responses_is_cut() {
+    let mut config = config(Default::default());
+    config.timeouts.write_stall = Duration::from_millis(300);
+    let server = Server::start(config).await;
+    let (reader, mut writer) = tokio::io::split(server.tcp().await);
+    writer.write_all(&preface_with(NO_WINDOW)).await.unwrap();
+    for stream in (1..41).step_by(2) {
+        let request = frame(kind::HEADERS, END_STREAM_AND_HEADERS, stream, PAGE_REQUEST);
+        writer.write_all(&request).await.unwrap();
+    }
+
+    let kinds = all(reader).await;
+
+    let answers = kinds.iter().filter(|kind| **kind == kind::HEADERS).count();
+    assert_eq!(answers, 20, "{kinds:?}");
+    let metrics = get(server.tcp().await, "/metrics").await;
+    let unread = r#"authloop_connections_refused_total{reason="unread"} 1"#;
+    assert!(metrics.contains(unread), "{metrics}");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_connection_by_http2_that_rests_is_closed() {
+    let mut config = config(Default::default());
+    config.timeouts.headers = Duration::from_millis(200);
+    let server = Server::start(config).await;
+    let (reader, mut writer) = tokio::io::split(server.tcp().await);
+    writer.write_all(&preface()).await.unwrap();
+    let request = frame(kind::HEADERS, END_STREAM_AND_HEADERS, 1, REQUEST);
+    writer.write_all(&request).await.unwrap();
+
+    let kinds = all(reader).await;
+
+    assert!(kinds.contains(&kind::HEADERS), "{kinds:?}");
+    assert!(kinds.contains(&kind::GOAWAY), "{kinds:?}");
     server.end().await;
 }

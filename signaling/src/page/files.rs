@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, path::PathBuf};
 
+use axum::body::Bytes;
 use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256};
 
@@ -35,12 +36,17 @@ impl PageSource {
         EmbeddedFiles::iter().filter(|path| content_type(path).is_some())
     }
 
-    /// One file and its SHA-256; `None` for a path that is not the page's.
-    pub(super) async fn file(&self, path: &str) -> Option<(Cow<'static, [u8]>, [u8; 32])> {
+    /// One file and its SHA-256; `None` for a path that is not the page's. What is in the binary is not
+    /// copied, so that many who ask and do not read cost little.
+    pub(super) async fn file(&self, path: &str) -> Option<(Bytes, [u8; 32])> {
         match self {
             Self::Embedded => {
                 let file = EmbeddedFiles::get(path)?;
-                Some((file.data, file.metadata.sha256_hash()))
+                let bytes = match file.data {
+                    Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                    Cow::Owned(bytes) => Bytes::from(bytes),
+                };
+                Some((bytes, file.metadata.sha256_hash()))
             }
             Self::Directory(root) => {
                 let bytes = tokio::fs::read(root.join(path)).await.ok()?;
@@ -114,6 +120,12 @@ mod tests {
         ] {
             assert_eq!(content_type(path), None, "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_in_the_binary_is_not_copied() {
+        let (bytes, _) = PageSource::Embedded.file("index.html").await.unwrap();
+        assert!(!bytes.is_unique());
     }
 
     proptest! {
