@@ -16,6 +16,8 @@ const MAX_REQUESTER_BYTES: usize = 120;
 const MAX_REASON_BYTES: usize = 300;
 const MAX_ORIGINS: usize = 16;
 const MAX_ORIGIN_BYTES: usize = 255;
+/// The latest time of expiry: the end of the year 9999, past which no date can be written (RFC 3339).
+const MAX_EXPIRES: u64 = 253_402_300_799;
 /// The most sites that a private room's session may go to.
 pub const MAX_SITES: usize = 8;
 /// The longest site, that of a name in the DNS (RFC 1035 section 2.3.4).
@@ -124,6 +126,9 @@ impl Invitation {
                 .any(|origin| origin.len() > MAX_ORIGIN_BYTES)
         {
             return Err(InvitationError::TooLong("origins"));
+        }
+        if self.expires > MAX_EXPIRES {
+            return Err(InvitationError::Expires(self.expires));
         }
         self.room.as_ref().map_or(Ok(()), PrivateRoom::check)
     }
@@ -243,6 +248,9 @@ pub enum InvitationError {
     /// A part is over its limit.
     #[error("the invitation's {0} is too long")]
     TooLong(&'static str),
+    /// It expires later than a date can say.
+    #[error("the invitation's `expires` is {0}: give Unix seconds up to the year 9999")]
+    Expires(u64),
     /// A private room names no site, or too many.
     #[error("the invitation's room names {0} sites, it takes 1 to {MAX_SITES}")]
     SiteCount(usize),

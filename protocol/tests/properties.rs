@@ -155,6 +155,13 @@ fn invitations_are_held_to_their_bounds() {
         long.to_bytes().err(),
         Some(InvitationError::TooLong("requester"))
     );
+    let distant = String::from_utf8(bytes.clone())
+        .unwrap()
+        .replace("\"expires\":1", "\"expires\":9000000000000000");
+    assert_eq!(
+        Invitation::parse(distant.as_bytes()).err(),
+        Some(InvitationError::Expires(9_000_000_000_000_000))
+    );
     let newer = String::from_utf8(bytes)
         .unwrap()
         .replace("\"v\":1", "\"v\":2");

@@ -96,7 +96,10 @@ async fn create(
 async fn status(
     State(signaling): State<Signaling>,
     Path(id): Path<String>,
+    extensions: Extensions,
+    headers: HeaderMap,
 ) -> Result<Json<SessionStatus>, ApiError> {
+    signaling.pace_lookup(&extensions, &headers)?;
     let id = SessionId::parse(&id).ok_or_else(unknown)?;
     let status = signaling.directory().status(id).await?;
     status.map(Json).ok_or_else(unknown)

@@ -24,6 +24,7 @@ pub(crate) struct ClientAddr(IpAddr);
 pub(crate) struct ClientRateLimits {
     create: DefaultKeyedRateLimiter<ClientAddr>,
     claim: DefaultKeyedRateLimiter<ClientAddr>,
+    lookup: DefaultKeyedRateLimiter<ClientAddr>,
     manage: DefaultKeyedRateLimiter<ClientAddr>,
 }
 
@@ -35,6 +36,7 @@ impl ClientRateLimits {
         Self {
             create: limiter(rates.create_per_second, rates.create_burst),
             claim: limiter(rates.claim_per_second, rates.claim_burst),
+            lookup: limiter(rates.lookup_per_second, rates.lookup_burst),
             manage: limiter(rates.manage_per_second, rates.manage_burst),
         }
     }
@@ -47,6 +49,11 @@ impl ClientRateLimits {
     /// Takes one claim or resume; else says how long to wait.
     pub(crate) fn claim(&self, client: ClientAddr) -> Result<(), Duration> {
         check(&self.claim, client)
+    }
+
+    /// Takes one look at a session; else says how long to wait.
+    pub(crate) fn lookup(&self, client: ClientAddr) -> Result<(), Duration> {
+        check(&self.lookup, client)
     }
 
     /// Takes one other request with a host token or an API key; else says how long to wait.

@@ -13,6 +13,10 @@ pub struct Rates {
     pub claim_per_second: NonZeroU32,
     /// Claim and resume attempts at once.
     pub claim_burst: NonZeroU32,
+    /// Sessions looked up a second, to see one or to open a WebSocket, in the long run.
+    pub lookup_per_second: NonZeroU32,
+    /// Sessions looked up at once.
+    pub lookup_burst: NonZeroU32,
     /// Other requests with a host token or an API key a second, in the long run.
     pub manage_per_second: NonZeroU32,
     /// Such requests at once.
@@ -26,6 +30,8 @@ impl Default for Rates {
             create_burst: per(500),
             claim_per_second: per(5),
             claim_burst: per(100),
+            lookup_per_second: per(50),
+            lookup_burst: per(1000),
             manage_per_second: per(20),
             manage_burst: per(500),
         }

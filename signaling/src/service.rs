@@ -149,6 +149,22 @@ impl Signaling {
         })
     }
 
+    /// Takes one from the rate at which an address may look up sessions: each is a question to Redis
+    /// in a group.
+    pub(crate) fn pace_lookup(
+        &self,
+        extensions: &Extensions,
+        headers: &HeaderMap,
+    ) -> Result<(), ApiError> {
+        let client = self.client(extensions, headers);
+        self.inner.limits.lookup(client).map_err(|retry_after| {
+            ApiError::new(
+                ApiErrorKind::RateLimited { retry_after },
+                "too many sessions were looked up from this address; try again later",
+            )
+        })
+    }
+
     /// Whose rates a request takes from.
     pub(crate) fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> ClientAddr {
         ClientAddr::of(extensions, headers, &self.inner.settings.trusted_proxies)

@@ -40,6 +40,8 @@ const INVITATION_KEYS = [
 ];
 const FINGERPRINT = /^sha-256 [0-9A-F]{2}(:[0-9A-F]{2}){31}$/;
 const MAX_SITES = 8;
+// The end of the year 9999: past it no date can be written.
+const MAX_EXPIRES = 253_402_300_799;
 // Names in other scripts come as punycode: nothing of an agent's choice passes for another name.
 const SITE = /^(?=.{1,253}$)(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])$/;
 
@@ -82,6 +84,8 @@ function parse(bytes) {
     o.origins.length <= 16 &&
     o.origins.every((/** @type {unknown} */ s) => typeof s === "string" && s.length <= 255) &&
     Number.isSafeInteger(o.expires) &&
+    o.expires >= 0 &&
+    o.expires <= MAX_EXPIRES &&
     (!("room" in o) || isPrivateRoom(o.room));
   if (!good || !id || !hpke) return null;
   const { fingerprint, requester, reason, origins, expires, room = null } = o;

@@ -101,6 +101,8 @@ test("an invitation opens only by its hash", async () => {
     { fingerprint: "sha-1 AA" },
     { origins: [1] },
     { expires: "1" },
+    { expires: -9e15 },
+    { expires: 9e15 },
     { requester: null },
   ]) {
     await assert.rejects(open({ ...good, ...bent }), { code: "malformed" }, JSON.stringify(bent));

@@ -73,6 +73,7 @@ fn upgrade_socket(
     if signaling.is_draining() {
         return Err(draining());
     }
+    signaling.pace_lookup(extensions, headers)?;
     let permit = signaling.reserve_socket().ok_or_else(|| {
         ApiError::new(
             ApiErrorKind::Unavailable,

@@ -275,6 +275,28 @@ async fn an_address_that_guesses_host_tokens_or_keys_has_to_wait() {
 }
 
 #[tokio::test]
+async fn an_address_that_looks_up_sessions_too_fast_has_to_wait() {
+    let server = TestServer::with(|settings| {
+        settings.rates.lookup_burst = 2.try_into().unwrap();
+        settings.rates.lookup_per_second = 1.try_into().unwrap();
+    })
+    .await;
+    let id = server.session().await.id.to_string();
+    let url = server.url(&format!("/v1/sessions/{id}"));
+    let mut answers = Vec::new();
+    let mut sockets = Vec::new();
+    // The rate comes back by one a second, which a slow machine may take for a few of these.
+    for _ in 0..50 {
+        answers.push(http().get(&url).send().await.unwrap().status());
+        sockets.push(server.socket(&id, "host", None).await.is_ok());
+    }
+
+    assert_eq!(answers[0], 200);
+    assert!(answers.iter().any(|status| *status == 429), "{answers:?}");
+    assert!(sockets[0] && !sockets.iter().all(|opened| *opened));
+}
+
+#[tokio::test]
 async fn a_full_server_says_so_until_a_session_ends() {
     let server = TestServer::with(|settings| settings.registry.max_sessions = 1).await;
     let session = server.session().await;
