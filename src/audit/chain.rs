@@ -130,6 +130,8 @@ pub struct ChainVerifier {
     /// Where the chain must go on; `None` before the oldest line that is left.
     expected: Option<Chain>,
     first: Option<u64>,
+    /// Up to this line, older segments were dropped.
+    dropped: u64,
     in_segment: bool,
 }
 
@@ -138,6 +140,9 @@ struct LineFields {
     seq: u64,
     time: String,
     event: String,
+    /// Of a `segments_dropped`: the last line that went.
+    #[serde(default)]
+    last: u64,
     prev: String,
 }
 
@@ -148,6 +153,7 @@ impl ChainVerifier {
         Self {
             expected: Some(chain),
             first: None,
+            dropped: 0,
             in_segment: false,
         }
     }
@@ -189,15 +195,25 @@ impl ChainVerifier {
         }
         let genesis = (head.seq == 1).then_some(LineHash::NONE);
         match before.map(|before| before.head).or(genesis) {
-            Some(prev) if prev.to_string() != head.prev => Err(LineFlaw::Previous),
-            _ => Ok(()),
+            Some(prev) if prev.to_string() != head.prev => return Err(LineFlaw::Previous),
+            _ => {}
         }
+        if head.event == SEGMENTS_DROPPED {
+            self.dropped = self.dropped.max(head.last);
+        }
+        Ok(())
     }
 
     /// The number of the first line, once there was one.
     #[must_use]
     pub fn first(&self) -> Option<u64> {
         self.first
+    }
+
+    /// The last line of the segments that the log says it has dropped; 0 for none.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Where the chain goes on behind the lines so far.
@@ -209,6 +225,9 @@ impl ChainVerifier {
 
 /// The event of each segment's first line.
 pub(super) const SEGMENT_STARTED: &str = "segment_started";
+
+/// The event that accounts for older lines that are not there any more.
+const SEGMENTS_DROPPED: &str = "segments_dropped";
 
 /// A line's number and time, as it says; `None` if it is no line of a log.
 pub(super) fn peek(line: &[u8]) -> Option<(u64, String)> {

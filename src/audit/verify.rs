@@ -18,7 +18,7 @@ pub enum AuditVerdict {
     Good {
         /// How many lines.
         lines: u64,
-        /// The first one's number; above 1 where older segments were dropped.
+        /// The first one's number; above 1 where the log says that it dropped older segments.
         first: u64,
         /// The last one's number.
         last: u64,
@@ -33,6 +33,12 @@ pub enum AuditVerdict {
         line: u64,
         /// What is wrong with it.
         flaw: LineFlaw,
+    },
+    /// The chain is good in itself, but its oldest lines are missing, and the log does not say that it
+    /// dropped them.
+    MissingBefore {
+        /// The number of the first line that is left.
+        first: u64,
     },
     /// The chain is good in itself, but does not hold the line with the head that was asked for.
     OtherHead {
@@ -53,6 +59,11 @@ impl std::fmt::Display for AuditVerdict {
             Self::Bad { file, line, flaw } => {
                 write!(f, "FAIL  {} line {line}: {flaw}", file.display())
             }
+            Self::MissingBefore { first } => write!(
+                f,
+                "FAIL  the first line has seq {first}, and no `segments_dropped` accounts for those before \
+                 it: older segments were not given, or somebody removed them"
+            ),
             Self::OtherHead { head } => write!(
                 f,
                 "FAIL  the chain ends with head {head} and has no line with the one given: lines are \
@@ -76,6 +87,7 @@ pub fn verify(files: &[PathBuf], head: Option<LineHash>) -> io::Result<AuditVerd
     ordered.sort();
     let (mut before, mut lines, mut first) = (None, 0, None);
     let mut seen = head.is_none();
+    let mut dropped = 0;
     for (_, file) in ordered {
         let found = segments::read(file, before).map_err(|error| with_file_name(file, &error))?;
         let torn = (!found.torn.is_empty()).then_some((found.lines + 1, LineFlaw::Torn));
@@ -96,15 +108,20 @@ pub fn verify(files: &[PathBuf], head: Option<LineHash>) -> io::Result<AuditVerd
         }
         lines += found.lines;
         first = first.or(found.verifier.first());
+        dropped = dropped.max(found.verifier.dropped());
         before = Some(found.verifier.chain());
     }
     let chain = before.unwrap_or(chain::Chain::NEW);
+    let first = first.unwrap_or(1);
+    if first > dropped.saturating_add(1) {
+        return Ok(AuditVerdict::MissingBefore { first });
+    }
     if !seen {
         return Ok(AuditVerdict::OtherHead { head: chain.head });
     }
     Ok(AuditVerdict::Good {
         lines,
-        first: first.unwrap_or(1),
+        first,
         last: chain.next - 1,
         head: chain.head,
     })

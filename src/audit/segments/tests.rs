@@ -201,6 +201,29 @@ fn what_is_kept_long_enough_is_dropped_and_the_rest_still_verifies() {
 }
 
 #[test]
+fn oldest_segments_that_somebody_removed_are_missed() {
+    let mut log = Log::new();
+    let mut open = log.open(noon());
+    for days in 0..4 {
+        let now = noon() + DAY * days;
+        open.append(&[(now, event(1))], now).unwrap();
+    }
+    drop(open);
+    fs::remove_file(&log.files()[0]).unwrap();
+    assert_eq!(log.verify(), AuditVerdict::MissingBefore { first: 3 });
+
+    // The log's own word covers what it dropped, and nothing beyond.
+    log.keep = Some(2 * DAY);
+    let mut open = log.open(noon() + DAY * 3);
+    let now = noon() + DAY * 4;
+    open.append(&[(now, event(1))], now).unwrap();
+    drop(open);
+    assert!(matches!(log.verify(), AuditVerdict::Good { first: 5, .. }));
+    fs::remove_file(&log.files()[0]).unwrap();
+    assert_eq!(log.verify(), AuditVerdict::MissingBefore { first: 7 });
+}
+
+#[test]
 fn a_rotation_that_was_cut_off_loses_nothing() {
     let log = Log::new();
     log.open(noon())
