@@ -34,11 +34,17 @@ use close::{SocketEnd, close_frame, library_error, refuse, refuse_with, text};
 const MAX_READ_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
 /// The library's default of 128 KiB for each socket would be most of its memory.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// Bytes that may wait for the client beside its outbox: the library's default has no bound, and each
+/// ping of a client that does not read adds a pong. It keeps one message, and further pongs are dropped.
+const MAX_WRITE_BUFFER_BYTES: usize = MAX_READ_BYTES;
+/// Control frames (RFC 6455 section 5.5) that a client may send before it has said who it is.
+const MAX_EARLY_CONTROL_FRAMES: usize = 8;
 
 pub(crate) fn configure(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
         .max_message_size(MAX_READ_BYTES)
         .max_frame_size(MAX_READ_BYTES)
 }
@@ -145,10 +151,11 @@ impl Socket<'_> {
                 frame = self.web_socket.recv() => {
                     heard = Instant::now();
                     match self.accept(frame) {
-                        Ok(None) => Ok(()),
-                        Ok(Some(_)) if rate.check().is_err() => {
+                        // Control frames are answered, so they count as much as messages.
+                        Ok(_) if rate.check().is_err() => {
                             Err(refuse(SignalErrorCode::RateLimited))
                         }
+                        Ok(None) => Ok(()),
                         Ok(Some(text)) => handle.handle_message(self.side, &text).await.map_err(SocketEnd::Close),
                         Err(end) => Err(end),
                     }
@@ -167,14 +174,15 @@ impl Socket<'_> {
         }
     }
 
-    /// The next text, passing over pings.
+    /// The first text, passing over a few pings.
     async fn read(&mut self) -> Result<Utf8Bytes, SocketEnd> {
-        loop {
+        for _ in 0..=MAX_EARLY_CONTROL_FRAMES {
             let frame = self.web_socket.recv().await;
             if let Some(text) = self.accept(frame)? {
                 return Ok(text);
             }
         }
+        Err(refuse(SignalErrorCode::RateLimited))
     }
 
     fn accept(

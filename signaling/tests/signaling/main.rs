@@ -10,6 +10,7 @@ mod audit;
 mod claims;
 mod closing;
 mod cluster;
+mod floods;
 mod messages;
 mod page;
 mod relay;
