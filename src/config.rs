@@ -47,6 +47,8 @@ pub struct Config {
     pub public_origin: Option<Origin>,
     /// Other origins whose pages may act as viewers.
     pub viewer_origins: Vec<Origin>,
+    /// Further names by which requests may ask for this server.
+    pub allowed_hosts: Vec<String>,
     /// Origins whose pages may frame the viewer page.
     pub embed_origins: Vec<Origin>,
     /// What the viewer page shows of the organisation that runs it.

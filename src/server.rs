@@ -109,12 +109,12 @@ impl Server {
         let signaling = start_signaling(&config, &ready, &relay, &observers).await?;
         let leg_events = tokio::spawn(forward_leg_events(leg_events, signaling.registry().clone()));
         let fallback = TcpFallback::new(relay.clone(), observers.metrics.streams().clone());
-        let admin = admin::router(AdminState {
+        let admin = signaling.for_known_hosts(admin::router(AdminState {
             signaling: signaling.clone(),
             relay: relay.clone(),
             metrics: observers.metrics.clone(),
             audit: observers.log.clone(),
-        });
+        }));
         let connections = observers.metrics.connections();
         let admin_handle = Handle::new();
         let router = match admin_listener {
@@ -277,6 +277,7 @@ async fn start_signaling(
 fn settings(config: &Config, origin: Origin) -> Settings {
     let mut settings = Settings::new(origin);
     settings.viewer_origins.clone_from(&config.viewer_origins);
+    settings.allowed_hosts.clone_from(&config.allowed_hosts);
     settings.embed_origins.clone_from(&config.embed_origins);
     settings.brand.clone_from(&config.brand);
     settings.api_keys.clone_from(&config.api_keys);

@@ -39,6 +39,8 @@ pub(crate) enum ApiErrorKind {
     },
     Unavailable,
     MethodNotAllowed,
+    /// The request is for a host that is not this server.
+    Misdirected,
 }
 
 /// The code of a refusal, left in the response to be counted.
@@ -58,6 +60,8 @@ impl ApiErrorKind {
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            // RFC 9110 section 15.5.20.
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
     }
 
@@ -72,6 +76,7 @@ impl ApiErrorKind {
             Self::TooLarge => "too_large",
             Self::RateLimited { .. } => "rate_limited",
             Self::Unavailable => "unavailable",
+            Self::Misdirected => "misdirected",
         }
     }
 

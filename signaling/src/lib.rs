@@ -16,8 +16,8 @@
 //! 3. [`Registry`]: the sessions of this process, their timers, and what an attached client may do.
 //! 4. `session` is one session's state machine, with `side` (one side's socket or mailbox) and
 //!    `outbox` (what waits to be written to one socket). It does no I/O and never waits.
-//! 5. What all of them use: [`settings`], [`api_keys`], [`rates`], [`origin`], [`brand`], `refusal`,
-//!    `secret`, `clock`, and the two traits below.
+//! 5. What all of them use: [`settings`], [`api_keys`], [`rates`], [`origin`], [`brand`], `hosts`,
+//!    `refusal`, `secret`, `clock`, and the two traits below.
 //!
 //! # Contract
 //!
@@ -47,6 +47,7 @@ mod clock;
 mod cluster;
 mod directory;
 mod error;
+mod hosts;
 mod limits;
 mod outbox;
 mod refusal;

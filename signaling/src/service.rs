@@ -19,8 +19,10 @@ use crate::{
     cluster::{Cluster, ClusterStats},
     directory::Directory,
     error::{ApiError, ApiErrorKind},
+    hosts::KnownHosts,
     limits::{ClientAddr, ClientRateLimits},
     observer::{Observer, SignalingEvent},
+    origin::Origin,
     page::PageSource,
     registry::Registry,
     relay::Relay,
@@ -41,6 +43,7 @@ impl std::fmt::Debug for Signaling {
 
 struct Inner {
     settings: Settings,
+    hosts: KnownHosts,
     directory: Directory,
     limits: ClientRateLimits,
     page: PageSource,
@@ -87,6 +90,7 @@ impl Signaling {
             inner: Arc::new(Inner {
                 limits: ClientRateLimits::new(&settings.rates),
                 socket_permits: Arc::new(Semaphore::new(settings.sockets.max_sockets)),
+                hosts: known_hosts(&settings),
                 settings,
                 directory: Directory { registry, cluster },
                 page,
@@ -192,6 +196,10 @@ impl Signaling {
         &self.inner.settings
     }
 
+    pub(crate) fn known_hosts(&self) -> &KnownHosts {
+        &self.inner.hosts
+    }
+
     pub(crate) fn page_source(&self) -> &PageSource {
         &self.inner.page
     }
@@ -246,4 +254,10 @@ impl Signaling {
         self.inner.sockets.close();
         self.inner.sockets.wait().await;
     }
+}
+
+fn known_hosts(settings: &Settings) -> KnownHosts {
+    let public = std::iter::once(&settings.public_origin);
+    let origins: Vec<&Origin> = public.chain(&settings.viewer_origins).collect();
+    KnownHosts::new(&origins, &settings.allowed_hosts)
 }

@@ -18,6 +18,8 @@ pub struct Settings {
     pub public_origin: Origin,
     /// Other origins whose pages may act as viewers.
     pub viewer_origins: Vec<Origin>,
+    /// Further names by which requests may ask for this server.
+    pub allowed_hosts: Vec<String>,
     /// Origins whose pages may frame the page, and are told how the session stands.
     pub embed_origins: Vec<Origin>,
     /// What the page shows of whoever runs it.
@@ -43,6 +45,7 @@ impl Settings {
         Self {
             public_origin,
             viewer_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
             embed_origins: Vec::new(),
             brand: Brand::default(),
             api_keys: None,

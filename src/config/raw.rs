@@ -67,6 +67,11 @@ pub struct RawConfig {
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
     pub viewer_origins: Option<Vec<String>>,
+    /// Further names in requests' `Host`, as a proxy may write them; the public origin's and the viewer
+    /// origins', addresses and `localhost` are always allowed.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
+    pub allowed_hosts: Option<Vec<String>>,
     /// Origins whose pages may show the viewer page in a frame, and hear how the session stands
     /// [default: none].
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]

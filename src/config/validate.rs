@@ -7,7 +7,7 @@ use std::{
 };
 
 use authloop_signaling::{ApiKeys, ClusterSettings, PageSource};
-use axum::http::Uri;
+use axum::http::{Uri, uri::Authority};
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
@@ -86,6 +86,7 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
             .iter()
             .map(|text| origin("viewer_origins", text))
             .collect::<Result<_, _>>()?,
+        allowed_hosts: hosts(raw.allowed_hosts.unwrap_or_default())?,
         embed_origins: branding::embed_origins(raw.embed_origins)?,
         brand: branding::brand(raw.brand_name, raw.brand_logo, raw.brand_accent)?,
         api_keys,
@@ -169,6 +170,23 @@ fn addresses(key: &'static str, texts: Vec<String>) -> Result<Vec<IpAddr>, Confi
 }
 
 /// Addresses, and networks of them.
+fn hosts(names: Vec<String>) -> Result<Vec<String>, ConfigError> {
+    let is_name = |name: &str| {
+        let authority = name.parse::<Authority>();
+        authority.is_ok_and(|authority| authority.host() == name)
+    };
+    match names.iter().find(|name| !is_name(name)) {
+        None => Ok(names),
+        Some(other) => {
+            let expected = "must be host names without scheme and port, as in relay.internal";
+            Err(invalid(
+                "allowed_hosts",
+                format!("{expected}; `{other}` is none"),
+            ))
+        }
+    }
+}
+
 fn proxies(texts: &[String]) -> Result<Vec<IpNet>, ConfigError> {
     texts.iter().map(|text| proxy(text)).collect()
 }

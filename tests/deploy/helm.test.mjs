@@ -27,6 +27,7 @@ const CASES = {
   everything: {
     ...balanced,
     viewerOrigins: ["https://view.example"],
+    allowedHosts: ["authloop.monitoring"],
     embedOrigins: ["https://app.example"],
     brand: { name: "Contoso", accent: "#003366", logo: { configMapName: "brand" } },
     trustedProxies: ["10.0.0.1", "10.244.0.0/16"],

@@ -44,6 +44,11 @@ pub(crate) fn config(options: RawConfig) -> Config {
         options: RawConfig {
             listen: options.listen.clone().or_else(free),
             relay_listen: free(),
+            // The tests' clients ask for this one, whatever the public origin.
+            allowed_hosts: options
+                .allowed_hosts
+                .clone()
+                .or_else(|| Some(vec!["relay.example".to_owned()])),
             ..options
         },
         ..ServeArgs::default()

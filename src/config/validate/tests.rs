@@ -143,6 +143,20 @@ fn every_refusal_names_its_key() {
             },
         ),
         (
+            "allowed_hosts",
+            RawConfig {
+                allowed_hosts: list("relay.internal,https://relay.internal"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "allowed_hosts",
+            RawConfig {
+                allowed_hosts: list("relay.internal:7443"),
+                ..RawConfig::default()
+            },
+        ),
+        (
             "embed_origins",
             RawConfig {
                 embed_origins: list("*"),
