@@ -16,7 +16,7 @@
 //! 3. [`Registry`]: the sessions of this process, their timers, and what an attached client may do.
 //! 4. `session` is one session's state machine, with `side` (one side's socket or mailbox) and
 //!    `outbox` (what waits to be written to one socket). It does no I/O and never waits.
-//! 5. What all of them use: [`settings`], [`api_keys`], [`rates`], [`origin`], [`brand`], `hosts`,
+//! 5. What all of them use: [`settings`], [`api_keys`], [`rates`], [`origin`], [`brand`], `byte_budget`, `hosts`,
 //!    `refusal`, `secret`, `clock`, and the two traits below.
 //!
 //! # Contract
@@ -43,6 +43,7 @@ pub mod relay;
 pub mod settings;
 
 mod api;
+mod byte_budget;
 mod clock;
 mod cluster;
 mod directory;

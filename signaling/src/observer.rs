@@ -51,7 +51,7 @@ pub enum SignalingEvent {
     ApiKey(&'static str),
     /// A sealed blob was passed on or put into the mailbox of this side.
     Forwarded(Side),
-    /// The oldest blob for this side was dropped: its mailbox was full.
+    /// A blob for this side was dropped: its mailbox was full, or all together, or nobody had claimed yet.
     MailboxDropped(Side),
     /// This side asked for new ICE credentials.
     Restarted(Side),

@@ -211,7 +211,7 @@ impl Registry {
                 if !shared.reserve_slot() {
                     return Err(RegisterError::Full);
                 }
-                let session = Session::new(registration, generation, now);
+                let session = Session::new(registration, generation, &shared.mailboxes, now);
                 slot.insert(Arc::new(Mutex::new(session)));
             }
         }

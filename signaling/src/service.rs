@@ -15,6 +15,7 @@ use tokio_util::{
 use crate::{
     api_keys::{Caller, KeyRefusal, Scope},
     audit::AuditEvent,
+    byte_budget::ByteBudget,
     clock::unix_millis,
     cluster::{Cluster, ClusterStats},
     directory::Directory,
@@ -51,6 +52,7 @@ struct Inner {
     draining: CancellationToken,
     sockets: TaskTracker,
     socket_permits: Arc<Semaphore>,
+    queued_bytes: ByteBudget,
 }
 
 impl Signaling {
@@ -90,6 +92,7 @@ impl Signaling {
             inner: Arc::new(Inner {
                 limits: ClientRateLimits::new(&settings.rates),
                 socket_permits: Arc::new(Semaphore::new(settings.sockets.max_sockets)),
+                queued_bytes: ByteBudget::new(settings.sockets.max_queued_bytes),
                 hosts: known_hosts(&settings),
                 settings,
                 directory: Directory { registry, cluster },
@@ -225,6 +228,11 @@ impl Signaling {
     /// Room for one more WebSocket; `None` when there are as many as may be open.
     pub(crate) fn reserve_socket(&self) -> Option<OwnedSemaphorePermit> {
         self.inner.socket_permits.clone().try_acquire_owned().ok()
+    }
+
+    /// Bytes that may wait for all sockets together.
+    pub(crate) fn queued_bytes(&self) -> &ByteBudget {
+        &self.inner.queued_bytes
     }
 
     /// Where the WebSockets' tasks are tracked: [`Self::drain`] waits for them.

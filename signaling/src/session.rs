@@ -16,6 +16,7 @@ use authloop_protocol::{
 use tokio::time::Instant;
 
 use crate::{
+    byte_budget::ByteBudget,
     outbox::{Closing, Outbox},
     relay::Side,
     side::{Delivery, SideMailbox},
@@ -111,7 +112,13 @@ pub(crate) enum TimerAction {
 }
 
 impl Session {
-    pub(crate) fn new(mut registration: Registration, generation: u32, now: Instant) -> Self {
+    /// `mailboxes` is what all sessions' mailboxes may hold together.
+    pub(crate) fn new(
+        mut registration: Registration,
+        generation: u32,
+        mailboxes: &ByteBudget,
+        now: Instant,
+    ) -> Self {
         let phase = match registration.device.take() {
             None => Phase::Created,
             Some(device) => Phase::Claimed {
@@ -127,8 +134,8 @@ impl Session {
             claimed_at: None,
             first_frame_seen: false,
             phase,
-            host: SideMailbox::new(generation),
-            viewer: SideMailbox::new(generation),
+            host: SideMailbox::new(generation, mailboxes.clone()),
+            viewer: SideMailbox::new(generation, mailboxes.clone()),
         }
     }
 
@@ -212,23 +219,38 @@ impl Session {
         self.mailbox(side).is_attached_to(outbox_id)
     }
 
-    pub(crate) fn detach(&mut self, side: Side, outbox_id: u64) {
+    /// Detaches a socket. Returns when to call [`Self::drop_abandoned`], if what it sent waits.
+    pub(crate) fn detach(&mut self, side: Side, outbox_id: u64, now: Instant) -> Option<Instant> {
         if let Phase::Claimed { takeover, .. } = &mut self.phase
             && let Some(told) = takeover.withdraw(outbox_id)
         {
             self.viewer.deliver(&told);
-            return;
+            return None;
         }
         if self.mailbox(side).detach(outbox_id) {
             self.mailbox(side.other())
                 .deliver(&ServerMessage::Peer { present: false });
         }
+        if self.mailbox(side).is_attached() {
+            return None;
+        }
+        self.mailbox(side.other()).writer_left(now)
+    }
+
+    /// Empties mailboxes whose writers left long ago.
+    pub(crate) fn drop_abandoned(&mut self, now: Instant) {
+        self.host.drop_abandoned(now);
+        self.viewer.drop_abandoned(now);
     }
 
     /// Passes a blob on from `side`; `None` once the session is over.
     pub(crate) fn forward(&mut self, side: Side, data: Blob) -> Option<Delivery> {
         if self.outcome().is_some() {
             return None;
+        }
+        // Nothing is kept for a viewer before there is one: a host has nothing to say before a hello.
+        if self.state() == SessionState::Created {
+            return Some(Delivery::Dropped);
         }
         let receiver = side.other();
         let was_there = self.mailbox(receiver).is_attached();
@@ -291,6 +313,7 @@ impl Session {
         };
         let is_new = !self.mailbox(side).is_attached();
         self.mailbox(side).attach(outbox, &welcome);
+        self.mailbox(side.other()).writer_came();
         if side == Side::Viewer
             && let Phase::Claimed { takeover, .. } = &self.phase
             && let Some(asked) = takeover.open_question()

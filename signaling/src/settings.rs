@@ -69,6 +69,8 @@ pub struct RegistrySettings {
     pub retention: Duration,
     /// The longest life of a session.
     pub max_lifetime: Duration,
+    /// Bytes that all mailboxes may hold together.
+    pub max_mailbox_bytes: usize,
 }
 
 impl Default for RegistrySettings {
@@ -78,6 +80,7 @@ impl Default for RegistrySettings {
             max_ended: 20_000,
             retention: Duration::from_secs(15 * 60),
             max_lifetime: Duration::from_secs(24 * 60 * 60),
+            max_mailbox_bytes: 64 * 1024 * 1024,
         }
     }
 }
@@ -98,6 +101,8 @@ pub struct SocketSettings {
     /// Messages that may wait for one client: at least a full mailbox and the other side's burst,
     /// so that only one that does not read can ever be called slow.
     pub max_queued_messages: usize,
+    /// Bytes of such messages for all clients together, but for one message for each.
+    pub max_queued_bytes: usize,
     /// Messages a second from one client, in the long run.
     pub messages_per_second: NonZeroU32,
     /// Messages at once from one client.
@@ -113,6 +118,7 @@ impl Default for SocketSettings {
             write_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(2),
             max_queued_messages: 64,
+            max_queued_bytes: 64 * 1024 * 1024,
             messages_per_second: per(20),
             message_burst: per(32),
         }

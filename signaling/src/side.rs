@@ -1,25 +1,39 @@
 //! One side of a session: its socket while it is there, its mailbox while it is not.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use authloop_protocol::{
     id::Blob,
     signal::{LegIce, MAX_MAILBOX_BLOBS, ServerMessage, SignalErrorCode, TurnService},
 };
+use tokio::time::Instant;
 
 use crate::{
+    byte_budget::{BudgetShare, ByteBudget},
     outbox::{Closing, Outbox},
     relay::LegParameters,
 };
 
+/// How long a mailbox outlives its writer's socket: who comes back later begins anew anyhow.
+pub(crate) const MAILBOX_RETENTION: Duration = Duration::from_secs(5 * 60);
+
 /// One side of a session.
-#[derive(Default)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct SideMailbox {
     outbox: Option<Outbox>,
-    mailbox: VecDeque<Blob>,
+    mailbox: VecDeque<StoredBlob>,
+    /// Bytes that all mailboxes share.
+    budget: ByteBudget,
+    /// Since when the one who fills the mailbox has no socket.
+    writer_left: Option<Instant>,
     ice: Option<LegIce>,
     generation: u32,
     restarting: bool,
+}
+
+struct StoredBlob {
+    data: Blob,
+    _share: BudgetShare,
 }
 
 /// What became of a blob.
@@ -29,15 +43,22 @@ pub(crate) enum Delivery {
     Accepted,
     /// It is, and the oldest in the mailbox had to go for it.
     OldestDropped,
+    /// It is not: nobody is to have it, or the mailboxes of all sessions are full.
+    Dropped,
 }
 
 impl SideMailbox {
     /// A side that has no socket yet, whose leg's generations rise from this one. It starts at the time,
     /// so that they rise across a restart of the server too.
-    pub(crate) fn new(generation: u32) -> Self {
+    pub(crate) fn new(generation: u32, budget: ByteBudget) -> Self {
         Self {
+            outbox: None,
+            mailbox: VecDeque::new(),
+            budget,
+            writer_left: None,
+            ice: None,
             generation,
-            ..Self::default()
+            restarting: false,
         }
     }
 
@@ -58,8 +79,8 @@ impl SideMailbox {
         if let Some(ice) = self.ice.clone() {
             self.deliver(&ServerMessage::Ice(ice));
         }
-        for data in std::mem::take(&mut self.mailbox) {
-            self.deliver_sealed(data);
+        for stored in std::mem::take(&mut self.mailbox) {
+            self.deliver_sealed(stored.data);
         }
     }
 
@@ -103,6 +124,25 @@ impl SideMailbox {
             return Delivery::Accepted;
         }
         self.store(data)
+    }
+
+    /// The other side, which fills the mailbox, has a socket.
+    pub(crate) fn writer_came(&mut self) {
+        self.writer_left = None;
+    }
+
+    /// The other side has lost its socket. Returns when to empty the mailbox, if there is anything in it.
+    pub(crate) fn writer_left(&mut self, now: Instant) -> Option<Instant> {
+        self.writer_left = Some(now);
+        (!self.mailbox.is_empty()).then(|| now + MAILBOX_RETENTION)
+    }
+
+    /// Empties a mailbox whose writer left long ago.
+    pub(crate) fn drop_abandoned(&mut self, now: Instant) {
+        let left = self.writer_left;
+        if left.is_some_and(|left| now.saturating_duration_since(left) >= MAILBOX_RETENTION) {
+            self.mailbox = VecDeque::new();
+        }
     }
 
     /// Takes the relay's parameters under the next generation and passes them on.
@@ -169,7 +209,13 @@ impl SideMailbox {
         if full {
             self.mailbox.pop_front();
         }
-        self.mailbox.push_back(data);
+        let Some(share) = self.budget.try_take(data.0.len()) else {
+            return Delivery::Dropped;
+        };
+        self.mailbox.push_back(StoredBlob {
+            data,
+            _share: share,
+        });
         if full {
             Delivery::OldestDropped
         } else {
@@ -209,7 +255,7 @@ mod tests {
             }
             let kept = count.min(u32::try_from(MAX_MAILBOX_BLOBS).unwrap());
             prop_assert_eq!(dropped, count - kept);
-            let (outbox, mut outbox_rx) = outbox::channel(MAX_MAILBOX_BLOBS + 1);
+            let (outbox, mut outbox_rx) = outbox::channel(MAX_MAILBOX_BLOBS + 1, &ByteBudget::default());
             side.attach(outbox, &ServerMessage::Peer { present: false });
             for number in dropped..count {
                 let blob = runtime.block_on(sealed(&mut outbox_rx));
@@ -219,9 +265,44 @@ mod tests {
     }
 
     #[test]
+    fn all_mailboxes_together_are_bounded() {
+        let budget = ByteBudget::new(3);
+        let mailbox = || SideMailbox::new(0, budget.clone());
+        let (mut first, mut second) = (mailbox(), mailbox());
+        assert_eq!(first.deliver_sealed(Blob::from([1; 2])), Delivery::Accepted);
+        assert_eq!(second.deliver_sealed(Blob::from([2; 2])), Delivery::Dropped);
+        assert_eq!(second.deliver_sealed(Blob::from([3])), Delivery::Accepted);
+
+        first.reset(Closing::Normal);
+
+        assert_eq!(
+            second.deliver_sealed(Blob::from([4; 2])),
+            Delivery::Accepted
+        );
+    }
+
+    #[test]
+    fn a_mailbox_whose_writer_left_is_emptied_after_a_while() {
+        let mut side = SideMailbox::default();
+        let begin = Instant::now();
+        assert_eq!(side.writer_left(begin), None);
+        side.writer_came();
+        side.deliver_sealed(Blob::from([1]));
+        let due = side.writer_left(begin).unwrap();
+        side.drop_abandoned(due - Duration::from_secs(1));
+        assert_eq!(side.mailbox.len(), 1);
+        side.writer_came();
+        side.drop_abandoned(due);
+        assert_eq!(side.mailbox.len(), 1, "the writer is back");
+        side.writer_left(begin);
+        side.drop_abandoned(due);
+        assert_eq!(side.mailbox.len(), 0);
+    }
+
+    #[test]
     fn a_slow_reader_is_detached_and_the_blob_is_kept() {
         let mut side = SideMailbox::default();
-        let (outbox, _outbox_rx) = outbox::channel(1);
+        let (outbox, _outbox_rx) = outbox::channel(1, &ByteBudget::default());
         side.attach(outbox, &ServerMessage::Peer { present: false });
         assert_eq!(side.deliver_sealed(Blob::from([1])), Delivery::Accepted);
         assert!(!side.is_attached());
@@ -231,8 +312,8 @@ mod tests {
     #[test]
     fn only_the_attached_socket_can_be_detached() {
         let mut side = SideMailbox::default();
-        let (first, _first) = outbox::channel(4);
-        let (second, _second) = outbox::channel(4);
+        let (first, _first) = outbox::channel(4, &ByteBudget::default());
+        let (second, _second) = outbox::channel(4, &ByteBudget::default());
         let (first_id, second_id) = (first.id(), second.id());
         side.attach(first, &ServerMessage::Peer { present: false });
         side.attach(second, &ServerMessage::Peer { present: false });

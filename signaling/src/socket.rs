@@ -122,7 +122,10 @@ impl Socket<'_> {
             }
         }
         .map_err(refuse_with)?;
-        let (outbox, outbox_rx) = outbox::channel(self.settings.max_queued_messages);
+        let (outbox, outbox_rx) = outbox::channel(
+            self.settings.max_queued_messages,
+            self.signaling.queued_bytes(),
+        );
         let handle = self.signaling.directory().enter(id, identity, outbox);
         let handle = handle.await.map_err(refuse)?;
         Ok(AttachedClient { handle, outbox_rx })

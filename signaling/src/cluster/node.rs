@@ -21,6 +21,7 @@ use super::{
     wire::NodeMessage,
 };
 use crate::{
+    byte_budget::ByteBudget,
     clock::unix_millis,
     registry::{RecordChange, Registry},
     settings::SocketSettings,
@@ -42,6 +43,8 @@ pub(super) struct LocalNode {
     pub(super) bridges: Bridges,
     pub(super) max_bridges: usize,
     pub(super) max_queued_messages: usize,
+    /// Bytes that may wait for all bridges together.
+    pub(super) queued_bytes: ByteBudget,
     pub(super) retention: Duration,
     /// It takes no sessions any more: it is going down.
     pub(super) closed: AtomicBool,
@@ -71,6 +74,7 @@ impl LocalNode {
             bridges: Bridges::default(),
             max_bridges: sockets.max_sockets,
             max_queued_messages: sockets.max_queued_messages,
+            queued_bytes: ByteBudget::new(sockets.max_queued_bytes),
             retention,
             closed: AtomicBool::new(false),
             connected: AtomicBool::new(true),

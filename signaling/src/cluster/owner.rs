@@ -67,7 +67,7 @@ impl LocalNode {
             return Err(SignalErrorCode::Internal);
         }
         self.adopt(&record);
-        let (outbox, mut outbox_rx) = outbox::channel(self.max_queued_messages);
+        let (outbox, mut outbox_rx) = outbox::channel(self.max_queued_messages, &self.queued_bytes);
         let attachment = self.enter_here(session, &identity, outbox).await;
         let attachment = attachment.map_err(|code| match code {
             // Redis knows it, and this node has lost it in this moment: the client is to come again.

@@ -41,6 +41,10 @@ impl Attachment {
                     .observer
                     .observe(SignalingEvent::MailboxDropped(receiver));
             }
+            Some(Delivery::Dropped) => self
+                .shared
+                .observer
+                .observe(SignalingEvent::MailboxDropped(receiver)),
         }
     }
 
@@ -108,6 +112,10 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        self.session.lock().detach(self.side, self.outbox_id);
+        let now = Instant::now();
+        let due = self.session.lock().detach(self.side, self.outbox_id, now);
+        if let Some(due) = due {
+            self.shared.wake_at(due, self.id);
+        }
     }
 }

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     audit::AuditEvent,
+    byte_budget::ByteBudget,
     observer::SignalingEvent,
     relay::Relay,
     session::{Registration, Session},
@@ -114,15 +115,16 @@ impl Registry {
     pub(crate) fn adopt(&self, registration: Registration, now: Instant, unix_millis: u64) {
         let (id, epoch) = (registration.id, registration.epoch);
         let (deadline, claimed) = (registration.deadline, registration.device.is_some());
+        let mailboxes = &self.shared.mailboxes;
         let old = match self.shared.sessions.entry(id) {
             Entry::Occupied(mut slot) => {
                 if slot.get().lock().registration().epoch >= epoch {
                     return;
                 }
-                Some(slot.insert(adopted_session(registration, now, unix_millis)))
+                Some(slot.insert(adopted_session(registration, mailboxes, now, unix_millis)))
             }
             Entry::Vacant(slot) => {
-                slot.insert(adopted_session(registration, now, unix_millis));
+                slot.insert(adopted_session(registration, mailboxes, now, unix_millis));
                 None
             }
         };
@@ -173,7 +175,12 @@ impl Registry {
     }
 }
 
-fn adopted_session(registration: Registration, now: Instant, unix_millis: u64) -> SharedSession {
+fn adopted_session(
+    registration: Registration,
+    mailboxes: &ByteBudget,
+    now: Instant,
+    unix_millis: u64,
+) -> SharedSession {
     // It must rise although two owners may follow each other within one second.
     let generation = unix_millis / 1000 + registration.epoch * MAX_GENERATIONS_PER_EPOCH;
     let generation = u32::try_from(generation).unwrap_or(0);
@@ -182,6 +189,7 @@ fn adopted_session(registration: Registration, now: Instant, unix_millis: u64) -
     Arc::new(Mutex::new(Session::new(
         registration,
         generation,
+        mailboxes,
         registered,
     )))
 }

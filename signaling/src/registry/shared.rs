@@ -19,6 +19,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     audit::AuditEvent,
+    byte_budget::ByteBudget,
     observer::{Observer, SignalingEvent},
     relay::{Relay, RelayError, Side},
     session::{Session, TimerAction},
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     pub(super) settings: RegistrySettings,
     pub(super) relay: Arc<dyn Relay>,
     pub(super) observer: Arc<dyn Observer>,
+    /// What the mailboxes of all sessions may hold together.
+    pub(super) mailboxes: ByteBudget,
     pub(super) sessions: DashMap<SessionId, SharedSession>,
     pub(super) created: AtomicUsize,
     pub(super) claimed: AtomicUsize,
@@ -62,6 +65,7 @@ impl Shared {
         observer: Arc<dyn Observer>,
     ) -> Self {
         Self {
+            mailboxes: ByteBudget::new(settings.max_mailbox_bytes),
             settings,
             relay,
             observer,
@@ -223,7 +227,11 @@ impl Shared {
         let Some(session) = self.find(id) else {
             return;
         };
-        let action = session.lock().timer_action(now);
+        let action = {
+            let mut session = session.lock();
+            session.drop_abandoned(now);
+            session.timer_action(now)
+        };
         match action {
             TimerAction::Nothing => {}
             TimerAction::Expire => self.end(&session, Outcome::Expired),

@@ -3,15 +3,18 @@
 use std::{sync::Barrier, time::Duration};
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use p256::ecdsa::SigningKey;
 use tokio::time::sleep;
 
 use super::*;
 use crate::{
+    byte_budget::ByteBudget,
     observer::NoopObserver,
     outbox::{self, Closing, OutboxReceiver, OutgoingFrame},
     relay::{LegParameters, RelayError, SessionLegs},
     settings::RegistrySettings,
+    side::MAILBOX_RETENTION,
 };
 
 const TOKEN: &[u8] = b"claim token";
@@ -42,6 +45,14 @@ fn registry(change: impl FnOnce(&mut RegistrySettings)) -> Registry {
 }
 
 fn register(registry: &Registry, number: u16) -> Result<SessionId, RegisterError> {
+    register_for(registry, number, LIFE)
+}
+
+fn register_for(
+    registry: &Registry,
+    number: u16,
+    life: Duration,
+) -> Result<SessionId, RegisterError> {
     let mut id = SessionId([0; 16]);
     id.0[..2].copy_from_slice(&number.to_be_bytes());
     let registration = Registration {
@@ -52,7 +63,7 @@ fn register(registry: &Registry, number: u16) -> Result<SessionId, RegisterError
         host_token: SecretHash::of(HOST_TOKEN),
         device: None,
         expires_at: 0,
-        deadline: Instant::now() + LIFE,
+        deadline: Instant::now() + life,
         epoch: 0,
         created_unix_ms: 0,
     };
@@ -71,7 +82,7 @@ fn claim(
     id: SessionId,
     device: DeviceKey,
 ) -> Result<(Attachment, OutboxReceiver), SignalErrorCode> {
-    let (outbox, outbox_rx) = outbox::channel(32);
+    let (outbox, outbox_rx) = outbox::channel(32, &ByteBudget::default());
     let token = SecretHash::of(TOKEN);
     let claim = claim_with(device, ClaimPermit::SingleNode);
     let attachment = registry.claim(id, &token, claim, |_| true, outbox)?;
@@ -142,7 +153,7 @@ async fn of_a_thousand_contenders_exactly_one_wins() {
 async fn a_session_expires_on_time_is_remembered_and_then_forgotten() {
     let registry = registry(|_| {});
     let id = register(&registry, 1).unwrap();
-    let (outbox, mut outbox_rx) = outbox::channel(8);
+    let (outbox, mut outbox_rx) = outbox::channel(8, &ByteBudget::default());
     let host = registry
         .attach_host(id, &SecretHash::of(HOST_TOKEN), outbox)
         .unwrap();
@@ -240,7 +251,7 @@ async fn room_is_bounded_and_comes_back_with_each_end() {
 async fn the_dear_check_is_made_only_with_the_right_token() {
     let registry = registry(|_| {});
     let id = register(&registry, 1).unwrap();
-    let (outbox, _outbox_rx) = outbox::channel(8);
+    let (outbox, _outbox_rx) = outbox::channel(8, &ByteBudget::default());
     let never = |_: &DeviceKey| panic!("checked a signature for a wrong token");
     let refused = registry.claim(
         id,
@@ -262,7 +273,7 @@ async fn a_claim_that_was_won_at_another_epoch_wins_nothing() {
     // From a record that was read before another device's claim: it says that nobody has claimed.
     registry.adopt(moved, Instant::now(), 0);
     let try_with = |permit| {
-        let (outbox, outbox_rx) = outbox::channel(8);
+        let (outbox, outbox_rx) = outbox::channel(8, &ByteBudget::default());
         let claimed = registry.claim(id, &token, claim_with(device(1), permit), |_| true, outbox);
         claimed.map(|attachment| (attachment, outbox_rx))
     };
@@ -272,4 +283,44 @@ async fn a_claim_that_was_won_at_another_epoch_wins_nothing() {
     }
     assert_eq!(registry.counts().claimed, 0);
     assert!(try_with(ClaimPermit::WonAt(2)).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_side_left_for_the_other_is_gone_some_minutes_after_it() {
+    let settings = RegistrySettings {
+        max_mailbox_bytes: 100,
+        ..RegistrySettings::default()
+    };
+    let registry = Registry::start(settings, Arc::new(NoRelay), Arc::new(NoopObserver));
+    let id = register_for(&registry, 1, MAILBOX_RETENTION * 4).unwrap();
+    let leave_blob = |registry: &Registry| {
+        let (outbox, outbox_rx) = outbox::channel(8, &ByteBudget::default());
+        let host = registry.attach_host(id, &SecretHash::of(HOST_TOKEN), outbox);
+        host.unwrap().forward([1; 100].into());
+        outbox_rx
+    };
+    let (viewer, _viewer_rx) = claim(&registry, id, device(1)).unwrap();
+    drop(viewer);
+
+    leave_blob(&registry);
+    sleep(MAILBOX_RETENTION - Duration::from_secs(1)).await;
+    assert_eq!(sealed_blobs(&registry, id), 1);
+    leave_blob(&registry);
+    sleep(MAILBOX_RETENTION + Duration::from_secs(1)).await;
+    assert_eq!(sealed_blobs(&registry, id), 0);
+    // The room is free again.
+    leave_blob(&registry);
+    assert_eq!(sealed_blobs(&registry, id), 1);
+}
+
+/// How many blobs wait for the viewer, who takes them.
+fn sealed_blobs(registry: &Registry, id: SessionId) -> usize {
+    let (_viewer, mut outbox_rx) = claim(registry, id, device(1)).unwrap();
+    let waiting = std::iter::from_fn(|| outbox_rx.next().now_or_never());
+    waiting
+        .filter(|frame| match frame {
+            OutgoingFrame::Text(text) => text.contains("\"sealed\""),
+            OutgoingFrame::Close(_) => false,
+        })
+        .count()
 }

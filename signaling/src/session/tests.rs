@@ -60,7 +60,7 @@ fn session(now: Instant) -> Session {
         epoch: 0,
         created_unix_ms: 0,
     };
-    Session::new(registration, 0, now)
+    Session::new(registration, 0, &ByteBudget::default(), now)
 }
 
 fn legs() -> SessionLegs {
@@ -93,7 +93,7 @@ proptest! {
         let mut ends = Vec::new();
         let mut outbox_ids = [0, 0];
         for step in steps {
-            let (outbox, outbox_rx) = outbox::channel(64);
+            let (outbox, outbox_rx) = outbox::channel(64, &ByteBudget::default());
             let outbox_id = outbox.id();
             ends.push(outbox_rx);
             match step {
@@ -129,8 +129,12 @@ proptest! {
                         outbox_ids[0] = outbox_id;
                     }
                 }
-                Step::DetachHost => session.detach(Side::Host, outbox_ids[0]),
-                Step::DetachViewer => session.detach(Side::Viewer, outbox_ids[1]),
+                Step::DetachHost => {
+                    let _due = session.detach(Side::Host, outbox_ids[0], now);
+                }
+                Step::DetachViewer => {
+                    let _due = session.detach(Side::Viewer, outbox_ids[1], now);
+                }
                 Step::Forward(side) => {
                     let forwarded = session.forward(side, Blob::from([0]));
                     prop_assert_eq!(forwarded.is_some(), !ended);
@@ -176,7 +180,7 @@ proptest! {
 fn legs_that_open_after_the_end_are_not_wanted() {
     let now = Instant::now();
     let mut session = session(now);
-    let (outbox, _outbox_rx) = outbox::channel(8);
+    let (outbox, _outbox_rx) = outbox::channel(8, &ByteBudget::default());
     session
         .claim(
             &SecretHash::of(TOKEN),
@@ -189,4 +193,23 @@ fn legs_that_open_after_the_end_are_not_wanted() {
     assert!(session.begin_opening());
     assert_eq!(session.end(Outcome::Cancelled, now), Some(false));
     assert!(!session.legs_opened(legs()));
+}
+
+#[test]
+fn a_host_leaves_nothing_for_a_viewer_before_there_is_one() {
+    let now = Instant::now();
+    let mut session = session(now);
+    let blob = || Blob::from([0; 100]);
+    assert_eq!(session.forward(Side::Host, blob()), Some(Delivery::Dropped));
+    let (outbox, _outbox_rx) = outbox::channel(8, &ByteBudget::default());
+    let outbox_id = outbox.id();
+    let token = token(true, TOKEN);
+    let claimed = session.claim(&token, device(0), ClaimRequest::Claim, outbox, now);
+    assert!(claimed.is_ok());
+    session.detach(Side::Viewer, outbox_id, now);
+
+    assert_eq!(
+        session.forward(Side::Host, blob()),
+        Some(Delivery::Accepted)
+    );
 }
