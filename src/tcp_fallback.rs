@@ -3,6 +3,7 @@
 //! Each stream has a UDP socket of its own that is connected to the session's shard. So the shard
 //! sees an ordinary path, checks it as any other, and its own loop knows nothing of streams.
 
+mod admission;
 mod bridge;
 pub(crate) mod detector;
 mod end;
@@ -12,7 +13,6 @@ pub(crate) mod underlying_tcp;
 
 use std::net::SocketAddr;
 
-use authloop_net::{ConnectionLimiter, ConnectionPermit};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -20,20 +20,16 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{metrics::StreamMetrics, shard::RelayHandle};
+use admission::{StreamAdmission, StreamLimits, StreamPlace};
 use meter::StreamMeter;
 use protocol::StreamProtocol;
 use underlying_tcp::UnderlyingTcp;
-
-/// Streams that may be open at once; each costs a task and a UDP socket.
-const MAX_STREAMS: usize = 2048;
-/// Streams that one address may have open: people behind one NAT share it.
-const MAX_STREAMS_PER_ADDRESS: usize = 64;
 
 /// Carries streams to the relay.
 #[derive(Clone, Debug)]
 pub(crate) struct TcpFallback {
     relay: RelayHandle,
-    limiter: ConnectionLimiter,
+    admission: StreamAdmission,
     metrics: StreamMetrics,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -41,10 +37,13 @@ pub(crate) struct TcpFallback {
 
 impl TcpFallback {
     pub(crate) fn new(relay: RelayHandle, metrics: StreamMetrics) -> Self {
+        Self::with_limits(relay, metrics, StreamLimits::default())
+    }
+
+    fn with_limits(relay: RelayHandle, metrics: StreamMetrics, limits: StreamLimits) -> Self {
         Self {
             relay,
-            limiter: ConnectionLimiter::new(MAX_STREAMS)
-                .with_max_per_address(MAX_STREAMS_PER_ADDRESS),
+            admission: StreamAdmission::new(limits),
             metrics,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -58,23 +57,22 @@ impl TcpFallback {
         self.tasks.wait().await;
     }
 
-    /// Carries the stream to its end in a task of its own, or drops it when there are too many.
+    /// Carries the stream to its end in a task of its own, or drops it when it has ended already.
     fn accept<S>(&self, protocol: StreamProtocol, stream: S)
     where
         S: AsyncRead + AsyncWrite + UnderlyingTcp + Send + 'static,
     {
         let meter = StreamMeter::start(&self.metrics, protocol);
-        let Some((client, permit)) = self.admit(stream.tcp()) else {
+        let Some((client, place)) = self.admit(stream.tcp()) else {
             meter.end("refused");
             return;
         };
         let relay = self.relay.clone();
         let closing = self.closing.clone();
         self.tasks.spawn(async move {
-            let end = bridge::run(protocol, stream, client, relay, &meter, &closing).await;
+            let end = bridge::run(protocol, stream, client, relay, place, &meter, &closing).await;
             tracing::trace!(proto = ?protocol, %end, "a stream ended");
             meter.end(end.label());
-            drop(permit);
         });
     }
 
@@ -82,16 +80,15 @@ impl TcpFallback {
         self.metrics.accepted.with_label_values(&["http"]).inc();
     }
 
-    fn admit(&self, tcp: &TcpStream) -> Option<(SocketAddr, ConnectionPermit)> {
+    fn admit(&self, tcp: &TcpStream) -> Option<(SocketAddr, StreamPlace)> {
         let client = tcp.peer_addr().ok()?;
-        let permit = self.limiter.try_acquire(client.ip()).ok()?;
         tcp.set_nodelay(true).ok()?;
         // What waits in the kernel cannot be dropped any more.
         let socket = socket2::SockRef::from(tcp);
         socket
             .set_tcp_notsent_lowat(bridge::MAX_UNSENT_BYTES)
             .ok()?;
-        Some((client, permit))
+        Some((client, self.admission.admit(client.ip())))
     }
 }
 

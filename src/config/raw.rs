@@ -145,8 +145,8 @@ pub struct RawConfig {
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<String>,
-    /// Of them, those of one address that is no trusted proxy's; an IPv6 client is its /64
-    /// [default: 4096].
+    /// Of them, those of one address that is no trusted proxy's; an IPv6 client is its /64,
+    /// and a /48 may have four times as many [default: 4096].
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub max_connections_per_address: Option<String>,

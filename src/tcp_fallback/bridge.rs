@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{end::StreamEnd, meter::StreamMeter, protocol::StreamProtocol};
+use super::{admission::StreamPlace, end::StreamEnd, meter::StreamMeter, protocol::StreamProtocol};
 use crate::shard::{LegEndpoint, RelayHandle, ShardError};
 
 /// Bytes that the kernel may hold unsent.
@@ -30,19 +30,19 @@ const MAX_QUEUED_BYTES: usize = 128 * 1024;
 const READ_BYTES: usize = 16 * 1024;
 /// Datagrams taken from the shard in a row, before the client has its turn again.
 const MAX_DATAGRAMS_PER_TURN: usize = 32;
-/// Time a client has to name its leg and prove that it knows the password.
-const PROOF_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silence after which a client is gone: checks come every few seconds.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// Time that closing a stream may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Carries a stream until it ends, and closes it.
+/// Carries a stream until it ends, and closes it. Its place becomes a proven one's once its client has
+/// shown that it knows a leg's password.
 pub(super) async fn run<S>(
     protocol: StreamProtocol,
     stream: S,
     client: SocketAddr,
     relay: RelayHandle,
+    place: StreamPlace,
     meter: &StreamMeter,
     closing: &CancellationToken,
 ) -> StreamEnd
@@ -52,7 +52,7 @@ where
     let (mut reader, mut writer) = tokio::io::split(stream);
     let carried = async {
         let bridge = StreamBridge::new(protocol, client, relay, meter)?;
-        carry(bridge, &mut reader, &mut writer).await
+        carry(bridge, place, &mut reader, &mut writer).await
     };
     let end = tokio::select! {
         end = carried => match end {
@@ -68,6 +68,7 @@ where
 
 async fn carry<R, W>(
     mut bridge: StreamBridge<'_>,
+    mut place: StreamPlace,
     reader: &mut R,
     writer: &mut W,
 ) -> Result<Infallible, StreamEnd>
@@ -78,7 +79,7 @@ where
     let mut inbound = BytesMut::new();
     let mut datagram = [0; MAX_DATAGRAM_BYTES];
     let mut unflushed = false;
-    let mut deadline = Instant::now() + PROOF_TIMEOUT;
+    let mut deadline = Instant::now() + place.proof_timeout();
     loop {
         inbound.reserve(READ_BYTES);
         tokio::select! {
@@ -89,7 +90,8 @@ where
                 }
                 bridge.meter.received.inc_by(read as u64);
                 bridge.handle_inbound(&mut inbound).await?;
-                if bridge.shard_socket.is_some() {
+                if bridge.is_proven() {
+                    place.prove()?;
                     deadline = Instant::now() + IDLE_TIMEOUT;
                 }
             }
@@ -103,6 +105,7 @@ where
                 bridge.queue_for_client(&datagram[..received?]);
                 bridge.drain_shard_socket(&mut datagram);
             }
+            () = place.displaced() => return Err(StreamEnd::Displaced),
             () = tokio::time::sleep_until(deadline.into()) => return Err(StreamEnd::Idle),
         }
     }
@@ -161,6 +164,14 @@ impl<'a> StreamBridge<'a> {
             queue: BytesMut::new(),
             frame: Vec::new(),
         })
+    }
+
+    /// Whether the client has shown that it knows its leg's password. Over TURN it has the leg before.
+    fn is_proven(&self) -> bool {
+        match &self.framing {
+            Framing::IceTcp => self.shard_socket.is_some(),
+            Framing::Turn(connection) => connection.is_allocated(),
+        }
     }
 
     /// Handles every whole frame of the client's bytes.

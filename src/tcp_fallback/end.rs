@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::admission::NoProvenPlace;
 use crate::shard::ShardError;
 
 /// Why a stream ended.
@@ -17,12 +18,22 @@ pub(super) enum StreamEnd {
     Protocol,
     #[error("the client does not know its leg's credentials")]
     Unproven,
+    #[error("another stream took its place before it had proved anything")]
+    Displaced,
+    #[error("as many streams are open as may be")]
+    Refused,
     #[error("the server goes down")]
     Shutdown,
     #[error(transparent)]
     Relay(#[from] ShardError),
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl From<NoProvenPlace> for StreamEnd {
+    fn from(_: NoProvenPlace) -> Self {
+        Self::Refused
+    }
 }
 
 impl StreamEnd {
@@ -34,6 +45,8 @@ impl StreamEnd {
             Self::Stuck => "stuck",
             Self::Protocol => "protocol",
             Self::Unproven => "unproven",
+            Self::Displaced => "displaced",
+            Self::Refused => "refused",
             Self::Shutdown => "shutdown",
             Self::Relay(_) => "relay",
             Self::Io(_) => "io",

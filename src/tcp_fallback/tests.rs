@@ -2,10 +2,16 @@
 
 mod support;
 
+use std::time::Duration;
+
 use authloop_relay::{Leg, PathAddr, stun::BindingMessage};
+use authloop_relay_testkit::{
+    TurnClient,
+    turn_client::{self as client, method},
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::shard::LegIceParameters;
+use crate::{shard::LegIceParameters, tcp_fallback::admission::StreamLimits};
 use support::{Agent, PWD, Server};
 
 async fn assert_session_over_streams(tls: bool) {
@@ -154,4 +160,66 @@ async fn a_silent_client_s_media_never_piles_up() {
     host.connect().await;
     let dropped = "authloop_stream_drops_total{reason=\"queue_full\"}";
     assert!(server.metric(dropped) > 0);
+}
+
+#[tokio::test]
+async fn streams_that_prove_nothing_keep_nobody_out() {
+    let server = Server::with_limits(
+        false,
+        StreamLimits {
+            max_unproven: 4,
+            max_unproven_per_address: 4,
+            ..StreamLimits::default()
+        },
+    );
+    let [host, viewer] = server.relay.open([7; 16]).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        // The beginning of a frame (RFC 4571) that is a STUN message (RFC 8489 section 5).
+        let mut stream = server.connect().await;
+        let begin = [0, 28, 0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42];
+        stream.write_all(&begin).await.unwrap();
+        held.push(stream);
+    }
+    // Those that were displaced hear of it.
+    for stream in &mut held[..16] {
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    }
+
+    Agent::ice_tcp(&server, host).await.connect().await;
+    Agent::turn(&server, viewer).await.connect().await;
+
+    assert!(server.metric(&ended("ice_tcp", "displaced")) >= 16);
+}
+
+#[tokio::test]
+async fn a_turn_client_that_only_names_a_leg_is_let_go_whatever_it_says() {
+    let server = Server::with_limits(
+        false,
+        StreamLimits {
+            proof_timeout: Duration::from_millis(500),
+            ..StreamLimits::default()
+        },
+    );
+    let [host, _] = server.relay.open([7; 16]).await.unwrap();
+    let mut agent = Agent::ice_tcp(&server, host.clone()).await;
+    agent.turn = Some(TurnClient::new(&host.ufrag, PWD));
+    for _ in 0..2 {
+        let refused = agent.ask(method::ALLOCATE, &[client::udp()]).await;
+        assert_eq!(refused.code, 401);
+    }
+
+    // ChannelData (RFC 8656 section 12.4), again and again.
+    let (mut reader, mut writer) = tokio::io::split(agent.stream);
+    let noise = async {
+        while writer.write_all(&[0x40, 0, 0, 4, 1, 2, 3, 4]).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let mut rest = Vec::new();
+    let closed = async { tokio::join!(noise, reader.read_to_end(&mut rest)) };
+
+    let closed = tokio::time::timeout(Duration::from_secs(20), closed).await;
+    assert!(closed.is_ok(), "it stays");
+    assert_eq!(server.metric(&ended("turn", "idle")), 1);
 }

@@ -1,13 +1,11 @@
 //! Limits how many connections may be open, in total and from one address.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::client_network::ClientNetwork;
 
 /// Counts connections; clones share the count.
 #[derive(Clone, Debug)]
@@ -15,7 +13,7 @@ pub struct ConnectionLimiter {
     /// A permit for each connection that may still be opened; never closed.
     total: Arc<Semaphore>,
     max_per_address: usize,
-    open_by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    open_by_network: Arc<Mutex<HashMap<ClientNetwork, usize>>>,
 }
 
 /// Counts one connection as open until it is dropped.
@@ -31,7 +29,7 @@ pub struct ConnectionPermit {
 #[derive(Debug)]
 struct AddressCount {
     address: IpAddr,
-    open_by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    open_by_network: Arc<Mutex<HashMap<ClientNetwork, usize>>>,
 }
 
 /// Why no further connection may be open.
@@ -39,7 +37,7 @@ struct AddressCount {
 pub enum LimitReached {
     /// As many are open as there may be in total.
     Total,
-    /// This address has as many as one may have.
+    /// This address, or its site, has as many as one may have.
     Address,
 }
 
@@ -50,11 +48,12 @@ impl ConnectionLimiter {
         Self {
             total: Arc::new(Semaphore::new(max_total.min(Semaphore::MAX_PERMITS))),
             max_per_address: usize::MAX,
-            open_by_address: Arc::default(),
+            open_by_network: Arc::default(),
         }
     }
 
-    /// Limits what one address may have open, too: one IPv4 address, or an IPv6 network of 64 bits.
+    /// Limits what one address may have open, too: one IPv4 address, or an IPv6 /64. A /48 may have four
+    /// times as much.
     #[must_use]
     pub fn with_max_per_address(self, max_per_address: usize) -> Self {
         Self {
@@ -68,22 +67,26 @@ impl ConnectionLimiter {
     /// # Errors
     /// When it would be one too many.
     pub fn try_acquire(&self, address: IpAddr) -> Result<ConnectionPermit, LimitReached> {
-        let address = network(address);
-        let mut open_by_address = self.open_by_address.lock();
-        let from_address = open_by_address.get(&address).copied().unwrap_or(0);
+        let mut open_by_network = self.open_by_network.lock();
+        let is_full = ClientNetwork::all_of(address).any(|(network, shares)| {
+            let open = open_by_network.get(&network).copied().unwrap_or(0);
+            open >= self.max_per_address.saturating_mul(shares)
+        });
         // Checked before a permit is taken: one that is given back at once would refuse others meanwhile.
         if self.total.available_permits() == 0 {
             return Err(LimitReached::Total);
         }
-        if from_address >= self.max_per_address {
+        if is_full {
             return Err(LimitReached::Address);
         }
         let permit = self.try_acquire_for_proxy()?;
-        open_by_address.insert(address, from_address + 1);
+        for (network, _) in ClientNetwork::all_of(address) {
+            *open_by_network.entry(network).or_default() += 1;
+        }
         Ok(ConnectionPermit {
             _address: Some(AddressCount {
                 address,
-                open_by_address: Arc::clone(&self.open_by_address),
+                open_by_network: Arc::clone(&self.open_by_network),
             }),
             ..permit
         })
@@ -113,21 +116,15 @@ impl ConnectionLimiter {
 
 impl Drop for AddressCount {
     fn drop(&mut self) {
-        let mut open_by_address = self.open_by_address.lock();
-        if let Some(from_address) = open_by_address.get_mut(&self.address) {
-            *from_address -= 1;
-            if *from_address == 0 {
-                open_by_address.remove(&self.address);
+        let mut open_by_network = self.open_by_network.lock();
+        for (network, _) in ClientNetwork::all_of(self.address) {
+            if let Some(open) = open_by_network.get_mut(&network) {
+                *open -= 1;
+                if *open == 0 {
+                    open_by_network.remove(&network);
+                }
             }
         }
-    }
-}
-
-/// The network that counts as one client: a /64 is one customer's in IPv6.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.into(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -152,7 +149,27 @@ mod tests {
         assert!(limiter.try_acquire(other).is_ok());
         drop(permits);
         assert!(limiter.try_acquire(neighbour).is_ok());
-        assert!(limiter.open_by_address.lock().is_empty());
+        assert!(limiter.open_by_network.lock().is_empty());
+    }
+
+    #[test]
+    fn a_site_of_many_networks_cannot_take_every_place() {
+        let limiter = ConnectionLimiter::new(100).with_max_per_address(8);
+        let address = |link: u16| IpAddr::from([0x2001, 0xdb8, 0, link, 0, 0, 0, 1]);
+        let permits: Vec<_> = (0..64)
+            .filter_map(|link| limiter.try_acquire(address(link)).ok())
+            .collect();
+
+        assert_eq!(permits.len(), 32);
+        assert_eq!(
+            limiter.try_acquire(address(99)).unwrap_err(),
+            LimitReached::Address
+        );
+        assert!(
+            limiter
+                .try_acquire("2001:db8:1::1".parse().unwrap())
+                .is_ok()
+        );
     }
 
     #[test]

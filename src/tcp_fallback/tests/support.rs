@@ -31,7 +31,7 @@ use tokio_rustls::TlsConnector;
 use crate::{
     metrics::Metrics,
     shard::{self, LegIceParameters, RelayConfig, RelayHandle},
-    tcp_fallback::{TcpFallback, detector::ProtocolDetector},
+    tcp_fallback::{TcpFallback, admission::StreamLimits, detector::ProtocolDetector},
 };
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -49,6 +49,10 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start(tls: bool) -> Self {
+        Self::with_limits(tls, StreamLimits::default())
+    }
+
+    pub(super) fn with_limits(tls: bool, limits: StreamLimits) -> Self {
         let (relay, events) = shard::start(&RelayConfig {
             listen: "0.0.0.0:0".parse().unwrap(),
             advertise: vec!["192.0.2.1".parse().unwrap()],
@@ -59,7 +63,7 @@ impl Server {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let metrics = Metrics::new().unwrap();
-        let fallback = TcpFallback::new(relay.clone(), metrics.streams().clone());
+        let fallback = TcpFallback::with_limits(relay.clone(), metrics.streams().clone(), limits);
         let accepting = Some(fallback.clone());
         let router = Router::new().route("/", get(|| async { "a page" }));
         let server = axum_server::from_tcp(listener).unwrap();
