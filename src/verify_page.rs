@@ -3,18 +3,20 @@
 //! Asked from outside, like any browser: so it also finds a proxy that changes what passes it. It
 //! cannot know what the server gives to somebody else, or a moment later.
 
+mod headers;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use authloop_signaling::{
-    brand::{BrandDocument, is_brand_style},
+    brand::{BrandDocument, BrandName, Logo, is_brand_style},
     origin::Origin,
-    page::{Manifest, content_type, policy},
+    page::{Manifest, content_type},
 };
 use clap::Args;
 use reqwest::{
     Client, StatusCode,
-    header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap},
+    header::{CONTENT_TYPE, HeaderMap},
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -62,31 +64,39 @@ pub async fn verify_page(args: &VerifyPageArgs) -> anyhow::Result<Vec<Finding>> 
             text.parse().with_context(|| file.display().to_string())?
         }
     };
-    let server = RemoteServer {
+    let mut server = RemoteServer {
         http: client(args)?,
         origin,
+        served: Vec::new(),
     };
-    let (mut findings, index) = files(&server, &manifest).await?;
-    let told = brand(&server, &mut findings).await?;
-    findings.push(headers(&server.origin, &index, &told));
+    let mut findings = files(&mut server, &manifest).await?;
+    let (told, embed) = brand(&mut server).await?;
+    findings.extend(told);
+    findings.extend(headers::judge(
+        &server.origin,
+        embed.as_deref(),
+        &server.served,
+    ));
     Ok(findings)
 }
 
 struct RemoteServer {
     http: Client,
     origin: Origin,
+    /// The headers of all that it served, by path.
+    served: Vec<(String, HeaderMap)>,
 }
 
 struct ServedFile {
     status: StatusCode,
-    headers: HeaderMap,
+    content_type: String,
     bytes: Vec<u8>,
 }
 
 impl RemoteServer {
-    async fn get(&self, path: &str) -> anyhow::Result<ServedFile> {
-        let path = if path == INDEX_PATH { "" } else { path };
-        let url = format!("{}/{path}", self.origin.as_str());
+    async fn get(&mut self, path: &str) -> anyhow::Result<ServedFile> {
+        let in_url = if path == INDEX_PATH { "" } else { path };
+        let url = format!("{}/{in_url}", self.origin.as_str());
         let unreachable = || format!("cannot fetch {url}");
         let mut response = self.http.get(&url).send().await.with_context(unreachable)?;
         let mut bytes = Vec::new();
@@ -96,43 +106,39 @@ impl RemoteServer {
                 break;
             }
         }
+        let headers = response.headers();
+        self.served.push((path.to_owned(), headers.clone()));
+        let kind = headers.get(CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         Ok(ServedFile {
             status: response.status(),
-            headers: response.headers().clone(),
+            content_type: kind.to_owned(),
             bytes,
         })
     }
 }
 
-/// What is to be said of the files, and the headers of the first that a browser loads.
-async fn files(
-    server: &RemoteServer,
-    manifest: &Manifest,
-) -> anyhow::Result<(Vec<Finding>, HeaderMap)> {
+/// What is to be said of the files.
+async fn files(server: &mut RemoteServer, manifest: &Manifest) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    let mut index = HeaderMap::new();
     let mut count = 0;
     for (path, wanted) in manifest.files() {
         count += 1;
         let served = server.get(path).await?;
         findings.extend(file(path, wanted, &served));
-        if path == INDEX_PATH {
-            index = served.headers;
-        }
     }
     if findings.is_empty() {
         let hash = hex::encode(manifest.hash());
         let text = format!("all {count} files are as published: page sha256:{hash}");
         findings.push(Finding::good(text));
     }
-    Ok((findings, index))
+    Ok(findings)
 }
 
 /// What is wrong with one file.
 fn file(path: &str, wanted: &[u8; 32], served: &ServedFile) -> Option<Finding> {
-    if served.status != StatusCode::OK {
-        let text = format!("{path} is not served: HTTP {}", served.status.as_u16());
-        return Some(Finding::bad(text));
+    if let Some(flaw) = not_served(path, served) {
+        return Some(flaw);
     }
     let found: [u8; 32] = Sha256::digest(&served.bytes).into();
     if found != *wanted {
@@ -140,59 +146,77 @@ fn file(path: &str, wanted: &[u8; 32], served: &ServedFile) -> Option<Finding> {
         let text = format!("{path} is another file: sha256 {found}, published is {wanted}");
         return Some(Finding::bad(text));
     }
-    let kind = served.headers.get(CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    (Some(kind) != content_type(path)).then(|| {
+    other_type(path, served)
+}
+
+fn not_served(path: &str, served: &ServedFile) -> Option<Finding> {
+    (served.status != StatusCode::OK).then(|| {
+        let text = format!("{path} is not served: HTTP {}", served.status.as_u16());
+        Finding::bad(text)
+    })
+}
+
+fn other_type(path: &str, served: &ServedFile) -> Option<Finding> {
+    let kind = &served.content_type;
+    (Some(kind.as_str()) != content_type(path)).then(|| {
         let text = format!("{path} is served as `{kind}`, which browsers may read otherwise");
         Finding::bad(text)
     })
 }
 
 /// The files that a brand replaces: anyone may have their own, but only such as change nothing else.
-async fn brand(
-    server: &RemoteServer,
-    findings: &mut Vec<Finding>,
-) -> anyhow::Result<BrandDocument> {
-    let style = server.get("brand/brand.css").await?;
+/// Also the page's parents, unless the server does not say which.
+async fn brand(server: &mut RemoteServer) -> anyhow::Result<(Vec<Finding>, Option<Vec<Origin>>)> {
+    const STYLE: &str = "brand/brand.css";
+    const DOCUMENT: &str = "brand/brand.json";
+    let mut findings = Vec::new();
+    let style = server.get(STYLE).await?;
+    findings.extend(not_served(STYLE, &style).or_else(|| other_type(STYLE, &style)));
     if !std::str::from_utf8(&style.bytes).is_ok_and(is_brand_style) {
         let text = "brand/brand.css is not what a server makes of --brand-accent: it may hide what \
                     the page says";
         findings.push(Finding::bad(text));
     }
-    let told = server.get("brand/brand.json").await?;
-    let Ok(told) = serde_json::from_slice::<BrandDocument>(&told.bytes) else {
-        let text = "brand/brand.json is not what a server makes".to_owned();
+    let document = server.get(DOCUMENT).await?;
+    findings.extend(not_served(DOCUMENT, &document).or_else(|| other_type(DOCUMENT, &document)));
+    let told = serde_json::from_slice::<BrandDocument>(&document.bytes);
+    let told = told.ok().and_then(|told| {
+        let name = told.name.parse::<BrandName>().ok()?;
+        let embed = told.embed.iter().map(|origin| origin.parse());
+        let embed = embed.collect::<Result<Vec<Origin>, _>>().ok()?;
+        (name.as_str() == told.name).then_some((told, embed))
+    });
+    let Some((told, embed)) = told else {
+        let text = "brand/brand.json is not what a server makes";
         findings.push(Finding::bad(text));
-        return Ok(BrandDocument {
-            name: String::new(),
-            logo: None,
-            embed: Vec::new(),
-        });
+        return Ok((findings, None));
     };
+    if let Some(path) = &told.logo {
+        findings.extend(logo(server, path).await?);
+    }
     let parents = match told.embed.as_slice() {
         [] => "nobody may frame it".to_owned(),
         parents => format!("these may frame it: {}", parents.join(", ")),
     };
     let text = format!("it calls itself {:?}; {parents}", told.name);
     findings.push(Finding::good(text));
-    Ok(told)
+    Ok((findings, Some(embed)))
 }
 
-fn headers(origin: &Origin, index: &HeaderMap, told: &BrandDocument) -> Finding {
-    let parents: Result<Vec<Origin>, _> = told.embed.iter().map(|origin| origin.parse()).collect();
-    let wanted = parents.map(|parents| policy(origin, &parents));
-    let found = index.get(CONTENT_SECURITY_POLICY);
-    let found = found.and_then(|policy| policy.to_str().ok());
-    if wanted.is_ok() && found == wanted.as_deref().ok() {
-        return Finding::good("the page's policy lets no other code in");
+/// What is wrong with the logo. It may be any picture that a server takes.
+async fn logo(server: &mut RemoteServer, path: &str) -> anyhow::Result<Option<Finding>> {
+    let at_home = path.starts_with("brand/") && content_type(path).is_some();
+    if !at_home {
+        let text = format!("brand/brand.json has its logo at {path:?}, where no server has it");
+        return Ok(Some(Finding::bad(text)));
     }
-    let found = found.unwrap_or("none");
-    let text = format!(
-        "Content-Security-Policy is {found:?}, not a server's own at {}; fix: let proxies leave it \
-         alone, and verify --public-origin itself",
-        origin
-    );
-    Finding::bad(text)
+    let served = server.get(path).await?;
+    let flaw = not_served(path, &served).or_else(|| other_type(path, &served));
+    Ok(flaw.or_else(|| match Logo::parse(served.bytes) {
+        Ok(logo) if logo.path() == path => None,
+        Ok(_) => Some(Finding::bad(format!("{path} is another kind of picture"))),
+        Err(error) => Some(Finding::bad(format!("{path} {error}"))),
+    }))
 }
 
 fn client(args: &VerifyPageArgs) -> anyhow::Result<Client> {

@@ -38,6 +38,9 @@ const PERMISSIONS_POLICY: &str = "clipboard-read=(self), clipboard-write=(self),
     picture-in-picture=(), publickey-credentials-create=(), publickey-credentials-get=(), \
     serial=(), storage-access=(), usb=(), xr-spatial-tracking=()";
 
+/// `Strict-Transport-Security` of every answer of a secure origin: two years.
+pub const HSTS_POLICY: &str = "max-age=63072000";
+
 struct Page {
     source: PageSource,
     /// Files that the configuration puts in the place of the page's own, with their SHA-256.
@@ -66,7 +69,7 @@ pub(crate) fn router(settings: &Settings, source: &PageSource) -> Router {
             .into_iter()
             .map(|file| (file.path, hashed(file.bytes)))
             .collect(),
-        headers: page_headers(settings),
+        headers: page_headers(&settings.public_origin, &settings.embed_origins),
     };
     Router::new().fallback_service(get(serve).with_state(Arc::new(page)))
 }
@@ -74,14 +77,13 @@ pub(crate) fn router(settings: &Settings, source: &PageSource) -> Router {
 /// Has browsers come by TLS only (RFC 6797), if that is how the world sees the server: every
 /// answer says so, since any may be a browser's first.
 pub fn strict_transport(router: Router, origin: &Origin) -> Router {
-    /// Two years.
-    const HSTS_POLICY: HeaderValue = HeaderValue::from_static("max-age=63072000");
     if !origin.is_secure() {
         // RFC 6797 §7.2: not over plain HTTP.
         return router;
     }
     let header = STRICT_TRANSPORT_SECURITY;
-    router.layer(SetResponseHeaderLayer::overriding(header, HSTS_POLICY))
+    let policy = HeaderValue::from_static(HSTS_POLICY);
+    router.layer(SetResponseHeaderLayer::overriding(header, policy))
 }
 
 async fn serve(State(page): State<Arc<Page>>, request: Request) -> Response {
@@ -127,8 +129,10 @@ fn file_response(
     }
 }
 
-fn page_headers(settings: &Settings) -> HeaderMap {
-    let policy = content_security_policy(settings);
+/// What all of the page's files come with at this origin, with these parents, beside their own headers.
+#[must_use]
+pub fn page_headers(public_origin: &Origin, embed_origins: &[Origin]) -> HeaderMap {
+    let policy = content_security_policy(public_origin, embed_origins);
     let fixed = [
         (REFERRER_POLICY, "no-referrer"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -155,13 +159,8 @@ fn page_headers(settings: &Settings) -> HeaderMap {
     headers
 }
 
-fn content_security_policy(settings: &Settings) -> String {
-    policy(&settings.public_origin, &settings.embed_origins)
-}
-
-/// The page's `Content-Security-Policy` (W3C CSP Level 3) at this origin, with these parents.
-#[must_use]
-pub fn policy(public_origin: &Origin, embed_origins: &[Origin]) -> String {
+/// W3C CSP Level 3.
+fn content_security_policy(public_origin: &Origin, embed_origins: &[Origin]) -> String {
     let parents: Vec<&str> = embed_origins.iter().map(Origin::as_str).collect();
     let parents = match parents.as_slice() {
         [] => "'none'".to_owned(),

@@ -14,3 +14,4 @@ mod limits;
 mod reload;
 mod slow;
 mod support;
+mod verify;
