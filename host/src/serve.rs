@@ -9,6 +9,7 @@ use authloop_agent_api::{ApiKeys, AuditLog, Config, RoomsAllowed, Service, Webho
 use authloop_cdp::Launch;
 use authloop_gate::{Gate, GateConfig, GatedBrowser, Upstream};
 use authloop_host_metrics::Metrics;
+use authloop_net::{LimitedListener, serve_http};
 use authloop_rooms::{Isolation, RoomError};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -22,6 +23,9 @@ use crate::{
     runner::{CdpAllow, HandoffRunner},
     server_args::ServerArgs,
 };
+
+/// Connections at once to the figures; further ones wait in the system's queue.
+const MAX_METRICS_CONNECTIONS: usize = 64;
 
 /// Options of `serve`.
 #[derive(Debug, clap::Args)]
@@ -250,7 +254,8 @@ async fn serve(
     let scraped = metrics.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(listener) = metrics {
         let routes = config.metrics.routes();
-        tokio::spawn(axum::serve(listener, routes).into_future());
+        let listener = LimitedListener::new(listener, MAX_METRICS_CONNECTIONS);
+        tokio::spawn(serve_http(listener, routes, stop.clone()));
     }
     let open = config.keys.is_open();
     let launched = if args.launch {
@@ -286,10 +291,10 @@ async fn serve(
     let serving = service.serve(stop.clone());
     tokio::pin!(serving);
     tokio::select! {
-        served = &mut serving => served?,
+        () = &mut serving => {}
         () = ended => {
             stop.cancel();
-            serving.await?;
+            serving.await;
             bail!("the browser has ended");
         }
     }

@@ -121,7 +121,8 @@ async fn serve(
     } else {
         println!("The MCP server is at {url}");
     }
-    Ok(authloop_mcp::serve_http(tools, listener, token, stop).await?)
+    authloop_mcp::serve_http(tools, listener, token, stop).await;
+    Ok(())
 }
 
 fn secret(path: &Path) -> anyhow::Result<SecretString> {

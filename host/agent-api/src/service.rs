@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use authloop_net::LimitedListener;
+use authloop_net::{LimitedListener, serve_http};
 use governor::Quota;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -109,20 +109,13 @@ impl Service {
 
     /// Serves until `stop` is cancelled; then open sessions are withdrawn, streams and polls end, and
     /// webhooks get a last attempt.
-    ///
-    /// # Errors
-    /// [`ServeError::Io`].
-    pub async fn serve(self, stop: CancellationToken) -> Result<(), ServeError> {
+    pub async fn serve(self, stop: CancellationToken) {
         let routes = routes::router(Arc::clone(&self.app));
         let (sessions, tasks) = (self.stop, self.tasks);
-        let stopping = sessions.clone();
         let listener = LimitedListener::new(self.listener, MAX_CONNECTIONS);
-        let server = axum::serve(listener, routes).with_graceful_shutdown(async move {
-            stop.cancelled().await;
-            stopping.cancel();
-        });
-        let server = tokio::spawn(server.into_future());
-        sessions.cancelled().await;
+        let server = tokio::spawn(serve_http(listener, routes, stop.clone()));
+        stop.cancelled().await;
+        sessions.cancel();
         tasks.close();
         if tokio::time::timeout(SHUTDOWN_TIMEOUT, tasks.wait())
             .await
@@ -130,9 +123,7 @@ impl Service {
         {
             tracing::warn!("some sessions or webhooks did not end in time");
         }
-        if let Ok(Ok(served)) = tokio::time::timeout(DRAIN_TIMEOUT, server).await {
-            served?;
-        }
-        Ok(())
+        // Who keeps a request open for longer goes without its end.
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, server).await;
     }
 }

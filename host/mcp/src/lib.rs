@@ -45,9 +45,6 @@ pub enum McpError {
     /// The client did not speak MCP.
     #[error("the client on standard input does not speak MCP: {0}")]
     Handshake(String),
-    /// The listener failed.
-    #[error("HTTP: {0}")]
-    Http(#[from] std::io::Error),
 }
 
 /// Serves one client on standard input and output, until it goes or `cancel`.
@@ -70,15 +67,12 @@ pub async fn serve_stdio(tools: HandoffTools, cancel: CancellationToken) -> Resu
 }
 
 /// Serves any number of clients at `/mcp` (Streamable HTTP), until `cancel`; with `token`, only those that have it.
-///
-/// # Errors
-/// [`McpError::Http`].
 pub async fn serve_http(
     tools: HandoffTools,
     listener: TcpListener,
     token: Option<SecretString>,
     cancel: CancellationToken,
-) -> Result<(), McpError> {
+) {
     let mut config =
         StreamableHttpServerConfig::default().with_cancellation_token(cancel.child_token());
     if token.is_some() {
@@ -93,10 +87,8 @@ pub async fn serve_http(
     let router = axum::Router::new()
         .nest_service("/mcp", service)
         .layer(middleware::from_fn_with_state(Arc::new(token), guard));
-    axum::serve(LimitedListener::new(listener, MAX_CONNECTIONS), router)
-        .with_graceful_shutdown(cancel.cancelled_owned())
-        .await?;
-    Ok(())
+    let listener = LimitedListener::new(listener, MAX_CONNECTIONS);
+    authloop_net::serve_http(listener, router, cancel).await;
 }
 
 /// Lets in who has the token, and no web page.
@@ -133,4 +125,36 @@ fn bears(headers: &HeaderMap, token: &SecretString) -> bool {
                 .ct_eq(token.expose_secret().as_bytes())
                 .into()
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{io::AsyncReadExt as _, net::TcpStream};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_let_go() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let api = AgentApi::new("http://127.0.0.1:9", None).unwrap();
+        let defaults = CallDefaults {
+            cdp_url: None,
+            requester: "tests".to_owned(),
+            ttl: None,
+            patience: Duration::ZERO,
+        };
+        let tools = HandoffTools::new(api, defaults);
+        let stop = CancellationToken::new();
+        tokio::spawn(serve_http(tools, listener, None, stop));
+        let mut silent = TcpStream::connect(address).await.unwrap();
+
+        let mut byte = [0; 1];
+        let read = silent.read(&mut byte);
+        let read = tokio::time::timeout(Duration::from_secs(3600), read).await;
+
+        assert!(read.is_ok(), "it stays");
+    }
 }

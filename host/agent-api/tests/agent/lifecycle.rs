@@ -1,5 +1,7 @@
 //! From the request to each end.
 
+use std::time::Duration;
+
 use authloop_agent_api::{Config, RunError, SessionEnd, SessionState};
 use authloop_done_when::Conclusion;
 use authloop_protocol::{input::DeclineReason, signal::WallType};
@@ -240,4 +242,17 @@ async fn stopping_the_service_withdraws_what_is_open() {
 
     let events = stream.text().await.unwrap();
     assert!(events.contains("event: session.cancelled"), "{events}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_says_nothing_is_let_go() {
+    let api = TestService::open().await;
+    let address = api.url.trim_start_matches("http://");
+    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
+
+    let mut byte = [0; 1];
+    let read = tokio::io::AsyncReadExt::read(&mut silent, &mut byte);
+    let read = tokio::time::timeout(Duration::from_secs(3600), read).await;
+
+    assert!(read.is_ok(), "it stays");
 }
