@@ -26,14 +26,14 @@ use std::{
 use authloop_relay::{Leg, Legs, LocalUfrag, RelaySessionId, RemoteCredentials};
 use tokio::sync::mpsc;
 
-use client::{ShardClient, ShardCommand};
+use client::ShardCommand;
 use socket::{Socket, Waker};
 use worker::Worker;
 
 pub use authloop_relay::RelayEvent;
 
-pub(crate) use client::LegEndpoint;
 pub use client::LegIceParameters;
+pub(crate) use client::{LegEndpoint, ShardClient};
 pub use error::ShardError;
 pub use stats::{BatchSizeHistogram, RelayStats, SocketStats};
 
@@ -236,12 +236,8 @@ impl RelayHandle {
                 .request(|reply| ShardCommand::FindLeg { ufrag, reply })
                 .await?
             {
-                let (local, candidates) = (client.local, client.candidates.clone());
-                return Ok(Some(LegEndpoint {
-                    pwd,
-                    local,
-                    candidates,
-                }));
+                let shard = client.clone();
+                return Ok(Some(LegEndpoint { pwd, shard }));
             }
         }
         Ok(None)

@@ -9,6 +9,7 @@ pub(crate) mod detector;
 mod end;
 mod meter;
 mod protocol;
+mod shard_socket;
 pub(crate) mod underlying_tcp;
 
 use std::net::SocketAddr;

@@ -234,7 +234,7 @@ impl LegState {
         }
     }
 
-    /// Removes an address, because another leg has proved that it has it now.
+    /// Removes an address that is no longer this leg's.
     pub(crate) fn remove_address(&mut self, addr: PathAddr) {
         if let Some((at, _)) = self.path_at(addr) {
             self.remove(at);

@@ -200,6 +200,19 @@ impl Relay {
         Ok(())
     }
 
+    /// Ends every path over an address that the caller had handed out and now takes back.
+    ///
+    /// Whoever gets the address next must not find it proven by its last user.
+    pub fn forget_address(&mut self, addr: PathAddr) {
+        let Some(owner) = self.routes.by_addr.remove(&addr) else {
+            return;
+        };
+        if let Some(session) = self.sessions.get_mut(owner.slot()) {
+            session.legs.get_mut(owner.leg()).remove_address(addr);
+            self.report_if_lost(owner);
+        }
+    }
+
     /// Takes one datagram in; `Some` is where to pass it on, as it is.
     ///
     /// Whatever the relay itself has to say waits in [`Relay::poll_output`].

@@ -4,6 +4,8 @@
 
 #[path = "core/ice.rs"]
 mod ice;
+#[path = "core/ownership.rs"]
+mod ownership;
 #[path = "core/replay.rs"]
 mod replay;
 #[path = "core/sim.rs"]

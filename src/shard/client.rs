@@ -28,10 +28,8 @@ pub struct LegIceParameters {
 pub(crate) struct LegEndpoint {
     /// Password that the client must prove to know.
     pub(crate) pwd: LocalPwd,
-    /// The shard's UDP address as this machine reaches it.
-    pub(crate) local: SocketAddr,
-    /// The relay's candidate addresses for the leg.
-    pub(crate) candidates: Vec<SocketAddr>,
+    /// The leg's shard.
+    pub(crate) shard: ShardClient,
 }
 
 #[derive(Debug)]
@@ -59,19 +57,24 @@ pub(super) enum ShardCommand {
         ufrag: LocalUfrag,
         reply: ReplySender<Option<LocalPwd>>,
     },
+    ForgetAddress {
+        addr: SocketAddr,
+        reply: ReplySender<()>,
+    },
     Stats {
         reply: ReplySender<RelayStats>,
     },
 }
 
-/// One shard as its callers see it.
-#[derive(Debug)]
-pub(super) struct ShardClient {
+/// One shard as its callers see it; it does not keep the shard alive.
+#[derive(Debug, Clone)]
+pub(crate) struct ShardClient {
     pub(super) commands: mpsc::Sender<ShardCommand>,
     pub(super) waker: Arc<Waker>,
-    pub(super) candidates: Vec<SocketAddr>,
-    /// The shard's own address, loopback where it listens on all.
-    pub(super) local: SocketAddr,
+    /// The relay's candidate addresses for the shard's legs.
+    pub(crate) candidates: Vec<SocketAddr>,
+    /// The shard's UDP address as this machine reaches it.
+    pub(crate) local: SocketAddr,
 }
 
 impl ShardClient {
@@ -84,6 +87,15 @@ impl ShardClient {
         sent.map_err(|_| ShardError::Stopped)?;
         self.waker.wake();
         answer.await.map_err(|_| ShardError::Stopped)
+    }
+
+    /// Ends every path over an address of this machine's own, after all that was sent from it.
+    ///
+    /// # Errors
+    /// When the relay has stopped.
+    pub(crate) async fn forget_address(&self, addr: SocketAddr) -> Result<(), ShardError> {
+        self.request(|reply| ShardCommand::ForgetAddress { addr, reply })
+            .await
     }
 
     pub(super) fn leg_ice(&self, credentials: &LegCredentials) -> LegIceParameters {

@@ -16,7 +16,7 @@ use socket2::{Domain, Protocol, Type};
 const RECV_TIMEOUT: Duration = Duration::from_millis(5);
 
 /// Room for tens of milliseconds at full rate; the system's limit may allow less.
-const SOCKET_BUFFER_BYTES: usize = 8 << 20;
+pub(super) const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
 /// One unconnected UDP socket.
 #[derive(Debug)]

@@ -33,6 +33,22 @@ impl Endpoint {
 
     /// Checks the leg, and answers the relay's own check.
     fn connect(&mut self) {
+        self.connect_unproven();
+        if self.checks == 1 {
+            self.answer();
+        }
+    }
+
+    /// Checks the leg.
+    fn connect_unproven(&mut self) {
+        self.send_check();
+        let answer = self.receive();
+        let answer = BindingMessage::parse(&answer).unwrap();
+        assert_eq!(answer.class(), StunClass::Success);
+        assert!(answer.integrity_holds(self.ice.pwd.as_bytes()));
+    }
+
+    fn send_check(&mut self) {
         self.checks += 1;
         let mut out = Vec::new();
         BindingRequest {
@@ -46,13 +62,6 @@ impl Endpoint {
         }
         .write(&mut out);
         self.socket.send(&out).unwrap();
-        let answer = self.receive();
-        let answer = BindingMessage::parse(&answer).unwrap();
-        assert_eq!(answer.class(), StunClass::Success);
-        assert!(answer.integrity_holds(self.ice.pwd.as_bytes()));
-        if self.checks == 1 {
-            self.answer();
-        }
     }
 
     fn answer(&self) {
@@ -176,6 +185,27 @@ async fn a_restart_gives_new_credentials_and_a_close_ends_all() {
         .dropped(DropReason::UnknownSource)
         == 0
     {}
+}
+
+#[tokio::test]
+async fn what_was_sent_before_an_address_is_forgotten_does_not_bring_it_back() {
+    const MEDIA: &[u8] = &[128; 30];
+    let (relay, _events) = relay("127.0.0.1:0", 1);
+    for round in 0..20 {
+        let [_, viewer] = relay.open([round; 16]).await.unwrap();
+        let mut viewer = Endpoint::new(viewer);
+        viewer.connect_unproven();
+        let local = viewer.socket.local_addr().unwrap();
+
+        // Several batches, and at their end a check that would make the address a path.
+        for _ in 0..300 {
+            viewer.socket.send(MEDIA).unwrap();
+        }
+        viewer.send_check();
+        relay.0.clients[0].forget_address(local).await.unwrap();
+
+        assert_eq!(relay.stats().await.unwrap().connected_legs, 0, "{round}");
+    }
 }
 
 #[tokio::test]

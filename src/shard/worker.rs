@@ -8,15 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use authloop_relay::{LegCredentials, Legs, Relay, RelayEvent, RelaySessionId};
+use authloop_relay::{LegCredentials, Legs, PathAddr, Relay, RelayEvent, RelaySessionId};
 use tokio::sync::mpsc;
 
 use super::{
     batch_policy::{BatchPolicy, NextRead},
-    client::ShardCommand,
+    client::{ReplySender, ShardCommand},
     error::ShardError,
     socket::{
-        self, Socket, Waker,
+        self, SOCKET_BUFFER_BYTES, Socket, Waker,
         batch::{BATCH_SIZE, Datagram, RecvMode, RxBatch, TxBatch},
     },
     stats::{RelayStats, SocketStats},
@@ -24,6 +24,12 @@ use super::{
 
 /// Commands handled between two batches, so that they never hold up media for long.
 const MAX_COMMANDS_PER_BATCH: usize = 32;
+
+/// Batches that can wait in the socket's buffer: what the smallest datagram takes of it, and that the
+/// kernel may grant twice what is asked for.
+const MAX_WAITING_BATCHES: usize = 2 * SOCKET_BUFFER_BYTES / MIN_BUFFERED_BYTES / BATCH_SIZE;
+/// Bytes that the shortest datagram takes in a socket's buffer, at the very least.
+const MIN_BUFFERED_BYTES: usize = 256;
 
 pub(super) struct Worker {
     relay: Relay,
@@ -36,6 +42,15 @@ pub(super) struct Worker {
     tx: TxBatch,
     stats: SocketStats,
     batching: BatchPolicy,
+    forgetting: Vec<ForgetRequest>,
+}
+
+/// An address to forget, once all that was sent from it before has been handled.
+struct ForgetRequest {
+    addr: PathAddr,
+    /// Full batches after which that is so even if datagrams never stop coming.
+    full_batches_left: usize,
+    reply: ReplySender<()>,
 }
 
 impl Worker {
@@ -59,6 +74,7 @@ impl Worker {
             tx: TxBatch::new(),
             stats: SocketStats::default(),
             batching: BatchPolicy::new(now, coalesce_delay),
+            forgetting: Vec::new(),
         })
     }
 
@@ -69,6 +85,7 @@ impl Worker {
             let received = self.receive(std::mem::take(&mut recv_mode));
             let now = Instant::now();
             self.forward_batch(now, received);
+            self.forget_addresses(received);
             if self.relay.poll_timeout().is_some_and(|due| due <= now) {
                 self.relay.handle_timeout(now);
             }
@@ -77,6 +94,7 @@ impl Worker {
                 self.emit_events();
             }
             match self.batching.after_batch(now, received, BATCH_SIZE) {
+                _ if !self.forgetting.is_empty() => {}
                 NextRead::Immediately => {}
                 NextRead::AfterDelay(delay) => std::thread::sleep(delay),
                 NextRead::BoundedWait => recv_mode = RecvMode::BoundedWait,
@@ -169,6 +187,13 @@ impl Worker {
                 ShardCommand::FindLeg { ufrag, reply } => {
                     _ = reply.send(self.relay.leg_pwd(ufrag).cloned());
                 }
+                ShardCommand::ForgetAddress { addr, reply } => {
+                    self.forgetting.push(ForgetRequest {
+                        addr: addr.into(),
+                        full_batches_left: MAX_WAITING_BATCHES,
+                        reply,
+                    })
+                }
                 ShardCommand::Stats { reply } => _ = reply.send(self.stats()),
             }
             self.drain_output();
@@ -176,6 +201,24 @@ impl Worker {
         }
         // More may be waiting, and nobody will wake the thread for them again.
         self.waker.wake();
+    }
+
+    /// Forgets the addresses that nothing in the socket's buffer can come from any more: a check
+    /// that still waited there would make the address a path again.
+    fn forget_addresses(&mut self, received: usize) {
+        if self.forgetting.is_empty() {
+            return;
+        }
+        let drained = received < BATCH_SIZE;
+        for request in &mut self.forgetting {
+            request.full_batches_left = request.full_batches_left.saturating_sub(1);
+        }
+        let due = |request: &mut ForgetRequest| drained || request.full_batches_left == 0;
+        for request in self.forgetting.extract_if(.., due) {
+            self.relay.forget_address(request.addr);
+            // A caller that no longer waits for its answer does not concern the shard.
+            _ = request.reply.send(());
+        }
     }
 
     fn open(&mut self, session: RelaySessionId) -> Result<Legs<LegCredentials>, ShardError> {

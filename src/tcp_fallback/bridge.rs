@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -13,13 +13,13 @@ use authloop_relay::{
     turn::{self, TurnConnection, TurnGrant, TurnVerdict},
 };
 use bytes::{Buf as _, BytesMut};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::UdpSocket,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
-use super::{admission::StreamPlace, end::StreamEnd, meter::StreamMeter, protocol::StreamProtocol};
+use super::{
+    admission::StreamPlace, end::StreamEnd, meter::StreamMeter, protocol::StreamProtocol,
+    shard_socket::ShardSocket,
+};
 use crate::shard::{LegEndpoint, RelayHandle, ShardError};
 
 /// Bytes that the kernel may hold unsent.
@@ -50,24 +50,27 @@ where
     S: AsyncRead + AsyncWrite,
 {
     let (mut reader, mut writer) = tokio::io::split(stream);
-    let carried = async {
-        let bridge = StreamBridge::new(protocol, client, relay, meter)?;
-        carry(bridge, place, &mut reader, &mut writer).await
+    let mut bridge = match StreamBridge::new(protocol, client, relay, meter) {
+        Ok(bridge) => bridge,
+        Err(end) => return end,
     };
     let end = tokio::select! {
-        end = carried => match end {
+        end = carry(&mut bridge, place, &mut reader, &mut writer) => match end {
             Err(end) => end,
             Ok(never) => match never {},
         },
         () = closing.cancelled() => StreamEnd::Shutdown,
     };
+    if let Some(shard_socket) = bridge.shard_socket {
+        shard_socket.close().await;
+    }
     // TLS says good-bye; a client that does not listen goes without.
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, writer.shutdown()).await;
     end
 }
 
 async fn carry<R, W>(
-    mut bridge: StreamBridge<'_>,
+    bridge: &mut StreamBridge<'_>,
     mut place: StreamPlace,
     reader: &mut R,
     writer: &mut W,
@@ -119,7 +122,7 @@ async fn write_or_flush(writer: &mut (impl AsyncWrite + Unpin), queue: &[u8]) ->
     }
 }
 
-async fn receive(shard_socket: Option<&UdpSocket>, datagram: &mut [u8]) -> io::Result<usize> {
+async fn receive(shard_socket: Option<&ShardSocket>, datagram: &mut [u8]) -> io::Result<usize> {
     match shard_socket {
         Some(shard_socket) => shard_socket.recv(datagram).await,
         None => std::future::pending().await,
@@ -131,7 +134,7 @@ struct StreamBridge<'a> {
     framing: Framing,
     /// Dropped once it is not needed, so that no stream keeps the relay alive.
     relay: Option<RelayHandle>,
-    shard_socket: Option<UdpSocket>,
+    shard_socket: Option<ShardSocket>,
     queue: BytesMut,
     frame: Vec<u8>,
 }
@@ -200,7 +203,7 @@ impl<'a> StreamBridge<'a> {
     }
 
     /// The first datagram has to be a check with the leg's password.
-    async fn authenticate(&mut self, datagram: &[u8]) -> Result<UdpSocket, StreamEnd> {
+    async fn authenticate(&mut self, datagram: &[u8]) -> Result<ShardSocket, StreamEnd> {
         let check = BindingMessage::parse(datagram).map_err(|_| StreamEnd::Protocol)?;
         let username = check.username().ok_or(StreamEnd::Protocol)?;
         let ufrag = username.split(|byte| *byte == b':').next();
@@ -212,7 +215,7 @@ impl<'a> StreamBridge<'a> {
         if !proven {
             return Err(StreamEnd::Unproven);
         }
-        connect_to_shard(&leg).await
+        Ok(ShardSocket::connect(&leg).await?)
     }
 
     async fn handle_turn_frame(&mut self, stream: &[u8]) -> Result<Option<usize>, StreamEnd> {
@@ -244,14 +247,19 @@ impl<'a> StreamBridge<'a> {
 
     async fn grant(&mut self, ufrag: LocalUfrag) -> Result<(), StreamEnd> {
         let leg = self.find(ufrag).await?;
-        let shard_socket = connect_to_shard(&leg).await?;
+        let shard_socket = ShardSocket::connect(&leg).await?;
         let Framing::Turn(connection) = &mut self.framing else {
             return Err(StreamEnd::Protocol);
         };
         connection.grant(TurnGrant {
             ufrag,
             relayed: shard_socket.local_addr()?.into(),
-            candidates: leg.candidates.into_iter().map(PathAddr::from).collect(),
+            candidates: leg
+                .shard
+                .candidates
+                .into_iter()
+                .map(PathAddr::from)
+                .collect(),
             pwd: leg.pwd,
         });
         self.shard_socket = Some(shard_socket);
@@ -306,19 +314,6 @@ impl<'a> StreamBridge<'a> {
             self.queue_for_client(&datagram[..length]);
         }
     }
-}
-
-/// Opens a socket that the shard sees as one more endpoint.
-async fn connect_to_shard(leg: &LegEndpoint) -> Result<UdpSocket, StreamEnd> {
-    let any: IpAddr = match leg.local {
-        SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let shard_socket = UdpSocket::bind((any, 0)).await?;
-    shard_socket.connect(leg.local).await?;
-    // Until the runtime has heard of it, a new socket would refuse the first datagram.
-    shard_socket.writable().await?;
-    Ok(shard_socket)
 }
 
 #[cfg(test)]

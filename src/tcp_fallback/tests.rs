@@ -106,6 +106,27 @@ async fn the_end_of_the_server_closes_every_stream() {
 }
 
 #[tokio::test]
+async fn a_stream_that_ended_leaves_no_address_behind() {
+    let server = Server::start(false);
+    let [host, viewer] = server.relay.open([7; 16]).await.unwrap();
+    let mut host = Agent::ice_tcp(&server, host).await;
+    let mut viewer = Agent::turn(&server, viewer).await;
+    host.connect().await;
+    viewer.connect().await;
+    assert_eq!(server.relay.stats().await.unwrap().connected_legs, 2);
+
+    drop((host, viewer));
+    for kind in ["ice_tcp", "turn"] {
+        while server.metric(&ended(kind, "closed")) == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    // At once: their sockets' ports may be another stream's by now.
+    assert_eq!(server.relay.stats().await.unwrap().connected_legs, 0);
+}
+
+#[tokio::test]
 async fn a_stream_without_the_leg_s_password_is_closed() {
     let server = Server::start(false);
     let [host, _] = server.relay.open([7; 16]).await.unwrap();

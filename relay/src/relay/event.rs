@@ -12,7 +12,7 @@ pub enum RelayEvent {
         /// The side.
         leg: Leg,
     },
-    /// A leg has none any more: consent ended, or its address went to another leg.
+    /// A leg has none any more: consent ended, or its address was taken back or went to another leg.
     LegLost {
         /// The session.
         session: RelaySessionId,
