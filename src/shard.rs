@@ -187,7 +187,8 @@ impl RelayHandle {
 
     /// Tells the relay an endpoint's own ufrag and pwd, as soon as its description is known.
     ///
-    /// Without them an address gets no more than three times what came from it, so media stalls.
+    /// Without them no address is ever proven: nothing is passed on from it, and it gets no more than
+    /// three times what came from it.
     ///
     /// # Errors
     /// When they are no ICE credentials, there is no such session, or the relay has stopped.

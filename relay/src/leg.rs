@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::{
     LegCredentials, LocalPwd, LocalUfrag, PathAddr, RemoteCredentials,
     path::{Path, Tick},
-    pending::Pending,
+    pending::{Pending, PendingBudget},
     stun::TransactionId,
 };
 
@@ -136,6 +136,11 @@ impl LegState {
         }
     }
 
+    /// The path at an address, to look at.
+    pub(crate) fn path(&self, addr: PathAddr) -> Option<&Path> {
+        self.paths.iter().find(|path| path.addr == addr)
+    }
+
     #[inline]
     pub(crate) fn path_at(&mut self, addr: PathAddr) -> Option<(usize, &mut Path)> {
         let mut paths = self.paths.iter_mut().enumerate();
@@ -160,8 +165,31 @@ impl LegState {
         (self.remote.as_ref(), path)
     }
 
-    pub(crate) fn path_mut(&mut self, at: usize) -> Option<&mut Path> {
-        self.paths.get_mut(at)
+    /// Takes the waiting packets that came from proven addresses, as long as they fit.
+    pub(crate) fn take_pending(
+        &mut self,
+        budget: &mut PendingBudget,
+        fits: impl FnMut(&[u8]) -> bool,
+    ) -> Vec<Box<[u8]>> {
+        let paths = &self.paths;
+        let is_proven = |from| {
+            let mut proven = paths.iter().filter(|path| path.is_proven());
+            proven.any(|path| path.addr == from)
+        };
+        self.pending.take(budget, is_proven, fits)
+    }
+
+    /// Keeps a packet until it can be passed on, or says that there is no room.
+    pub(crate) fn keep_pending(
+        &mut self,
+        budget: &mut PendingBudget,
+        from: PathAddr,
+        packet: &[u8],
+    ) -> bool {
+        let paths = &self.paths;
+        let is_ours = |from| paths.iter().any(|path| path.addr == from);
+        self.pending.retain(budget, is_ours);
+        self.pending.keep(budget, from, packet)
     }
 
     /// Adds a path, and returns the address that had to go for it, if any.
@@ -186,8 +214,26 @@ impl LegState {
         if let Some(path) = self.paths.get_mut(at) {
             path.consent(now, generation);
         }
-        if nominate && !older {
-            self.nominated = Some(at as u8);
+        if !nominate || older {
+            return;
+        }
+        let nobody_proven = !self.paths.iter().any(Path::is_proven);
+        if let Some(path) = self.paths.get_mut(at) {
+            path.nominated = true;
+            if path.is_proven() || nobody_proven {
+                self.nominated = Some(at as u8);
+            }
+        }
+    }
+
+    /// Records that a path's address receives what is sent there.
+    pub(crate) fn record_proof(&mut self, now: Tick, at: usize) {
+        if let Some(path) = self.paths.get_mut(at) {
+            path.prove(now);
+            // An address that only repeats what others sent nominates nothing.
+            if path.nominated && path.generation == self.generation {
+                self.nominated = Some(at as u8);
+            }
         }
     }
 
@@ -211,7 +257,7 @@ impl LegState {
         let preferred = self
             .nominated
             .is_none_or(|nominated| usize::from(nominated) == at);
-        let wanted = preferred || old.is_quiet(now);
+        let wanted = preferred || old.is_quiet(now) || (new.is_proven() && !old.is_proven());
         // A replayed check must not take traffic away from a path that proved itself.
         let trusted = new.is_proven() || !old.is_proven();
         if restarted || (wanted && trusted) {

@@ -6,9 +6,9 @@
 //!
 //! A *session* joins two *legs*, host and viewer. Each leg is an ICE-lite agent (RFC 8445) with
 //! credentials of its own, of which the endpoint is told by signaling. An endpoint that proves by a
-//! connectivity check that it knows them gets a *path*; everything else it sends from that address
-//! goes to the other leg. An address that has not proved yet that it receives gets at most three times
-//! what came from it.
+//! connectivity check that it knows them gets a *path*. The source of a check can be forged, so the
+//! relay checks back: once an answer has proved that the address receives, everything else that comes
+//! from it goes to the other leg. Until then it gets at most three times what came from it.
 //!
 //! # Layers
 //!

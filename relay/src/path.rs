@@ -25,6 +25,8 @@ pub(crate) struct Path {
     pub(crate) addr: PathAddr,
     /// Which of the leg's credentials the last check used.
     pub(crate) generation: u8,
+    /// Whether one of those credentials' checks nominated it.
+    pub(crate) nominated: bool,
     proof: Proof,
     consented: Tick,
     heard: Tick,
@@ -68,6 +70,7 @@ impl Path {
         Self {
             addr,
             generation,
+            nominated: false,
             proof,
             consented: now,
             heard: now,
@@ -77,6 +80,7 @@ impl Path {
     /// Notes an authenticated message.
     pub(crate) fn consent(&mut self, now: Tick, generation: u8) {
         self.consented = now;
+        self.nominated &= self.generation == generation;
         self.generation = generation;
     }
 
@@ -138,7 +142,16 @@ impl Path {
         }
     }
 
-    /// Notes the check that was sent; an answer to an earlier one no longer counts.
+    /// The check that is under way. Sent again it keeps its transaction, or no answer would count
+    /// where the way there and back takes longer than the next one.
+    pub(crate) fn probe_id(&self) -> Option<TransactionId> {
+        match &self.proof {
+            Proof::Unproven { probe, .. } => probe.as_ref().map(|(id, _)| *id),
+            Proof::Proven => None,
+        }
+    }
+
+    /// Notes the check that was sent.
     pub(crate) fn probe_sent(&mut self, now: Tick, id: TransactionId) {
         if let Proof::Unproven { probe, .. } = &mut self.proof {
             *probe = Some((id, now));
@@ -183,14 +196,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_answer_to_the_last_probe_is_expected() {
-        let (old, new) = (TransactionId([1; 12]), TransactionId([2; 12]));
+    fn only_the_answer_to_the_probe_is_expected() {
+        let (probe, other) = (TransactionId([1; 12]), TransactionId([2; 12]));
         let mut path = path();
 
-        path.probe_sent(Tick(0), old);
-        assert!(!path.wants_probe(Tick(99)) && path.wants_probe(Tick(100)));
-        path.probe_sent(Tick(100), new);
+        assert_eq!(path.probe_id(), None);
+        path.probe_sent(Tick(0), probe);
 
-        assert!(path.expects(new) && !path.expects(old));
+        assert!(!path.wants_probe(Tick(99)) && path.wants_probe(Tick(100)));
+        assert_eq!(path.probe_id(), Some(probe));
+        assert!(path.expects(probe) && !path.expects(other));
     }
 }

@@ -1,6 +1,7 @@
 //! The state machine: sessions in, datagrams in, datagrams out.
 
 mod event;
+mod forward;
 mod stun;
 
 use std::{collections::VecDeque, time::Instant};
@@ -156,7 +157,8 @@ impl Relay {
 
     /// Tells the relay the endpoint's own credentials, with which it checks the return path.
     ///
-    /// Until then an address gets no more than three times what came from it.
+    /// Until then an address gets no more than three times what came from it, and nothing that it
+    /// sends is passed on.
     ///
     /// # Errors
     /// When there is no such session.
@@ -192,7 +194,7 @@ impl Relay {
                 self.routes.by_ufrag.remove(&ufrag);
             }
             for path in state.paths() {
-                self.routes.by_addr.remove(&path.addr);
+                self.routes.release(path.addr, LegRef::new(slot, leg));
             }
             self.connected -= usize::from(!state.paths().is_empty());
             state.pending.clear(&mut self.pending_budget);
@@ -204,12 +206,8 @@ impl Relay {
     ///
     /// Whoever gets the address next must not find it proven by its last user.
     pub fn forget_address(&mut self, addr: PathAddr) {
-        let Some(owner) = self.routes.by_addr.remove(&addr) else {
-            return;
-        };
-        if let Some(session) = self.sessions.get_mut(owner.slot()) {
-            session.legs.get_mut(owner.leg()).remove_address(addr);
-            self.report_if_lost(owner);
+        while let Some(leg) = self.routes.leg_at(addr) {
+            self.remove_path(leg, addr);
         }
     }
 
@@ -274,7 +272,9 @@ impl Relay {
     /// When to call [`Relay::handle_timeout`] next, if ever.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        (!self.routes.by_addr.is_empty()).then(|| self.sweep.next.instant(self.epoch))
+        self.routes
+            .has_paths()
+            .then(|| self.sweep.next.instant(self.epoch))
     }
 
     /// The next thing that happened to a leg.
@@ -313,63 +313,6 @@ impl Relay {
             .ok_or(RelayError::UnknownSession)
     }
 
-    #[inline]
-    fn forward(
-        &mut self,
-        now: Tick,
-        src: PathAddr,
-        datagram: &[u8],
-        kind: DatagramKind,
-    ) -> Result<Option<PathAddr>, DropReason> {
-        let from = *self
-            .routes
-            .by_addr
-            .get(&src)
-            .ok_or(DropReason::UnknownSource)?;
-        let session = self.sessions.get_mut(from.slot());
-        let session = session.ok_or(DropReason::UnknownSource)?;
-        let (near, far) = session.legs.split(from.leg());
-        let (_, path) = near.path_at(src).ok_or(DropReason::UnknownSource)?;
-        if !path.has_consent(now) {
-            return Err(DropReason::ConsentExpired);
-        }
-        path.record_received(now, datagram.len());
-        let Some(path) = far.active() else {
-            return self.keep_pending(from, datagram, kind, DropReason::PeerNotReady);
-        };
-        if !path.has_consent(now) {
-            return Err(DropReason::ConsentExpired);
-        }
-        if near.pending.is_empty() && path.try_reserve(datagram.len()) {
-            self.counters.forward(datagram.len());
-            return Ok(Some(path.addr));
-        }
-        let to = path.addr;
-        self.probe(now, from.opposite(), to);
-        self.keep_pending(from, datagram, kind, DropReason::Amplification)
-    }
-
-    /// Keeps a handshake packet until the other leg can take it; media is never kept.
-    #[cold]
-    fn keep_pending(
-        &mut self,
-        from: LegRef,
-        datagram: &[u8],
-        kind: DatagramKind,
-        refusal: DropReason,
-    ) -> Result<Option<PathAddr>, DropReason> {
-        if kind != DatagramKind::Dtls {
-            return Err(refusal);
-        }
-        let session = self.sessions.get_mut(from.slot()).ok_or(refusal)?;
-        let pending = &mut session.legs.get_mut(from.leg()).pending;
-        if pending.keep(&mut self.pending_budget, datagram) {
-            Ok(None)
-        } else {
-            Err(DropReason::BufferFull)
-        }
-    }
-
     fn expire(&mut self, now: Tick, at: LegRef) {
         let Some(session) = self.sessions.get_mut(at.slot()) else {
             return;
@@ -379,9 +322,18 @@ impl Relay {
             return;
         }
         state.expire(now, |addr| {
-            self.routes.by_addr.remove(&addr);
+            self.routes.release(addr, at);
         });
         self.report_if_lost(at);
+    }
+
+    /// Ends a leg's path at an address.
+    fn remove_path(&mut self, leg: LegRef, addr: PathAddr) {
+        self.routes.release(addr, leg);
+        if let Some(session) = self.sessions.get_mut(leg.slot()) {
+            session.legs.get_mut(leg.leg()).remove_address(addr);
+            self.report_if_lost(leg);
+        }
     }
 
     /// Reports a leg that has lost its last path.

@@ -99,7 +99,11 @@ impl LegRef {
 /// no outsider can lengthen a probe sequence.
 #[derive(Debug)]
 pub(crate) struct Routes {
-    pub(crate) by_addr: HashMap<PathAddr, LegRef, FixedState>,
+    /// The one leg of those with a path at an address whose packets they are taken for.
+    by_addr: HashMap<PathAddr, LegRef, FixedState>,
+    /// The other legs with a path there, if any. A source address can be forged, so until one of
+    /// them has proved that it receives there, each may be the address's true user.
+    rivals: HashMap<PathAddr, Vec<LegRef>, FixedState>,
     pub(crate) by_ufrag: HashMap<LocalUfrag, LegRef, FixedState>,
     pub(crate) by_id: HashMap<RelaySessionId, u32, FixedState>,
 }
@@ -109,8 +113,63 @@ impl Routes {
         let hasher = FixedState::with_seed(seed);
         Self {
             by_addr: HashMap::with_hasher(hasher.clone()),
+            rivals: HashMap::with_hasher(hasher.clone()),
             by_ufrag: HashMap::with_hasher(hasher.clone()),
             by_id: HashMap::with_hasher(hasher),
+        }
+    }
+
+    /// The leg that packets from an address are taken for.
+    #[inline]
+    pub(crate) fn leg_at(&self, addr: PathAddr) -> Option<LegRef> {
+        self.by_addr.get(&addr).copied()
+    }
+
+    /// Every leg with a path at an address, the one that packets are taken for first.
+    pub(crate) fn claimants(&self, addr: PathAddr) -> impl Iterator<Item = LegRef> {
+        let rivals = self.rivals.get(&addr);
+        let rivals = rivals.into_iter().flatten().copied();
+        self.leg_at(addr).into_iter().chain(rivals)
+    }
+
+    pub(crate) fn has_paths(&self) -> bool {
+        !self.by_addr.is_empty()
+    }
+
+    /// Takes packets from an address for this leg from now on.
+    pub(crate) fn claim(&mut self, addr: PathAddr, leg: LegRef) {
+        self.remove_rival(addr, leg);
+        if let Some(before) = self.by_addr.insert(addr, leg)
+            && before != leg
+        {
+            self.rivals.entry(addr).or_default().push(before);
+        }
+    }
+
+    /// Notes that this leg has a path, too, at an address whose packets go on to be another's.
+    pub(crate) fn claim_as_rival(&mut self, addr: PathAddr, leg: LegRef) {
+        self.rivals.entry(addr).or_default().push(leg);
+    }
+
+    /// Forgets that this leg has a path at an address.
+    pub(crate) fn release(&mut self, addr: PathAddr, leg: LegRef) {
+        if self.leg_at(addr) != Some(leg) {
+            self.remove_rival(addr, leg);
+            return;
+        }
+        self.by_addr.remove(&addr);
+        let last_rival = self.rivals.get(&addr).and_then(|legs| legs.last().copied());
+        if let Some(rival) = last_rival {
+            self.claim(addr, rival);
+        }
+    }
+
+    fn remove_rival(&mut self, addr: PathAddr, leg: LegRef) {
+        if let Some(rivals) = self.rivals.get_mut(&addr) {
+            rivals.retain(|rival| *rival != leg);
+            if rivals.is_empty() {
+                self.rivals.remove(&addr);
+            }
         }
     }
 }
@@ -124,6 +183,27 @@ impl fmt::Debug for RelaySessionId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_passes_to_the_next_claimant_and_is_free_after_the_last() {
+        let mut routes = Routes::new(1);
+        let addr = PathAddr::from_v4([192, 0, 2, 1], 9);
+        let legs = [1, 2, 3].map(|slot| LegRef::new(slot, Leg::Host));
+
+        routes.claim(addr, legs[0]);
+        routes.claim(addr, legs[1]);
+        routes.claim_as_rival(addr, legs[2]);
+        routes.claim(addr, legs[0]);
+        let all: Vec<LegRef> = routes.claimants(addr).collect();
+        let left = [legs[0], legs[1], legs[2]].map(|leg| {
+            routes.release(addr, leg);
+            routes.leg_at(addr)
+        });
+
+        assert_eq!(all, [legs[0], legs[2], legs[1]]);
+        assert_eq!(left, [Some(legs[1]), Some(legs[2]), None]);
+        assert!(!routes.has_paths() && routes.rivals.is_empty());
+    }
 
     #[test]
     fn a_leg_reference_keeps_slot_and_side() {

@@ -8,6 +8,8 @@ pub enum DropReason {
     FirstByte,
     /// Not STUN, and the source never proved itself.
     UnknownSource,
+    /// The source knows a leg's password, but did not prove yet that it receives what is sent there.
+    UnprovenSource,
     /// The path's last authenticated check is older than 30 s.
     ConsentExpired,
     /// The other leg has no path yet, and the packet is none of those kept for it.
@@ -42,7 +44,7 @@ pub enum StunOutcome {
     Integrity,
     /// An earlier check, come again from elsewhere.
     Replayed,
-    /// The address belongs to another leg that is alive.
+    /// The address is proven for another leg that is alive.
     AddressTaken,
     /// The leg has four live paths already.
     TooManyPaths,
@@ -52,9 +54,10 @@ pub enum StunOutcome {
 
 impl DropReason {
     /// Every reason, in counting order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::FirstByte,
         Self::UnknownSource,
+        Self::UnprovenSource,
         Self::ConsentExpired,
         Self::PeerNotReady,
         Self::BufferFull,
@@ -68,6 +71,7 @@ impl DropReason {
         match self {
             Self::FirstByte => "first_byte",
             Self::UnknownSource => "unknown_source",
+            Self::UnprovenSource => "unproven_source",
             Self::ConsentExpired => "consent_expired",
             Self::PeerNotReady => "peer_not_ready",
             Self::BufferFull => "buffer_full",

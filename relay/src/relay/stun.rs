@@ -5,7 +5,7 @@ use rand_chacha::rand_core::Rng;
 use super::{Relay, RelayEvent};
 use crate::{
     DropReason, LocalPwd, LocalUfrag, PathAddr, StunOutcome,
-    path::Tick,
+    path::{Path, Tick},
     routes::LegRef,
     stun::{
         BindingMessage, BindingRequest, MAX_BINDING_BYTES, StunClass, StunParseError,
@@ -90,13 +90,12 @@ impl Relay {
         src: PathAddr,
         message: &BindingMessage<'_>,
     ) -> Result<StunOutcome, StunOutcome> {
-        let leg = self.routes.by_addr.get(&src);
-        let leg = *leg.ok_or(StunOutcome::Unsolicited)?;
+        let id = message.transaction_id();
+        let is_expected = |leg: &LegRef| self.path(*leg, src).is_some_and(|path| path.expects(id));
+        let leg = self.routes.claimants(src).find(is_expected);
+        let leg = leg.ok_or(StunOutcome::Unsolicited)?;
         let state = self.leg_mut(leg).ok_or(StunOutcome::Unsolicited)?;
-        let (at, path) = state.path_at(src).ok_or(StunOutcome::Unsolicited)?;
-        if !path.expects(message.transaction_id()) {
-            return Err(StunOutcome::Unsolicited);
-        }
+        let (at, _) = state.path_at(src).ok_or(StunOutcome::Unsolicited)?;
         if !message.fingerprint_holds() {
             return Err(StunOutcome::Fingerprint);
         }
@@ -104,29 +103,49 @@ impl Relay {
         if !message.integrity_holds(remote.pwd()) {
             return Err(StunOutcome::Integrity);
         }
-        if let Some(path) = state.path_mut(at) {
-            path.prove(now);
+        if self.is_taken(now, leg, src) {
+            return Err(StunOutcome::AddressTaken);
         }
+        let Some(state) = self.leg_mut(leg) else {
+            return Err(StunOutcome::Unsolicited);
+        };
+        state.record_proof(now, at);
         let moved = state.move_if_better(now, at);
         self.counters.migrations += u64::from(moved);
+        self.routes.claim(src, leg);
+        let others: Vec<LegRef> = self.routes.claimants(src).skip(1).collect();
+        for other in others {
+            self.remove_path(other, src);
+        }
         self.flush_towards(leg);
+        self.flush_towards(leg.opposite());
         Ok(StunOutcome::Proven)
     }
 
-    /// Makes `src` a path of `leg`, unless it belongs to another leg that is alive.
+    /// Makes `src` a path of `leg`, unless it is proven for another leg that is alive.
     fn ensure_path(&mut self, now: Tick, leg: LegRef, src: PathAddr) -> Result<(), StunOutcome> {
-        match self.routes.by_addr.get(&src).copied() {
-            Some(owner) if owner == leg => return Ok(()),
-            Some(owner) => self.reassign_address(now, owner, src)?,
-            None => {}
+        let owner = self.routes.leg_at(src);
+        if owner == Some(leg) {
+            return Ok(());
+        }
+        if self.is_taken(now, leg, src) {
+            return Err(StunOutcome::AddressTaken);
         }
         let state = self.leg_mut(leg).ok_or(StunOutcome::UnknownUfrag)?;
-        let first = state.paths().is_empty();
-        let evicted = state.add(now, src).map_err(|_| StunOutcome::TooManyPaths)?;
-        if let Some(evicted) = evicted {
-            self.routes.by_addr.remove(&evicted);
+        let (known, first) = (state.path(src).is_some(), state.paths().is_empty());
+        if !known {
+            let evicted = state.add(now, src).map_err(|_| StunOutcome::TooManyPaths)?;
+            if let Some(evicted) = evicted {
+                self.routes.release(evicted, leg);
+            }
         }
-        self.routes.by_addr.insert(src, leg);
+        // A NAT may give a port to someone else, but only proof takes it from an owner that had one.
+        let owner = owner.and_then(|owner| self.path(owner, src));
+        if !owner.is_some_and(Path::is_proven) {
+            self.routes.claim(src, leg);
+        } else if !known {
+            self.routes.claim_as_rival(src, leg);
+        }
         if first {
             self.connected += 1;
             let session = self.sessions[leg.slot()].id;
@@ -136,26 +155,11 @@ impl Relay {
         Ok(())
     }
 
-    /// A NAT may give a port to someone else, but not while the earlier owner still checks.
-    fn reassign_address(
-        &mut self,
-        now: Tick,
-        owner: LegRef,
-        src: PathAddr,
-    ) -> Result<(), StunOutcome> {
-        let Some(state) = self.leg_mut(owner) else {
-            return Ok(());
-        };
-        if state
-            .path_at(src)
-            .is_some_and(|(_, path)| path.is_owned(now))
-        {
-            return Err(StunOutcome::AddressTaken);
-        }
-        state.remove_address(src);
-        self.routes.by_addr.remove(&src);
-        self.report_if_lost(owner);
-        Ok(())
+    /// Whether another leg has proved that it receives at the address, and still checks.
+    fn is_taken(&self, now: Tick, leg: LegRef, addr: PathAddr) -> bool {
+        let owner = self.routes.leg_at(addr).filter(|owner| *owner != leg);
+        let path = owner.and_then(|owner| self.path(owner, addr));
+        path.is_some_and(|path| path.is_proven() && path.is_owned(now))
     }
 
     fn record_check(
@@ -198,8 +202,11 @@ impl Relay {
         if !path.wants_probe(now) {
             return;
         }
-        let mut id = TransactionId([0; 12]);
-        self.random.fill_bytes(&mut id.0);
+        let id = path.probe_id().unwrap_or_else(|| {
+            let mut id = TransactionId([0; 12]);
+            self.random.fill_bytes(&mut id.0);
+            id
+        });
         let check = BindingRequest {
             transaction_id: id,
             to_ufrag: remote.ufrag(),
@@ -235,7 +242,7 @@ impl Relay {
         };
         let to = path.addr;
         let fits = |packet: &[u8]| path.try_reserve(packet.len());
-        for packet in far.pending.take_while(&mut self.pending_budget, fits) {
+        for packet in far.take_pending(&mut self.pending_budget, fits) {
             let write = |out: &mut Vec<u8>| {
                 out.extend_from_slice(&packet);
                 packet.len()
@@ -252,6 +259,11 @@ impl Relay {
         if let Some((_, path)) = self.leg_mut(leg).and_then(|state| state.path_at(addr)) {
             path.try_reserve(bytes);
         }
+    }
+
+    fn path(&self, leg: LegRef, addr: PathAddr) -> Option<&Path> {
+        let session = self.sessions.get(leg.slot())?;
+        session.legs.get(leg.leg()).path(addr)
     }
 
     fn leg_mut(&mut self, leg: LegRef) -> Option<&mut crate::leg::LegState> {

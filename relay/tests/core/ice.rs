@@ -211,11 +211,12 @@ fn a_fifth_path_replaces_the_oldest_unproven_one() {
         let check = agents.viewer.check(false);
         world.feed(PathAddr::from_v4([203, 0, 113, 9], port), &check);
     }
-    let gone = world.feed(PathAddr::from_v4([203, 0, 113, 9], 5), DTLS);
-    let kept = world.feed(PathAddr::from_v4([203, 0, 113, 9], 6), DTLS);
+    for port in [5, 6] {
+        world.feed(PathAddr::from_v4([203, 0, 113, 9], port), SRTP);
+    }
 
-    assert!(gone.is_empty());
-    assert_eq!(kept.len(), 1);
+    let dropped = [DropReason::UnknownSource, DropReason::UnprovenSource];
+    assert_eq!(dropped.map(|reason| world.dropped(reason)), [1, 1]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use authloop_relay::{
-    PathAddr, rfc4571,
-    stun::{BindingMessage, BindingRequest, StunClass, TransactionId},
+    Leg, PathAddr, rfc4571,
+    stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId},
     turn::{self, TurnFrame},
 };
 use authloop_relay_testkit::{
@@ -100,6 +100,16 @@ impl Server {
             metrics,
             fallback,
         }
+    }
+
+    /// Opens a session, whose endpoints' own credentials the relay knows.
+    pub(super) async fn open(&self, session: [u8; 16]) -> [LegIceParameters; 2] {
+        let legs = self.relay.open(session).await.unwrap();
+        for leg in [Leg::Host, Leg::Viewer] {
+            let set = self.relay.set_remote(session, leg, "mine", PWD).await;
+            set.unwrap();
+        }
+        legs
     }
 
     pub(super) fn metric(&self, name: &str) -> u64 {
@@ -263,6 +273,18 @@ impl Agent {
         }
         .write(&mut out);
         out
+    }
+
+    /// Checks the leg, and answers the relay's own check.
+    pub(super) async fn connect_proven(&mut self) {
+        self.connect().await;
+        let probe = self.receive().await.unwrap();
+        let probe = BindingMessage::parse(&probe).unwrap();
+        assert!(probe.integrity_holds(PWD.as_bytes()));
+        let mut proof = Vec::new();
+        let (id, relay) = (probe.transaction_id(), PathAddr::from_v4([127, 0, 0, 1], 9));
+        stun::write_binding_success(&mut proof, id, relay, PWD.as_bytes(), true);
+        self.send(&proof).await;
     }
 
     /// Checks the leg and reads the answer.
