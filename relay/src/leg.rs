@@ -41,7 +41,8 @@ pub(crate) struct TooManyPaths;
 /// The last few transactions and where each came from.
 ///
 /// ICE checks carry no nonce. An attacker who overhears one can send it again from elsewhere, but
-/// cannot make another: a transaction that comes from a second address is a replay.
+/// cannot make another: of a transaction that comes from two addresses, one is a replay, not
+/// necessarily the second.
 #[derive(Debug, Default)]
 struct RecentChecks {
     ring: [(u32, u32); MAX_REMEMBERED_CHECKS],
@@ -134,6 +135,12 @@ impl LegState {
                 false
             }
         }
+    }
+
+    /// Whether the leg uses a proven path that is alive.
+    pub(crate) fn is_served(&self, now: Tick) -> bool {
+        let active = self.active.and_then(|at| self.paths.get(usize::from(at)));
+        active.is_some_and(|path| path.is_proven() && !path.is_quiet(now))
     }
 
     /// The path at an address, to look at.

@@ -42,7 +42,7 @@ pub enum StunOutcome {
     Fingerprint,
     /// MESSAGE-INTEGRITY is missing or wrong.
     Integrity,
-    /// An earlier check, come again from elsewhere.
+    /// An earlier check, come again from elsewhere while the leg's own path is alive.
     Replayed,
     /// The address is proven for another leg that is alive.
     AddressTaken,
