@@ -1,7 +1,9 @@
 //! Talks to the kernel directly: everything unsafe is here.
 
 pub(super) mod batch;
+pub(super) mod rx_batch;
 mod sockaddr;
+pub(super) mod tx_batch;
 
 use std::{
     io,
@@ -12,7 +14,7 @@ use std::{
 
 use socket2::{Domain, Protocol, Type};
 
-/// How long a receive with [`batch::RecvMode::BoundedWait`] waits; commands wait no longer.
+/// How long a receive with [`rx_batch::RecvMode::BoundedWait`] waits; commands wait no longer.
 const RECV_TIMEOUT: Duration = Duration::from_millis(5);
 
 /// Room for tens of milliseconds at full rate; the system's limit may allow less.

@@ -17,7 +17,9 @@ use super::{
     error::ShardError,
     socket::{
         self, SOCKET_BUFFER_BYTES, Socket, Waker,
-        batch::{BATCH_SIZE, Datagram, RecvMode, RxBatch, TxBatch},
+        batch::BATCH_SIZE,
+        rx_batch::{Datagram, RecvMode, RxBatch},
+        tx_batch::TxBatch,
     },
     stats::{RelayStats, SocketStats},
 };
