@@ -6,27 +6,48 @@ use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
 };
 
-/// One end of a path: IP and port, IPv4 held in its IPv4-mapped form.
+/// The far end of a path, IP and port, as one of the relay's own addresses reaches it.
 ///
-/// Flow label and scope are left out on purpose: a relay has no link-local peers.
+/// The same endpoint over another address of the relay's is another path: ICE checks pairs of
+/// addresses (RFC 8445 §6.1.2), and NATs and firewalls let pairs through. IPv4 is held in its
+/// IPv4-mapped form. Flow label and scope are left out on purpose: a relay has no link-local peers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PathAddr {
     ip: [u8; 16],
     port: u16,
+    local: LocalAddrId,
 }
+
+/// One of the relay's own addresses, by a number that the caller gave it; 0 is whichever address the
+/// system takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LocalAddrId(pub u16);
 
 impl PathAddr {
     /// Builds an address from sixteen octets in network order (IPv4 as `::ffff:a.b.c.d`).
     #[must_use]
     pub const fn from_octets(ip: [u8; 16], port: u16) -> Self {
-        Self { ip, port }
+        let local = LocalAddrId(0);
+        Self { ip, port, local }
     }
 
     /// Builds an IPv4 address from its octets in network order.
     #[must_use]
     pub const fn from_v4([a, b, c, d]: [u8; 4], port: u16) -> Self {
         let ip = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d];
-        Self { ip, port }
+        Self::from_octets(ip, port)
+    }
+
+    /// The same far end, as another address of the relay's reaches it.
+    #[must_use]
+    pub const fn with_local(self, local: LocalAddrId) -> Self {
+        Self { local, ..self }
+    }
+
+    /// The relay's own address on this path.
+    #[must_use]
+    pub const fn local(&self) -> LocalAddrId {
+        self.local
     }
 
     /// The octets in network order, IPv4 mapped into IPv6.
@@ -75,13 +96,17 @@ impl Hash for PathAddr {
         let word = u128::from_be_bytes(self.ip);
         state.write_u64((word >> 64) as u64);
         state.write_u64(word as u64);
-        state.write_u16(self.port);
+        state.write_u32(u32::from(self.port) << 16 | u32::from(self.local.0));
     }
 }
 
 impl fmt::Debug for PathAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        fmt::Display::fmt(self, f)?;
+        match self.local {
+            LocalAddrId(0) => Ok(()),
+            LocalAddrId(id) => write!(f, " by {id}"),
+        }
     }
 }
 

@@ -12,8 +12,9 @@ use crate::{
     stun::TransactionId,
 };
 
-/// A phone has a handful of interfaces; an attacker with the password gets no more than it.
-const MAX_PATHS: usize = 4;
+/// A phone has a handful of interfaces, and a relay a few addresses for each; an attacker with the
+/// password gets no more than that.
+const MAX_PATHS: usize = 8;
 /// Checks remembered against replay: about twenty seconds of them on a quiet path.
 const MAX_REMEMBERED_CHECKS: usize = 8;
 

@@ -82,7 +82,7 @@ mod stats;
 pub mod stun;
 pub mod turn;
 
-pub use addr::PathAddr;
+pub use addr::{LocalAddrId, PathAddr};
 pub use credentials::{CredentialsError, LegCredentials, LocalPwd, LocalUfrag, RemoteCredentials};
 pub use demux::DatagramKind;
 pub use output::Transmit;

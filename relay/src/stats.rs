@@ -46,7 +46,7 @@ pub enum StunOutcome {
     Replayed,
     /// The address is proven for another leg that is alive.
     AddressTaken,
-    /// The leg has four live paths already.
+    /// The leg has as many live paths as it may.
     TooManyPaths,
     /// Answers nothing that was asked.
     Unsolicited,

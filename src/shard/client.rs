@@ -1,6 +1,9 @@
 //! What async code may ask of a shard, and how the answer comes back.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use authloop_relay::{
     Leg, LegCredentials, Legs, LocalPwd, LocalUfrag, RelayError, RelaySessionId, RemoteCredentials,
@@ -59,6 +62,7 @@ pub(super) enum ShardCommand {
     },
     ForgetAddress {
         addr: SocketAddr,
+        destination: IpAddr,
         reply: ReplySender<()>,
     },
     Stats {
@@ -89,13 +93,19 @@ impl ShardClient {
         answer.await.map_err(|_| ShardError::Stopped)
     }
 
-    /// Ends every path over an address of this machine's own, after all that was sent from it.
+    /// Ends every path over an address of this machine's own, after all that was sent from it to
+    /// [`Self::local`].
     ///
     /// # Errors
     /// When the relay has stopped.
     pub(crate) async fn forget_address(&self, addr: SocketAddr) -> Result<(), ShardError> {
-        self.request(|reply| ShardCommand::ForgetAddress { addr, reply })
-            .await
+        let destination = self.local.ip();
+        self.request(|reply| ShardCommand::ForgetAddress {
+            addr,
+            destination,
+            reply,
+        })
+        .await
     }
 
     pub(super) fn leg_ice(&self, credentials: &LegCredentials) -> LegIceParameters {

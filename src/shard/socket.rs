@@ -1,6 +1,8 @@
 //! Talks to the kernel directly: everything unsafe is here.
 
 pub(super) mod batch;
+mod control;
+mod local_addrs;
 pub(super) mod rx_batch;
 mod sockaddr;
 pub(super) mod tx_batch;
@@ -25,6 +27,10 @@ pub(super) const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 pub(super) struct Socket {
     socket: socket2::Socket,
     v6: bool,
+    /// Whether it listens at every address of this machine. The kernel then says to which of them a
+    /// datagram came, and has to be told from which to send: endpoints, NATs and firewalls expect an
+    /// answer from the address that was asked (RFC 8445 §7.2.5.2.1).
+    wildcard: bool,
 }
 
 /// Ends a shard's wait from another thread.
@@ -40,6 +46,10 @@ impl Socket {
         }
         socket.set_read_timeout(Some(RECV_TIMEOUT))?;
         never_fragment(&socket, addr.is_ipv6())?;
+        let wildcard = addr.ip().is_unspecified();
+        if wildcard {
+            tell_destinations(&socket, addr.is_ipv6())?;
+        }
         // The kernel takes as much as it allows and says nothing.
         socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
         socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
@@ -47,6 +57,7 @@ impl Socket {
         Ok(Self {
             socket,
             v6: addr.is_ipv6(),
+            wildcard,
         })
     }
 
@@ -130,6 +141,15 @@ fn never_fragment(socket: &socket2::Socket, v6: bool) -> io::Result<()> {
         libc::IPV6_MTU_DISCOVER,
         libc::IPV6_PMTUDISC_PROBE,
     )
+}
+
+/// Has the kernel say to which address each datagram came; a socket of IPv6 hears of IPv4's, too.
+fn tell_destinations(socket: &socket2::Socket, v6: bool) -> io::Result<()> {
+    if v6 {
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
+    } else {
+        set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
+    }
 }
 
 fn set_option(

@@ -1,6 +1,9 @@
 //! A relay on loopback, as an endpoint and as the server see it.
 
-use std::{net::UdpSocket, time::Duration};
+use std::{
+    net::{Ipv6Addr, UdpSocket},
+    time::Duration,
+};
 
 use authloop_relay::{
     DropReason, PathAddr, RelayError, StunOutcome,
@@ -19,7 +22,10 @@ struct Endpoint {
 
 impl Endpoint {
     fn new(ice: LegIceParameters) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Self::over(UdpSocket::bind("127.0.0.1:0").unwrap(), ice)
+    }
+
+    fn over(socket: UdpSocket, ice: LegIceParameters) -> Self {
         socket.connect(ice.candidates[0]).unwrap();
         socket
             .set_read_timeout(Some(Duration::from_secs(5)))
@@ -134,6 +140,68 @@ async fn packets_cross_in_order_whatever_their_sizes() {
             [Leg::Host, Leg::Viewer].map(|leg| Some(RelayEvent::LegConnected { session, leg }))
         );
     }
+}
+
+/// An address of this machine's that the system would not choose by itself to answer from.
+const SECOND: &str = "127.0.0.3";
+
+#[tokio::test]
+async fn a_relay_at_every_address_answers_from_the_one_that_was_asked() {
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let (relay, _events) = relay(listen, 1);
+        let mut legs = relay.open([1; 16]).await.unwrap();
+        for leg in [Leg::Host, Leg::Viewer] {
+            relay.set_remote([1; 16], leg, "mine", PWD).await.unwrap();
+        }
+        legs[1].candidates[0].set_ip(SECOND.parse().unwrap());
+
+        // Their sockets are connected: from elsewhere they take nothing.
+        let [host, viewer] = legs.map(|ice| {
+            let mut endpoint = Endpoint::new(ice);
+            endpoint.connect();
+            endpoint
+        });
+        // Of one size they leave in one call, cut by the kernel.
+        for _ in 0..20 {
+            host.socket.send(&[128; 900]).unwrap();
+        }
+
+        for _ in 0..20 {
+            assert_eq!(viewer.receive(), [128; 900], "{listen}");
+        }
+        viewer.socket.send(&[128; 30]).unwrap();
+        assert_eq!(host.receive(), [128; 30], "{listen}");
+        assert_eq!(relay.stats().await.unwrap().socket.send_errors, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_relay_of_both_families_answers_ipv6_from_the_address_that_was_asked() {
+    // Only loopback has an address that every machine has; others are tried where there are some.
+    let (relay, _events) = relay("[::]:0", 1);
+    let mut addresses = vec![IpAddr::from(Ipv6Addr::LOCALHOST)];
+    addresses.extend(global_ipv6());
+    for (n, address) in addresses.into_iter().enumerate() {
+        let session = [n as u8; 16];
+        let [_, mut viewer] = relay.open(session).await.unwrap();
+        viewer.candidates[0].set_ip(address);
+        relay
+            .set_remote(session, Leg::Viewer, "mine", PWD)
+            .await
+            .unwrap();
+
+        // From loopback, so that the system would choose loopback for its answer.
+        let mut endpoint = Endpoint::over(UdpSocket::bind("[::1]:0").unwrap(), viewer);
+        endpoint.connect();
+    }
+}
+
+/// An address of this machine's in IPv6, if it has one beside loopback.
+fn global_ipv6() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("[::]:0").ok()?;
+    socket.connect("[2001:db8::1]:9").ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_loopback()).then_some(ip)
 }
 
 #[tokio::test]

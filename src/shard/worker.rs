@@ -67,12 +67,12 @@ impl Worker {
         let now = Instant::now();
         Ok(Self {
             relay: Relay::new(now, entropy()?),
+            rx: RxBatch::new(&socket),
             socket,
             waker,
             commands,
             events,
             stop,
-            rx: RxBatch::new(),
             tx: TxBatch::new(),
             stats: SocketStats::default(),
             batching: BatchPolicy::new(now, coalesce_delay),
@@ -189,13 +189,15 @@ impl Worker {
                 ShardCommand::FindLeg { ufrag, reply } => {
                     _ = reply.send(self.relay.leg_pwd(ufrag).cloned());
                 }
-                ShardCommand::ForgetAddress { addr, reply } => {
-                    self.forgetting.push(ForgetRequest {
-                        addr: addr.into(),
-                        full_batches_left: MAX_WAITING_BATCHES,
-                        reply,
-                    })
-                }
+                ShardCommand::ForgetAddress {
+                    addr,
+                    destination,
+                    reply,
+                } => self.forgetting.push(ForgetRequest {
+                    addr: self.rx.path_addr(addr, destination),
+                    full_batches_left: MAX_WAITING_BATCHES,
+                    reply,
+                }),
                 ShardCommand::Stats { reply } => _ = reply.send(self.stats()),
             }
             self.drain_output();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use authloop_relay::{
-    DropReason, Leg, PathAddr, RelayError, RelayEvent, StunOutcome,
+    DropReason, Leg, LocalAddrId, PathAddr, RelayError, RelayEvent, StunOutcome,
     stun::{BindingMessage, StunClass},
 };
 use authloop_relay_testkit::{RELAY, World, credentials, session_id};
@@ -40,6 +40,26 @@ fn a_check_is_answered_with_integrity_and_the_sender_s_address() {
     assert_eq!(message.class(), StunClass::Success);
     assert!(message.integrity_holds(pwd.as_bytes()) && message.fingerprint_holds());
     assert!(answer.len() <= check.len() + 12, "{} bytes", answer.len());
+}
+
+#[test]
+fn each_address_of_the_relay_answers_for_itself() {
+    let mut world = World::new();
+    let mut agents = world.connect(1);
+    let one = agents.viewer.addr;
+    let other = one.with_local(LocalAddrId(2));
+
+    let check = agents.viewer.check(true);
+    let sent = world.feed(other, &check);
+    let before = world.feed(agents.host.addr, SRTP);
+    let answer = agents.viewer.answer(&sent[1].1, RELAY).unwrap();
+    world.feed(other, &answer);
+    let after = world.feed(agents.host.addr, SRTP);
+
+    // The answer and the relay's own check go out where the check came in.
+    assert_eq!([sent[0].0, sent[1].0], [other, other]);
+    assert_eq!(before, [(one, SRTP.to_vec())]);
+    assert_eq!(after, [(other, SRTP.to_vec())]);
 }
 
 #[test]
@@ -203,11 +223,11 @@ fn an_ice_restart_keeps_media_flowing_and_ends_the_old_credentials() {
 }
 
 #[test]
-fn a_fifth_path_replaces_the_oldest_unproven_one() {
+fn a_ninth_path_replaces_the_oldest_unproven_one() {
     let mut world = World::new();
     let mut agents = world.connect(1);
 
-    for port in 1..=8 {
+    for port in 1..=12 {
         let check = agents.viewer.check(false);
         world.feed(PathAddr::from_v4([203, 0, 113, 9], port), &check);
     }

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::sockaddr::RawSockAddr;
+use super::{control::ControlBuffer, sockaddr::RawSockAddr};
 
 /// Datagrams per system call.
 pub(in crate::shard) const BATCH_SIZE: usize = 64;
@@ -16,4 +16,11 @@ pub(super) fn message(address: &mut RawSockAddr, vectors: &mut [libc::iovec]) ->
     message.msg_hdr.msg_iov = vectors.as_mut_ptr();
     message.msg_hdr.msg_iovlen = vectors.len() as _;
     message
+}
+
+/// Gives a header control messages, or room for the kernel to write some.
+#[inline]
+pub(super) fn set_control(message: &mut libc::mmsghdr, control: &mut ControlBuffer, used: usize) {
+    message.msg_hdr.msg_control = std::ptr::from_mut(control).cast();
+    message.msg_hdr.msg_controllen = used as _;
 }

@@ -1,12 +1,18 @@
 //! Batches of received datagrams: `recvmmsg`.
 
-use std::{io, os::fd::AsRawFd};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::AsRawFd,
+};
 
 use authloop_relay::{MAX_DATAGRAM_BYTES, PathAddr};
 
 use super::{
     Socket,
-    batch::{BATCH_SIZE, message},
+    batch::{BATCH_SIZE, message, set_control},
+    control::ControlBuffer,
+    local_addrs::LocalAddrs,
     sockaddr::RawSockAddr,
 };
 
@@ -24,6 +30,10 @@ pub(in crate::shard) struct RxBatch {
     received: Box<[libc::mmsghdr]>,
     /// How many headers the last receive wrote to.
     written: usize,
+    controls: Box<[ControlBuffer]>,
+    /// Bytes of each that the kernel may fill: none where a socket has one address only.
+    control_bytes: usize,
+    pub(super) local_addrs: LocalAddrs,
     /// Keeps the vectors alive that `received` points to.
     _vectors: Box<[libc::iovec]>,
 }
@@ -42,7 +52,13 @@ pub(in crate::shard) enum RecvMode {
 unsafe impl Send for RxBatch {}
 
 impl RxBatch {
-    pub(in crate::shard) fn new() -> Self {
+    pub(in crate::shard) fn new(socket: &Socket) -> Self {
+        let mut controls = vec![ControlBuffer::EMPTY; BATCH_SIZE].into_boxed_slice();
+        let control_bytes = if socket.wildcard {
+            ControlBuffer::BYTES
+        } else {
+            0
+        };
         let mut buffers = vec![[0; MAX_DATAGRAM_BYTES]; BATCH_SIZE].into_boxed_slice();
         let mut addresses = vec![RawSockAddr::EMPTY; BATCH_SIZE].into_boxed_slice();
         let mut vectors: Box<[libc::iovec]> = buffers
@@ -53,27 +69,51 @@ impl RxBatch {
             })
             .collect();
         let received = std::iter::zip(&mut addresses, &mut vectors)
-            .map(|(address, vector)| message(address, std::slice::from_mut(vector)))
+            .zip(&mut controls)
+            .map(|((address, vector), control)| {
+                let mut header = message(address, std::slice::from_mut(vector));
+                if control_bytes > 0 {
+                    set_control(&mut header, control, control_bytes);
+                }
+                header
+            })
             .collect();
         Self {
             buffers,
             addresses,
             received,
             written: 0,
+            controls,
+            control_bytes,
+            local_addrs: LocalAddrs::default(),
             _vectors: vectors,
         }
     }
 
     /// One datagram of the last batch.
     #[inline]
-    pub(in crate::shard) fn get(&self, index: usize) -> Datagram<'_> {
+    pub(in crate::shard) fn get(&mut self, index: usize) -> Datagram<'_> {
         let header = &self.received[index];
         let length = (header.msg_len as usize).min(MAX_DATAGRAM_BYTES);
+        let mut from = self.addresses[index].addr();
+        if self.control_bytes > 0 {
+            let destination = self.controls[index].destination(header.msg_hdr.msg_controllen);
+            from = from.with_local(self.local_addrs.id_of(destination));
+        }
         Datagram {
-            from: self.addresses[index].addr(),
+            from,
             payload: &self.buffers[index][..length],
             truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
         }
+    }
+}
+
+impl RxBatch {
+    /// The path of datagrams from `src` to `destination`, an address of this machine's.
+    pub(in crate::shard) fn path_addr(&mut self, src: SocketAddr, destination: IpAddr) -> PathAddr {
+        let destination = PathAddr::from(SocketAddr::new(destination, 0)).octets();
+        let destination = Some(destination).filter(|_| self.control_bytes > 0);
+        PathAddr::from(src).with_local(self.local_addrs.id_of(destination))
     }
 }
 
@@ -92,9 +132,10 @@ impl Socket {
         // all of them would cost more than the rest of its way through the relay.
         for header in &mut rx.received[..rx.written] {
             header.msg_hdr.msg_namelen = size_of::<RawSockAddr>() as _;
+            header.msg_hdr.msg_controllen = rx.control_bytes as _;
         }
-        // SAFETY: each header points at an address and a vector, and through it at a buffer, all owned
-        // by `rx`, which is borrowed mutably.
+        // SAFETY: each header points at an address, at room for control messages and at a vector, and
+        // through it at a buffer, all owned by `rx`, which is borrowed mutably.
         let received = unsafe {
             libc::recvmmsg(
                 self.socket.as_raw_fd(),
@@ -126,7 +167,7 @@ mod tests {
         let start = std::time::Instant::now();
 
         let received = socket
-            .receive(&mut RxBatch::new(), RecvMode::BoundedWait)
+            .receive(&mut RxBatch::new(&socket), RecvMode::BoundedWait)
             .unwrap();
 
         assert_eq!(received, 0);

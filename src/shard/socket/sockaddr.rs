@@ -1,11 +1,8 @@
-//! What the kernel reads beside a payload: an address, and the size of its segments.
+//! Addresses as the kernel reads and writes them.
 
 use std::mem;
 
 use authloop_relay::PathAddr;
-
-/// Size of one `UDP_SEGMENT` control message, with its header and padding.
-const CONTROL_BYTES: usize = 24;
 
 /// An address of either family; the kernel reads as much as the length says.
 #[derive(Clone, Copy)]
@@ -14,11 +11,6 @@ pub(super) union RawSockAddr {
     v4: libc::sockaddr_in,
     v6: libc::sockaddr_in6,
 }
-
-/// A control message for the kernel's segmentation.
-#[derive(Clone, Copy)]
-#[repr(C, align(8))]
-pub(super) struct SegmentControl([u8; CONTROL_BYTES]);
 
 impl RawSockAddr {
     // SAFETY: all zeroes is a valid value of every field.
@@ -67,21 +59,5 @@ impl RawSockAddr {
             };
             size_of::<libc::sockaddr_in>() as _
         }
-    }
-}
-
-impl SegmentControl {
-    pub(super) const EMPTY: Self = Self([0; CONTROL_BYTES]);
-
-    /// `UDP_SEGMENT` with the size of each segment.
-    pub(super) fn segment(size: u16) -> Self {
-        let mut bytes = [0; CONTROL_BYTES];
-        // SAFETY: the length is a constant's; nothing is dereferenced.
-        let length = unsafe { libc::CMSG_LEN(size_of::<u16>() as u32) } as usize;
-        bytes[..8].copy_from_slice(&length.to_ne_bytes());
-        bytes[8..12].copy_from_slice(&libc::SOL_UDP.to_ne_bytes());
-        bytes[12..16].copy_from_slice(&libc::UDP_SEGMENT.to_ne_bytes());
-        bytes[16..18].copy_from_slice(&size.to_ne_bytes());
-        Self(bytes)
     }
 }

@@ -6,9 +6,10 @@ use authloop_relay::PathAddr;
 
 use super::{
     Socket,
-    batch::{BATCH_SIZE, message},
+    batch::{BATCH_SIZE, message, set_control},
+    control::{ControlBuffer, SEGMENT_BYTES},
     rx_batch::RxBatch,
-    sockaddr::{RawSockAddr, SegmentControl},
+    sockaddr::RawSockAddr,
 };
 use crate::shard::stats::SocketStats;
 
@@ -24,7 +25,7 @@ pub(in crate::shard) struct TxBatch {
     addresses: Box<[RawSockAddr]>,
     vectors: Box<[libc::iovec]>,
     messages: Box<[libc::mmsghdr]>,
-    controls: Box<[SegmentControl]>,
+    controls: Box<[ControlBuffer]>,
 }
 
 #[derive(Clone, Copy)]
@@ -54,7 +55,7 @@ impl TxBatch {
             addresses: vec![RawSockAddr::EMPTY; BATCH_SIZE].into(),
             vectors: vec![EMPTY_VECTOR; BATCH_SIZE].into(),
             messages: vec![message(&mut placeholder, &mut []); BATCH_SIZE].into(),
-            controls: vec![SegmentControl::EMPTY; BATCH_SIZE].into(),
+            controls: vec![ControlBuffer::EMPTY; BATCH_SIZE].into(),
         }
     }
 
@@ -163,11 +164,16 @@ impl TxBatch {
             let length = address.set(first.to, v6);
             let mut header = message(address, &mut self.vectors[at..at + run]);
             header.msg_hdr.msg_namelen = length;
+            let control = &mut self.controls[count];
+            let mut used = match rx.local_addrs.ip(first.to.local()) {
+                Some(ip) => control.set_source(ip, v6),
+                None => 0,
+            };
             if run > 1 {
-                let control = &mut self.controls[count];
-                *control = SegmentControl::segment(first.length as u16);
-                header.msg_hdr.msg_control = std::ptr::from_mut(control).cast();
-                header.msg_hdr.msg_controllen = size_of::<SegmentControl>() as _;
+                used = control.add_segment_size(used, first.length as u16);
+            }
+            if used > 0 {
+                set_control(&mut header, control, used);
             }
             self.messages[count] = header;
             count += 1;
@@ -218,8 +224,11 @@ fn run_length(queue: &[QueuedDatagram]) -> usize {
 
 fn send_individually(socket: &Socket, run: &libc::mmsghdr, stats: &mut SocketStats) {
     let mut header = run.msg_hdr;
-    header.msg_control = std::ptr::null_mut();
-    header.msg_controllen = 0;
+    // The segments' size comes last; what is left says from which address to send.
+    header.msg_controllen -= SEGMENT_BYTES;
+    if header.msg_controllen == 0 {
+        header.msg_control = std::ptr::null_mut();
+    }
     header.msg_iovlen = 1;
     for _ in 0..run.msg_hdr.msg_iovlen {
         // SAFETY: the header's address and vectors are borrowed by the caller, `run` counts the
@@ -234,6 +243,41 @@ fn send_individually(socket: &Socket, run: &libc::mmsghdr, stats: &mut SocketSta
                 Err(_) => stats.send_errors += 1,
             }
             header.msg_iov = header.msg_iov.add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_does_not_cut_leaves_one_by_one_from_the_same_address() {
+        let socket = Socket::bind("0.0.0.0:0".parse().unwrap()).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let endpoint = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // A connected socket takes nothing from elsewhere.
+        endpoint.connect(("127.0.0.3", port)).unwrap();
+        let mut rx = RxBatch::new(&socket);
+        let to = rx.path_addr(endpoint.local_addr().unwrap(), "127.0.0.3".parse().unwrap());
+        let mut tx = TxBatch::new();
+        for n in 0..3 {
+            assert!(tx.push_copy(to, &[n; 100]));
+        }
+        assert_eq!(tx.prepare(socket.v6, &rx), 1);
+
+        let mut stats = SocketStats::default();
+        send_individually(&socket, &tx.messages[0], &mut stats);
+
+        assert_eq!((stats.sent_packets, stats.send_errors), (3, 0));
+        let mut received = [0; 200];
+        let patience = std::time::Duration::from_secs(5);
+        endpoint.set_read_timeout(Some(patience)).unwrap();
+        for n in 0..3 {
+            assert_eq!(endpoint.recv(&mut received).unwrap(), 100);
+            assert_eq!(received[..100], [n; 100]);
         }
     }
 }
