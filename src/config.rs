@@ -4,6 +4,7 @@
 mod branding;
 mod parse;
 mod raw;
+mod relay_addresses;
 mod sources;
 mod streams;
 mod timeouts;

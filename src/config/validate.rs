@@ -1,7 +1,7 @@
 //! Makes a validated configuration of the options' text.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::{
     Config, ConfigError, LogFormat, RawConfig, Timeouts, branding,
     parse::{EXPECT_ADDR, EXPECT_BOOL, invalid, origin, parse_or, within},
-    streams, tls,
+    relay_addresses, streams, tls,
 };
 use crate::audit::{self, AuditSettings};
 
@@ -33,7 +33,7 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         DEFAULT_RELAY_LISTEN,
         EXPECT_ADDR,
     )?;
-    let relay_advertise = advertise(raw.relay_advertise, relay_listen)?;
+    let relay_advertise = relay_addresses::advertised(raw.relay_advertise, relay_listen)?;
     let api_keys = api_keys(raw.api_keys_file.as_deref(), raw.api_keys.as_deref())?;
     let open = parse_or(
         "open_registration",
@@ -159,16 +159,6 @@ fn admin_listen(
     Ok(Some(address))
 }
 
-fn addresses(key: &'static str, texts: Vec<String>) -> Result<Vec<IpAddr>, ConfigError> {
-    texts
-        .iter()
-        .map(|text| {
-            text.parse()
-                .map_err(|_| invalid(key, format!("must be IP addresses; `{text}` is none")))
-        })
-        .collect()
-}
-
 /// Addresses, and networks of them.
 fn hosts(names: Vec<String>) -> Result<Vec<String>, ConfigError> {
     let is_name = |name: &str| {
@@ -216,53 +206,6 @@ fn proxy(text: &str) -> Result<IpNet, ConfigError> {
         ));
     }
     Ok(net)
-}
-
-fn advertise(given: Option<Vec<String>>, listen: SocketAddr) -> Result<Vec<IpAddr>, ConfigError> {
-    const KEY: &str = "relay_advertise";
-    if let Some(texts) = given {
-        let given = addresses(KEY, texts)?;
-        if given.is_empty() {
-            return Err(invalid(KEY, "must name at least one address"));
-        }
-        if given.iter().any(IpAddr::is_unspecified) {
-            return Err(invalid(
-                KEY,
-                "must be addresses that others can reach; 0.0.0.0 is none",
-            ));
-        }
-        if listen.is_ipv4() && given.iter().any(IpAddr::is_ipv6) {
-            return Err(invalid(
-                KEY,
-                "has an IPv6 address, but `relay_listen` is IPv4 only",
-            ));
-        }
-        return Ok(given);
-    }
-    if !listen.ip().is_unspecified() {
-        return Ok(vec![listen.ip()]);
-    }
-    let loopback = match listen.ip() {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-    };
-    Ok(primary_address(listen.ip())
-        .into_iter()
-        .chain([loopback])
-        .collect())
-}
-
-/// The address this machine would use towards the world. Connecting a UDP socket sends nothing;
-/// the targets are documentation addresses (RFC 5737, RFC 3849).
-fn primary_address(family: IpAddr) -> Option<IpAddr> {
-    let target: (IpAddr, u16) = match family {
-        IpAddr::V4(_) => (Ipv4Addr::new(192, 0, 2, 1).into(), 9),
-        IpAddr::V6(_) => (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(), 9),
-    };
-    let socket = UdpSocket::bind((family, 0)).ok()?;
-    socket.connect(target).ok()?;
-    let ip = socket.local_addr().ok()?.ip();
-    (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
 }
 
 fn api_keys(file: Option<&str>, inline: Option<&[String]>) -> Result<Option<ApiKeys>, ConfigError> {
