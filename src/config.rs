@@ -64,6 +64,10 @@ pub struct Config {
     pub max_connections: usize,
     /// Connections that one client address may have open, unless it is a trusted proxy's.
     pub max_connections_per_address: usize,
+    /// Streams that may be open at once at the HTTP port.
+    pub max_streams: usize,
+    /// Streams that one client address may have open, unless it is a trusted proxy's.
+    pub max_streams_per_address: usize,
     /// WebSockets that may be open at once.
     pub max_sockets: usize,
     /// Sessions that may be open at once.

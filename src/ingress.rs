@@ -8,7 +8,6 @@ mod unread_ledger;
 
 use std::net::{SocketAddr, TcpListener};
 
-use authloop_net::ConnectionLimiter;
 use axum::Router;
 use axum_server::{
     Handle,
@@ -21,6 +20,7 @@ use hyper_util::{
 };
 
 use crate::{
+    client_limiter::ClientLimiter,
     config::{Config, Timeouts},
     metrics::ConnectionMetrics,
     tcp_fallback::{TcpFallback, detector::ProtocolDetector},
@@ -66,9 +66,11 @@ impl Ingress {
             fallback,
             guard: ConnectionGuard {
                 inner: (),
-                limiter: ConnectionLimiter::new(config.max_connections)
-                    .with_max_per_address(config.max_connections_per_address),
-                trusted_proxies: config.trusted_proxies.clone().into(),
+                limiter: ClientLimiter::new(
+                    config.max_connections,
+                    config.max_connections_per_address,
+                    &config.trusted_proxies,
+                ),
                 greeting_timeout: config.timeouts.greeting,
                 write_stall_timeout: config.timeouts.write_stall,
                 responses: ResponseMonitor::new(

@@ -18,6 +18,7 @@ pub mod shard;
 pub mod shutdown;
 pub mod verify_page;
 
+mod client_limiter;
 mod ingress;
 mod logging;
 mod observer_fanout;

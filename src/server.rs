@@ -20,6 +20,7 @@ use crate::{
     admin::{self, AdminState},
     api_keys_file::ApiKeysFile,
     audit::{AuditLog, ServerEvent},
+    client_limiter::ClientLimiter,
     config::{Config, StreamEndpoints, StreamSettings},
     ingress::Ingress,
     metrics::Metrics,
@@ -108,7 +109,13 @@ impl Server {
         let api_keys_watch = watch_api_keys(&config, &observers)?;
         let signaling = start_signaling(&config, &ready, &relay, &observers).await?;
         let leg_events = tokio::spawn(forward_leg_events(leg_events, signaling.registry().clone()));
-        let fallback = TcpFallback::new(relay.clone(), observers.metrics.streams().clone());
+        let streams = ClientLimiter::new(
+            config.max_streams,
+            config.max_streams_per_address,
+            &config.trusted_proxies,
+        );
+        let metrics = observers.metrics.streams().clone();
+        let fallback = TcpFallback::new(relay.clone(), streams, metrics);
         let admin = signaling.for_known_hosts(admin::router(AdminState {
             signaling: signaling.clone(),
             relay: relay.clone(),

@@ -20,8 +20,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{metrics::StreamMetrics, shard::RelayHandle};
-use admission::{StreamAdmission, StreamLimits, StreamPlace};
+use crate::{client_limiter::ClientLimiter, metrics::StreamMetrics, shard::RelayHandle};
+use admission::{StreamAdmission, StreamPlace, UnprovenLimits};
 use meter::StreamMeter;
 use protocol::StreamProtocol;
 use underlying_tcp::UnderlyingTcp;
@@ -37,14 +37,20 @@ pub(crate) struct TcpFallback {
 }
 
 impl TcpFallback {
-    pub(crate) fn new(relay: RelayHandle, metrics: StreamMetrics) -> Self {
-        Self::with_limits(relay, metrics, StreamLimits::default())
+    /// `proven` admits streams whose clients have shown that they know a leg's password.
+    pub(crate) fn new(relay: RelayHandle, proven: ClientLimiter, metrics: StreamMetrics) -> Self {
+        Self::with_limits(relay, proven, metrics, UnprovenLimits::default())
     }
 
-    fn with_limits(relay: RelayHandle, metrics: StreamMetrics, limits: StreamLimits) -> Self {
+    fn with_limits(
+        relay: RelayHandle,
+        proven: ClientLimiter,
+        metrics: StreamMetrics,
+        unproven: UnprovenLimits,
+    ) -> Self {
         Self {
             relay,
-            admission: StreamAdmission::new(limits),
+            admission: StreamAdmission::new(proven, unproven),
             metrics,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),

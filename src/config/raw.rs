@@ -150,6 +150,16 @@ pub struct RawConfig {
     #[arg(long, value_name = "N")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub max_connections_per_address: Option<String>,
+    /// ICE-TCP and TURN streams that may be open at once at the HTTP port; each takes two descriptors
+    /// [default: 2048].
+    #[arg(long, value_name = "N")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub max_streams: Option<String>,
+    /// Of them, those of one address that is no trusted proxy's, as an office has that lets no UDP out
+    /// [default: 64].
+    #[arg(long, value_name = "N")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub max_streams_per_address: Option<String>,
     /// WebSockets that may be open at once; a connection beyond them can still get the page and use
     /// the sessions API [default: 60000].
     #[arg(long, value_name = "N")]

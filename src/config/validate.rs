@@ -104,6 +104,13 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
             4096,
             1..=10_000_000,
         )?,
+        max_streams: within("max_streams", raw.max_streams, 2048, 1..=1_000_000)?,
+        max_streams_per_address: within(
+            "max_streams_per_address",
+            raw.max_streams_per_address,
+            64,
+            1..=1_000_000,
+        )?,
         max_sockets: within("max_sockets", raw.max_sockets, 60_000, 1..=10_000_000)?,
         max_sessions: within("max_sessions", raw.max_sessions, 20_000, 1..=10_000_000)?,
         remember_ended: remember_ended(raw.remember_ended)?,

@@ -1,25 +1,22 @@
 //! Limits connections at the HTTP port, and drops clients that do not complete a handshake in time.
 
-use std::{io, pin::Pin, sync::Arc, time::Duration};
+use std::{io, pin::Pin, time::Duration};
 
-use authloop_net::{ConnectionLimiter, GuardedStream, LimitReached};
+use authloop_net::{GuardedStream, LimitReached};
 use axum_server::accept::Accept;
-use ipnet::IpNet;
 use tokio::net::TcpStream;
 
 use super::{
     permit::MeteredPermit,
     response_monitor::{MonitoredService, ResponseMonitor},
 };
-use crate::metrics::ConnectionMetrics;
+use crate::{client_limiter::ClientLimiter, metrics::ConnectionMetrics};
 
 /// Accepts as `A` does, if the limits allow it and it does not take too long.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionGuard<A> {
     pub(super) inner: A,
-    pub(super) limiter: ConnectionLimiter,
-    /// Their addresses stand for many clients.
-    pub(super) trusted_proxies: Arc<[IpNet]>,
+    pub(super) limiter: ClientLimiter,
     /// Time for TLS, and for a client's first bytes.
     pub(super) greeting_timeout: Duration,
     /// Time for a client to read some of what waits for it.
@@ -33,7 +30,6 @@ impl ConnectionGuard<()> {
         ConnectionGuard {
             inner,
             limiter: self.limiter,
-            trusted_proxies: self.trusted_proxies,
             greeting_timeout: self.greeting_timeout,
             write_stall_timeout: self.write_stall_timeout,
             responses: self.responses,
@@ -47,12 +43,7 @@ impl<A> ConnectionGuard<A> {
         // Signaling sends several small messages in a row; each would wait for the client's delayed
         // acknowledgement (RFC 9293 section 3.7.4).
         tcp.set_nodelay(true)?;
-        let peer = tcp.peer_addr()?.ip().to_canonical();
-        let permit = if self.trusted_proxies.iter().any(|net| net.contains(&peer)) {
-            self.limiter.try_acquire_for_proxy()
-        } else {
-            self.limiter.try_acquire(peer)
-        };
+        let permit = self.limiter.try_acquire(tcp.peer_addr()?.ip());
         let permit = permit.map_err(|limit| {
             self.metrics.refuse(match limit {
                 LimitReached::Total => "total",

@@ -3,30 +3,26 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
-use authloop_net::{ClientNetwork, ConnectionLimiter, ConnectionPermit};
+use authloop_net::{ClientNetwork, ConnectionPermit};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// How many streams may be open, and how long one may go without proof.
+use crate::client_limiter::ClientLimiter;
+
+/// How many streams may be open without proof, and for how long.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct StreamLimits {
-    /// Proven streams; each costs a task and a UDP socket.
-    pub(super) max_proven: usize,
-    /// Those of one address: people behind one NAT share it.
-    pub(super) max_proven_per_address: usize,
-    /// Streams without proof. ICE-TCP proves itself by its first bytes, and TURN after a round trip.
+pub(super) struct UnprovenLimits {
+    /// In all. ICE-TCP proves itself by its first bytes, and TURN after a round trip.
     pub(super) max_unproven: usize,
-    /// Those of one address.
+    /// Of one address that is no trusted proxy's.
     pub(super) max_unproven_per_address: usize,
     /// Time to name a leg and prove knowledge of its password.
     pub(super) proof_timeout: Duration,
 }
 
-impl Default for StreamLimits {
+impl Default for UnprovenLimits {
     fn default() -> Self {
         Self {
-            max_proven: 2048,
-            max_proven_per_address: 64,
             max_unproven: 512,
             max_unproven_per_address: 16,
             proof_timeout: Duration::from_secs(10),
@@ -37,8 +33,8 @@ impl Default for StreamLimits {
 /// Admits streams; clones share the places.
 #[derive(Clone, Debug)]
 pub(super) struct StreamAdmission {
-    limits: StreamLimits,
-    proven: ConnectionLimiter,
+    limits: UnprovenLimits,
+    proven: ClientLimiter,
     unproven: Arc<Mutex<UnprovenStreams>>,
 }
 
@@ -56,11 +52,10 @@ struct UnprovenStream {
 }
 
 impl StreamAdmission {
-    pub(super) fn new(limits: StreamLimits) -> Self {
+    pub(super) fn new(proven: ClientLimiter, limits: UnprovenLimits) -> Self {
         Self {
             limits,
-            proven: ConnectionLimiter::new(limits.max_proven)
-                .with_max_per_address(limits.max_proven_per_address),
+            proven,
             unproven: Arc::default(),
         }
     }
@@ -69,8 +64,9 @@ impl StreamAdmission {
     /// all, if there is no other.
     pub(super) fn admit(&self, client: IpAddr) -> StreamPlace {
         let displaced = CancellationToken::new();
+        let counted = (!self.proven.stands_for_many(client)).then_some(client);
         let mut unproven = self.unproven.lock();
-        while let Some(oldest) = unproven.one_too_many(client, &self.limits) {
+        while let Some(oldest) = unproven.one_too_many(counted, &self.limits) {
             if let Some(stream) = unproven.streams.remove(&oldest) {
                 stream.displaced.cancel();
             }
@@ -93,9 +89,11 @@ impl StreamAdmission {
 }
 
 impl UnprovenStreams {
-    /// The stream that has to go before one more of this client's can come.
-    fn one_too_many(&self, client: IpAddr, limits: &StreamLimits) -> Option<u64> {
-        let of_network = ClientNetwork::all_of(client).find_map(|(network, shares)| {
+    /// The stream that has to go before one more of this client's can come; `None` for one whose address says
+    /// nothing.
+    fn one_too_many(&self, client: Option<IpAddr>, limits: &UnprovenLimits) -> Option<u64> {
+        let mut networks = client.into_iter().flat_map(ClientNetwork::all_of);
+        let of_network = networks.find_map(|(network, shares)| {
             let is_in = |stream: &UnprovenStream| {
                 ClientNetwork::all_of(stream.client).any(|(other, _)| other == network)
             };
@@ -164,13 +162,13 @@ mod tests {
     use super::*;
 
     fn admission() -> StreamAdmission {
-        StreamAdmission::new(StreamLimits {
-            max_proven: 2,
-            max_proven_per_address: 1,
+        let proxies = ["10.0.0.0/8".parse().unwrap()];
+        let limits = UnprovenLimits {
             max_unproven: 8,
             max_unproven_per_address: 1,
-            ..StreamLimits::default()
-        })
+            ..UnprovenLimits::default()
+        };
+        StreamAdmission::new(ClientLimiter::new(2, 1, &proxies), limits)
     }
 
     fn v4(n: u8) -> IpAddr {
@@ -206,6 +204,13 @@ mod tests {
         let places: Vec<_> = (0..6).map(|n| admission.admit(link(n))).collect();
         assert_eq!(displaced(&places), [true, true, false, false, false, false]);
         assert!(!neighbour.displaced.is_cancelled());
+    }
+
+    #[test]
+    fn a_trusted_proxy_s_streams_are_many_clients() {
+        let admission = admission();
+        let places: Vec<_> = (0..4).map(|_| admission.admit([10, 0, 0, 1].into())).collect();
+        assert_eq!(displaced(&places), [false; 4]);
     }
 
     #[test]

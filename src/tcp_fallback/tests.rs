@@ -10,7 +10,9 @@ use authloop_relay_testkit::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::{shard::LegIceParameters, tcp_fallback::admission::StreamLimits};
+use crate::{
+    client_limiter::ClientLimiter, shard::LegIceParameters, tcp_fallback::admission::UnprovenLimits,
+};
 use support::{Agent, PWD, Server};
 
 async fn assert_session_over_streams(tls: bool) {
@@ -104,6 +106,33 @@ async fn the_end_of_the_server_closes_every_stream() {
 }
 
 #[tokio::test]
+async fn an_address_has_so_many_streams_unless_it_stands_for_many_clients() {
+    let loopback = ["127.0.0.0/8".parse().unwrap()];
+    for (proxies, admitted) in [(&[][..], 2), (&loopback[..], 3)] {
+        let server = Server::with_limits(
+            false,
+            ClientLimiter::new(3, 2, proxies),
+            UnprovenLimits::default(),
+        );
+        let mut streams = Vec::new();
+        for n in 0..4 {
+            let [host, _] = server.relay.open([n; 16]).await.unwrap();
+            let mut agent = Agent::ice_tcp(&server, host).await;
+            let pwd = agent.ice.pwd.clone();
+            let check = agent.check(&pwd);
+            agent.send(&check).await;
+            let answer = agent.receive().await;
+            streams.push((agent, answer));
+        }
+
+        let answered = streams.iter().filter(|(_, answer)| answer.is_some());
+        assert_eq!(answered.count(), admitted);
+        let refused = server.metric(&ended("ice_tcp", "refused"));
+        assert_eq!(refused, 4 - admitted as u64);
+    }
+}
+
+#[tokio::test]
 async fn a_stream_that_ended_leaves_no_address_behind() {
     let server = Server::start(false);
     let [host, viewer] = server.open([7; 16]).await;
@@ -167,10 +196,11 @@ async fn a_silent_client_s_media_never_piles_up() {
 async fn streams_that_prove_nothing_keep_nobody_out() {
     let server = Server::with_limits(
         false,
-        StreamLimits {
+        ClientLimiter::new(100, 100, &[]),
+        UnprovenLimits {
             max_unproven: 4,
             max_unproven_per_address: 4,
-            ..StreamLimits::default()
+            ..UnprovenLimits::default()
         },
     );
     let [host, viewer] = server.relay.open([7; 16]).await.unwrap();
@@ -197,9 +227,10 @@ async fn streams_that_prove_nothing_keep_nobody_out() {
 async fn a_turn_client_that_only_names_a_leg_is_let_go_whatever_it_says() {
     let server = Server::with_limits(
         false,
-        StreamLimits {
+        ClientLimiter::new(100, 100, &[]),
+        UnprovenLimits {
             proof_timeout: Duration::from_millis(500),
-            ..StreamLimits::default()
+            ..UnprovenLimits::default()
         },
     );
     let [host, _] = server.relay.open([7; 16]).await.unwrap();

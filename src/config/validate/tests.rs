@@ -115,6 +115,20 @@ fn every_refusal_names_its_key() {
             },
         ),
         (
+            "max_streams",
+            RawConfig {
+                max_streams: text("0"),
+                ..RawConfig::default()
+            },
+        ),
+        (
+            "max_streams_per_address",
+            RawConfig {
+                max_streams_per_address: text("many"),
+                ..RawConfig::default()
+            },
+        ),
+        (
             "streams",
             RawConfig {
                 streams: text("maybe"),

@@ -29,9 +29,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use crate::{
+    client_limiter::ClientLimiter,
     metrics::Metrics,
     shard::{self, LegIceParameters, RelayConfig, RelayHandle},
-    tcp_fallback::{TcpFallback, admission::StreamLimits, detector::ProtocolDetector},
+    tcp_fallback::{TcpFallback, admission::UnprovenLimits, detector::ProtocolDetector},
 };
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -49,10 +50,15 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start(tls: bool) -> Self {
-        Self::with_limits(tls, StreamLimits::default())
+        let proven = ClientLimiter::new(100, 100, &[]);
+        Self::with_limits(tls, proven, UnprovenLimits::default())
     }
 
-    pub(super) fn with_limits(tls: bool, limits: StreamLimits) -> Self {
+    pub(super) fn with_limits(
+        tls: bool,
+        proven: ClientLimiter,
+        unproven: UnprovenLimits,
+    ) -> Self {
         let (relay, events) = shard::start(&RelayConfig {
             listen: "0.0.0.0:0".parse().unwrap(),
             advertise: vec!["192.0.2.1".parse().unwrap()],
@@ -63,7 +69,8 @@ impl Server {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let metrics = Metrics::new().unwrap();
-        let fallback = TcpFallback::with_limits(relay.clone(), metrics.streams().clone(), limits);
+        let metered = metrics.streams().clone();
+        let fallback = TcpFallback::with_limits(relay.clone(), proven, metered, unproven);
         let accepting = Some(fallback.clone());
         let router = Router::new().route("/", get(|| async { "a page" }));
         let server = axum_server::from_tcp(listener).unwrap();
