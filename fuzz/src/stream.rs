@@ -69,7 +69,7 @@ pub fn turn(data: &[u8]) -> usize {
         let Ok(Some((frame, _))) = turn::split(&bytes) else {
             continue;
         };
-        permitted |= matches!(op & 7, 4 | 5) && server.is_allocated();
+        permitted |= matches!(op & 7, 4 | 5) && server.relayed().is_some();
         match feed(&mut server, now, frame, &leg, &mut client) {
             None => break,
             Some(to_relay) => {
@@ -99,7 +99,6 @@ fn feed(
             ufrag,
             pwd: leg.pwd.clone(),
             candidates: vec![peer(0)],
-            relayed: PathAddr::from_v4([127, 0, 0, 1], 40_000),
         });
         verdict = server.handle_frame(now, frame, &mut out);
     }

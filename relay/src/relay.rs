@@ -202,10 +202,19 @@ impl Relay {
         Ok(())
     }
 
+    /// Names an address that the caller hands out, as a socket for a stream's datagrams: who checks
+    /// from there is told `name`, under which the outside knows it.
+    ///
+    /// It holds until [`Relay::forget_address`].
+    pub fn name_address(&mut self, addr: PathAddr, name: PathAddr) {
+        self.routes.names.insert(addr, name);
+    }
+
     /// Ends every path over an address that the caller had handed out and now takes back.
     ///
     /// Whoever gets the address next must not find it proven by its last user.
     pub fn forget_address(&mut self, addr: PathAddr) {
+        self.routes.names.remove(&addr);
         while let Some(leg) = self.routes.leg_at(addr) {
             self.remove_path(leg, addr);
         }

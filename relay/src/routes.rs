@@ -104,6 +104,8 @@ pub(crate) struct Routes {
     /// The other legs with a path there, if any. A source address can be forged, so until one of
     /// them has proved that it receives there, each may be the address's true user.
     rivals: HashMap<PathAddr, Vec<LegRef>, FixedState>,
+    /// What the outside calls addresses that the caller hands out.
+    pub(crate) names: HashMap<PathAddr, PathAddr, FixedState>,
     pub(crate) by_ufrag: HashMap<LocalUfrag, LegRef, FixedState>,
     pub(crate) by_id: HashMap<RelaySessionId, u32, FixedState>,
 }
@@ -114,6 +116,7 @@ impl Routes {
         Self {
             by_addr: HashMap::with_hasher(hasher.clone()),
             rivals: HashMap::with_hasher(hasher.clone()),
+            names: HashMap::with_hasher(hasher.clone()),
             by_ufrag: HashMap::with_hasher(hasher.clone()),
             by_id: HashMap::with_hasher(hasher),
         }

@@ -33,6 +33,11 @@ const MAX_LIFETIME_SECS: u32 = 3_600;
 const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
 /// How long a channel stays bound (RFC 8656 §12).
 const CHANNEL_BINDING_LIFETIME: Duration = Duration::from_secs(600);
+/// REQUESTED-ADDRESS-FAMILY (RFC 8656 §18.9).
+const FAMILY_IPV4: u8 = 1;
+const FAMILY_IPV6: u8 = 2;
+/// Ports of relayed addresses (RFC 8656 §7.2).
+const MIN_RELAYED_PORT: u16 = 49_152;
 /// REQUESTED-TRANSPORT: UDP's protocol number.
 const PROTOCOL_UDP: u8 = 17;
 /// Unauthenticated requests in a row before the stream is closed.
@@ -58,6 +63,7 @@ pub enum TurnVerdict<'a> {
 pub struct TurnConnection {
     client: PathAddr,
     nonce: [u8; 32],
+    relayed_port: u16,
     user: Option<LegUser>,
     allocation: Option<Allocation>,
     failed_requests: u8,
@@ -67,6 +73,7 @@ pub struct TurnConnection {
 #[derive(Debug)]
 struct Allocation {
     ends: Instant,
+    relayed: PathAddr,
     peer: Option<Peer>,
 }
 
@@ -86,6 +93,7 @@ impl TurnConnection {
         Self {
             client,
             nonce: std::array::from_fn(|at| hex(nonce[at / 2] >> (4 * (at & 1)))),
+            relayed_port: MIN_RELAYED_PORT | u16::from_be_bytes([nonce[0], nonce[1]]),
             user: None,
             allocation: None,
             failed_requests: 0,
@@ -98,10 +106,14 @@ impl TurnConnection {
         self.user.get_or_insert_with(|| LegUser::new(grant));
     }
 
-    /// Whether the client has proved itself and holds an allocation.
+    /// The relayed address of a client that has proved itself and holds an allocation.
+    ///
+    /// It is a name only, and so that no client finds it odd, one of the leg's candidates' addresses.
     #[must_use]
-    pub fn is_allocated(&self) -> bool {
-        self.allocation.is_some()
+    pub fn relayed(&self) -> Option<PathAddr> {
+        self.allocation
+            .as_ref()
+            .map(|allocation| allocation.relayed)
     }
 
     /// Takes one frame in and appends what the client is answered to `out`.
@@ -232,17 +244,26 @@ impl TurnConnection {
             Some(_) => return Err(ErrorCode::UNSUPPORTED_TRANSPORT),
             None => return Err(ErrorCode::BAD_REQUEST),
         }
-        let family = if user.relayed.is_v4() { 1 } else { 2 };
-        if message.family.is_some_and(|asked| asked != family) {
-            return Err(ErrorCode::UNSUPPORTED_FAMILY);
-        }
+        let of_family = |family| {
+            let mut candidates = user.candidates.iter();
+            candidates.find(|candidate| candidate.is_v4() == (family == FAMILY_IPV4))
+        };
+        let namesake = match message.family {
+            // RFC 8656 §7.2 has IPv4 where nothing is asked for; without any, IPv6 is better than nothing.
+            None => of_family(FAMILY_IPV4).or_else(|| of_family(FAMILY_IPV6)),
+            Some(asked @ (FAMILY_IPV4 | FAMILY_IPV6)) => of_family(asked),
+            Some(_) => None,
+        };
+        let namesake = namesake.ok_or(ErrorCode::UNSUPPORTED_FAMILY)?;
+        let relayed = PathAddr::from_octets(namesake.octets(), self.relayed_port);
         let lifetime = lifetime(message);
         self.allocation = Some(Allocation {
             ends: now + Duration::from_secs(lifetime.into()),
+            relayed,
             peer: None,
         });
         Ok(SuccessResponse::Allocated {
-            relayed: user.relayed,
+            relayed,
             mapped: self.client,
             lifetime,
         })

@@ -2,101 +2,22 @@
 
 #![cfg(test)]
 
-use std::time::{Duration, Instant};
+#[path = "turn/bench.rs"]
+mod bench;
+
+use std::{net::SocketAddr, time::Duration};
 
 use authloop_relay::{
-    LegCredentials, MAX_DATAGRAM_BYTES, PathAddr,
-    turn::{TurnConnection, TurnFrame, TurnGrant, TurnVerdict, split},
+    MAX_DATAGRAM_BYTES, PathAddr,
+    turn::{TurnConnection, TurnFrame, TurnVerdict, split},
 };
 use authloop_relay_testkit::{
-    TurnClient, TurnReply,
+    TurnClient,
     turn_client::{self as client, attr, method},
 };
 use proptest::{collection::vec, prelude::*};
 
-const CLIENT: PathAddr = PathAddr::from_v4([198, 51, 100, 7], 50_000);
-const RELAYED: PathAddr = PathAddr::from_v4([127, 0, 0, 1], 40_000);
-const CANDIDATE: PathAddr = PathAddr::from_v4([192, 0, 2, 1], 3478);
-const OTHER_CANDIDATE: PathAddr = PathAddr::from_v4([192, 0, 2, 2], 3478);
-const VICTIM: PathAddr = PathAddr::from_v4([203, 0, 113, 9], 53);
-
-struct Bench {
-    connection: TurnConnection,
-    client: TurnClient,
-    credentials: LegCredentials,
-    now: Instant,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let credentials = LegCredentials::from_entropy(&[9; LegCredentials::ENTROPY_BYTES]);
-        Self {
-            connection: TurnConnection::new(CLIENT, [0xa5; 16]),
-            client: TurnClient::new(credentials.ufrag.as_str(), credentials.pwd.as_str()),
-            credentials,
-            now: some_time(),
-        }
-    }
-
-    fn allocated() -> Self {
-        let mut bench = Self::new();
-        assert_eq!(bench.ask(method::ALLOCATE, &[client::udp()]).code, 401);
-        assert_eq!(bench.ask(method::ALLOCATE, &[client::udp()]).code, 0);
-        bench
-    }
-
-    fn bound() -> Self {
-        let mut bench = Self::allocated();
-        let asked = [client::channel(0x4001), client::peer(CANDIDATE)];
-        assert_eq!(bench.ask(method::CHANNEL_BIND, &asked).code, 0);
-        bench
-    }
-
-    /// Sends a request as the leg's owner does, lets the server look the leg up, reads the reply.
-    fn ask(&mut self, method: u16, attributes: &[(u16, Vec<u8>)]) -> TurnReply {
-        let request = self.client.request(method, attributes);
-        let mut out = Vec::new();
-        let mut verdict = self.feed(&request, &mut out);
-        if let Err(Needed) = verdict {
-            self.connection.grant(TurnGrant {
-                ufrag: self.credentials.ufrag,
-                pwd: self.credentials.pwd.clone(),
-                candidates: vec![CANDIDATE, OTHER_CANDIDATE],
-                relayed: RELAYED,
-            });
-            verdict = self.feed(&request, &mut out);
-        }
-        assert!(verdict.is_ok());
-        self.client.read(&out)
-    }
-
-    fn feed(&mut self, request: &[u8], out: &mut Vec<u8>) -> Result<(), Needed> {
-        match self
-            .connection
-            .handle_frame(self.now, TurnFrame::Stun(request), out)
-        {
-            TurnVerdict::Done => Ok(()),
-            TurnVerdict::NeedLeg(ufrag) => {
-                assert_eq!(ufrag, self.credentials.ufrag);
-                Err(Needed)
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn wrap(&mut self, datagram: &[u8]) -> Option<Vec<u8>> {
-        let mut out = Vec::new();
-        let wrapped = self.connection.wrap(self.now, datagram, &mut out);
-        wrapped.then_some(out)
-    }
-}
-
-struct Needed;
-
-#[expect(clippy::disallowed_methods, reason = "only a test may begin anywhere")]
-fn some_time() -> Instant {
-    Instant::now()
-}
+use bench::{Bench, CANDIDATE, CLIENT, OTHER_CANDIDATE, RELAYED, VICTIM, some_time};
 
 #[test]
 fn a_leg_s_owner_gets_an_allocation_after_the_challenge() {
@@ -113,7 +34,42 @@ fn a_leg_s_owner_gets_an_allocation_after_the_challenge() {
         allocated.get(attr::LIFETIME),
         Some(&600u32.to_be_bytes()[..])
     );
-    assert!(bench.connection.is_allocated());
+    assert!(bench.connection.relayed().is_some());
+}
+
+#[test]
+fn the_relayed_address_is_of_a_family_that_the_candidates_have() {
+    let v6 = PathAddr::from("[2001:db8::1]:3478".parse::<SocketAddr>().unwrap());
+    let (v4, both) = (vec![CANDIDATE], vec![v6, CANDIDATE]);
+    for (candidates, asked, relayed) in [
+        (v4.clone(), None, Some(CANDIDATE)),
+        (v4.clone(), Some(1), Some(CANDIDATE)),
+        (v4, Some(2), None),
+        (vec![v6], None, Some(v6)),
+        (vec![v6], Some(1), None),
+        (vec![v6], Some(2), Some(v6)),
+        // RFC 8656 §7.2: nothing asked for is IPv4.
+        (both.clone(), None, Some(CANDIDATE)),
+        (both.clone(), Some(2), Some(v6)),
+        (both, Some(3), None),
+    ] {
+        let mut bench = Bench::new();
+        bench.candidates = candidates;
+        let mut attributes = vec![client::udp()];
+        attributes.extend(asked.map(client::family));
+        bench.ask(method::ALLOCATE, &attributes);
+
+        let reply = bench.ask(method::ALLOCATE, &attributes);
+
+        let given = reply.address(attr::XOR_RELAYED_ADDRESS);
+        assert_eq!(
+            given.map(|addr| addr.octets()),
+            relayed.map(|addr| addr.octets()),
+            "{asked:?}"
+        );
+        assert_eq!(given, bench.connection.relayed());
+        assert_eq!(reply.code, if relayed.is_some() { 0 } else { 440 });
+    }
 }
 
 #[test]
@@ -216,7 +172,7 @@ fn permissions_channels_and_allocations_end() {
 
     bench.now = start + Duration::from_secs(601);
     assert_eq!(bench.wrap(b"down"), None);
-    assert!(!bench.connection.is_allocated());
+    assert!(bench.connection.relayed().is_none());
     assert_eq!(
         bench.ask(method::REFRESH, &[client::lifetime(600)]).code,
         437
@@ -234,10 +190,13 @@ fn a_refresh_prolongs_and_a_zero_ends() {
         Some(&3600u32.to_be_bytes()[..])
     );
     bench.now += Duration::from_secs(3_599);
-    assert!(bench.connection.is_allocated());
+    assert!(bench.connection.relayed().is_some());
     let ended = bench.ask(method::REFRESH, &[client::lifetime(0)]);
 
-    assert_eq!((ended.code, bench.connection.is_allocated()), (0, false));
+    assert_eq!(
+        (ended.code, bench.connection.relayed().is_some()),
+        (0, false)
+    );
 }
 
 #[test]
@@ -285,7 +244,7 @@ fn a_wrong_password_a_stale_nonce_or_another_leg_get_nothing() {
     let another = bench.ask(method::REFRESH, &[client::lifetime(0)]);
 
     assert_eq!([wrong.code, stale.code, another.code], [401, 438, 441]);
-    assert!(bench.connection.is_allocated());
+    assert!(bench.connection.relayed().is_some());
 }
 
 #[test]
@@ -321,7 +280,7 @@ proptest! {
             let verdict = connection.handle_frame(some_time(), frame, &mut out);
             prop_assert!(!matches!(verdict, TurnVerdict::ToRelay(_)));
         }
-        prop_assert!(!connection.is_allocated());
+        prop_assert!(connection.relayed().is_none());
         prop_assert!(!connection.wrap(some_time(), b"down", &mut Vec::new()));
         prop_assert!(out.len() <= 128 * frames.len());
     }
@@ -338,7 +297,7 @@ proptest! {
             let _ = bench.connection.handle_frame(bench.now, frame, &mut Vec::new());
         }
 
-        prop_assert!(bench.connection.is_allocated() && bench.wrap(b"down").is_some());
+        prop_assert!(bench.connection.relayed().is_some() && bench.wrap(b"down").is_some());
     }
 
     #[test]

@@ -60,6 +60,12 @@ pub(super) enum ShardCommand {
         ufrag: LocalUfrag,
         reply: ReplySender<Option<LocalPwd>>,
     },
+    NameAddress {
+        addr: SocketAddr,
+        destination: IpAddr,
+        name: SocketAddr,
+        reply: ReplySender<()>,
+    },
     ForgetAddress {
         addr: SocketAddr,
         destination: IpAddr,
@@ -91,6 +97,25 @@ impl ShardClient {
         sent.map_err(|_| ShardError::Stopped)?;
         self.waker.wake();
         answer.await.map_err(|_| ShardError::Stopped)
+    }
+
+    /// Has those who check from an address of this machine's own told that it is `name`.
+    ///
+    /// # Errors
+    /// When the relay has stopped.
+    pub(crate) async fn name_address(
+        &self,
+        addr: SocketAddr,
+        name: SocketAddr,
+    ) -> Result<(), ShardError> {
+        let destination = self.local.ip();
+        self.request(|reply| ShardCommand::NameAddress {
+            addr,
+            destination,
+            name,
+            reply,
+        })
+        .await
     }
 
     /// Ends every path over an address of this machine's own, after all that was sent from it to

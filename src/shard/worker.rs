@@ -189,6 +189,16 @@ impl Worker {
                 ShardCommand::FindLeg { ufrag, reply } => {
                     _ = reply.send(self.relay.leg_pwd(ufrag).cloned());
                 }
+                ShardCommand::NameAddress {
+                    addr,
+                    destination,
+                    name,
+                    reply,
+                } => {
+                    let addr = self.rx.path_addr(addr, destination);
+                    self.relay.name_address(addr, name.into());
+                    _ = reply.send(());
+                }
                 ShardCommand::ForgetAddress {
                     addr,
                     destination,

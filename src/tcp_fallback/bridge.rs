@@ -131,6 +131,7 @@ async fn receive(shard_socket: Option<&ShardSocket>, datagram: &mut [u8]) -> io:
 
 struct StreamBridge<'a> {
     meter: &'a StreamMeter,
+    client: SocketAddr,
     framing: Framing,
     /// Dropped once it is not needed, so that no stream keeps the relay alive.
     relay: Option<RelayHandle>,
@@ -161,6 +162,7 @@ impl<'a> StreamBridge<'a> {
         };
         Ok(Self {
             meter,
+            client,
             framing,
             relay: Some(relay),
             shard_socket: None,
@@ -215,7 +217,9 @@ impl<'a> StreamBridge<'a> {
         if !proven {
             return Err(StreamEnd::Unproven);
         }
-        Ok(ShardSocket::connect(&leg).await?)
+        let mut shard_socket = ShardSocket::connect(&leg).await?;
+        shard_socket.set_name(self.client).await?;
+        Ok(shard_socket)
     }
 
     async fn handle_turn_frame(&mut self, stream: &[u8]) -> Result<Option<usize>, StreamEnd> {
@@ -232,6 +236,12 @@ impl<'a> StreamBridge<'a> {
                 return Err(StreamEnd::Stuck);
             }
             self.queue.extend_from_slice(&self.frame);
+            // Before the client hears of it, and so before it can send anything from there.
+            if let (Some(relayed), Some(shard_socket)) =
+                (connection.relayed(), &mut self.shard_socket)
+            {
+                shard_socket.set_name(relayed.to_socket_addr()).await?;
+            }
             match verdict {
                 TurnVerdict::Done => {}
                 TurnVerdict::ToRelay(datagram) => self.send(datagram)?,
@@ -253,7 +263,6 @@ impl<'a> StreamBridge<'a> {
         };
         connection.grant(TurnGrant {
             ufrag,
-            relayed: shard_socket.local_addr()?.into(),
             candidates: leg
                 .shard
                 .candidates
@@ -324,6 +333,7 @@ mod tests {
     fn bridge(framing: Framing, meter: &StreamMeter) -> StreamBridge<'_> {
         StreamBridge {
             meter,
+            client: "192.0.2.1:9".parse().unwrap(),
             framing,
             relay: None,
             shard_socket: None,

@@ -7,6 +7,7 @@ use std::{
 
 use tokio::net::UdpSocket;
 
+use super::end::StreamEnd;
 use crate::shard::{LegEndpoint, ShardClient};
 
 /// A socket of this machine's own that is connected to a shard.
@@ -17,6 +18,7 @@ use crate::shard::{LegEndpoint, ShardClient};
 pub(super) struct ShardSocket {
     udp: UdpSocket,
     shard: ShardClient,
+    name: Option<SocketAddr>,
 }
 
 impl ShardSocket {
@@ -30,11 +32,21 @@ impl ShardSocket {
         // Until the runtime has heard of it, a new socket would refuse the first datagram.
         udp.writable().await?;
         let shard = leg.shard.clone();
-        Ok(Self { udp, shard })
+        Ok(Self {
+            udp,
+            shard,
+            name: None,
+        })
     }
 
-    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.udp.local_addr()
+    /// Has the shard call the client by `name`: the socket's own address means nothing outside.
+    pub(super) async fn set_name(&mut self, name: SocketAddr) -> Result<(), StreamEnd> {
+        if self.name != Some(name) {
+            let addr = self.udp.local_addr()?;
+            self.shard.name_address(addr, name).await?;
+            self.name = Some(name);
+        }
+        Ok(())
     }
 
     pub(super) fn try_send(&self, datagram: &[u8]) -> io::Result<usize> {

@@ -29,7 +29,7 @@ async fn assert_session_over_streams(tls: bool) {
     host.send(&down).await;
     assert_eq!(viewer.receive().await.as_deref(), Some(&down[..]));
 
-    let mut http = server.connect().await;
+    let (mut http, _) = server.connect().await;
     let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     http.write_all(request).await.unwrap();
     let mut page = Vec::new();

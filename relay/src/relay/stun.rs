@@ -75,8 +75,9 @@ impl Relay {
         self.record_check(now, leg, src, ufrag, message.use_candidate(), length);
 
         let fingerprint = message.has_fingerprint();
+        let mapped = self.routes.names.get(&src).copied().unwrap_or(src);
         let write =
-            |out: &mut Vec<u8>| write_binding_success(out, id, src, pwd.as_bytes(), fingerprint);
+            |out: &mut Vec<u8>| write_binding_success(out, id, mapped, pwd.as_bytes(), fingerprint);
         match self.output.push(src, MAX_BINDING_BYTES, write) {
             Some(bytes) => self.count_sent(leg, src, bytes),
             None => self.counters.drop_packet(DropReason::OutputFull),

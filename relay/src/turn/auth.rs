@@ -17,8 +17,6 @@ pub struct TurnGrant {
     pub pwd: LocalPwd,
     /// The leg's relay candidates: all that may ever be a peer.
     pub candidates: Vec<PathAddr>,
-    /// What to call the client's relayed address.
-    pub relayed: PathAddr,
 }
 
 /// The leg's owner, once access is granted.
@@ -27,7 +25,6 @@ pub(super) struct LegUser {
     ufrag: LocalUfrag,
     key: [u8; 16],
     pub(super) candidates: Vec<PathAddr>,
-    pub(super) relayed: PathAddr,
 }
 
 /// Why a request is not authenticated.
@@ -52,7 +49,6 @@ impl LegUser {
             ufrag: grant.ufrag,
             key: key.finalize().into(),
             candidates: grant.candidates,
-            relayed: grant.relayed,
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use authloop_relay::{DropReason, Leg, PathAddr, RelayEvent, StunOutcome};
+use authloop_relay::{
+    DropReason, Leg, PathAddr, RelayEvent, StunOutcome,
+    stun::{self, BindingMessage},
+};
 use authloop_relay_testkit::{RELAY, World, session_id};
 
 const DTLS: &[u8] = &[22, 254, 253, 1, 2, 3];
@@ -40,6 +43,27 @@ fn an_address_that_was_taken_back_is_free_for_another_leg() {
         .forget_address(PathAddr::from_v4([192, 0, 2, 9], 9));
 
     assert_eq!(sent, [(second.host.addr, SRTP.to_vec())]);
+}
+
+#[test]
+fn an_address_that_is_handed_out_goes_by_its_name_outside() {
+    let mut world = World::new();
+    let mut agents = world.connect(1);
+    let name = PathAddr::from_octets([0x20; 16], 50_000);
+    let addr = agents.viewer.addr;
+    let mut answer_names = |world: &mut World, mapped: PathAddr| {
+        let check = agents.viewer.check(true);
+        let id = BindingMessage::parse(&check).unwrap().transaction_id();
+        let mut expected = Vec::new();
+        let pwd = agents.viewer.relay.pwd.as_str().as_bytes();
+        stun::write_binding_success(&mut expected, id, mapped, pwd, true);
+        world.feed(addr, &check)[0] == (addr, expected)
+    };
+
+    world.relay.name_address(addr, name);
+    assert!(answer_names(&mut world, name));
+    world.relay.forget_address(addr);
+    assert!(answer_names(&mut world, addr));
 }
 
 #[test]

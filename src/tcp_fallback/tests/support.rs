@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use authloop_relay::{
     Leg, PathAddr, rfc4571,
-    stun::{self, BindingMessage, BindingRequest, StunClass, TransactionId},
+    stun::{self, BindingMessage, BindingRequest, TransactionId},
     turn::{self, TurnFrame},
 };
 use authloop_relay_testkit::{
@@ -130,14 +130,18 @@ impl Server {
         value.map_or(0, |value| value.trim().parse().unwrap())
     }
 
-    pub(super) async fn connect_plain(&self) -> Box<dyn Stream> {
-        Box::new(TcpStream::connect(self.at).await.unwrap())
+    /// A plain connection, and the address that it comes from.
+    pub(super) async fn connect_plain(&self) -> (Box<dyn Stream>, SocketAddr) {
+        let tcp = TcpStream::connect(self.at).await.unwrap();
+        let addr = tcp.local_addr().unwrap();
+        (Box::new(tcp), addr)
     }
 
-    pub(super) async fn connect(&self) -> Box<dyn Stream> {
-        let tcp = self.connect_plain().await;
+    /// A connection as clients make it, and the address that it comes from.
+    pub(super) async fn connect(&self) -> (Box<dyn Stream>, SocketAddr) {
+        let (tcp, addr) = self.connect_plain().await;
         let Some(cert) = &self.tls else {
-            return tcp;
+            return (tcp, addr);
         };
         let mut roots = RootCertStore::empty();
         roots.add(cert.clone()).unwrap();
@@ -148,7 +152,8 @@ impl Server {
             .with_no_client_auth();
         let name = ServerName::try_from("localhost").unwrap();
         let connector = TlsConnector::from(Arc::new(config));
-        Box::new(connector.connect(name, tcp).await.unwrap())
+        let tls = connector.connect(name, tcp).await.unwrap();
+        (Box::new(tls), addr)
     }
 }
 
@@ -159,6 +164,8 @@ pub(super) struct Agent {
     pub(super) ice: LegIceParameters,
     pub(super) turn: Option<TurnClient>,
     pub(super) checks: u8,
+    /// Its own address as others know it: of its connection, or by TURN the relayed one.
+    pub(super) addr: PathAddr,
 }
 
 /// The endpoints' own password.
@@ -170,13 +177,17 @@ impl Agent {
         Self::over(server.connect().await, ice)
     }
 
-    pub(super) fn over(stream: Box<dyn Stream>, ice: LegIceParameters) -> Self {
+    pub(super) fn over(
+        (stream, addr): (Box<dyn Stream>, SocketAddr),
+        ice: LegIceParameters,
+    ) -> Self {
         Self {
             stream,
             inbound: Vec::new(),
             ice,
             turn: None,
             checks: 0,
+            addr: addr.into(),
         }
     }
 
@@ -192,7 +203,8 @@ impl Agent {
         );
         let allocated = agent.ask(method::ALLOCATE, &[client::udp()]).await;
         assert_eq!((allocated.code, allocated.vouched_for), (0, true));
-        assert!(allocated.address(attr::XOR_RELAYED_ADDRESS).is_some());
+        agent.addr = allocated.address(attr::XOR_RELAYED_ADDRESS).unwrap();
+        assert_eq!(agent.addr.octets(), peer.octets());
         let bind = [client::channel(CHANNEL), client::peer(peer)];
         assert_eq!(agent.ask(method::CHANNEL_BIND, &bind).await.code, 0);
         agent
@@ -294,14 +306,15 @@ impl Agent {
         self.send(&proof).await;
     }
 
-    /// Checks the leg and reads the answer.
+    /// Checks the leg and reads the answer, which has to tell the agent its own address.
     pub(super) async fn connect(&mut self) {
         let pwd = self.ice.pwd.clone();
         let check = self.check(&pwd);
         self.send(&check).await;
         let answer = self.receive().await.unwrap();
-        let answer = BindingMessage::parse(&answer).unwrap();
-        assert_eq!(answer.class(), StunClass::Success);
-        assert!(answer.integrity_holds(pwd.as_bytes()));
+        let id = TransactionId([self.checks; 12]);
+        let mut expected = Vec::new();
+        stun::write_binding_success(&mut expected, id, self.addr, pwd.as_bytes(), true);
+        assert_eq!(answer, expected);
     }
 }
