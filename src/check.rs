@@ -11,6 +11,7 @@ use crate::{
     audit::{self, AuditSettings},
     config::{AcmeSettings, Config, StreamSettings, TlsMode},
     finding::Finding,
+    shard::AdvertisedAddress,
     tls::{self, CertificateAndKey},
 };
 
@@ -74,10 +75,10 @@ fn udp_ports(config: &Config) -> Vec<Finding> {
         .collect()
 }
 
-fn advertised(addresses: &[IpAddr]) -> Finding {
+fn advertised(addresses: &[AdvertisedAddress]) -> Finding {
     let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let list = list.join(", ");
-    if addresses.iter().all(IpAddr::is_loopback) {
+    if addresses.iter().all(|address| address.ip.is_loopback()) {
         return Finding::doubtful(format!(
             "the relay is advertised at {list} only, so just this machine can use it; fix: \
              --relay-advertise with an address that phones reach, and an open UDP port there"

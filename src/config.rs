@@ -11,16 +11,12 @@ mod timeouts;
 mod tls;
 mod validate;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use authloop_signaling::{ApiKeys, Brand, ClusterSettings, PageSource, origin::Origin};
 use ipnet::IpNet;
 
-use crate::audit::AuditSettings;
+use crate::{audit::AuditSettings, shard::AdvertisedAddress};
 
 pub use raw::{RawConfig, ServeArgs};
 pub use streams::{StreamEndpoints, StreamSettings};
@@ -39,7 +35,7 @@ pub struct Config {
     /// Where the relay listens; shard `n` on this port + n.
     pub relay_listen: SocketAddr,
     /// Where the world reaches the relay, best first.
-    pub relay_advertise: Vec<IpAddr>,
+    pub relay_advertise: Vec<AdvertisedAddress>,
     /// The relay's threads.
     pub relay_shards: usize,
     /// ICE-TCP and TURN at the HTTP port.
@@ -152,7 +148,8 @@ impl Config {
             "https"
         };
         let ip = if bound.ip().is_unspecified() {
-            self.relay_advertise.first().copied().unwrap_or(bound.ip())
+            let first = self.relay_advertise.first();
+            first.map_or(bound.ip(), |address| address.ip)
         } else {
             bound.ip()
         };

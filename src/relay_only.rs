@@ -33,7 +33,7 @@ pub fn run(args: &RelayOnlyArgs) -> anyhow::Result<()> {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let (relay, events) = shard::start(&RelayConfig {
         listen: SocketAddr::new(loopback, 0),
-        advertise: vec![loopback],
+        advertise: vec![loopback.into()],
         shards: 1,
         coalesce_delay: Duration::from_micros(args.gather_micros),
     })?;

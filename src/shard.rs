@@ -5,6 +5,7 @@
 //! two legs of a session to different sockets and need a lock, or a second hop, for each packet.
 //! One shard, the default, is one UDP port.
 
+mod advertised;
 mod batch_policy;
 mod client;
 mod error;
@@ -14,7 +15,7 @@ mod stats;
 mod worker;
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -32,6 +33,7 @@ use worker::Worker;
 
 pub use authloop_relay::RelayEvent;
 
+pub use advertised::AdvertisedAddress;
 pub use client::LegIceParameters;
 pub(crate) use client::{LegEndpoint, ShardClient};
 pub use error::ShardError;
@@ -47,8 +49,8 @@ const MAX_QUEUED_EVENTS: usize = 1024;
 pub struct RelayConfig {
     /// The first shard's address; shard `n` takes port + n. Port 0 lets the system choose each.
     pub listen: SocketAddr,
-    /// Addresses under which endpoints reach the relay, best first.
-    pub advertise: Vec<IpAddr>,
+    /// Where endpoints reach the relay, best first.
+    pub advertise: Vec<AdvertisedAddress>,
     /// Threads, each with a port of its own.
     pub shards: usize,
     /// Delay for which packets may gather when they come too fast to be worth a wake-up each; zero
@@ -105,7 +107,7 @@ pub fn start(
         shards.clients.push(ShardClient {
             commands,
             waker,
-            candidates: config.candidates(local.port()),
+            candidates: config.candidates(index, local.port())?,
             local: loopback_if_unspecified(local),
         });
     }
@@ -125,12 +127,14 @@ impl RelayConfig {
                 "at least one advertised address is needed",
             ));
         }
-        if self.advertise.iter().any(IpAddr::is_unspecified) {
+        let mut ips = self.advertise.iter().map(|address| address.ip);
+        if ips.any(|ip| ip.is_unspecified()) {
             return Err(ShardError::Config(
                 "an advertised address must be a real one",
             ));
         }
-        if self.listen.is_ipv4() && self.advertise.iter().any(IpAddr::is_ipv6) {
+        let mut ips = self.advertise.iter().map(|address| address.ip);
+        if self.listen.is_ipv4() && ips.any(|ip| ip.is_ipv6()) {
             return Err(ShardError::Config("IPv6 is advertised but not listened on"));
         }
         Ok(())
@@ -146,9 +150,11 @@ impl RelayConfig {
         Ok(addr)
     }
 
-    fn candidates(&self, port: u16) -> Vec<SocketAddr> {
-        let ips = self.advertise.iter();
-        ips.map(|ip| SocketAddr::new(*ip, port)).collect()
+    fn candidates(&self, shard: usize, bound: u16) -> Result<Vec<SocketAddr>, ShardError> {
+        let addresses = self.advertise.iter();
+        let candidates = addresses.map(|address| address.candidate(shard, bound));
+        let candidates: Option<_> = candidates.collect();
+        candidates.ok_or(ShardError::Config("advertised ports end beyond 65535"))
     }
 }
 

@@ -115,7 +115,12 @@ pub(crate) fn read_files(cert: &Path, key: &Path) -> anyhow::Result<CertificateA
 
 fn self_signed(config: &Config, bound: SocketAddr) -> anyhow::Result<CertificateAndKey> {
     let mut names = BTreeSet::from(["localhost".to_owned(), "127.0.0.1".to_owned()]);
-    names.extend(config.relay_advertise.iter().map(ToString::to_string));
+    names.extend(
+        config
+            .relay_advertise
+            .iter()
+            .map(|address| address.ip.to_string()),
+    );
     if !bound.ip().is_unspecified() {
         names.insert(bound.ip().to_string());
     }

@@ -40,8 +40,9 @@ pub struct RawConfig {
     #[arg(long, value_name = "IP:PORT")]
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub relay_listen: Option<String>,
-    /// Addresses at which browsers and hosts reach the relay [default: this machine's own].
-    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    /// Addresses at which browsers and hosts reach the relay, each with the port there if it is not the
+    /// one of `relay_listen` [default: this machine's own].
+    #[arg(long, value_name = "IP[:PORT]", value_delimiter = ',')]
     #[serde(deserialize_with = "list", skip_serializing_if = "Option::is_none")]
     pub relay_advertise: Option<Vec<String>>,
     /// Threads of the relay, each with a UDP port of its own [default: 1].

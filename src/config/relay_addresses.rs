@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use authloop_protocol::signal::MAX_CANDIDATES;
 
 use super::{ConfigError, parse::invalid};
+use crate::shard::AdvertisedAddress;
 
 const KEY: &str = "relay_advertise";
 
@@ -12,7 +13,8 @@ const KEY: &str = "relay_advertise";
 pub(super) fn advertised(
     given: Option<Vec<String>>,
     listen: SocketAddr,
-) -> Result<Vec<IpAddr>, ConfigError> {
+    shards: usize,
+) -> Result<Vec<AdvertisedAddress>, ConfigError> {
     if let Some(texts) = given {
         let given = addresses(&texts)?;
         if given.is_empty() {
@@ -27,7 +29,8 @@ pub(super) fn advertised(
                 ),
             ));
         }
-        if let Some(ip) = given.iter().find(|ip| !is_one_machines(ip)) {
+        let mut ips = given.iter().map(|address| address.ip);
+        if let Some(ip) = ips.find(|ip| !is_one_machines(ip)) {
             return Err(invalid(
                 KEY,
                 format!(
@@ -35,7 +38,18 @@ pub(super) fn advertised(
                 ),
             ));
         }
-        if listen.is_ipv4() && given.iter().any(IpAddr::is_ipv6) {
+        let ends_beyond = |address: &&AdvertisedAddress| {
+            address.port == Some(0) || address.candidate(shards - 1, 0).is_none()
+        };
+        if let Some(address) = given.iter().find(ends_beyond) {
+            return Err(invalid(
+                KEY,
+                format!(
+                    "has {address}, from which there are not {shards} ports on, one for each shard"
+                ),
+            ));
+        }
+        if listen.is_ipv4() && given.iter().any(|address| address.ip.is_ipv6()) {
             return Err(invalid(
                 KEY,
                 "has an IPv6 address, but `relay_listen` is IPv4 only",
@@ -44,16 +58,14 @@ pub(super) fn advertised(
         return Ok(given);
     }
     if !listen.ip().is_unspecified() {
-        return Ok(vec![listen.ip()]);
+        return Ok(vec![listen.ip().into()]);
     }
     let loopback = match listen.ip() {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
     };
-    Ok(primary_address(listen.ip())
-        .into_iter()
-        .chain([loopback])
-        .collect())
+    let own = primary_address(listen.ip()).into_iter().chain([loopback]);
+    Ok(own.map(AdvertisedAddress::from).collect())
 }
 
 /// The address this machine would use towards the world. Connecting a UDP socket sends nothing;
@@ -74,12 +86,14 @@ fn is_one_machines(ip: &IpAddr) -> bool {
     !(ip.is_unspecified() || ip.is_multicast() || is_broadcast)
 }
 
-fn addresses(texts: &[String]) -> Result<Vec<IpAddr>, ConfigError> {
+fn addresses(texts: &[String]) -> Result<Vec<AdvertisedAddress>, ConfigError> {
+    let expected =
+        "must be IP addresses, with a port or without, as in 203.0.113.7 or [2001:db8::1]:50000";
     texts
         .iter()
         .map(|text| {
             text.parse()
-                .map_err(|_| invalid(KEY, format!("must be IP addresses; `{text}` is none")))
+                .map_err(|_| invalid(KEY, format!("{expected}; `{text}` is none")))
         })
         .collect()
 }
@@ -88,10 +102,10 @@ fn addresses(texts: &[String]) -> Result<Vec<IpAddr>, ConfigError> {
 mod tests {
     use super::*;
 
-    fn advertise(texts: &[&str]) -> Result<Vec<IpAddr>, String> {
+    fn advertise(texts: &[&str]) -> Result<Vec<AdvertisedAddress>, String> {
         let texts = texts.iter().map(|&text| text.to_owned()).collect();
         let listen = "[::]:3478".parse().unwrap();
-        advertised(Some(texts), listen).map_err(|error| error.to_string())
+        advertised(Some(texts), listen, 2).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -105,6 +119,22 @@ mod tests {
                 .contains("at most 8 addresses, not 9")
         );
         assert!(advertise(&[]).is_err());
+    }
+
+    #[test]
+    fn an_address_may_have_a_port_with_room_for_each_shard() {
+        let given = ["192.0.2.1:65534", "[2001:db8::1]:50000", "2001:db8::1"];
+
+        let texts: Vec<String> = advertise(&given)
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+
+        assert_eq!(texts, given);
+        for bad in ["192.0.2.1:65535", "192.0.2.1:0", "relay.example:50000"] {
+            assert!(advertise(&[bad]).unwrap_err().contains(bad));
+        }
     }
 
     #[test]

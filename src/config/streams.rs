@@ -117,6 +117,17 @@ impl Config {
         !self.trusted_proxies.is_empty() || self.public_origin.as_ref().is_some_and(ends_tls)
     }
 
+    /// Where the relay is reached, whatever its ports: the HTTP port has one of its own.
+    fn relay_ips(&self) -> Vec<IpAddr> {
+        let mut ips = Vec::new();
+        for address in &self.relay_advertise {
+            if !ips.contains(&address.ip) {
+                ips.push(address.ip);
+            }
+        }
+        ips
+    }
+
     fn inferred_endpoints(&self, bound: SocketAddr) -> StreamEndpoints {
         let Ok(origin) = self.origin_at(bound).parse::<Origin>() else {
             return StreamEndpoints::default();
@@ -125,7 +136,7 @@ impl Config {
         let named = self.public_origin.as_ref().and_then(|_| literal(host));
         let ips = match named {
             Some(ip) => vec![ip],
-            None if bound.ip().is_unspecified() => self.relay_advertise.clone(),
+            None if bound.ip().is_unspecified() => self.relay_ips(),
             None => vec![bound.ip()],
         };
         let reachable = |ip: &IpAddr| bound.is_ipv6() || ip.is_ipv4();

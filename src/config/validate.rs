@@ -33,7 +33,9 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         DEFAULT_RELAY_LISTEN,
         EXPECT_ADDR,
     )?;
-    let relay_advertise = relay_addresses::advertised(raw.relay_advertise, relay_listen)?;
+    let relay_shards = within("relay_shards", raw.relay_shards, 1, 1..=MAX_SHARDS)?;
+    let relay_advertise =
+        relay_addresses::advertised(raw.relay_advertise, relay_listen, relay_shards)?;
     let api_keys = api_keys(raw.api_keys_file.as_deref(), raw.api_keys.as_deref())?;
     let open = parse_or(
         "open_registration",
@@ -74,7 +76,7 @@ pub(super) fn validate(raw: RawConfig, json: bool) -> Result<Config, ConfigError
         tls,
         relay_listen,
         relay_advertise,
-        relay_shards: within("relay_shards", raw.relay_shards, 1, 1..=MAX_SHARDS)?,
+        relay_shards,
         streams: streams::parse(
             parse_or("streams", raw.streams, true, EXPECT_BOOL)?,
             raw.streams_advertise,

@@ -1,7 +1,7 @@
 //! A relay on loopback, as an endpoint and as the server see it.
 
 use std::{
-    net::{Ipv6Addr, UdpSocket},
+    net::{IpAddr, Ipv6Addr, UdpSocket},
     time::Duration,
 };
 
@@ -90,10 +90,9 @@ impl Endpoint {
 
 fn relay(listen: &str, shards: usize) -> (RelayHandle, mpsc::Receiver<RelayEvent>) {
     let listen: SocketAddr = listen.parse().unwrap();
-    let loopback: IpAddr = "127.0.0.1".parse().unwrap();
     start(&RelayConfig {
         listen,
-        advertise: vec![loopback],
+        advertise: vec!["127.0.0.1".parse().unwrap()],
         shards,
         coalesce_delay: RelayConfig::DEFAULT_COALESCE_DELAY,
     })
@@ -205,6 +204,27 @@ fn global_ipv6() -> Option<IpAddr> {
 }
 
 #[tokio::test]
+async fn endpoints_are_told_the_ports_that_the_world_sees() {
+    let advertise = ["192.0.2.1:50000", "192.0.2.2"].map(|text| text.parse().unwrap());
+    let (relay, _events) = start(&RelayConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        advertise: advertise.into(),
+        shards: 2,
+        coalesce_delay: RelayConfig::DEFAULT_COALESCE_DELAY,
+    })
+    .unwrap();
+
+    for (shard, outside) in [(0, 50_000), (1, 50_001)] {
+        let mut session = [0; 16];
+        session[3] = shard;
+        let [host, _] = relay.open(session).await.unwrap();
+        let bound = relay.0.clients[usize::from(shard)].local.port();
+        let ports: Vec<u16> = host.candidates.iter().map(SocketAddr::port).collect();
+        assert_eq!(ports, [outside, bound]);
+    }
+}
+
+#[tokio::test]
 async fn every_shard_serves_both_legs_of_its_sessions() {
     let (relay, _events) = relay("127.0.0.1:0", 3);
 
@@ -302,9 +322,13 @@ fn a_configuration_that_cannot_work_is_refused_before_a_port_opens() {
         config("127.0.0.1:0", &["0.0.0.0"], 1),
         config("127.0.0.1:0", &["::1"], 1),
         config("127.0.0.1:65535", &["127.0.0.1"], 2),
+        config("127.0.0.1:0", &["127.0.0.1:65535"], 2),
     ] {
+        let second = refused
+            .shard_addr(1)
+            .and_then(|addr| refused.candidates(1, addr.port()));
         assert!(matches!(
-            refused.validate().and(refused.shard_addr(1)),
+            refused.validate().and(second),
             Err(ShardError::Config(_))
         ));
     }

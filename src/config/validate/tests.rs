@@ -15,7 +15,7 @@ fn the_defaults_serve_this_machine_only() {
     assert!(
         config
             .relay_advertise
-            .contains(&IpAddr::V4(Ipv4Addr::LOCALHOST))
+            .contains(&IpAddr::V4(Ipv4Addr::LOCALHOST).into())
     );
     assert_eq!(config.origin_at(config.listen), "http://127.0.0.1:7443");
 }
