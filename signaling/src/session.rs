@@ -222,7 +222,7 @@ impl Session {
     /// Detaches a socket. Returns when to call [`Self::drop_abandoned`], if what it sent waits.
     pub(crate) fn detach(&mut self, side: Side, outbox_id: u64, now: Instant) -> Option<Instant> {
         if let Phase::Claimed { takeover, .. } = &mut self.phase
-            && let Some(told) = takeover.withdraw(outbox_id)
+            && let Some(told) = takeover.withdraw(outbox_id, now)
         {
             self.viewer.deliver(&told);
             return None;

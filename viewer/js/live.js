@@ -52,7 +52,13 @@ export class Live {
     this.video = byId("video", HTMLVideoElement);
     const send = (/** @type {InputEvent} */ e) => this.#send(e);
     this.view = new View(
-      { app: el("app"), stage: el("stage"), page: el("page"), video: this.video },
+      {
+        app: el("app"),
+        banners: el("banners"),
+        stage: el("stage"),
+        page: el("page"),
+        video: this.video,
+      },
       { send, typing: () => this.keyboard.focused, layout: () => this.#layout() },
     );
     this.keyboard = new Keyboard(input("pad"), byId("pad-multi", HTMLTextAreaElement), {

@@ -4,6 +4,7 @@
 import { button, dialog, el, setIcon } from "./dom.js";
 import { formatDay, t } from "./i18n.js";
 import { splitHost, splitOrigin } from "./origin.js";
+import { PressGuard } from "./press-guard.js";
 
 /** @typedef {import("./events.js").Page} Page */
 
@@ -96,8 +97,11 @@ export const ownerName = (origin) => {
   return origin === "" ? "" : isolate(name + after);
 };
 
+/** @type {PressGuard | null} */
+let unexpectedGuard = null;
+
 /**
- * The warning over the picture: a site that was not expected takes nothing before the user decides.
+ * The warning above the picture: a site that was not expected takes nothing before the user decides.
  * @param {{origin: string, frame: boolean} | null} unexpected
  */
 export function showUnexpected(unexpected) {
@@ -106,8 +110,13 @@ export function showUnexpected(unexpected) {
         origin: isolate(unexpected.origin),
       })
     : "";
-  if (el("unexpected-text").textContent !== text) el("unexpected-text").textContent = text;
-  el("unexpected").hidden = unexpected === null;
+  const banner = el("unexpected");
+  const other = el("unexpected-text").textContent !== text;
+  const appears = unexpected !== null && (other || banner.hidden);
+  if (other) el("unexpected-text").textContent = text;
+  banner.hidden = unexpected === null;
+  unexpectedGuard ??= new PressGuard(banner);
+  if (appears) unexpectedGuard.appear();
 }
 
 /** @param {import("./invitation.js").Invitation} invitation */

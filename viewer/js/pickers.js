@@ -3,6 +3,7 @@
 
 import { button, el } from "./dom.js";
 import { t } from "./i18n.js";
+import { isTyping } from "./press-guard.js";
 import { PromptSheet } from "./prompt-sheet.js";
 import { hasCoarsePointer } from "./view.js";
 
@@ -60,7 +61,10 @@ export class Pickers {
     el("picker-truncated").hidden = !picker.truncated;
     button("picker-clear").hidden =
       picker.kind === "select" || picker.kind === "color" || picker.value === "";
-    this.prompt.show(control);
+    // Only a tap in the remote page opens one, and what is picked goes to that page alone; but it
+    // must not take what the user types into another field.
+    if (isTyping()) return this.prompt.show(control);
+    this.prompt.showAtOnce(control);
     if (!hasCoarsePointer()) return;
     try {
       control.showPicker();

@@ -2,6 +2,7 @@
 // question is answered exactly once.
 
 import { dialog } from "./dom.js";
+import { PressGuard } from "./press-guard.js";
 
 export class PromptSheet {
   #open = false;
@@ -13,6 +14,7 @@ export class PromptSheet {
    */
   constructor(id, dismissed, closed) {
     this.sheet = dialog(id);
+    this.guard = new PressGuard(this.sheet);
     this.sheet.addEventListener("click", (e) => {
       if (
         e.target === this.sheet ||
@@ -35,11 +37,21 @@ export class PromptSheet {
     return this.#open;
   }
 
-  /** @param {HTMLElement} [focus] */
+  /** The other side asks: nothing answers before the user can have seen it. @param {HTMLElement} focus */
   show(focus) {
+    this.#showModal();
+    this.guard.appear(focus);
+  }
+
+  /** It answers a press of the user's, and takes the next at once. @param {HTMLElement} [focus] */
+  showAtOnce(focus) {
+    this.#showModal();
+    focus?.focus();
+  }
+
+  #showModal() {
     this.#open = true;
     if (!this.sheet.open) this.sheet.showModal();
-    focus?.focus();
   }
 
   /** Closes it as answered, or as no longer asked. */

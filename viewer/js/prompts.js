@@ -52,7 +52,7 @@ export class Prompts {
       on.cannotSignIn();
     });
     this.windows = new PromptSheet("sheet-windows", () => {}, on.closed);
-    button("windows").addEventListener("click", () => this.windows.show());
+    button("windows").addEventListener("click", () => this.windows.showAtOnce());
   }
 
   /** Whether what is typed now must be hidden in its timing, too. */

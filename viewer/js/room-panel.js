@@ -5,6 +5,7 @@
 import { button, dialog, el, setIcon } from "./dom.js";
 import { t } from "./i18n.js";
 import { hostItems, isPunycode } from "./origin-panel.js";
+import { PressGuard } from "./press-guard.js";
 import { Room } from "./room.js";
 import { closeAllSheets } from "./sheets.js";
 
@@ -33,6 +34,7 @@ export function showRoomOffer(invited) {
 export class RoomPanel {
   #over = false;
   #answered = false;
+  #notMovedGuard = new PressGuard(dialog("sheet-not-moved"));
 
   /**
    * @param {Room} room
@@ -112,7 +114,7 @@ export class RoomPanel {
     const sheet = dialog("sheet-not-moved");
     this.#answered = false;
     if (!sheet.open) sheet.showModal();
-    el("sheet-not-moved-title").focus();
+    this.#notMovedGuard.appear(el("sheet-not-moved-title"));
   }
 
   #wire() {

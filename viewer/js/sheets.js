@@ -4,6 +4,7 @@
 import { button, byId, dialog, el, input } from "./dom.js";
 import { t } from "./i18n.js";
 import { isolate } from "./origin-panel.js";
+import { PressGuard } from "./press-guard.js";
 
 /** @typedef {import("./events.js").DeclineReason} DeclineReason */
 /** @typedef {import("./events.js").InputEvent} InputEvent */
@@ -31,12 +32,16 @@ export function wireDecline(decline) {
   }
 }
 
+/** @type {PressGuard | null} */
+let checkGuard = null;
+
 /**
  * The host looked, and the user does not seem to be signed in, or nobody can tell.
  * @param {{finishAnyway: () => void, goOn: () => void}} on
  */
 export function wireCheckResult(on) {
   const sheet = dialog("sheet-checked");
+  checkGuard = new PressGuard(sheet);
   button("checked-finish").addEventListener("click", () => {
     sheet.returnValue = "finish";
     sheet.close();
@@ -55,7 +60,7 @@ export function openCheckResult(verdict) {
   el("sheet-checked-text").textContent = t(`${which}text`);
   sheet.returnValue = "";
   if (!sheet.open) sheet.showModal();
-  button("checked-retry").focus();
+  checkGuard?.appear(button("checked-retry"));
 }
 
 export const openDecline = () => dialog("sheet-decline").showModal();
@@ -126,6 +131,7 @@ export class Compose {
 export class PageDialog {
   /** @type {number | null} */
   #id = null;
+  #guard = new PressGuard(dialog("page-dialog"));
 
   /** @param {(event: InputEvent) => void} send */
   constructor(send) {
@@ -138,7 +144,7 @@ export class PageDialog {
     );
     dialog("page-dialog").addEventListener("cancel", (e) => {
       e.preventDefault();
-      this.#answer(false);
+      if (!this.#guard.isAppearing) this.#answer(false);
     });
   }
 
@@ -156,7 +162,7 @@ export class PageDialog {
     field.value = d.kind === "prompt" ? d.default : "";
     button("page-dialog-cancel").hidden = d.kind === "alert";
     if (!dialog("page-dialog").open) dialog("page-dialog").showModal();
-    (d.kind === "prompt" ? field : button("page-dialog-ok")).focus();
+    this.#guard.appear(d.kind === "prompt" ? field : button("page-dialog-ok"));
   }
 
   /** @param {number | null} id null: whichever is open */

@@ -12,7 +12,7 @@ const MAX_BACKOFF_MS = 10_000;
 const FIRST_BACKOFF_MS = 400;
 // A restarted server learns of a session again from its host; give the host time to come.
 const REREGISTRATION_TIMEOUT_MS = 90_000;
-const WELCOME_TIMEOUT_MS = 12_000;
+const ANSWER_TIMEOUT_MS = 12_000;
 
 /** What ends a session for this device: nothing of it is worth keeping. */
 export const FINAL_CODES = new Set([
@@ -79,6 +79,8 @@ export class Signaling {
   #ws = null;
   /** @type {ReturnType<typeof setTimeout> | null} */
   #timer = null;
+  /** Ends a socket that the server does not answer. @type {ReturnType<typeof setTimeout> | null} */
+  #answerTimer = null;
   #attempt = 0;
   #welcomed = false;
   #stopped = false;
@@ -120,15 +122,15 @@ export class Signaling {
     this.#clearTimer();
     const ws = new WebSocket(this.url);
     this.#ws = ws;
-    const slow = setTimeout(() => ws.close(), WELCOME_TIMEOUT_MS);
+    this.#clearAnswerTimer();
+    this.#answerTimer = setTimeout(() => ws.close(), ANSWER_TIMEOUT_MS);
     ws.onmessage = (e) => {
       this.#handling = this.#handling
         .then(() => this.#onMessage(ws, e.data))
         .catch(() => ws.close());
-      void this.#handling.then(() => this.#welcomed && clearTimeout(slow));
     };
     ws.onclose = (e) => {
-      clearTimeout(slow);
+      if (ws === this.#ws) this.#clearAnswerTimer();
       // What the server said before it closed is heard first.
       void this.#handling.then(() => this.#onClosed(ws, e.code));
     };
@@ -182,6 +184,11 @@ export class Signaling {
     this.#ws?.close();
   }
 
+  #clearAnswerTimer() {
+    if (this.#answerTimer !== null) clearTimeout(this.#answerTimer);
+    this.#answerTimer = null;
+  }
+
   #clearTimer() {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
@@ -200,6 +207,8 @@ export class Signaling {
       ws.send(JSON.stringify(await this.on.authenticate(nonce)));
       return;
     }
+    // Another device's user takes their time; the socket must stay, or the question is taken back.
+    if (message.type === "welcome" || message.type === "waiting") this.#clearAnswerTimer();
     if (message.type === "welcome") {
       this.#welcomed = true;
       this.#attempt = 0;

@@ -6,9 +6,13 @@ import { button, el } from "./dom.js";
 import { t } from "./i18n.js";
 import { takeoverCode } from "./keys.js";
 import { isolate } from "./origin-panel.js";
+import { PressGuard } from "./press-guard.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /** @typedef {import("./device.js").SessionRecord} SessionRecord */
+
+/** @type {PressGuard | null} one for the life of the page, as the question has one place */
+let guard = null;
 
 export class Takeover {
   /** @type {Bytes | null} the device that asks */
@@ -22,6 +26,7 @@ export class Takeover {
    */
   constructor(record, on) {
     this.record = record;
+    guard ??= new PressGuard(el("takeover"));
     this.#wireButton("takeover-consent", on.give);
     this.#wireButton("takeover-refuse", on.keep);
   }
@@ -41,6 +46,7 @@ export class Takeover {
     if (device !== this.#device) return;
     el("takeover-text").textContent = code ? t("takeover.text", { code: isolate(code) }) : "";
     el("takeover").hidden = !code;
+    if (code) guard?.appear();
   }
 
   /**

@@ -26,6 +26,7 @@ export class View {
   /**
    * @param {object} el
    * @param {HTMLElement} el.app
+   * @param {HTMLElement} el.banners above the stage
    * @param {HTMLElement} el.stage
    * @param {HTMLElement} el.page
    * @param {HTMLVideoElement} el.video
@@ -95,7 +96,7 @@ export class View {
   announceSize(force = false) {
     const { page } = this.el;
     const width = Math.round(page.offsetWidth);
-    const height = Math.round(page.offsetHeight);
+    const height = this.#keyboardOpen ? page.offsetHeight : this.#placeHeight;
     if (width < 1 || height < 1) return;
     /** @type {InputEvent} */
     const event = {
@@ -110,6 +111,14 @@ export class View {
     if (this.on.send(event) === "ok") this.#sent = told;
   }
 
+  /** Of the picture's place, without a banner: nobody resizes the remote page by asking something. */
+  get #placeHeight() {
+    const { stage, banners } = this.el;
+    return Math.round(
+      stage.getBoundingClientRect().height + banners.getBoundingClientRect().height,
+    );
+  }
+
   /** iOS and Android lay the soft keyboard over the page; only the visual viewport tells. */
   #followVisualViewport() {
     const vv = visualViewport;
@@ -121,8 +130,8 @@ export class View {
 
   #onResize() {
     const { stage, page } = this.el;
-    const height = stage.clientHeight;
-    if (height === 0) return;
+    if (stage.clientHeight === 0) return;
+    const height = this.#placeHeight;
     const sameWidth = page.offsetWidth === 0 || Math.abs(page.offsetWidth - stage.clientWidth) < 2;
     // The remote page keeps its size under a soft keyboard, as a page on a phone does.
     this.#keyboardOpen =

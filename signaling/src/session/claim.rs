@@ -36,6 +36,9 @@ impl Session {
         if !self.claim_hash_matches(token) {
             return Err(SignalErrorCode::Unauthorized);
         }
+        if let Phase::Claimed { takeover, .. } = &mut self.phase {
+            takeover.expire(now);
+        }
         match &mut self.phase {
             Phase::Ended { .. } => Err(SignalErrorCode::Ended),
             Phase::Claimed { device: winner, .. } if *winner == device => {

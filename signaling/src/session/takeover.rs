@@ -13,13 +13,18 @@ use crate::outbox::{Closing, Outbox};
 
 /// Past this a request that nobody answered makes room for the next.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long nobody may ask after a refusal: somebody who has the link must not pester the user.
-const REFUSAL_COOLDOWN: Duration = Duration::from_secs(15);
+/// How long nobody may ask after the first request without consent; each further one doubles it.
+/// Somebody who has the link must not pester the user.
+const FIRST_COOLDOWN: Duration = Duration::from_secs(15);
+/// Requests without consent in a session's life; past that nobody may ask.
+const MAX_FAILED_REQUESTS: u32 = 5;
 
 /// The device that asks, if there is one; at most one at a time.
 #[derive(Default)]
 pub(super) struct Takeover {
     pending: Option<Box<TakeoverRequest>>,
+    /// Requests that ended without consent, however they ended.
+    failed: u32,
     cooldown_until: Option<Instant>,
 }
 
@@ -30,14 +35,24 @@ struct TakeoverRequest {
 }
 
 impl Takeover {
-    /// Whether the device that has the session may be asked for it now.
+    /// Gives a request up that nobody has answered in time.
+    pub(super) fn expire(&mut self, now: Instant) {
+        let overdue = self
+            .pending
+            .take_if(|pending| now.saturating_duration_since(pending.since) >= REQUEST_TIMEOUT);
+        if let Some(pending) = overdue {
+            self.fail(pending.since + REQUEST_TIMEOUT);
+            pending.outbox.close(REFUSED);
+        }
+    }
+
+    /// Whether the device that has the session may be asked for it now; what is overdue has expired.
     pub(super) fn may_ask(&self, device: &DeviceKey, now: Instant) -> bool {
+        if let Some(pending) = &self.pending {
+            return pending.device == *device;
+        }
         let cooling_down = self.cooldown_until.is_some_and(|until| now < until);
-        let taken = self.pending.as_ref().is_some_and(|pending| {
-            let age = now.saturating_duration_since(pending.since);
-            pending.device != *device && age < REQUEST_TIMEOUT
-        });
-        !cooling_down && !taken
+        self.failed < MAX_FAILED_REQUESTS && !cooling_down
     }
 
     /// Lets `device` wait at its socket. Returns the question for the device that has the session.
@@ -82,16 +97,18 @@ impl Takeover {
             return false;
         };
         pending.outbox.close(REFUSED);
-        self.cooldown_until = Some(now + REFUSAL_COOLDOWN);
+        self.fail(now);
         true
     }
 
     /// Takes note that a socket closed. If it was the waiting one, returns what takes the question
-    /// back.
-    pub(super) fn withdraw(&mut self, outbox_id: u64) -> Option<ServerMessage> {
+    /// back. That costs what a refusal does: a question that is gone before anybody can answer it
+    /// pesters the user all the same.
+    pub(super) fn withdraw(&mut self, outbox_id: u64, now: Instant) -> Option<ServerMessage> {
         self.pending
-            .take_if(|pending| pending.outbox.id() == outbox_id)
-            .map(|_| question(None))
+            .take_if(|pending| pending.outbox.id() == outbox_id)?;
+        self.fail(now);
+        Some(question(None))
     }
 
     /// The session is over.
@@ -100,6 +117,12 @@ impl Takeover {
             let _slow = pending.outbox.send(&ServerMessage::Ended { outcome });
             pending.outbox.close(Closing::Normal);
         }
+    }
+
+    /// A request ended without consent.
+    fn fail(&mut self, at: Instant) {
+        self.cooldown_until = Some(at + FIRST_COOLDOWN * (1 << self.failed));
+        self.failed += 1;
     }
 }
 

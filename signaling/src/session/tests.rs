@@ -213,3 +213,62 @@ fn a_host_leaves_nothing_for_a_viewer_before_there_is_one() {
         Some(Delivery::Accepted)
     );
 }
+
+/// Asks for the session as a second device. Returns the socket's queue and the id of its outbox.
+fn ask(session: &mut Session, now: Instant) -> Option<(outbox::OutboxReceiver, u64)> {
+    let (outbox, outbox_rx) = outbox::channel(8, &ByteBudget::default());
+    let outbox_id = outbox.id();
+    let token = SecretHash::of(TOKEN);
+    let asked = session.claim(&token, device(1), ClaimRequest::TakeOver, outbox, now);
+    asked.is_ok().then_some((outbox_rx, outbox_id))
+}
+
+/// A session that the first device has; its queue must be kept.
+fn claimed_session(now: Instant) -> (Session, outbox::OutboxReceiver) {
+    let mut session = session(now);
+    let (outbox, outbox_rx) = outbox::channel(64, &ByteBudget::default());
+    let token = SecretHash::of(TOKEN);
+    session
+        .claim(&token, device(0), ClaimRequest::Claim, outbox, now)
+        .unwrap();
+    (session, outbox_rx)
+}
+
+#[test]
+fn each_question_without_consent_doubles_the_peace_until_nobody_may_ask() {
+    type End = fn(&mut Session, u64, Instant) -> Duration;
+    let withdrawn: End = |session, outbox_id, now| {
+        session.detach(Side::Viewer, outbox_id, now);
+        Duration::ZERO
+    };
+    let refused: End = |session, _, now| {
+        assert!(session.refuse_takeover(device(1).as_bytes(), now));
+        Duration::ZERO
+    };
+    let unanswered: End = |_, _, _| Duration::from_secs(60);
+    for end in [withdrawn, refused, unanswered] {
+        let mut now = Instant::now();
+        let (mut session, _holder) = claimed_session(now);
+        for peace in [15, 30, 60, 120, 240] {
+            let (_waiting, outbox_id) = ask(&mut session, now).unwrap();
+            now += end(&mut session, outbox_id, now);
+            now += Duration::from_secs(peace) - Duration::from_millis(1);
+            assert!(ask(&mut session, now).is_none(), "{peace} s of peace");
+            now += Duration::from_millis(1);
+        }
+        now += Duration::from_secs(86_400);
+        assert!(ask(&mut session, now).is_none());
+    }
+}
+
+#[test]
+fn a_takeover_with_consent_costs_nothing() {
+    let now = Instant::now();
+    let (mut session, _holder) = claimed_session(now);
+    let (_waiting, _) = ask(&mut session, now).unwrap();
+    session.take_over(device(1)).unwrap();
+    let (outbox, _outbox_rx) = outbox::channel(8, &ByteBudget::default());
+    let token = SecretHash::of(TOKEN);
+    let back = session.claim(&token, device(0), ClaimRequest::TakeOver, outbox, now);
+    assert_eq!(back, Ok(ClaimOutcome::TakeoverRequested));
+}

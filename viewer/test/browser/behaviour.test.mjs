@@ -1,7 +1,14 @@
 // What the viewer does when life is not smooth: other devices, reloads, outages.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { bench, enabled, errorCode, inState } from "../support/browser.mjs";
+import {
+  bench,
+  enabled,
+  errorCode,
+  inState,
+  pressEnter,
+  takesPresses,
+} from "../support/browser.mjs";
 
 let b;
 before(async () => {
@@ -279,12 +286,12 @@ test("dialogs of the page", async () => {
   assert.match(await s.page.textContent("#page-dialog-from"), /login\.example\.com/);
   assert.equal(await s.page.textContent("#page-dialog-message"), "<b>Name?</b>");
   await s.page.fill("#page-dialog-input", "Ada");
-  await s.page.keyboard.press("Enter");
+  await pressEnter(s.page, "page-dialog");
   await s.host.waitForFunction(() => fake.events.some((e) => e.t === "dialog"));
   await s.host.evaluate(() =>
     fake.output({ t: "dialog", id: 8, kind: "confirm", message: "Sure?", default: "" }),
   );
-  await s.page.waitForSelector("#page-dialog[open]");
+  await takesPresses(s.page, "page-dialog-ok");
   await s.page.keyboard.press("Escape");
   await s.host.waitForFunction(() => fake.events.filter((e) => e.t === "dialog").length === 2);
   await s.host.evaluate(() =>
@@ -314,6 +321,7 @@ test("Done too early: the user is told, goes on, or finishes anyway", async () =
   const title = () => s.page.textContent("#sheet-checked-title");
   await checked();
   await s.page.waitForSelector("#sheet-checked[open]");
+  await takesPresses(s.page, "checked-retry");
   assert.equal(await s.page.evaluate(() => document.activeElement.id), "checked-retry");
   await s.page.keyboard.press("Enter");
   await s.page.waitForSelector("#sheet-checked:not([open])", { state: "attached" });

@@ -101,5 +101,16 @@ export const enabled = (page) =>
       document.documentElement.dataset.state === "live",
   );
 
+/** What came up by another's will takes a press, or its field has the focus. */
+export const takesPresses = (page, id) => page.waitForSelector(`#${id}:not([inert])`);
+
+/** Presses Enter until the sheet is gone: a field takes it only once it has had the focus for a while. */
+export async function pressEnter(page, sheet) {
+  while (await page.isVisible(`#${sheet}`)) {
+    await page.keyboard.press("Enter");
+    await page.waitForTimeout(100);
+  }
+}
+
 /** What the error screen calls its error. */
 export const errorCode = (page) => page.textContent("#error-code");

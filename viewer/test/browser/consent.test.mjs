@@ -1,0 +1,153 @@
+// A press or a key that was meant for the remote page answers no question that has just come up.
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { after, before, test } from "node:test";
+import { bench, takesPresses } from "../support/browser.mjs";
+
+let b;
+before(async () => {
+  b = await bench();
+});
+after(async () => {
+  await b?.stop();
+});
+
+const ORIGIN = "https://login.example.com";
+const PHONE = { viewport: { width: 390, height: 760 }, isMobile: true, hasTouch: true };
+
+const heard = (s, t) => s.host.evaluate((t) => fake.events.filter((e) => e.t === t), t);
+const say = (s, output) => s.host.evaluate((o) => fake.output(o), output);
+
+/** The time from when `id` was last shown to the last press, as the page saw both. */
+const watch = (page, id) =>
+  page.evaluate((id) => {
+    const container = document.getElementById(id);
+    globalThis.times = { shown: Number.NaN, pressed: Number.NaN };
+    const isShown = () => (container.tagName === "DIALOG" ? container.open : !container.hidden);
+    let was = isShown();
+    new MutationObserver(() => {
+      if (isShown() && !was) times.shown = performance.now();
+      was = isShown();
+    }).observe(container, { attributeFilter: ["hidden", "open"] });
+    const press = (e) => (times.pressed = e.timeStamp);
+    addEventListener("pointerdown", press, { capture: true });
+    addEventListener("keydown", press, { capture: true });
+  }, id);
+/** Whether the last press came too soon after it to have been meant; a busy machine may be late. */
+const wasHasty = (page) => page.evaluate(() => times.pressed - times.shown < 900);
+
+/** Another device asks for the session, and takes it back. */
+async function ask(s) {
+  const device = randomBytes(65).toString("base64url");
+  b.stub.sessions.get(s.id).send_viewer({ type: "takeover", device });
+  await s.page.waitForSelector("#takeover:not([hidden])");
+}
+async function takeBack(s) {
+  b.stub.sessions.get(s.id).send_viewer({ type: "takeover", device: null });
+  await s.page.waitForSelector("#takeover", { state: "hidden" });
+}
+
+for (const [device, options] of [
+  ["laptop", {}],
+  ["phone", PHONE],
+]) {
+  test(`a takeover that flashes up takes no press on a ${device}`, async () => {
+    const s = await b.live(options);
+    const { page } = s;
+    const press = ([x, y]) =>
+      options.hasTouch ? page.touchscreen.tap(x, y) : page.mouse.click(x, y);
+    await watch(page, "takeover");
+    await ask(s);
+    const box = await page.locator("#takeover-consent").boundingBox();
+    const spot = [box.x + box.width / 2, box.y + box.height / 2];
+    await takeBack(s);
+    for (let hasty = 0; hasty < 4; ) {
+      await ask(s);
+      await press(spot);
+      if (await wasHasty(page)) hasty++;
+      else continue; // it may have been meant, and the question is gone
+      assert.ok(await page.isVisible("#takeover"));
+      await takeBack(s);
+    }
+    assert.deepEqual(await heard(s, "hand_over"), []);
+
+    await ask(s);
+    await page[options.hasTouch ? "tap" : "click"]("#takeover-consent");
+    await s.host.waitForFunction(() => fake.events.some((e) => e.t === "hand_over"));
+    assert.deepEqual(s.errors, []);
+    await s.close();
+  });
+}
+
+test("a press that began before the question does not answer it", async () => {
+  const s = await b.live();
+  const { page } = s;
+  const ask = () =>
+    say(s, { t: "dialog", id: 1, kind: "confirm", message: "Pay?", default: "", origin: ORIGIN });
+  await ask();
+  await page.waitForSelector("#page-dialog[open]");
+  const box = await page.locator("#page-dialog-ok").boundingBox();
+  await say(s, { t: "dialog_closed", id: 1 });
+  await page.waitForSelector("#page-dialog", { state: "hidden" });
+
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  await page.mouse.down();
+  await page.keyboard.down("Enter");
+  await ask();
+  await takesPresses(page, "page-dialog-ok");
+  await page.mouse.up();
+  await page.keyboard.down("Enter"); // again while it is held: a repetition
+  await page.keyboard.up("Enter");
+  assert.ok(await page.isVisible("#page-dialog"));
+  assert.deepEqual(await heard(s, "dialog"), []);
+  await page.keyboard.press("Enter");
+  await s.host.waitForFunction(() => fake.events.some((e) => e.t === "dialog" && e.accept));
+  await s.close();
+});
+
+test("a question that moves takes no press for a second", async () => {
+  const s = await b.live();
+  const { page } = s;
+  await s.host.evaluate(() => {
+    fake.page = { ...fake.page, origin: "https://evil.example", expected: false, epoch: 2 };
+    return fake.output(fake.page);
+  });
+  await takesPresses(page, "unexpected-continue");
+  // Another question above it pushes it down, to where the user may be about to press.
+  const [before, moved] = await page.evaluate(async () => {
+    const button = document.getElementById("unexpected-continue");
+    const before = button.getBoundingClientRect().y;
+    document.getElementById("banners").style.paddingBlockStart = "60px";
+    const moved = button.getBoundingClientRect().y;
+    button.dispatchEvent(new MouseEvent("click", { bubbles: true, detail: 1 }));
+    return [before, moved];
+  });
+  assert.ok(moved > before);
+  assert.ok(await page.isVisible("#unexpected"));
+  await page.click("#unexpected-continue");
+  await page.waitForSelector("#unexpected", { state: "hidden" });
+  await s.close();
+});
+
+test("a banner stands beside the picture, and the remote page keeps its size", async () => {
+  for (const options of [{}, PHONE]) {
+    const s = await b.live(options);
+    const { page } = s;
+    await s.host.waitForFunction(() => fake.events.some((e) => e.t === "viewport"));
+    const sizes = async () => (await heard(s, "viewport")).map((e) => `${e.width}x${e.height}`);
+    const told = await sizes();
+    const free = await page.locator("#stage").boundingBox();
+    await ask(s);
+    await takesPresses(page, "takeover-refuse");
+    const [banner, stage] = await Promise.all(
+      ["#takeover", "#stage"].map((id) => page.locator(id).boundingBox()),
+    );
+    assert.ok(banner.y + banner.height <= stage.y + 0.5);
+    assert.ok(stage.height < free.height - 40, "the picture made room");
+    await takeBack(s);
+    await page.click("#reload"); // what was told before it has come, too
+    await s.host.waitForFunction(() => fake.events.some((e) => e.action === "reload"));
+    assert.deepEqual([...new Set(await sizes())], [...new Set(told)]);
+    await s.close();
+  }
+});
