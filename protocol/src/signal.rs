@@ -162,11 +162,23 @@ pub enum ServerMessage {
     SecondClaim {},
     /// To the viewer: another device asks to go on in its place; only its consent moves the session.
     Takeover {
-        /// The asking device, 65 bytes; `None` when nobody asks any more.
-        device: Option<Blob>,
+        /// The asking device's commitment, 32 bytes; `None` when nobody asks any more.
+        commitment: Option<Blob>,
+    },
+    /// To the viewer: the device that asks says who it is.
+    TakeoverOpened {
+        /// The asking device, 65 bytes.
+        device: Blob,
+        /// What opens its commitment, 32 bytes.
+        opening: Blob,
     },
     /// To a device that asked: the one that has the session is being asked.
     Waiting {},
+    /// To a device that asked: the nonce of the one that has the session.
+    TakeoverNonce {
+        /// 32 bytes.
+        nonce: Blob,
+    },
     /// A blob of the other side's.
     Sealed {
         /// Opaque to the server.
@@ -290,11 +302,25 @@ pub enum ViewerMessage {
         device: Blob,
         /// Its signature over the challenge, the same as a claim's, 64 bytes.
         signature: Blob,
+        /// To its key and to what it will open, 32 bytes.
+        commitment: Blob,
+    },
+    /// The device that has the session answers a commitment.
+    TakeoverNonce {
+        /// That commitment, 32 bytes.
+        commitment: Blob,
+        /// 32 bytes.
+        nonce: Blob,
+    },
+    /// The asking device, which has had the nonce, opens its commitment.
+    TakeoverOpen {
+        /// 32 bytes.
+        opening: Blob,
     },
     /// The device that has the session keeps it.
     TakeoverRefuse {
-        /// The device that asked, 65 bytes.
-        device: Blob,
+        /// The commitment of the device that asked, 32 bytes.
+        commitment: Blob,
     },
     /// First: this device comes back.
     Resume {

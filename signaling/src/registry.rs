@@ -34,7 +34,7 @@ use crate::{
 use shared::{Shared, SharedSession, run_timers};
 
 pub(crate) use attachment::Attachment;
-pub(crate) use messages::{handle_message, parse};
+pub(crate) use messages::{handle_message, parse, take_commitment};
 pub(crate) use shared::RecordChange;
 
 /// The sessions of one server; clones share them.

@@ -100,8 +100,12 @@ pub(crate) enum ClaimRequest {
     /// Nothing more than a claim.
     Claim,
     /// To have it in the other's place.
-    TakeOver,
+    TakeOver(TakeoverCommitment),
 }
+
+/// What an asking device is bound to before it hears anything of the one that has the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TakeoverCommitment(pub(crate) [u8; 32]);
 
 /// What the registry must do when a session's timer fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use crate::{
     observer::SignalingEvent,
     outbox::{self, Closing, OutboxReceiver, OutgoingFrame},
     refusal::{Refusal, explain},
-    registry::{Identity, parse},
+    registry::{Identity, parse, take_commitment},
     relay::Side,
     secret::{random, take_hash},
     service::Signaling,
@@ -305,8 +305,10 @@ async fn viewer(
     let credentials = signaling.directory().credentials(id).await;
     let credentials = credentials.map_err(explain)?;
     let unauthorized = || explain(SignalErrorCode::Unauthorized);
-    let request = match first {
-        ViewerMessage::Takeover { .. } => ClaimRequest::TakeOver,
+    let request = match &first {
+        ViewerMessage::Takeover { commitment, .. } => {
+            ClaimRequest::TakeOver(take_commitment(commitment)?)
+        }
         _ => ClaimRequest::Claim,
     };
     match first {
@@ -319,6 +321,7 @@ async fn viewer(
             token,
             device,
             signature,
+            ..
         } => {
             let device = DeviceKey::parse(&device.0)
                 .ok_or((SignalErrorCode::Malformed, "`device` is not a P-256 point"))?;
@@ -344,6 +347,8 @@ async fn viewer(
             .ok_or_else(unauthorized),
         ViewerMessage::Sealed { .. }
         | ViewerMessage::IceLocal { .. }
+        | ViewerMessage::TakeoverNonce { .. }
+        | ViewerMessage::TakeoverOpen { .. }
         | ViewerMessage::TakeoverRefuse { .. }
         | ViewerMessage::FirstFrame {}
         | ViewerMessage::Restart {} => Err((

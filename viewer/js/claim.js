@@ -14,8 +14,9 @@ import { signClaim, signResume } from "./device.js";
  * @param {SessionStore} store
  * @param {Bytes} id
  * @param {Bytes} challenge
- * @param {{probing: boolean, takeover: boolean}} how `probing`: resume, although no claim is known
- *   to have been accepted
+ * @param {object} how
+ * @param {boolean} how.probing resume, although no claim is known to have been accepted
+ * @param {import("./takeover-code.js").TakeoverRequest | null} how.takeover
  * @returns {Promise<object>}
  */
 export async function openingMessage(record, store, id, challenge, { probing, takeover }) {
@@ -25,12 +26,13 @@ export async function openingMessage(record, store, id, challenge, { probing, ta
     // Written down first: if the answer is lost, the claim may still have won.
     record.attempted = true;
     await store.put(record);
-    return {
-      type: takeover ? "takeover" : "claim",
+    const claim = {
       token: toBase64Url(record.token),
       device: toBase64Url(record.device),
       signature,
     };
+    if (!takeover) return { type: "claim", ...claim };
+    return { type: "takeover", ...claim, commitment: toBase64Url(await takeover.commitment()) };
   }
   return { type: "resume", signature: toBase64Url(await signResume(key, id, challenge)) };
 }

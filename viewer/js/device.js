@@ -16,6 +16,7 @@ import { concat, encodeUtf8, sha256, toBase64Url } from "./bytes.js";
  * @property {boolean} attempted a claim was sent; its answer may have been lost
  * @property {boolean} claimed
  * @property {number} expires unix seconds
+ * @property {import("./takeover-code.js").TakeoverMemory} [takeover]
  */
 
 const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256" };

@@ -124,9 +124,10 @@
  * @property {(trouble: boolean) => void} trouble the connection is lost, or is back
  * @property {(present: boolean) => void} peer the host is attached to signaling
  * @property {() => void} secondClaim another device tried the link
- * @property {(device: import("./bytes.js").Bytes | null) => void} takeover another device asks for
- *   the session; null: no more
- * @property {() => void} waiting the device that has the session is being asked for it
+ * @property {(message: any) => Promise<void>} takeover another device asks for the session, says
+ *   who it is, or asks no more
+ * @property {(code: string | null) => void} waiting the device that has the session is being asked
+ *   for it; with a code once it has answered
  * @property {(applied: number) => void} applied
  * @property {(outcome: Outcome, message: string) => void} ended
  * @property {(code: string, message?: string) => void} fatal

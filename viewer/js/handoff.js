@@ -5,10 +5,11 @@ import { fromBase64Url, randomBytes, toBase64Url } from "./bytes.js";
 import { markClaimed, openingMessage } from "./claim.js";
 import { actsOnPage, isTyped, OUTCOMES, outcomeOf } from "./events.js";
 import { InputQueue } from "./frames.js";
-import { newCertificate, Peer } from "./peer.js";
+import { identityOf, newCertificate, Peer } from "./peer.js";
 import { helloDelay, pathTimeout, RestartSchedule, rebuildDelay } from "./recovery.js";
 import { parseIce, sameLeg } from "./sdp.js";
 import { closeAction, FINAL_CODES, fetchSession, Signaling, socketUrl } from "./signaling.js";
+import { TakeoverRequest } from "./takeover-code.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /** @typedef {import("./events.js").InputEvent} InputEvent */
@@ -49,7 +50,8 @@ export class Handoff {
   #stopped = false;
   /** @type {import("./events.js").DeclineReason | null} */
   #declining = null;
-  #takeover = false;
+  /** This device asks the one that has the session for it. @type {TakeoverRequest | null} */
+  #takeover = null;
   /** @type {ReturnType<typeof setInterval> | null} */
   #watchTimer = null;
   /** @type {Signaling} */
@@ -90,7 +92,8 @@ export class Handoff {
    */
   async start({ declining, takeover = false } = {}) {
     this.#declining = declining ?? null;
-    this.#takeover = takeover;
+    const { psk, device } = this.record;
+    this.#takeover = takeover ? new TakeoverRequest(psk, this.invitation.id, device) : null;
     this.on.step("server");
     this.#certificate = await newCertificate();
     this.#signaling.connect();
@@ -146,9 +149,9 @@ export class Handoff {
     return this.send({ t: "hand_over", device: toBase64Url(device) });
   }
 
-  /** @param {Bytes} device that asked for the session, and does not get it */
-  refuseTakeover(device) {
-    return this.#signaling.send({ type: "takeover_refuse", device: toBase64Url(device) });
+  /** @param {object} message to the server, about another device that asks for the session */
+  answerTakeover(message) {
+    return this.#signaling.send(message);
   }
 
   /** The first picture is on the screen. */
@@ -183,9 +186,16 @@ export class Handoff {
       case "second_claim":
         return this.on.secondClaim();
       case "takeover":
-        return this.on.takeover(typeof m.device === "string" ? fromBase64Url(m.device) : null);
+      case "takeover_opened":
+        return this.on.takeover(m);
       case "waiting":
-        return this.on.waiting();
+        return this.on.waiting(null);
+      case "takeover_nonce": {
+        const code = await this.#takeover?.code(fromBase64Url(m.nonce));
+        if (!this.#takeover || !code) return;
+        this.#signaling.answer(this.#takeover.open());
+        return this.on.waiting(code);
+      }
       case "sealed": {
         const blob = fromBase64Url(m.data);
         if (blob) await this.#peer?.receiveSealed(blob);
@@ -218,18 +228,8 @@ export class Handoff {
     this.on.verified(false);
     this.#lastHelloAt = performance.now();
     this.#hellos += 1;
-    const { record, invitation } = this;
     const peer = new Peer(
-      {
-        id: invitation.id,
-        psk: record.psk,
-        invitationHash: record.invitationHash,
-        invitation,
-        deviceKeys: record.keys,
-        device: record.device,
-        stream: this.#stream,
-        ...this.#certificate,
-      },
+      identityOf(this.invitation, this.record, this.#stream, this.#certificate),
       this.#queue,
       this.#ice,
       {
@@ -356,7 +356,7 @@ export class Handoff {
    */
   #onClosed(code, awayFor) {
     const { attempted, claimed } = this.record;
-    const [takeover, probing] = [this.#takeover, this.#probing];
+    const [takeover, probing] = [this.#takeover !== null, this.#probing];
     const action = closeAction(code, { attempted, claimed, takeover, probing, awayFor });
     if (action.retry && code === 4409) this.#probing = true;
     return action;

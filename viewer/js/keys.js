@@ -56,22 +56,3 @@ export async function transcript({
     ),
   );
 }
-
-/**
- * Six digits that both devices show (PROTOCOL section 3): keyed by the link's secret, so that the
- * server, which carries the key, cannot make another one fit.
- * @param {Bytes} psk K
- * @param {Bytes} id
- * @param {Bytes} device the asking device's public key
- */
-export async function takeoverCode(psk, id, device) {
-  const key = await crypto.subtle.importKey("raw", psk, { name: "HMAC", hash: "SHA-256" }, false, [
-    "sign",
-  ]);
-  const mac = await crypto.subtle.sign(
-    "HMAC",
-    key,
-    concat(encodeUtf8("authloop/1 takeover"), id, device),
-  );
-  return String(new DataView(mac).getUint32(0) % 1_000_000).padStart(6, "0");
-}

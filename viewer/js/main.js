@@ -142,9 +142,9 @@ async function showEnded(record, invitation, outcome) {
  * @param {Parameters<Handoff["start"]>[0]} [how]
  */
 function connect(invitation, record, how) {
-  const takeover = new Takeover(record, {
+  const takeover = new Takeover(record, store, {
+    answer: (message) => handoff?.answerTakeover(message) === true,
     give: (device) => handoff?.handOver(device) === "ok",
-    keep: (device) => handoff?.refuseTakeover(device) === true,
   });
   const fromStart = !record.attempted && !record.claimed && !how?.takeover;
   const room = live?.room ?? new Room(invitation.room, fromStart);
@@ -162,11 +162,9 @@ function connect(invitation, record, how) {
       video: (stream) => live?.setVideo(stream),
       output: (output) => live?.output(output),
       trouble: (trouble) => live?.setTrouble(trouble),
-      takeover: (device) => void takeover.show(device),
-      waiting: () =>
-        void takeover
-          .code(record.device)
-          .then((code) => showConnectingNote(t("takeover.waiting", { code }))),
+      takeover: (message) => takeover.hear(message),
+      waiting: (code) =>
+        showConnectingNote(code ? t("takeover.waiting", { code }) : t("takeover.reaching")),
       peer: (present) => {
         showWaiting(false);
         showConnectingNote(present ? null : t("connecting.host_away"));

@@ -41,6 +41,24 @@ import { RecordBox, sealHello } from "./seal.js";
  * @property {(error: unknown) => void} broken this connection is of no more use
  */
 
+/**
+ * @param {import("./invitation.js").Invitation} invitation
+ * @param {import("./device.js").SessionRecord} record
+ * @param {Bytes} stream
+ * @param {{certificate: RTCCertificate, fingerprint: string}} own
+ * @returns {Identity}
+ */
+export const identityOf = (invitation, record, stream, own) => ({
+  id: invitation.id,
+  psk: record.psk,
+  invitationHash: record.invitationHash,
+  invitation,
+  deviceKeys: record.keys,
+  device: record.device,
+  stream,
+  ...own,
+});
+
 /** A certificate of this page's own, and how SDP names it. */
 export async function newCertificate() {
   const algorithm = /** @type {EcKeyGenParams} */ ({ name: "ECDSA", namedCurve: "P-256" });

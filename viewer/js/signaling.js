@@ -143,6 +143,11 @@ export class Signaling {
     return true;
   }
 
+  /** What a device that waits to be welcome may say. @param {object} message */
+  answer(message) {
+    if (this.#ws?.readyState === WebSocket.OPEN) this.#ws.send(JSON.stringify(message));
+  }
+
   /**
    * A server that counts how soon the first picture came hears of it once; older ones would cut the
    * socket.

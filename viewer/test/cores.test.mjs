@@ -1,6 +1,5 @@
 // The pure cores: link, invitation, descriptions, frames, signaling verdicts, geometry, origins.
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
 import { test } from "node:test";
 import {
   concat,
@@ -26,7 +25,6 @@ import {
 import { contain, shiftFor, toClient, toPage, zoomAround } from "../js/geometry.js";
 import { pickLocale } from "../js/i18n.js";
 import { openInvitation } from "../js/invitation.js";
-import { takeoverCode } from "../js/keys.js";
 import { parseFragment, publicFragment } from "../js/link.js";
 import { splitOrigin } from "../js/origin.js";
 import { steps } from "../js/pointer.js";
@@ -380,26 +378,6 @@ test("frames: limits", () => {
   assert.deepEqual(
     drain(lone).map((f) => JSON.parse(decodeUtf8(f.body)).text),
     ["a\ufffd"],
-  );
-});
-
-test("a takeover's code is keyed by the link, and always of six digits", async () => {
-  const [psk, id] = [new Uint8Array(32).fill(7), new Uint8Array(16).fill(9)];
-  for (let n = 0; n < 50; n++) {
-    const device = new Uint8Array(65).fill(n);
-    const mac = createHmac("sha256", psk)
-      .update("authloop/1 takeover")
-      .update(id)
-      .update(device)
-      .digest();
-    assert.equal(
-      await takeoverCode(psk, id, device),
-      String(mac.readUInt32BE(0) % 1_000_000).padStart(6, "0"),
-    );
-  }
-  assert.notEqual(
-    await takeoverCode(psk, id, psk),
-    await takeoverCode(new Uint8Array(32), id, psk),
   );
 });
 

@@ -13,7 +13,12 @@ use authloop_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::nodes::NodeId;
-use crate::{outbox::Closing, registry::Identity, relay::Side, session::ClaimRequest};
+use crate::{
+    outbox::Closing,
+    registry::Identity,
+    relay::Side,
+    session::{ClaimRequest, TakeoverCommitment},
+};
 
 /// Names one bridge: the edge's node and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,7 +87,8 @@ pub(super) enum WireIdentity {
     Claim {
         token: Blob,
         device: Blob,
-        takes_over: bool,
+        /// Of one that asks for a session which another device has.
+        commitment: Option<Blob>,
     },
     Resume {
         device: Blob,
@@ -111,7 +117,10 @@ impl WireIdentity {
             } => Self::Claim {
                 token: token.as_bytes().into(),
                 device: device.as_bytes().into(),
-                takes_over: *request == ClaimRequest::TakeOver,
+                commitment: match request {
+                    ClaimRequest::Claim => None,
+                    ClaimRequest::TakeOver(TakeoverCommitment(bytes)) => Some(bytes.into()),
+                },
             },
             Identity::Resume { device } => Self::Resume {
                 device: device.as_bytes().into(),
@@ -128,14 +137,13 @@ impl WireIdentity {
             Self::Claim {
                 token,
                 device,
-                takes_over,
+                commitment,
             } => Identity::Claim {
                 token: SecretHash::from_bytes(token.array()?),
                 device: DeviceKey::parse(&device.0)?,
-                request: if *takes_over {
-                    ClaimRequest::TakeOver
-                } else {
-                    ClaimRequest::Claim
+                request: match commitment {
+                    None => ClaimRequest::Claim,
+                    Some(bytes) => ClaimRequest::TakeOver(TakeoverCommitment(bytes.array()?)),
                 },
             },
             Self::Resume { device } => Identity::Resume {
@@ -184,6 +192,8 @@ impl SequenceCounter {
 
 #[cfg(test)]
 mod tests {
+    use p256::ecdsa::SigningKey;
+
     use super::*;
 
     #[test]
@@ -207,10 +217,26 @@ mod tests {
             panic!("another identity");
         };
         assert!(read.matches(&token));
+        let device = SigningKey::from_slice(&[1; 32]).unwrap();
+        let device = device.verifying_key().to_sec1_point(false);
+        for request in [
+            ClaimRequest::Claim,
+            ClaimRequest::TakeOver(TakeoverCommitment([7; 32])),
+        ] {
+            let wire = WireIdentity::of(&Identity::Claim {
+                token,
+                device: DeviceKey::parse(device.as_bytes()).unwrap(),
+                request,
+            });
+            let Some(Identity::Claim { request: read, .. }) = wire.read() else {
+                panic!("another identity");
+            };
+            assert_eq!(read, request);
+        }
         let broken = WireIdentity::Claim {
             token: Blob::from([1]),
             device: Blob::from([2]),
-            takes_over: false,
+            commitment: None,
         };
         assert!(broken.read().is_none());
     }

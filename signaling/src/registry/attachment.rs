@@ -11,7 +11,10 @@ use tokio::time::Instant;
 
 use super::shared::{RecordChange, Shared, SharedSession};
 use crate::{
-    audit::AuditEvent, observer::SignalingEvent, relay::Side, session::TakeoverEffect,
+    audit::AuditEvent,
+    observer::SignalingEvent,
+    relay::Side,
+    session::{TakeoverCommitment, TakeoverEffect},
     side::Delivery,
 };
 
@@ -69,12 +72,23 @@ impl Attachment {
     }
 
     /// The viewer keeps the session, whoever asked for it.
-    pub(crate) fn refuse_takeover(&self, device: &[u8]) {
-        let refused = self.session.lock().refuse_takeover(device, Instant::now());
+    pub(crate) fn refuse_takeover(&self, commitment: TakeoverCommitment) {
+        let now = Instant::now();
+        let refused = self.session.lock().refuse_takeover(commitment, now);
         if refused {
             let refused = AuditEvent::TakeoverRefused { session: self.id };
             self.shared.observer.audit(refused);
         }
+    }
+
+    /// The viewer answers a device that asks for its session.
+    pub(crate) fn answer_takeover(&self, commitment: TakeoverCommitment, nonce: Blob) {
+        self.session.lock().answer_takeover(commitment, nonce);
+    }
+
+    /// The device that asks for the session says who it is.
+    pub(crate) fn open_takeover(&self, opening: Blob) {
+        self.session.lock().open_takeover(self.outbox_id, opening);
     }
 
     /// The viewer shows its first picture.

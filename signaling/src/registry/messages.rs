@@ -13,6 +13,7 @@ use super::attachment::Attachment;
 use crate::{
     refusal::{Refusal, explain},
     relay::Side,
+    session::TakeoverCommitment,
 };
 
 /// Does what one message asks.
@@ -23,6 +24,11 @@ pub(crate) async fn handle_message(
 ) -> Result<(), Refusal> {
     // A device that asks for the session, and one that gave it away, have no say in it.
     if !attachment.is_attached() {
+        if side == Side::Viewer
+            && let Ok(ViewerMessage::TakeoverOpen { opening }) = parse(text)
+        {
+            attachment.open_takeover(check_bytes(opening)?);
+        }
         return Ok(());
     }
     match side {
@@ -58,10 +64,16 @@ pub(crate) async fn handle_message(
                 attachment.restart();
                 Ok(())
             }
-            ViewerMessage::TakeoverRefuse { device } => {
-                attachment.refuse_takeover(&device.0);
+            ViewerMessage::TakeoverNonce { commitment, nonce } => {
+                attachment.answer_takeover(take_commitment(&commitment)?, check_bytes(nonce)?);
                 Ok(())
             }
+            ViewerMessage::TakeoverRefuse { commitment } => {
+                attachment.refuse_takeover(take_commitment(&commitment)?);
+                Ok(())
+            }
+            // It was said before the consent, and the session has moved meanwhile.
+            ViewerMessage::TakeoverOpen { .. } => Ok(()),
             ViewerMessage::FirstFrame {} => {
                 attachment.first_frame();
                 Ok(())
@@ -73,6 +85,27 @@ pub(crate) async fn handle_message(
                 "this socket is attached already",
             )),
         },
+    }
+}
+
+/// A commitment to a takeover, as a message has it.
+pub(crate) fn take_commitment(commitment: &Blob) -> Result<TakeoverCommitment, Refusal> {
+    let bytes = commitment.array().ok_or((
+        SignalErrorCode::Malformed,
+        "`commitment` must have 32 bytes",
+    ))?;
+    Ok(TakeoverCommitment(bytes))
+}
+
+/// A nonce or an opening of a takeover.
+fn check_bytes(blob: Blob) -> Result<Blob, Refusal> {
+    if blob.0.len() == 32 {
+        Ok(blob)
+    } else {
+        Err((
+            SignalErrorCode::Malformed,
+            "`nonce` and `opening` must have 32 bytes",
+        ))
     }
 }
 

@@ -11,7 +11,8 @@ use authloop_protocol::{
 use tokio::time::Instant;
 
 use super::{
-    ClaimOutcome, ClaimRequest, Phase, RelayState, Session, TakeoverEffect, takeover::Takeover,
+    ClaimOutcome, ClaimRequest, Phase, RelayState, Session, TakeoverCommitment, TakeoverEffect,
+    takeover::Takeover,
 };
 use crate::{
     outbox::{Closing, Outbox},
@@ -45,17 +46,19 @@ impl Session {
                 self.attach(Side::Viewer, outbox)?;
                 Ok(ClaimOutcome::AlreadyWon)
             }
-            Phase::Claimed { takeover, .. }
-                if request == ClaimRequest::TakeOver && takeover.may_ask(&device, now) =>
-            {
-                let asked = takeover.ask(device, outbox, now);
-                self.viewer.deliver(&asked);
-                Ok(ClaimOutcome::TakeoverRequested)
-            }
-            Phase::Claimed { .. } => {
-                self.second_claim(now);
-                Err(SignalErrorCode::AlreadyClaimed)
-            }
+            Phase::Claimed { takeover, .. } => match request {
+                ClaimRequest::TakeOver(commitment)
+                    if takeover.may_ask(&device, commitment, now) =>
+                {
+                    let asked = takeover.ask(device, commitment, outbox, now);
+                    self.viewer.deliver(&asked);
+                    Ok(ClaimOutcome::TakeoverRequested)
+                }
+                ClaimRequest::Claim | ClaimRequest::TakeOver(_) => {
+                    self.second_claim(now);
+                    Err(SignalErrorCode::AlreadyClaimed)
+                }
+            },
             Phase::Created => {
                 let claimed = ServerMessage::Claimed {
                     device: Blob::from(device.as_bytes()),
@@ -106,11 +109,27 @@ impl Session {
         })
     }
 
-    /// The device that has the session keeps it; whether this one had asked.
-    pub(crate) fn refuse_takeover(&mut self, device: &[u8], now: Instant) -> bool {
+    /// The device that has the session keeps it; whether one of this commitment had asked.
+    pub(crate) fn refuse_takeover(&mut self, commitment: TakeoverCommitment, now: Instant) -> bool {
         match &mut self.phase {
-            Phase::Claimed { takeover, .. } => takeover.refuse(device, now),
+            Phase::Claimed { takeover, .. } => takeover.refuse(commitment, now),
             Phase::Created | Phase::Ended { .. } => false,
+        }
+    }
+
+    /// The device that has the session answers one that asks for it.
+    pub(crate) fn answer_takeover(&mut self, commitment: TakeoverCommitment, nonce: Blob) {
+        if let Phase::Claimed { takeover, .. } = &mut self.phase {
+            takeover.answer(commitment, nonce);
+        }
+    }
+
+    /// The device that asks, at this socket, opens its commitment.
+    pub(crate) fn open_takeover(&mut self, outbox_id: u64, opening: Blob) {
+        if let Phase::Claimed { takeover, .. } = &mut self.phase
+            && let Some(opened) = takeover.open(outbox_id, opening)
+        {
+            self.viewer.deliver(&opened);
         }
     }
 

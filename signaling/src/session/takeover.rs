@@ -9,6 +9,7 @@ use authloop_protocol::{
 };
 use tokio::time::Instant;
 
+use super::TakeoverCommitment;
 use crate::outbox::{Closing, Outbox};
 
 /// Past this a request that nobody answered makes room for the next.
@@ -30,6 +31,9 @@ pub(super) struct Takeover {
 
 struct TakeoverRequest {
     device: DeviceKey,
+    commitment: TakeoverCommitment,
+    /// The device has had a nonce and not opened its commitment since.
+    may_open: bool,
     outbox: Outbox,
     since: Instant,
 }
@@ -47,20 +51,33 @@ impl Takeover {
     }
 
     /// Whether the device that has the session may be asked for it now; what is overdue has expired.
-    pub(super) fn may_ask(&self, device: &DeviceKey, now: Instant) -> bool {
+    pub(super) fn may_ask(
+        &self,
+        device: &DeviceKey,
+        commitment: TakeoverCommitment,
+        now: Instant,
+    ) -> bool {
         if let Some(pending) = &self.pending {
-            return pending.device == *device;
+            return pending.device == *device && pending.commitment == commitment;
         }
         let cooling_down = self.cooldown_until.is_some_and(|until| now < until);
         self.failed < MAX_FAILED_REQUESTS && !cooling_down
     }
 
     /// Lets `device` wait at its socket. Returns the question for the device that has the session.
-    pub(super) fn ask(&mut self, device: DeviceKey, outbox: Outbox, now: Instant) -> ServerMessage {
+    pub(super) fn ask(
+        &mut self,
+        device: DeviceKey,
+        commitment: TakeoverCommitment,
+        outbox: Outbox,
+        now: Instant,
+    ) -> ServerMessage {
         // A queue that has just been made has room.
         let _fits = outbox.send(&ServerMessage::Waiting {});
         let old = self.pending.replace(Box::new(TakeoverRequest {
             device,
+            commitment,
+            may_open: false,
             outbox,
             since: now,
         }));
@@ -77,6 +94,28 @@ impl Takeover {
             .then(|| question(self.pending.as_deref()))
     }
 
+    /// Passes the holder's nonce on to the device whose commitment it answers.
+    pub(super) fn answer(&mut self, commitment: TakeoverCommitment, nonce: Blob) {
+        let Some(pending) = &mut self.pending else {
+            return;
+        };
+        if pending.commitment == commitment {
+            pending.may_open = true;
+            // A device that does not read is cut, and asks no more.
+            let _fits = pending.outbox.send(&ServerMessage::TakeoverNonce { nonce });
+        }
+    }
+
+    /// Returns what tells the holder who asks; one opening a nonce, so that nobody fills its queue.
+    pub(super) fn open(&mut self, outbox_id: u64, opening: Blob) -> Option<ServerMessage> {
+        let pending = self.pending.as_mut()?;
+        let may_open = pending.outbox.id() == outbox_id && std::mem::take(&mut pending.may_open);
+        may_open.then(|| ServerMessage::TakeoverOpened {
+            device: Blob::from(pending.device.as_bytes()),
+            opening,
+        })
+    }
+
     /// Gives the session to `device`. Returns its socket, if it is the one that waits; any other that
     /// waits is refused.
     pub(super) fn grant(&mut self, device: &DeviceKey) -> Option<Outbox> {
@@ -88,11 +127,11 @@ impl Takeover {
         None
     }
 
-    /// Refuses `device`; returns whether it had asked.
-    pub(super) fn refuse(&mut self, device: &[u8], now: Instant) -> bool {
+    /// Refuses the device of this commitment; returns whether it had asked.
+    pub(super) fn refuse(&mut self, commitment: TakeoverCommitment, now: Instant) -> bool {
         let meant = self
             .pending
-            .take_if(|pending| pending.device.as_bytes().as_slice() == device);
+            .take_if(|pending| pending.commitment == commitment);
         let Some(pending) = meant else {
             return false;
         };
@@ -133,6 +172,6 @@ const REFUSED: Closing = Closing::Error(
 
 fn question(pending: Option<&TakeoverRequest>) -> ServerMessage {
     ServerMessage::Takeover {
-        device: pending.map(|pending| Blob::from(pending.device.as_bytes())),
+        commitment: pending.map(|pending| Blob::from(pending.commitment.0)),
     }
 }

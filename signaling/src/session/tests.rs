@@ -8,6 +8,7 @@ use crate::{outbox, relay::SessionLegs};
 
 const TOKEN: &[u8] = b"claim token";
 const HOST_TOKEN: &[u8] = b"host token";
+const COMMITMENT: TakeoverCommitment = TakeoverCommitment([9; 32]);
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -219,7 +220,13 @@ fn ask(session: &mut Session, now: Instant) -> Option<(outbox::OutboxReceiver, u
     let (outbox, outbox_rx) = outbox::channel(8, &ByteBudget::default());
     let outbox_id = outbox.id();
     let token = SecretHash::of(TOKEN);
-    let asked = session.claim(&token, device(1), ClaimRequest::TakeOver, outbox, now);
+    let asked = session.claim(
+        &token,
+        device(1),
+        ClaimRequest::TakeOver(COMMITMENT),
+        outbox,
+        now,
+    );
     asked.is_ok().then_some((outbox_rx, outbox_id))
 }
 
@@ -242,7 +249,7 @@ fn each_question_without_consent_doubles_the_peace_until_nobody_may_ask() {
         Duration::ZERO
     };
     let refused: End = |session, _, now| {
-        assert!(session.refuse_takeover(device(1).as_bytes(), now));
+        assert!(session.refuse_takeover(COMMITMENT, now));
         Duration::ZERO
     };
     let unanswered: End = |_, _, _| Duration::from_secs(60);
@@ -269,6 +276,12 @@ fn a_takeover_with_consent_costs_nothing() {
     session.take_over(device(1)).unwrap();
     let (outbox, _outbox_rx) = outbox::channel(8, &ByteBudget::default());
     let token = SecretHash::of(TOKEN);
-    let back = session.claim(&token, device(0), ClaimRequest::TakeOver, outbox, now);
+    let back = session.claim(
+        &token,
+        device(0),
+        ClaimRequest::TakeOver(COMMITMENT),
+        outbox,
+        now,
+    );
     assert_eq!(back, Ok(ClaimOutcome::TakeoverRequested));
 }

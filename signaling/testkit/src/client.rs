@@ -127,6 +127,12 @@ impl TestDevice {
             .to_vec()
     }
 
+    /// A commitment of its own, as one that asks for a session makes it.
+    #[must_use]
+    pub fn commitment(&self) -> Blob {
+        Blob::from(Sha256::digest(self.public()).as_slice())
+    }
+
     /// A signature over `message`.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Blob {
@@ -316,6 +322,7 @@ impl TestClient {
             token: Blob::from(session.token),
             device: Blob::from(device.public()),
             signature: device.sign(&message),
+            commitment: device.commitment(),
         })
         .await;
     }

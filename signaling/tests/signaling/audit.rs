@@ -34,7 +34,7 @@ async fn a_handoff_from_its_registration_to_its_end() {
     assert!(matches!(asking.next().await, ServerMessage::Waiting {}));
     viewer
         .send(&ViewerMessage::TakeoverRefuse {
-            device: Blob::from(other.public()),
+            commitment: other.commitment(),
         })
         .await;
     assert_eq!(asking.refused().await.1, 4409);

@@ -6,14 +6,14 @@ use authloop_protocol::{
 };
 use authloop_signaling::Side;
 
-use crate::support::{RelayCall, TestDevice, TestServer, sealed};
+use crate::support::{RelayCall, TestClient, TestDevice, TestServer, sealed};
 
 const KEPT_BY_OTHER_DEVICE: (SignalErrorCode, u16) = (SignalErrorCode::AlreadyClaimed, 4409);
 
-/// Who the viewer is told asks for its session.
-async fn asked(viewer: &mut crate::support::TestClient) -> Option<Vec<u8>> {
+/// The commitment of the device that the viewer is told asks for its session.
+async fn asked(viewer: &mut TestClient) -> Option<Blob> {
     match viewer.next().await {
-        ServerMessage::Takeover { device } => device.map(|device| device.0),
+        ServerMessage::Takeover { commitment } => commitment,
         other => panic!("not asked: {other:?}"),
     }
 }
@@ -26,7 +26,7 @@ async fn a_session_moves_by_the_hosts_word_with_a_new_leg_and_without_the_old_de
     let mut second = server.viewer_socket(session.id).await;
     second.take_over(&session, &second_device).await;
     assert!(matches!(second.next().await, ServerMessage::Waiting {}));
-    assert_eq!(asked(&mut first).await.unwrap(), second_device.public());
+    assert_eq!(asked(&mut first).await, Some(second_device.commitment()));
 
     // It has no say before the consent.
     second.send(&ViewerMessage::Restart {}).await;
@@ -73,8 +73,10 @@ async fn a_refusal_keeps_the_session_and_buys_some_peace() {
     assert_eq!(third.refused().await, KEPT_BY_OTHER_DEVICE);
     assert!(matches!(first.next().await, ServerMessage::SecondClaim {}));
 
-    let device = Blob::from(device.public());
-    first.send(&ViewerMessage::TakeoverRefuse { device }).await;
+    let commitment = device.commitment();
+    first
+        .send(&ViewerMessage::TakeoverRefuse { commitment })
+        .await;
     assert_eq!(second.refused().await, KEPT_BY_OTHER_DEVICE);
 
     let mut again = server.viewer_socket(session.id).await;
@@ -101,4 +103,66 @@ async fn whoever_stops_asking_is_taken_back_and_whoever_is_away_is_asked_on_comi
 
     drop(second);
     assert!(asked(&mut again).await.is_none());
+}
+
+#[tokio::test]
+async fn who_asks_is_told_only_after_the_nonce_and_once_for_each() {
+    let server = TestServer::start().await;
+    let (session, _, _host, mut first) = server.handoff().await;
+    let device = TestDevice::new();
+    let mut second = server.viewer_socket(session.id).await;
+    second.take_over(&session, &device).await;
+    assert!(matches!(second.next().await, ServerMessage::Waiting {}));
+    let commitment = asked(&mut first).await.unwrap();
+    let opening = |byte: u8| ViewerMessage::TakeoverOpen {
+        opening: Blob::from([byte; 32]),
+    };
+
+    // Before the nonce nothing is opened, and a nonce for another question goes nowhere.
+    second.send(&opening(1)).await;
+    for (commitment, nonce) in [(Blob::from([0; 32]), 2), (commitment, 3)] {
+        let nonce = Blob::from([nonce; 32]);
+        first
+            .send(&ViewerMessage::TakeoverNonce { commitment, nonce })
+            .await;
+    }
+    let ServerMessage::TakeoverNonce { nonce } = second.next().await else {
+        panic!("no nonce");
+    };
+    assert_eq!(nonce, Blob::from([3; 32]));
+    for byte in [4, 5, 6] {
+        second.send(&opening(byte)).await;
+    }
+    let ServerMessage::TakeoverOpened {
+        device: told,
+        opening,
+    } = first.next().await
+    else {
+        panic!("not told who asks");
+    };
+    assert_eq!(told, Blob::from(device.public()));
+    assert_eq!(opening, Blob::from([4; 32]));
+    drop(second);
+    assert!(asked(&mut first).await.is_none(), "and nothing between");
+}
+
+#[tokio::test]
+async fn what_has_not_32_bytes_is_refused() {
+    let server = TestServer::start().await;
+    let (session, _, _host, mut first) = server.handoff().await;
+    let mut second = server.viewer_socket(session.id).await;
+    let short = || Blob::from([1; 31]);
+    second.take_over(&session, &TestDevice::new()).await;
+    assert!(matches!(second.next().await, ServerMessage::Waiting {}));
+    let opening = short();
+    second.send(&ViewerMessage::TakeoverOpen { opening }).await;
+    let malformed = (SignalErrorCode::Malformed, 4400);
+    assert_eq!(second.refused().await, malformed);
+    let commitment = asked(&mut first).await.unwrap();
+    assert!(asked(&mut first).await.is_none());
+    let nonce = short();
+    first
+        .send(&ViewerMessage::TakeoverNonce { commitment, nonce })
+        .await;
+    assert_eq!(first.refused().await, malformed);
 }

@@ -1,8 +1,10 @@
 // A press or a key that was meant for the remote page answers no question that has just come up.
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
+import { createECDH, randomBytes } from "node:crypto";
 import { after, before, test } from "node:test";
-import { bench, takesPresses } from "../support/browser.mjs";
+import { fromBase64Url, toBase64Url } from "../../js/bytes.js";
+import { MAX_NONCES, takeoverCommitment } from "../../js/takeover-code.js";
+import { bench, enabled, takesPresses } from "../support/browser.mjs";
 
 let b;
 before(async () => {
@@ -15,6 +17,15 @@ after(async () => {
 const ORIGIN = "https://login.example.com";
 const PHONE = { viewport: { width: 390, height: 760 }, isMobile: true, hasTouch: true };
 
+const newKey = () => new Uint8Array(createECDH("prime256v1").generateKeys());
+const until = async (condition) => {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
+};
+/** A live session, with what the server says to its viewer. */
+async function live(options) {
+  const s = await b.live(options);
+  return { ...s, tell: (m) => b.stub.sessions.get(s.id).send_viewer(m) };
+}
 const heard = (s, t) => s.host.evaluate((t) => fake.events.filter((e) => e.t === t), t);
 const say = (s, output) => s.host.evaluate((o) => fake.output(o), output);
 
@@ -38,12 +49,24 @@ const wasHasty = (page) => page.evaluate(() => times.pressed - times.shown < 900
 
 /** Another device asks for the session, and takes it back. */
 async function ask(s) {
-  const device = randomBytes(65).toString("base64url");
-  b.stub.sessions.get(s.id).send_viewer({ type: "takeover", device });
+  s.thief ??= { device: newKey(), opening: new Uint8Array(randomBytes(32)) };
+  const { device, opening } = s.thief;
+  const id = fromBase64Url(s.id);
+  const commitment = toBase64Url(await takeoverCommitment(id, device, opening));
+  const answers = () =>
+    b.stub.fromViewer.filter((m) => m.type === "takeover_nonce" && m.commitment === commitment);
+  const before = answers().length;
+  s.tell({ type: "takeover", commitment });
+  await until(() => answers().length > before);
+  s.tell({
+    type: "takeover_opened",
+    device: toBase64Url(device),
+    opening: toBase64Url(opening),
+  });
   await s.page.waitForSelector("#takeover:not([hidden])");
 }
 async function takeBack(s) {
-  b.stub.sessions.get(s.id).send_viewer({ type: "takeover", device: null });
+  s.tell({ type: "takeover", commitment: null });
   await s.page.waitForSelector("#takeover", { state: "hidden" });
 }
 
@@ -52,7 +75,7 @@ for (const [device, options] of [
   ["phone", PHONE],
 ]) {
   test(`a takeover that flashes up takes no press on a ${device}`, async () => {
-    const s = await b.live(options);
+    const s = await live(options);
     const { page } = s;
     const press = ([x, y]) =>
       options.hasTouch ? page.touchscreen.tap(x, y) : page.mouse.click(x, y);
@@ -74,6 +97,8 @@ for (const [device, options] of [
     await ask(s);
     await page[options.hasTouch ? "tap" : "click"]("#takeover-consent");
     await s.host.waitForFunction(() => fake.events.some((e) => e.t === "hand_over"));
+    const [given] = await heard(s, "hand_over");
+    assert.equal(given.device, toBase64Url(s.thief.device));
     assert.deepEqual(s.errors, []);
     await s.close();
   });
@@ -131,7 +156,7 @@ test("a question that moves takes no press for a second", async () => {
 
 test("a banner stands beside the picture, and the remote page keeps its size", async () => {
   for (const options of [{}, PHONE]) {
-    const s = await b.live(options);
+    const s = await live(options);
     const { page } = s;
     await s.host.waitForFunction(() => fake.events.some((e) => e.t === "viewport"));
     const sizes = async () => (await heard(s, "viewport")).map((e) => `${e.width}x${e.height}`);
@@ -150,4 +175,49 @@ test("a banner stands beside the picture, and the remote page keeps its size", a
     assert.deepEqual([...new Set(await sizes())], [...new Set(told)]);
     await s.close();
   }
+});
+
+test("a device that opens something else than it committed is refused unseen", async () => {
+  const s = await live();
+  const commitment = toBase64Url(new Uint8Array(randomBytes(32)));
+  const said = (type) => b.stub.fromViewer.filter((m) => m.type === type);
+  s.tell({ type: "takeover", commitment });
+  await until(() => said("takeover_nonce").some((m) => m.commitment === commitment));
+  s.tell({
+    type: "takeover_opened",
+    device: toBase64Url(newKey()),
+    opening: toBase64Url(new Uint8Array(32)),
+  });
+  await until(() => said("takeover_refuse").some((m) => m.commitment === commitment));
+  assert.equal(await s.page.isVisible("#takeover"), false);
+  await s.close();
+});
+
+test("a reload gives no second nonce for the same question, and a handful in all", async () => {
+  const s = await live();
+  const nonces = () => b.stub.fromViewer.filter((m) => m.type === "takeover_nonce");
+  const before = nonces().length;
+  const [first, ...others] = Array.from({ length: MAX_NONCES + 1 }, () =>
+    toBase64Url(new Uint8Array(randomBytes(32))),
+  );
+  s.tell({ type: "takeover", commitment: first });
+  await until(() => nonces().length === before + 1);
+  await s.page.reload();
+  await enabled(s.page);
+  s.tell({ type: "takeover", commitment: first });
+  await until(() => nonces().length === before + 2);
+  assert.equal(nonces().at(-1).nonce, nonces().at(-2).nonce);
+  for (const commitment of others) s.tell({ type: "takeover", commitment });
+  await until(() =>
+    b.stub.fromViewer.some((m) => m.type === "takeover_refuse" && m.commitment === others.at(-1)),
+  );
+  assert.equal(
+    new Set(
+      nonces()
+        .slice(before)
+        .map((m) => m.nonce),
+    ).size,
+    MAX_NONCES,
+  );
+  await s.close();
 });

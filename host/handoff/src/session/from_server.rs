@@ -65,6 +65,8 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             }
             ServerMessage::Peer { .. }
             | ServerMessage::Takeover { .. }
+            | ServerMessage::TakeoverOpened { .. }
+            | ServerMessage::TakeoverNonce { .. }
             | ServerMessage::Waiting {}
             | ServerMessage::Challenge { .. }
             | ServerMessage::Error { .. } => {}
