@@ -23,7 +23,7 @@ class Hand {
   }
 
   async sheet(id) {
-    await this.page.waitForSelector(`#${id}[open]`);
+    await this.page.waitForSelector(`#${id}[open]:not(:has([inert]))`);
   }
 
   async closed(id) {
@@ -157,7 +157,11 @@ scenario(
     assert.equal(await page.inputValue("#auth-password"), "");
     await page.fill("#auth-user", "staff");
     await page.fill("#auth-password", "brass-kettle-7");
-    await page.press("#auth-password", "Enter");
+    // A field takes Enter only once it has had the focus for a while.
+    while (await page.isVisible("#sheet-auth")) {
+      await page.press("#auth-password", "Enter").catch(() => {});
+      await page.waitForTimeout(100);
+    }
     await arrives;
     await probe.until(`${byId("staff")} !== null`);
     assert.deepEqual((await hand.next(4)).at(-1), "data 200,200,200");

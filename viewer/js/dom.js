@@ -22,6 +22,19 @@ export const input = (id) => byId(id, HTMLInputElement);
 export const dialog = (id) => byId(id, HTMLDialogElement);
 
 /**
+ * Enter in a field. The key ends here: what gets the focus next, as the remote page, must not take it.
+ * @param {HTMLElement} field
+ * @param {() => void} work
+ */
+export function onEnter(field, work) {
+  field.addEventListener("keydown", (e) => {
+    if (e.key !== "Enter" || e.isComposing) return;
+    e.preventDefault();
+    work();
+  });
+}
+
+/**
  * @param {string} id of an svg
  * @param {string} symbol
  */

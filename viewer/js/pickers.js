@@ -1,7 +1,7 @@
 // Controls that the remote browser cannot show: lists, calendars, colours. The user gets a real one
 // of this device, so a phone shows its own picker.
 
-import { button, el } from "./dom.js";
+import { button, el, onEnter } from "./dom.js";
 import { t } from "./i18n.js";
 import { isTyping } from "./press-guard.js";
 import { PromptSheet } from "./prompt-sheet.js";
@@ -52,10 +52,7 @@ export class Pickers {
       // A phone's own list has said its last word; with a keyboard, each arrow is a change.
       control.addEventListener("change", () => hasCoarsePointer() && this.#submit());
     }
-    control.addEventListener("keydown", (/** @type {Event} */ e) => {
-      if (e instanceof KeyboardEvent && e.key === "Enter" && control instanceof HTMLInputElement)
-        this.#submit();
-    });
+    if (control instanceof HTMLInputElement) onEnter(control, () => this.#submit());
     el("picker-title").textContent = picker.label || t("picker.choose");
     el("picker-place").replaceChildren(control);
     el("picker-truncated").hidden = !picker.truncated;

@@ -1,7 +1,7 @@
 // What the remote browser would ask in windows that nobody sees: joins the sheets to the handoff.
 
 import { decodeUtf8, encodeUtf8 } from "./bytes.js";
-import { button, el, input } from "./dom.js";
+import { button, el, input, onEnter } from "./dom.js";
 import { t } from "./i18n.js";
 import { isolate } from "./origin-panel.js";
 import { Pickers } from "./pickers.js";
@@ -40,12 +40,7 @@ export class Prompts {
       },
     );
     button("auth-send").addEventListener("click", () => this.#sendAuth());
-    for (const id of ["auth-user", "auth-password"]) {
-      input(id).addEventListener(
-        "keydown",
-        (e) => e.key === "Enter" && !e.isComposing && this.#sendAuth(),
-      );
-    }
+    for (const id of ["auth-user", "auth-password"]) onEnter(input(id), () => this.#sendAuth());
     this.passkey = new PromptSheet("sheet-passkey", () => {}, on.closed);
     button("passkey-cannot").addEventListener("click", () => {
       this.passkey.end();

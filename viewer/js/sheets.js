@@ -1,7 +1,7 @@
 // Dialogs: the page's own (drawn by the viewer, labelled with the page's origin), declining,
 // composing.
 
-import { button, byId, dialog, el, input } from "./dom.js";
+import { button, byId, dialog, el, input, onEnter } from "./dom.js";
 import { t } from "./i18n.js";
 import { isolate } from "./origin-panel.js";
 import { PressGuard } from "./press-guard.js";
@@ -80,10 +80,7 @@ export class Compose {
     this.send = send;
     const sheet = dialog("sheet-compose");
     button("compose-send").addEventListener("click", () => this.#submit());
-    input("compose-secret").addEventListener(
-      "keydown",
-      (e) => e.key === "Enter" && !e.isComposing && this.#submit(),
-    );
+    onEnter(input("compose-secret"), () => this.#submit());
     input("compose-show").addEventListener("change", () => {
       input("compose-secret").type = input("compose-show").checked ? "text" : "password";
     });
@@ -138,10 +135,7 @@ export class PageDialog {
     this.send = send;
     button("page-dialog-ok").addEventListener("click", () => this.#answer(true));
     button("page-dialog-cancel").addEventListener("click", () => this.#answer(false));
-    input("page-dialog-input").addEventListener(
-      "keydown",
-      (e) => e.key === "Enter" && !e.isComposing && this.#answer(true),
-    );
+    onEnter(input("page-dialog-input"), () => this.#answer(true));
     dialog("page-dialog").addEventListener("cancel", (e) => {
       e.preventDefault();
       if (!this.#guard.isAppearing) this.#answer(false);

@@ -4,7 +4,7 @@ import { createECDH, randomBytes } from "node:crypto";
 import { after, before, test } from "node:test";
 import { fromBase64Url, toBase64Url } from "../../js/bytes.js";
 import { MAX_NONCES, takeoverCommitment } from "../../js/takeover-code.js";
-import { bench, enabled, takesPresses } from "../support/browser.mjs";
+import { bench, enabled, pressEnter, takesPresses } from "../support/browser.mjs";
 
 let b;
 before(async () => {
@@ -219,5 +219,48 @@ test("a reload gives no second nonce for the same question, and a handful in all
     ).size,
     MAX_NONCES,
   );
+  await s.close();
+});
+
+test("a sheet that comes up while the user types takes nothing of it", async () => {
+  const s = await live();
+  const { page } = s;
+  const auth = { t: "auth", origin: ORIGIN, realm: "", secure: true, expected: true };
+  const prompt = { t: "dialog", kind: "prompt", message: "Who?", default: "", origin: ORIGIN };
+  for (const [question, sheet, field] of [
+    [{ ...auth, id: 1 }, "sheet-auth", "auth-user"],
+    [{ ...prompt, id: 2 }, "page-dialog", "page-dialog-input"],
+  ]) {
+    await page.evaluate(() => document.getElementById("pad").focus());
+    await page.keyboard.type("corr");
+    await say(s, question);
+    await page.waitForSelector(`#${sheet}[open]`);
+    // Keys at any pace below a second: none of them is the sheet's, nor is Enter.
+    for (const key of "ect horse battery") await page.keyboard.type(key, { delay: 20 });
+    const held = await page.evaluate((id) => {
+      const field = document.getElementById(id);
+      return { value: field.value, focused: document.activeElement === field };
+    }, field);
+    assert.deepEqual(held, { value: "", focused: false });
+    await page.keyboard.press("Enter");
+    assert.ok(await page.isVisible(`#${sheet}`));
+    // Once the user has stopped, the field has the focus; Enter counts a second later.
+    await page.waitForFunction((id) => document.activeElement.id === id, field);
+    await page.keyboard.type("ada");
+    assert.equal(await page.inputValue(`#${field}`), "ada");
+    await pressEnter(page, sheet);
+  }
+  assert.deepEqual(
+    (await heard(s, "auth")).map((e) => [e.id, e.user]),
+    [[1, "ada"]],
+  );
+  assert.deepEqual(
+    (await heard(s, "dialog")).map((e) => [e.id, e.text]),
+    [[2, "ada"]],
+  );
+  const typed = await s.host.evaluate(() =>
+    fake.events.filter((e) => e.t === "key" && e.down).map((e) => e.key),
+  );
+  assert.equal(typed.join(""), "corrcorr", "and what came after it went nowhere");
   await s.close();
 });

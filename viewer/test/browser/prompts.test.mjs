@@ -79,7 +79,7 @@ for (const [device, options] of Object.entries(DEVICES)) {
   test(`on a ${device}, each question gets a control of the device's own and one answer`, async () => {
     const s = await live(options);
     const { page } = s;
-    const open = (id) => page.waitForSelector(`#${id}[open]`);
+    const open = (id) => page.waitForSelector(`#${id}[open]:not(:has([inert]))`);
     const shut = (id) => page.waitForSelector(`#${id}:not([open])`, { state: "attached" });
 
     const list = {

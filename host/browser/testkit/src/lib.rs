@@ -24,7 +24,7 @@ pub struct TestSite {
 }
 
 impl TestSite {
-    /// `pages` maps a path to an HTML body.
+    /// `pages` maps a path to an HTML body; `/locked` asks for a password by HTTP.
     pub async fn serve<const N: usize>(pages: [(&str, &str); N]) -> Self {
         let pages: HashMap<String, String> = pages
             .into_iter()
@@ -49,6 +49,10 @@ impl TestSite {
                     let path = path.split('?').next().unwrap_or("/");
                     let (status, body) = match pages.get(path) {
                         Some(body) => ("200 OK", body.as_str()),
+                        None if path == "/locked" => (
+                            "401 Unauthorized\r\nwww-authenticate: Basic realm=\"staff\"",
+                            "locked",
+                        ),
                         None => ("404 Not Found", ""),
                     };
                     let answer = format!(

@@ -92,6 +92,14 @@ impl Actor {
             let response = json!({ "response": "Default" });
             return self.respond(event.session.clone(), request.clone(), response);
         }
+        // A frame could ask just while the user types into the page around it.
+        let of_main_document = self
+            .page_of(event.session.as_ref())
+            .is_some_and(|page| event.params["frameId"] == page.target().as_str());
+        if !of_main_document {
+            let response = json!({ "response": "CancelAuth" });
+            return self.respond(event.session.clone(), request.clone(), response);
+        }
         let id = self.prompts.next_id();
         self.prompts.challenges.push_back(PendingChallenge {
             challenge: AuthChallenge {
@@ -304,10 +312,15 @@ impl Actor {
             .picker
             .as_ref()
             .map(|offered| Arc::clone(&offered.picker));
+        let shown = |pending: &&PendingChallenge| {
+            let page = self.page_of(pending.session.as_ref());
+            page.is_some_and(|page| self.tabs.active() == Some(page.target()))
+        };
         let challenge = self
             .prompts
             .challenges
-            .front()
+            .iter()
+            .find(shown)
             .map(|pending| pending.challenge.clone());
         let chooser = self
             .prompts
