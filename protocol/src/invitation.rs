@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     id::{Blob, SessionId},
     link::InvitationHash,
+    plain_text::is_plain,
 };
 
 /// The largest invitation, in bytes.
@@ -35,9 +36,9 @@ pub struct Invitation {
     pub hpke: Blob,
     /// The host's DTLS certificate.
     pub fingerprint: Fingerprint,
-    /// Who asks.
+    /// Who asks, in plain text ([`crate::plain_text`]), not empty.
     pub requester: String,
-    /// Why.
+    /// Why, in plain text.
     pub reason: String,
     /// The origins where the user is expected to sign in (RFC 6454); empty for any.
     pub origins: Vec<String>,
@@ -119,6 +120,12 @@ impl Invitation {
         if self.reason.len() > MAX_REASON_BYTES {
             return Err(InvitationError::TooLong("reason"));
         }
+        if self.requester.is_empty() || !is_plain(&self.requester) {
+            return Err(InvitationError::NotPlain("requester"));
+        }
+        if !is_plain(&self.reason) {
+            return Err(InvitationError::NotPlain("reason"));
+        }
         if self.origins.len() > MAX_ORIGINS
             || self
                 .origins
@@ -129,6 +136,9 @@ impl Invitation {
         }
         if self.expires > MAX_EXPIRES {
             return Err(InvitationError::Expires(self.expires));
+        }
+        if !self.origins.iter().all(|origin| is_plain(origin)) {
+            return Err(InvitationError::NotPlain("origins"));
         }
         self.room.as_ref().map_or(Ok(()), PrivateRoom::check)
     }
@@ -251,6 +261,12 @@ pub enum InvitationError {
     /// It expires later than a date can say.
     #[error("the invitation's `expires` is {0}: give Unix seconds up to the year 9999")]
     Expires(u64),
+    /// A part has what is not shown, turns the words around it, or runs over them; or nobody asks.
+    #[error(
+        "the invitation's {0} is not one line of plain text: leave out control characters, line \
+         breaks, characters that turn the direction of writing, and more than two marks on a letter"
+    )]
+    NotPlain(&'static str),
     /// A private room names no site, or too many.
     #[error("the invitation's room names {0} sites, it takes 1 to {MAX_SITES}")]
     SiteCount(usize),

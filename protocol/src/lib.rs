@@ -18,7 +18,8 @@
 //!    once.
 //! 6. [`input`], [`output`] and [`browser_ui`]: what the frames say, of keys, pages and prompts.
 //!
-//! [`quantity`] stands beside them: data rates and sizes for the code that sends pictures.
+//! Beside them stand [`plain_text`], for words that somebody else chose, and [`quantity`]: data rates
+//! and sizes for the code that sends pictures.
 //!
 //! # Contract
 //!
@@ -63,6 +64,7 @@ pub mod invitation;
 pub mod link;
 pub mod origin;
 pub mod output;
+pub mod plain_text;
 pub mod quantity;
 pub mod seal;
 pub mod sequence;

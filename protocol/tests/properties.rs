@@ -147,6 +147,24 @@ fn invitations_are_held_to_their_bounds() {
     let bytes = good.to_bytes().unwrap();
     assert_eq!(Invitation::parse(&bytes).unwrap(), good);
     assert_ne!(invitation_hash(&bytes), invitation_hash(&bytes[1..]));
+    for (requester, reason, origin, part) in [
+        ("", "why", "", "requester"),
+        ("bank\u{202e}", "why", "", "requester"),
+        ("agent", "why\n\n\n", "", "reason"),
+        ("agent", "a\u{301}\u{301}\u{301}", "", "reason"),
+        ("agent", "why", "https://a.example\u{2066}", "origins"),
+    ] {
+        let hostile = Invitation {
+            requester: requester.to_owned(),
+            reason: reason.to_owned(),
+            origins: vec![origin.to_owned()],
+            ..good.clone()
+        };
+        let expected = Some(InvitationError::NotPlain(part));
+        assert_eq!(hostile.to_bytes().err(), expected);
+        let bytes = serde_json::to_vec(&hostile).unwrap();
+        assert_eq!(Invitation::parse(&bytes).err(), expected);
+    }
     let long = Invitation {
         requester: "x".repeat(121),
         ..good

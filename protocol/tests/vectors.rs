@@ -12,6 +12,7 @@ use authloop_protocol::{
     invitation::{Fingerprint, Invitation, PrivateRoom, RoomStart, invitation_hash},
     link::{LinkFragment, LinkKeys, LinkSecret},
     output::{OutputMessage, Page, SiteConnection, Verdict},
+    plain_text::plain,
     seal::{Hello, HostKeyPair, SealContext, SealedSignal, Transcript, open_hello, seal_hello},
 };
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
@@ -285,6 +286,30 @@ fn frames() -> Value {
     })
 }
 
+/// Text of others, and what is shown of it.
+fn plain_texts() -> Value {
+    let marks = format!("z{}y", "\u{301}".repeat(140));
+    [
+        "",
+        "Invoice assistant",
+        "日本語の名前",
+        "هذا الوكيل",
+        "हिन्दी क्षत्रिय",
+        "ภาษาไทย น้ำ",
+        "👩\u{200d}👩\u{200d}👧 ❤\u{fe0f}\u{200d}🔥",
+        "ok\n\n\n\r\n\u{85}\u{2028}more \t\u{a0}",
+        "\u{202e}\u{2066}your bank\u{61c}\u{200f}",
+        "a\u{200b}\u{ad}\u{feff}b\0c\u{9f}",
+        &marks,
+        "\u{301}a \u{302}b",
+        "a\u{301}\u{200d}\u{302}\u{200d}\u{303}",
+        "\u{3164}\u{2800}\u{200d} \u{115f}",
+    ]
+    .into_iter()
+    .map(|text| json!({ "text": text, "plain": plain(text) }))
+    .collect()
+}
+
 fn check(name: &str, made: &Value) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("vectors")
@@ -315,4 +340,9 @@ fn hello_vectors_hold() {
 #[test]
 fn frame_vectors_hold() {
     check("frames.json", &frames());
+}
+
+#[test]
+fn plain_text_vectors_hold() {
+    check("plain.json", &plain_texts());
 }

@@ -1,6 +1,7 @@
 // The invitation: who asks for what, and the host's keys (PROTOCOL section 1). Pure.
 
 import { decodeUtf8, equalBytes, fromBase64Url, sha256 } from "./bytes.js";
+import { plain } from "./plain-text.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
 /**
@@ -8,8 +9,8 @@ import { decodeUtf8, equalBytes, fromBase64Url, sha256 } from "./bytes.js";
  * @property {Bytes} id
  * @property {Bytes} hpke the host's HPKE public key, SEC1 uncompressed
  * @property {string} fingerprint the host's DTLS certificate, `sha-256 AA:…`
- * @property {string} requester
- * @property {string} reason
+ * @property {string} requester plain text
+ * @property {string} reason plain text
  * @property {string[]} origins
  * @property {number} expires unix seconds
  * @property {PrivateRoom | null} room null: the user is in the agent's own browser
@@ -88,7 +89,9 @@ function parse(bytes) {
     o.expires <= MAX_EXPIRES &&
     (!("room" in o) || isPrivateRoom(o.room));
   if (!good || !id || !hpke) return null;
-  const { fingerprint, requester, reason, origins, expires, room = null } = o;
+  const { fingerprint, origins, expires, room = null } = o;
+  const [requester, reason] = [plain(o.requester), plain(o.reason)];
+  if (requester === "") return null;
   return { id, hpke, fingerprint, requester, reason, origins, expires, room };
 }
 

@@ -7,6 +7,7 @@ import { spreadCode } from "./field-attributes.js";
 import { t } from "./i18n.js";
 import { Keyboard } from "./keyboard.js";
 import { ownerName, showFrame, showPage, showUnexpected, wireOriginPanel } from "./origin-panel.js";
+import { plain } from "./plain-text.js";
 import { Pointer } from "./pointer.js";
 import { Prompts } from "./prompts.js";
 import { RoomPanel } from "./room-panel.js";
@@ -244,7 +245,7 @@ export class Live {
     this.#page = page;
     if (page.origin !== this.#lastOrigin) {
       this.#lastOrigin = page.origin;
-      announce(page.origin);
+      announce(plain(page.origin));
     }
     showPage(page);
     this.#refresh();

@@ -4,15 +4,16 @@
 import { button, dialog, el, setIcon } from "./dom.js";
 import { formatDay, t } from "./i18n.js";
 import { splitHost, splitOrigin } from "./origin.js";
+import { plain } from "./plain-text.js";
 import { PressGuard } from "./press-guard.js";
 
 /** @typedef {import("./events.js").Page} Page */
 
 /**
- * An origin inside a sentence, which may run from right to left (UAX 9: LRI … PDI).
- * @param {string} origin
+ * Somebody's words inside a sentence, which may run from right to left (UAX 9: LRI … PDI).
+ * @param {string} words
  */
-export const isolate = (origin) => `\u2066${origin}\u2069`;
+export const isolate = (words) => `\u2066${plain(words)}\u2069`;
 
 /**
  * @param {string} name of the class
@@ -28,7 +29,7 @@ function originPart(name, text) {
 }
 
 /** The whole origin, with its owner's name emphasised. @param {string} origin */
-const originNode = (origin) => partsNode(splitOrigin(origin));
+const originNode = (origin) => partsNode(splitOrigin(plain(origin)));
 
 /** @param {Pick<import("./origin.js").OriginParts, "before" | "name" | "after">} parts */
 function partsNode({ before, name, after }) {
@@ -152,7 +153,8 @@ function fillSheet(page) {
       date: formatDay(seen.valid_to),
     });
   }
-  el("site-problem").textContent = seen?.problem ?? "";
-  el("site-name-row").hidden = page.title === "";
-  el("site-name").textContent = page.title;
+  el("site-problem").textContent = plain(seen?.problem ?? "");
+  const title = plain(page.title);
+  el("site-name-row").hidden = title === "";
+  el("site-name").textContent = title;
 }

@@ -3,6 +3,7 @@
 
 import { button, el, onEnter } from "./dom.js";
 import { t } from "./i18n.js";
+import { plain } from "./plain-text.js";
 import { isTyping } from "./press-guard.js";
 import { PromptSheet } from "./prompt-sheet.js";
 import { hasCoarsePointer } from "./view.js";
@@ -53,7 +54,7 @@ export class Pickers {
       control.addEventListener("change", () => hasCoarsePointer() && this.#submit());
     }
     if (control instanceof HTMLInputElement) onEnter(control, () => this.#submit());
-    el("picker-title").textContent = picker.label || t("picker.choose");
+    el("picker-title").textContent = plain(picker.label) || t("picker.choose");
     el("picker-place").replaceChildren(control);
     el("picker-truncated").hidden = !picker.truncated;
     button("picker-clear").hidden =
@@ -107,7 +108,7 @@ export class Pickers {
       const chip = document.createElement("button");
       chip.type = "button";
       const text = document.createElement("bdi");
-      text.textContent = option.label;
+      text.textContent = plain(option.label);
       chip.append(text);
       chip.addEventListener("click", () => {
         if (this.#suggesting === null) return;
@@ -135,13 +136,14 @@ function selectControl(picker) {
   picker.options.forEach((option, i) => {
     const o = document.createElement("option");
     o.value = String(i);
-    o.textContent = option.label;
+    o.textContent = plain(option.label);
     o.disabled = option.disabled === true;
     o.selected = option.selected === true;
-    if (!option.group) group = null;
-    else if (group?.label !== option.group) {
+    const name = plain(option.group ?? "");
+    if (name === "") group = null;
+    else if (group?.label !== name) {
       group = document.createElement("optgroup");
-      group.label = option.group;
+      group.label = name;
       control.append(group);
     }
     (group ?? control).append(o);

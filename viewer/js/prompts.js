@@ -5,6 +5,7 @@ import { button, el, input, onEnter } from "./dom.js";
 import { t } from "./i18n.js";
 import { isolate } from "./origin-panel.js";
 import { Pickers } from "./pickers.js";
+import { plain } from "./plain-text.js";
 import { PromptSheet } from "./prompt-sheet.js";
 import { announce, showNotice } from "./ui.js";
 import { Upload } from "./upload.js";
@@ -94,7 +95,7 @@ export class Prompts {
     this.#challengeId = asked.id;
     el("auth-title").textContent = t("auth.title", { origin: isolate(asked.origin) });
     el("auth-realm").textContent = t("auth.realm", { realm: isolate(asked.realm) });
-    el("auth-realm").hidden = asked.realm === "";
+    el("auth-realm").hidden = plain(asked.realm) === "";
     const warnings = [
       ...(asked.expected ? [] : [t("auth.unexpected")]),
       ...(asked.secure ? [] : [t("auth.insecure")]),
@@ -144,13 +145,13 @@ export class Prompts {
 
   /** @param {Tab} tab */
   #tabRow(tab) {
-    const title = tab.title || t("windows.untitled");
+    const title = plain(tab.title) || t("windows.untitled");
     const show = document.createElement("button");
     show.type = "button";
     if (tab.shown) show.setAttribute("aria-current", "true");
     const [name, origin] = [document.createElement("strong"), document.createElement("span")];
     name.append(bdi(title));
-    origin.append(bdi(tab.origin === "null" ? "" : tab.origin));
+    origin.append(bdi(tab.origin === "null" ? "" : plain(tab.origin)));
     show.append(name, origin);
     show.addEventListener("click", () => {
       this.windows.end();

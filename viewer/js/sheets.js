@@ -4,6 +4,7 @@
 import { button, byId, dialog, el, input, onEnter } from "./dom.js";
 import { t } from "./i18n.js";
 import { isolate } from "./origin-panel.js";
+import { plainLines } from "./plain-text.js";
 import { PressGuard } from "./press-guard.js";
 
 /** @typedef {import("./events.js").DeclineReason} DeclineReason */
@@ -150,8 +151,9 @@ export class PageDialog {
     this.#id = d.id;
     const field = input("page-dialog-input");
     el("page-dialog-from").textContent = t("dialog.from", { origin: isolate(origin) });
+    const message = plainLines(d.message);
     el("page-dialog-message").textContent =
-      d.kind === "beforeunload" && !d.message ? t("dialog.leave") : d.message;
+      d.kind === "beforeunload" && message === "" ? t("dialog.leave") : message;
     field.hidden = d.kind !== "prompt";
     field.value = d.kind === "prompt" ? d.default : "";
     button("page-dialog-cancel").hidden = d.kind === "alert";

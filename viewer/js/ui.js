@@ -3,6 +3,7 @@
 import { button, byId, el, setIcon } from "./dom.js";
 import { formatRelative, hasText, t } from "./i18n.js";
 import { siteItems } from "./origin-panel.js";
+import { plain, plainLines } from "./plain-text.js";
 import { showRoomOffer } from "./room-panel.js";
 
 /** @typedef {import("./events.js").Outcome} Outcome */
@@ -123,7 +124,7 @@ export function showSeal({ verified, trouble, open, typing, frame }) {
  */
 export function showNotice(code, message = "") {
   const key = `notice.${code}`;
-  const text = hasText(key) ? t(key) : message;
+  const text = hasText(key) ? t(key) : plain(message);
   if (!text) return;
   const list = el("notices");
   for (const li of list.children)
@@ -196,6 +197,7 @@ export function showError(code, message = "", action = "") {
 function showMessage(id, message) {
   const p = el(id);
   const bdi = p.querySelector("bdi");
-  if (bdi) bdi.textContent = message;
-  p.hidden = message === "";
+  const text = plainLines(message);
+  if (bdi) bdi.textContent = text;
+  p.hidden = text === "";
 }

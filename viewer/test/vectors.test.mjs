@@ -8,6 +8,7 @@ import { encodeFrame } from "../js/frames.js";
 import { openInvitation } from "../js/invitation.js";
 import { deriveKeys, transcript } from "../js/keys.js";
 import { parseFragment } from "../js/link.js";
+import { plain, plainLines } from "../js/plain-text.js";
 import { iceServers, munge, parseIce, SdpError } from "../js/sdp.js";
 import {
   openFrame,
@@ -248,4 +249,9 @@ test("the relay's ICE parameters", () => {
   }
   for (const bent of ice.bad)
     assert.throws(() => parseIce({ ...ice.good[0].ice, ...bent }), SdpError, JSON.stringify(bent));
+});
+
+test("what somebody else wrote stays in its place", () => {
+  for (const { text, plain: expected } of load("plain")) assert.equal(plain(text), expected, text);
+  assert.equal(plainLines("one\n\n\r\n two \u202e\u2028three"), "one\ntwo\nthree");
 });

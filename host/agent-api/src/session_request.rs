@@ -7,6 +7,7 @@ use authloop_done_when::DoneWhen;
 use authloop_protocol::{
     id::from_b64u,
     origin::check_origin,
+    plain_text::plain,
     signal::{SESSION_TTL, WallType},
 };
 use serde_json::Value;
@@ -227,7 +228,12 @@ fn text(field: &str, value: String, max: usize) -> Result<String, ApiError> {
     if value.chars().any(char::is_control) {
         return Err(ApiError::invalid(field, "must not have control characters"));
     }
-    Ok(value)
+    // Shown to the user, as the invitation's are: without what turns or covers the words around it.
+    let shown = plain(&value);
+    if shown.is_empty() {
+        return Err(ApiError::invalid(field, "must have characters that show"));
+    }
+    Ok(shown)
 }
 
 /// Cuts to `max` bytes of UTF-8 and makes one line of it.

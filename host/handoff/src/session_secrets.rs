@@ -8,6 +8,7 @@ use authloop_protocol::{
     invitation::{Invitation, PrivateRoom, invitation_hash},
     link::{InvitationHash, LinkFragment, LinkKeys, LinkSecret},
     origin::check_origin,
+    plain_text::plain,
     seal::{HostKeyPair, SealContext},
     signal::{CreateSession, SESSION_TTL, SessionCreated},
 };
@@ -54,8 +55,8 @@ impl SessionSecrets {
             id,
             hpke: Blob::from(host.public()),
             fingerprint: certificate.fingerprint().clone(),
-            requester: config.requester.clone(),
-            reason: config.reason.clone(),
+            requester: plain(&config.requester),
+            reason: plain(&config.reason),
             origins: config.expected_origins.clone(),
             expires: (now + config.ttl).as_secs(),
             room,

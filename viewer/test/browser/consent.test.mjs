@@ -4,7 +4,7 @@ import { createECDH, randomBytes } from "node:crypto";
 import { after, before, test } from "node:test";
 import { fromBase64Url, toBase64Url } from "../../js/bytes.js";
 import { MAX_NONCES, takeoverCommitment } from "../../js/takeover-code.js";
-import { bench, enabled, pressEnter, takesPresses } from "../support/browser.mjs";
+import { bench, enabled, inState, pressEnter, takesPresses } from "../support/browser.mjs";
 
 let b;
 before(async () => {
@@ -222,45 +222,80 @@ test("a reload gives no second nonce for the same question, and a handful in all
   await s.close();
 });
 
+/** Presses keys one after another. Whether none came later than a user's who goes on typing. */
+async function typeOn(page, keys) {
+  let steady = true;
+  let last = performance.now();
+  for (const key of keys) {
+    await page.keyboard.press(key);
+    const now = performance.now();
+    steady &&= now - last < 900;
+    last = now;
+  }
+  return steady;
+}
+
 test("a sheet that comes up while the user types takes nothing of it", async () => {
   const s = await live();
   const { page } = s;
   const auth = { t: "auth", origin: ORIGIN, realm: "", secure: true, expected: true };
   const prompt = { t: "dialog", kind: "prompt", message: "Who?", default: "", origin: ORIGIN };
+  const answers = [];
   for (const [question, sheet, field] of [
-    [{ ...auth, id: 1 }, "sheet-auth", "auth-user"],
-    [{ ...prompt, id: 2 }, "page-dialog", "page-dialog-input"],
+    [auth, "sheet-auth", "auth-user"],
+    [prompt, "page-dialog", "page-dialog-input"],
   ]) {
-    await page.evaluate(() => document.getElementById("pad").focus());
-    await page.keyboard.type("corr");
-    await say(s, question);
-    await page.waitForSelector(`#${sheet}[open]`);
-    // Keys at any pace below a second: none of them is the sheet's, nor is Enter.
-    for (const key of "ect horse battery") await page.keyboard.type(key, { delay: 20 });
-    const held = await page.evaluate((id) => {
-      const field = document.getElementById(id);
-      return { value: field.value, focused: document.activeElement === field };
-    }, field);
-    assert.deepEqual(held, { value: "", focused: false });
-    await page.keyboard.press("Enter");
-    assert.ok(await page.isVisible(`#${sheet}`));
-    // Once the user has stopped, the field has the focus; Enter counts a second later.
-    await page.waitForFunction((id) => document.activeElement.id === id, field);
-    await page.keyboard.type("ada");
-    assert.equal(await page.inputValue(`#${field}`), "ada");
-    await pressEnter(page, sheet);
+    for (let steady = false; !steady; ) {
+      await page.evaluate(() => document.getElementById("pad").focus());
+      await page.keyboard.type("corr");
+      answers.push("ada");
+      await say(s, { ...question, id: answers.length });
+      await page.waitForSelector(`#${sheet}[open]`);
+      // A busy machine may press later than a user would; then the field has the focus by right.
+      steady = await typeOn(page, [..."ect horse battery", "Enter"]);
+      const held = await page.evaluate((id) => document.getElementById(id).value, field);
+      if (steady) assert.equal(held, "");
+      if (steady) assert.ok(await page.isVisible(`#${sheet}`));
+      if (!steady && !(await page.isVisible(`#${sheet}`))) continue;
+      // Once the user has stopped, the field has the focus; Enter counts a second later.
+      await page.waitForFunction((id) => document.activeElement.id === id, field);
+      await page.fill(`#${field}`, "");
+      await page.keyboard.type("ada");
+      await pressEnter(page, sheet);
+    }
   }
-  assert.deepEqual(
-    (await heard(s, "auth")).map((e) => [e.id, e.user]),
-    [[1, "ada"]],
+  await s.host.waitForFunction(
+    (n) => fake.events.filter((e) => e.t === "auth" || e.t === "dialog").length === n,
+    answers.length,
   );
-  assert.deepEqual(
-    (await heard(s, "dialog")).map((e) => [e.id, e.text]),
-    [[2, "ada"]],
-  );
+  assert.equal((await heard(s, "auth")).at(-1).user, "ada");
+  assert.equal((await heard(s, "dialog")).at(-1).text, "ada");
   const typed = await s.host.evaluate(() =>
     fake.events.filter((e) => e.t === "key" && e.down).map((e) => e.key),
   );
-  assert.equal(typed.join(""), "corrcorr", "and what came after it went nowhere");
+  assert.equal(typed.join(""), "corr".repeat(answers.length), "and what came after went nowhere");
   await s.close();
+});
+
+test("an agent's words neither push the page's own away nor turn them", async () => {
+  const invited = await b.session({
+    requester: `Your bank \u202e${"\u2066"}bank${"\u0301".repeat(100)}`,
+    reason: `ok${"\n".repeat(140)}${"\u0301".repeat(40)}${"more words ".repeat(6)}`,
+  });
+  const { page, context, errors } = await b.viewer(PHONE);
+  await page.goto(invited.link);
+  await inState(page, "invitation");
+  assert.equal(await page.textContent("#requester"), "Your bank bank\u0301\u0301");
+  const [warning, reason, open] = await Promise.all(
+    ["[data-i18n='invitation.unverified']", "#reason", "#open"].map((id) =>
+      page.locator(id).boundingBox(),
+    ),
+  );
+  assert.ok(warning.y + warning.height <= reason.y, "the warning stands above the reason");
+  assert.ok(warning.y + warning.height < open.y, "and is seen at once");
+  assert.ok(reason.height < 260);
+  assert.match(await page.textContent("#reason"), /^ok more words /);
+  assert.deepEqual(errors, []);
+  await context.close();
+  await invited.closeHost();
 });

@@ -36,6 +36,7 @@ async fn a_bad_body_is_refused_by_the_name_of_its_member() {
         ("context", with("context", json!("x"))),
         ("context.hint", with("context", json!({ "hint": 1 }))),
         ("requester", with("requester", json!("x".repeat(121)))),
+        ("requester", with("requester", json!("\u{202e}\u{3164}"))),
         (
             "expected_origins[1]",
             with(
