@@ -67,9 +67,12 @@ export async function signHello(key, id, enc, nonce, fingerprint) {
   return sign(key, encodeUtf8("authloop/1 hello"), id, enc, nonce, encodeUtf8(fingerprint));
 }
 
-/** Session records, kept by the browser or, where it refuses, for the life of the page. */
+/**
+ * Session records, kept by the browser or, where it refuses, for the life of the page. Each is kept
+ * under its own device key: a link that names a session's id, which is no secret, replaces nothing.
+ */
 export class SessionStore {
-  /** @type {Map<string, SessionRecord>} */
+  /** @type {Map<string, SessionRecord>} by device */
   #memory = new Map();
   /** @type {IDBDatabase | null} */
   #db = null;
@@ -78,30 +81,35 @@ export class SessionStore {
   async open(now) {
     try {
       this.#db = await openDatabase();
-      for (const r of /** @type {SessionRecord[]} */ (
+      for (const record of /** @type {SessionRecord[]} */ (
         await this.#transact("readonly", (s) => s.getAll())
       )) {
-        if (r.expires < now) await this.delete(r.id);
+        if (record.expires < now) await this.delete(record);
       }
     } catch {
       this.#db = null; // private windows of some browsers; a reload will then need the link again
     }
   }
 
-  /** @param {Bytes} id @returns {Promise<SessionRecord | null>} */
-  async get(id) {
+  /**
+   * What this device knows of a session: a record that may have claimed it comes first.
+   * @param {Bytes} id
+   * @returns {Promise<SessionRecord[]>}
+   */
+  async of(id) {
     const key = toBase64Url(id);
-    if (!this.#db) return this.#memory.get(key) ?? null;
-    return (
-      /** @type {SessionRecord | undefined} */ (
-        await this.#transact("readonly", (s) => s.get(key))
-      ) ?? null
+    const all = /** @type {SessionRecord[]} */ (
+      this.#db
+        ? await this.#transact("readonly", (s) => s.index("id").getAll(key))
+        : [...this.#memory.values()].filter((record) => record.id === key)
     );
+    const rank = (/** @type {SessionRecord} */ r) => Number(r.claimed) * 2 + Number(r.attempted);
+    return all.sort((a, b) => rank(b) - rank(a) || b.expires - a.expires);
   }
 
   /** @param {SessionRecord} record */
   async put(record) {
-    this.#memory.set(record.id, record);
+    this.#memory.set(toBase64Url(record.device), record);
     try {
       if (this.#db) await this.#transact("readwrite", (s) => s.put(record));
     } catch {
@@ -109,11 +117,11 @@ export class SessionStore {
     }
   }
 
-  /** @param {string} id b64u */
-  async delete(id) {
-    this.#memory.delete(id);
+  /** @param {SessionRecord} record */
+  async delete(record) {
+    this.#memory.delete(toBase64Url(record.device));
     try {
-      if (this.#db) await this.#transact("readwrite", (s) => s.delete(id));
+      if (this.#db) await this.#transact("readwrite", (s) => s.delete(record.device));
     } catch {
       // The record dies by its expiry at the latest.
     }
@@ -137,9 +145,18 @@ export class SessionStore {
 /** @returns {Promise<IDBDatabase>} */
 function openDatabase() {
   return new Promise((resolve, reject) => {
-    const request = indexedDB.open("authloop", 1);
-    request.onupgradeneeded = () => request.result.createObjectStore("sessions", { keyPath: "id" });
-    request.onsuccess = () => resolve(request.result);
+    const request = indexedDB.open("authloop", 2);
+    request.onupgradeneeded = () => {
+      const db = request.result;
+      // Version 1 kept one record for each id.
+      if (db.objectStoreNames.contains("sessions")) db.deleteObjectStore("sessions");
+      const store = db.createObjectStore("sessions", { keyPath: "device" });
+      store.createIndex("id", "id");
+    };
+    request.onsuccess = () => {
+      request.result.onversionchange = () => request.result.close();
+      resolve(request.result);
+    };
     request.onerror = request.onblocked = () => reject(request.error ?? new Error("blocked"));
   });
 }

@@ -380,7 +380,7 @@ export class Handoff {
     if (this.#stopped) return;
     this.stop();
     this.on.verified(false);
-    if (FINAL_CODES.has(code)) void this.store.delete(this.record.id);
+    if (FINAL_CODES.has(code)) void this.store.delete(this.record);
     this.on.fatal(code, message);
   }
 
@@ -391,7 +391,7 @@ export class Handoff {
   #end(outcome, message) {
     if (this.#stopped) return;
     this.stop();
-    void this.store.delete(this.record.id);
+    void this.store.delete(this.record);
     this.on.ended(outcome, message);
   }
 }

@@ -56,21 +56,24 @@ async function main() {
 }
 
 /**
- * What this device knows of the session; a link makes it known, before any gesture, so that a
- * reload of the invitation does not lose it.
+ * What this device knows of the session. What a link makes known is kept once its invitation has been
+ * opened: before any gesture, so that a reload of the invitation does not lose it, but not on the
+ * word of whoever made the link.
  * @param {Extract<import("./link.js").Fragment, {id: Uint8Array}>} from
  * @returns {Promise<SessionRecord | null>}
  */
 async function recordFor(from) {
-  const known = await store.get(from.id);
-  if (from.kind === "known") return known;
+  const known = await store.of(from.id);
+  if (from.kind === "known") return known[0] ?? null;
   const { token, psk } = await deriveKeys(from.secret, origin, from.id);
   from.secret.fill(0);
-  if (known && equalBytes(known.psk, psk) && equalBytes(known.invitationHash, from.invitationHash))
-    return known;
+  const same = known.find(
+    (record) =>
+      equalBytes(record.psk, psk) && equalBytes(record.invitationHash, from.invitationHash),
+  );
+  if (same) return same;
   const { keys, device } = await newDevice();
-  /** @type {SessionRecord} */
-  const record = {
+  return {
     id: toBase64Url(from.id),
     psk,
     token,
@@ -81,8 +84,6 @@ async function recordFor(from) {
     claimed: false,
     expires: Math.floor(Date.now() / 1000) + 86_400,
   };
-  await store.put(record);
-  return record;
 }
 
 /**
@@ -92,7 +93,7 @@ async function recordFor(from) {
 async function openSession(record, id) {
   const session = await untilReachable(() => fetchSession(origin, id));
   if (!session) {
-    await store.delete(record.id);
+    await store.delete(record);
     return showError("not_found");
   }
   /** @type {Invitation} */
@@ -109,7 +110,7 @@ async function openSession(record, id) {
     connect(invitation, record, { takeover: true }),
   );
   if (session.state === "claimed" && !record.claimed && !record.attempted) {
-    await store.delete(record.id);
+    await store.delete(record);
     return showError("already_claimed", "", "take-over");
   }
   if (record.claimed) return connect(invitation, record);
@@ -129,7 +130,7 @@ async function openSession(record, id) {
  * @param {string | null} outcome
  */
 async function showEnded(record, invitation, outcome) {
-  await store.delete(record.id);
+  await store.delete(record);
   const known = OUTCOMES.find((o) => o === outcome);
   if (record.claimed && known)
     return showOutcome(known, "", new Room(invitation.room, false).ending(known));

@@ -1,6 +1,8 @@
 // What the viewer does when life is not smooth: other devices, reloads, outages.
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { after, before, test } from "node:test";
+import { concat, fromBase64Url, sha256, toBase64Url } from "../../js/bytes.js";
 import {
   bench,
   enabled,
@@ -84,6 +86,41 @@ test("a reload of the invitation keeps it", async () => {
   await enabled(v.page);
   await v.context.close();
   await s.closeHost();
+});
+
+test("a made-up link leaves the keys of a handoff alone", async () => {
+  const junk = (id, hash = new Uint8Array(randomBytes(32))) =>
+    `${b.stub.origin}/#${toBase64Url(
+      concat(new Uint8Array([1]), fromBase64Url(id), new Uint8Array(randomBytes(32)), hash),
+    )}`;
+  /** Another page has the user's browser open it: the id is in paths and logs, the invitation public. */
+  const openJunk = async (s) => {
+    const invitation = fromBase64Url(b.stub.sessions.get(s.id).invitation);
+    for (const link of [junk(s.id), junk(s.id, await sha256(invitation))]) {
+      const tab = await s.context.newPage();
+      await tab.goto(link);
+      await tab.waitForFunction(() => document.documentElement.dataset.state !== "connecting");
+      await tab.close();
+    }
+  };
+  const s = await b.live();
+  await openJunk(s);
+  await s.page.reload();
+  await enabled(s.page);
+  assert.equal(await s.host.evaluate(() => fake.hellos), 2);
+  await s.close();
+
+  // Before the claim, too: the invitation's own keys are what the claim is kept with.
+  const t = { ...(await b.session()), ...(await b.viewer()) };
+  await t.page.goto(t.link);
+  await inState(t.page, "invitation");
+  await openJunk(t);
+  await t.page.click("#open");
+  await enabled(t.page);
+  await t.page.reload();
+  await enabled(t.page);
+  await t.context.close();
+  await t.closeHost();
 });
 
 test("a claim whose answer was lost is found again", async () => {
