@@ -5,7 +5,7 @@ import { fromBase64Url, randomBytes, toBase64Url } from "./bytes.js";
 import { markClaimed, openingMessage } from "./claim.js";
 import { actsOnPage, isTyped, OUTCOMES, outcomeOf } from "./events.js";
 import { InputQueue } from "./frames.js";
-import { identityOf, newCertificate, Peer } from "./peer.js";
+import { identityOf, newCertificate, Peer, whileCurrent } from "./peer.js";
 import { helloDelay, pathTimeout, RestartSchedule, rebuildDelay } from "./recovery.js";
 import { parseIce, sameLeg } from "./sdp.js";
 import { closeAction, FINAL_CODES, fetchSession, Signaling, socketUrl } from "./signaling.js";
@@ -232,27 +232,23 @@ export class Handoff {
       identityOf(this.invitation, this.record, this.#stream, this.#certificate),
       this.#queue,
       this.#ice,
-      {
+      whileCurrent(() => this.#peer === peer, {
         signal: (m) => this.#signaling.send(m),
-        step: (s) => this.#peer === peer && this.on.step(s),
+        step: (s) => this.on.step(s),
         verified: () => this.#onVerified(),
         video: (s) => this.on.video(s),
         output: (o) => this.#onOutput(o),
         ice: (s) => this.#onIceState(s),
         fatal: (code, message) => this.#fatal(code, message),
-        broken: () => this.#onBroken(peer),
-      },
+        broken: () => {
+          this.#broken = true;
+          this.#setTrouble(true);
+        },
+      }),
     );
     this.#peer = peer;
     await peer.sendHello();
     if (this.#declining) await peer.decline(this.#declining);
-  }
-
-  /** @param {Peer} peer */
-  #onBroken(peer) {
-    if (peer !== this.#peer) return;
-    this.#broken = true;
-    this.#setTrouble(true);
   }
 
   #onVerified() {

@@ -59,6 +59,21 @@ export const identityOf = (invitation, record, stream, own) => ({
   ...own,
 });
 
+/**
+ * What a peer tells, for as long as it is the current one: one that was given up may still be
+ * decrypting, and must not speak for its successor.
+ * @param {() => boolean} isCurrent
+ * @param {PeerEvents} events
+ * @returns {PeerEvents}
+ */
+export function whileCurrent(isCurrent, events) {
+  const entries = Object.entries(events).map(([name, tell]) => [
+    name,
+    (/** @type {any[]} */ ...told) => isCurrent() && Reflect.apply(tell, null, told),
+  ]);
+  return Object.fromEntries(entries);
+}
+
 /** A certificate of this page's own, and how SDP names it. */
 export async function newCertificate() {
   const algorithm = /** @type {EcKeyGenParams} */ ({ name: "ECDSA", namedCurve: "P-256" });
