@@ -3,12 +3,13 @@
 
 import { fromBase64Url, randomBytes, toBase64Url } from "./bytes.js";
 import { markClaimed, openingMessage } from "./claim.js";
-import { actsOnPage, isTyped, OUTCOMES, outcomeOf } from "./events.js";
+import { actsOnPage, isTyped, outcomeOf } from "./events.js";
 import { InputQueue } from "./frames.js";
+import { hasExpired } from "./invitation.js";
 import { identityOf, newCertificate, Peer, whileCurrent } from "./peer.js";
 import { helloDelay, pathTimeout, RestartSchedule, rebuildDelay } from "./recovery.js";
 import { parseIce, sameLeg } from "./sdp.js";
-import { closeAction, FINAL_CODES, fetchSession, Signaling, socketUrl } from "./signaling.js";
+import { closeAction, FINAL_CODES, Signaling, socketUrl } from "./signaling.js";
 import { TakeoverRequest } from "./takeover-code.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
@@ -21,6 +22,7 @@ const CHECK_INTERVAL_MS = 1000;
 const PING_INTERVAL_MS = 5000;
 const SILENCE_TIMEOUT_MS = 4000;
 const OUTAGE_TIMEOUT_MS = 20_000;
+const LAST_WORDS_TIMEOUT_MS = 2000;
 const MAX_EVENTS_WHILE_AWAY = 256;
 
 const isVisible = () => document.visibilityState === "visible";
@@ -48,6 +50,8 @@ export class Handoff {
   /** The peer connection is beyond mending by an ICE restart. */
   #broken = false;
   #stopped = false;
+  /** The host has said, by way of the server, how it ended. */
+  #hasOutcome = false;
   /** @type {import("./events.js").DeclineReason | null} */
   #declining = null;
   /** This device asks the one that has the session for it. @type {TakeoverRequest | null} */
@@ -80,7 +84,7 @@ export class Handoff {
         }),
       message: (m) => this.#onMessage(m),
       closed: (code, awayFor) => this.#onClosed(code, awayFor),
-      fatal: (code) => void this.#fatalClose(code),
+      fatal: (code) => (code === "ended" ? this.#onServerEnded() : this.#fatal(code)),
       up: (up) => up && this.#trouble && this.#askRestart(),
     });
   }
@@ -202,7 +206,7 @@ export class Handoff {
         return;
       }
       case "ended":
-        return this.#end(outcomeOf(m.outcome), "");
+        return this.#onServerEnded();
       default: // errors are told by the close code that follows
     }
   }
@@ -240,6 +244,7 @@ export class Handoff {
         output: (o) => this.#onOutput(o),
         ice: (s) => this.#onIceState(s),
         fatal: (code, message) => this.#fatal(code, message),
+        outcome: (outcome, message) => this.#onSealedOutcome(outcomeOf(outcome), message),
         broken: () => {
           this.#broken = true;
           this.#setTrouble(true);
@@ -346,10 +351,7 @@ export class Handoff {
     if (this.#trouble) this.#askRestart();
   };
 
-  /**
-   * @param {number} code
-   * @param {number} awayFor
-   */
+  /** @param {number} code @param {number} awayFor */
   #onClosed(code, awayFor) {
     const { attempted, claimed } = this.record;
     const [takeover, probing] = [this.#takeover !== null, this.#probing];
@@ -358,20 +360,26 @@ export class Handoff {
     return action;
   }
 
-  /** @param {string} code */
-  async #fatalClose(code) {
-    if (code === "ended") {
-      const session = await fetchSession(this.origin, this.invitation.id).catch(() => null);
-      const outcome = OUTCOMES.find((o) => o === session?.outcome);
-      if (outcome) return this.#end(outcome, "");
-    }
-    this.#fatal(code);
+  /**
+   * The server says that it is over. How it ended is the host's to say, which does so before, sealed.
+   */
+  #onServerEnded() {
+    if (!this.#hasOutcome) this.#fatal(hasExpired(this.invitation) ? "expired" : "ended");
   }
 
   /**
-   * @param {string} code
-   * @param {string} [message]
+   * By way of the server. What the data channel brings before its own outcome decides what is true of
+   * it, and may still be on its way.
+   * @param {Outcome} outcome
+   * @param {string} message
    */
+  #onSealedOutcome(outcome, message) {
+    this.#hasOutcome = true;
+    const wait = this.verified && !this.#trouble ? LAST_WORDS_TIMEOUT_MS : 0;
+    setTimeout(() => this.#end(outcome, message), wait);
+  }
+
+  /** @param {string} code @param {string} [message] */
   #fatal(code, message) {
     if (this.#stopped) return;
     this.stop();
@@ -380,10 +388,7 @@ export class Handoff {
     this.on.fatal(code, message);
   }
 
-  /**
-   * @param {Outcome} outcome
-   * @param {string} message
-   */
+  /** @param {Outcome} outcome @param {string} message */
   #end(outcome, message) {
     if (this.#stopped) return;
     this.stop();

@@ -61,6 +61,9 @@ export async function openInvitation(bytes, hash, id) {
   return parsed;
 }
 
+/** By this device's clock, which is nobody else's word. @param {Invitation} invitation */
+export const hasExpired = (invitation) => invitation.expires <= Date.now() / 1000;
+
 /** @param {Bytes} bytes @returns {Invitation | null} */
 function parse(bytes) {
   let o;

@@ -6,10 +6,9 @@ import { equalBytes, toBase64Url } from "./bytes.js";
 import { newDevice, SessionStore } from "./device.js";
 import { button, el } from "./dom.js";
 import { tellParent } from "./embed.js";
-import { OUTCOMES } from "./events.js";
 import { Handoff } from "./handoff.js";
 import { loadLocale, t, translatePage } from "./i18n.js";
-import { InvitationError, openInvitation } from "./invitation.js";
+import { hasExpired, InvitationError, openInvitation } from "./invitation.js";
 import { deriveKeys } from "./keys.js";
 import { Live } from "./live.js";
 import { Room } from "./room.js";
@@ -105,7 +104,10 @@ async function openSession(record, id) {
   }
   record.expires = invitation.expires;
   await store.put(record);
-  if (session.state === "ended") return showEnded(record, invitation, session.outcome);
+  if (hasExpired(invitation)) await store.delete(record);
+  // Of how it ended the server's word is worth nothing, and the keys are kept for a server that lies.
+  if (session.state === "ended")
+    return hasExpired(invitation) ? showError("expired") : showError("ended", "", "retry");
   button("take-over").addEventListener("click", () =>
     connect(invitation, record, { takeover: true }),
   );
@@ -122,19 +124,6 @@ async function openSession(record, id) {
     { once: true },
   );
   showInvitation(invitation);
-}
-
-/**
- * @param {SessionRecord} record
- * @param {Invitation} invitation
- * @param {string | null} outcome
- */
-async function showEnded(record, invitation, outcome) {
-  await store.delete(record);
-  const known = OUTCOMES.find((o) => o === outcome);
-  if (record.claimed && known)
-    return showOutcome(known, "", new Room(invitation.room, false).ending(known));
-  showError(outcome === "expired" ? "expired" : "ended");
 }
 
 /**
@@ -182,7 +171,11 @@ function connect(invitation, record, how) {
         showError(
           code,
           message,
-          code === "replaced" ? "retry" : code === "already_claimed" ? "take-over" : "",
+          ["replaced", "ended"].includes(code)
+            ? "retry"
+            : code === "already_claimed"
+              ? "take-over"
+              : "",
         );
       },
     },

@@ -39,6 +39,7 @@ import { RecordBox, sealHello } from "./seal.js";
  * @property {(state: RTCIceConnectionState) => void} ice
  * @property {(code: string, message?: string) => void} fatal somebody is lying: stop
  * @property {(error: unknown) => void} broken this connection is of no more use
+ * @property {(outcome: string, message: string) => void} outcome the host says how it ended
  */
 
 /**
@@ -200,8 +201,9 @@ export class Peer {
     if (!record || this.#closed) return;
     if (record.t === "offer" && typeof record.sdp === "string")
       await this.#serial(() => this.#acceptOffer(record.sdp));
-    if (record.t === "refuse")
-      this.on.fatal("refused", typeof record.message === "string" ? record.message : "");
+    const message = typeof record.message === "string" ? record.message : "";
+    if (record.t === "refuse") this.on.fatal("refused", message);
+    if (record.t === "outcome") this.on.outcome(record.outcome, message);
   }
 
   /** @param {import("./events.js").DeclineReason} reason */

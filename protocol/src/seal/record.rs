@@ -11,7 +11,7 @@ use super::{
     blob::{BlobKind, RECORD_HEADER_BYTES, RECORD_KIND, blob_kind},
     error::SealError,
 };
-use crate::input::DeclineReason;
+use crate::{input::DeclineReason, signal::Outcome};
 
 /// What travels sealed after the hello, either way.
 #[derive(Clone, Serialize, Deserialize)]
@@ -39,6 +39,13 @@ pub enum SealedSignal {
         /// One sentence, for people.
         message: String,
     },
+    /// How the handoff ended, to a viewer that may have no connection.
+    Outcome {
+        /// How.
+        outcome: Outcome,
+        /// One sentence, for people.
+        message: String,
+    },
 }
 
 /// Names the kind only: descriptions hold ICE passwords.
@@ -49,6 +56,7 @@ impl std::fmt::Debug for SealedSignal {
             Self::Answer { .. } => "Answer",
             Self::Decline { .. } => "Decline",
             Self::Refuse { .. } => "Refuse",
+            Self::Outcome { .. } => "Outcome",
         })
     }
 }

@@ -389,12 +389,18 @@ test("errors before a claim", async () => {
     assert.equal(await errorCode(v.page), want);
     await v.context.close();
   }
+  const over = await b.session({ expires: Math.floor(Date.now() / 1000) - 1 });
+  b.stub.end(over.id, "expired");
   const s = await b.session();
   b.stub.end(s.id, "expired");
   const v = await b.viewer();
-  await v.page.goto(s.link);
+  await v.page.goto(over.link);
   await inState(v.page, "error");
   assert.equal(await errorCode(v.page), "expired");
+  await v.page.goto("about:blank");
+  await v.page.goto(s.link);
+  await inState(v.page, "error");
+  assert.equal(await errorCode(v.page), "ended", "by the server's word alone it is not");
   b.stub.sessions.delete(s.id);
   await v.page.goto("about:blank");
   await v.page.goto(s.link);

@@ -98,3 +98,50 @@ test("a server that flips, replays and injects gets nowhere", async () => {
     await s.closeHost();
   }
 });
+
+test("the server cannot say how it ended", async () => {
+  const keptKeys = (page) =>
+    page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const request = indexedDB.open("authloop");
+          request.onsuccess = () => {
+            const all = request.result.transaction("sessions").objectStore("sessions").count();
+            all.onsuccess = () => resolve(all.result);
+          };
+        }),
+    );
+  const saysOver = async (page) => {
+    await inState(page, "error");
+    assert.equal(await errorCode(page), "ended");
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.outcome), undefined);
+    assert.equal(await keptKeys(page), 1);
+  };
+  for (const outcome of ["resolved", "declined"]) {
+    // While connecting: no picture ever came, or a refusal is swallowed.
+    const s = await b.session();
+    const v = await b.viewer();
+    b.stub.tamper = (m) => (m.type === "welcome" ? { type: "ended", outcome } : m);
+    await v.page.goto(s.link);
+    await inState(v.page, "invitation");
+    await v.page.click(outcome === "declined" ? "#decline-start" : "#open");
+    await saysOver(v.page);
+    // By REST, after a reload.
+    b.stub.tamper = null;
+    const session = b.stub.sessions.get(s.id);
+    Object.assign(session, { state: "ended", outcome });
+    await v.page.reload();
+    await saysOver(v.page);
+    // The server lied: the user goes on.
+    session.state = "claimed";
+    await v.page.click("#retry");
+    await inState(v.page, "invitation");
+    await v.page.click("#open");
+    await enabled(v.page);
+    // While live.
+    b.stub.sessions.get(s.id).send_viewer({ type: "ended", outcome });
+    await saysOver(v.page);
+    await v.context.close();
+    await s.closeHost();
+  }
+});

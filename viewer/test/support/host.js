@@ -112,7 +112,11 @@ fake.setPage = (p) => {
 fake.dropPeer = () => pc.close();
 fake.record = async (json) => signal({ type: "sealed", data: toBase64Url(await box.seal(json)) });
 fake.restart = () => signal({ type: "restart" });
-fake.end = (outcome) => signal({ type: "end", outcome });
+/** The host ends it: sealed for the viewer, and then at the server. */
+fake.end = async (outcome, message = "") => {
+  if (box) await fake.record({ t: "outcome", outcome, message });
+  signal({ type: "end", outcome });
+};
 fake.cut = () => ws.close();
 
 fake.create = async (options = {}) => {

@@ -65,6 +65,10 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
                 message: message.to_owned(),
             })
             .await;
+        // A viewer without a connection hears it through the server, whose own word it does not take.
+        if let Some(sealed) = self.link.seal_outcome(outcome, message) {
+            self.registration.tell(sealed);
+        }
         self.registration.end(outcome).await;
         self.link.close().await;
     }

@@ -2,7 +2,6 @@
 
 use authloop_protocol::{
     id::Blob,
-    input::DeclineReason,
     signal::{HostMessage, LegIce, Outcome, ServerMessage},
 };
 
@@ -55,13 +54,7 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
             ServerMessage::Ice(ice) => self.on_ice(ice).await,
             ServerMessage::Sealed { data } => return Ok(self.on_sealed(data.0).await),
             ServerMessage::Ended { outcome } => {
-                return Ok(Some(match outcome {
-                    Outcome::Expired => HandoffEnd::Expired,
-                    Outcome::Cancelled | Outcome::Resolved | Outcome::Failed => {
-                        HandoffEnd::Cancelled
-                    }
-                    Outcome::Declined => HandoffEnd::Declined(DeclineReason::Declined),
-                }));
+                return Ok(Some(end_by_server(outcome)));
             }
             ServerMessage::Peer { .. }
             | ServerMessage::Takeover { .. }
@@ -164,5 +157,33 @@ impl<R: FnMut(HandoffEvent) + Send> HandoffSession<R> {
     pub(super) async fn drop_connection(&mut self) {
         self.pause().await;
         self.link.disconnect();
+    }
+}
+
+/// What the server's word for an end is worth. What the user said comes sealed: a refusal that only
+/// the server tells of is nobody's.
+fn end_by_server(outcome: Outcome) -> HandoffEnd {
+    match outcome {
+        Outcome::Expired => HandoffEnd::Expired,
+        Outcome::Cancelled | Outcome::Resolved | Outcome::Failed | Outcome::Declined => {
+            HandoffEnd::Cancelled
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_cannot_say_that_the_user_refused() {
+        for outcome in [
+            Outcome::Declined,
+            Outcome::Resolved,
+            Outcome::Failed,
+            Outcome::Cancelled,
+        ] {
+            assert!(matches!(end_by_server(outcome), HandoffEnd::Cancelled));
+        }
     }
 }

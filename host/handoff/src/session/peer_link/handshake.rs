@@ -6,7 +6,7 @@ use authloop_protocol::{
     input::DeclineReason,
     seal::{BlobKind, Hello, HelloKeys, SealedSignal, blob_kind, open_hello},
     sequence::InputSequence,
-    signal::{HostMessage, LegIce},
+    signal::{HostMessage, LegIce, Outcome},
 };
 
 use super::PeerLink;
@@ -195,7 +195,23 @@ impl PeerLink {
             code: "refused".to_owned(),
             message: error.to_string(),
         };
-        let blob = self.connection.as_mut()?.seal(&refuse).ok()?;
+        self.seal(&refuse)
+    }
+
+    /// Says sealed how the handoff ended; `None` if no viewer has said hello.
+    pub(in crate::session) fn seal_outcome(
+        &mut self,
+        outcome: Outcome,
+        message: &str,
+    ) -> Option<HostMessage> {
+        self.seal(&SealedSignal::Outcome {
+            outcome,
+            message: message.to_owned(),
+        })
+    }
+
+    fn seal(&mut self, signal: &SealedSignal) -> Option<HostMessage> {
+        let blob = self.connection.as_mut()?.seal(signal).ok()?;
         Some(HostMessage::Sealed { data: Blob(blob) })
     }
 }
