@@ -1,5 +1,6 @@
 // Loaded before everything else, with two small modules only, so that the secret is out of the
-// address bar (and out of what the browser syncs, suggests and restores) as early as can be.
+// address bar, and of what is copied or shared from it, as early as can be. The browser's history has
+// it all the same, and what syncs it.
 
 import { parseFragment, publicFragment } from "./link.js";
 
