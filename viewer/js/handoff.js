@@ -9,10 +9,11 @@ import { hasExpired } from "./invitation.js";
 import { identityOf, newCertificate, Peer, whileCurrent } from "./peer.js";
 import { helloDelay, pathTimeout, RestartSchedule, rebuildDelay } from "./recovery.js";
 import { parseIce, sameLeg } from "./sdp.js";
-import { closeAction, FINAL_CODES, Signaling, socketUrl } from "./signaling.js";
+import { closeAction, FINAL_CODES, isVisible, Signaling, socketUrl } from "./signaling.js";
 import { TakeoverRequest } from "./takeover-code.js";
 
 /** @typedef {import("./bytes.js").Bytes} Bytes */
+/** @typedef {import("./events.js").DeclineReason} DeclineReason */
 /** @typedef {import("./events.js").InputEvent} InputEvent */
 /** @typedef {import("./events.js").Outcome} Outcome */
 /** @typedef {import("./events.js").Output} Output */
@@ -23,9 +24,8 @@ const PING_INTERVAL_MS = 5000;
 const SILENCE_TIMEOUT_MS = 4000;
 const OUTAGE_TIMEOUT_MS = 20_000;
 const LAST_WORDS_TIMEOUT_MS = 2000;
+const OUTCOME_TIMEOUT_MS = 8000;
 const MAX_EVENTS_WHILE_AWAY = 256;
-
-const isVisible = () => document.visibilityState === "visible";
 
 export class Handoff {
   /** @type {Peer | null} */
@@ -52,7 +52,7 @@ export class Handoff {
   #stopped = false;
   /** The host has said, by way of the server, how it ended. */
   #hasOutcome = false;
-  /** @type {import("./events.js").DeclineReason | null} */
+  /** @type {DeclineReason | null} */
   #declining = null;
   /** This device asks the one that has the session for it. @type {TakeoverRequest | null} */
   #takeover = null;
@@ -91,7 +91,7 @@ export class Handoff {
 
   /**
    * @param {object} [how]
-   * @param {import("./events.js").DeclineReason} [how.declining] claim only to say no
+   * @param {DeclineReason} [how.declining] claim only to say no
    * @param {boolean} [how.takeover] ask the device that has the session for it
    */
   async start({ declining, takeover = false } = {}) {
@@ -136,10 +136,7 @@ export class Handoff {
     this.#peer?.channel?.setTick(on);
   }
 
-  /**
-   * Refusal by the sealed records, which works without a peer connection.
-   * @param {import("./events.js").DeclineReason} reason
-   */
+  /** By the sealed records, so without a peer connection, too. @param {DeclineReason} reason */
   async decline(reason) {
     if (this.verified && !this.#trouble) this.send({ t: "decline", reason });
     else {
@@ -360,23 +357,27 @@ export class Handoff {
     return action;
   }
 
-  /**
-   * The server says that it is over. How it ended is the host's to say, which does so before, sealed.
-   */
+  /** The server says that it is over. How it ended is the host's to say, which may take a moment. */
   #onServerEnded() {
-    if (!this.#hasOutcome) this.#fatal(hasExpired(this.invitation) ? "expired" : "ended");
+    if (this.#hasOutcome) return;
+    const code = hasExpired(this.invitation) ? "expired" : "ended";
+    this.#unlessTold(OUTCOME_TIMEOUT_MS, () => this.#fatal(code));
   }
 
   /**
    * By way of the server. What the data channel brings before its own outcome decides what is true of
    * it, and may still be on its way.
-   * @param {Outcome} outcome
-   * @param {string} message
+   * @param {Outcome} outcome @param {string} message
    */
   #onSealedOutcome(outcome, message) {
     this.#hasOutcome = true;
-    const wait = this.verified && !this.#trouble ? LAST_WORDS_TIMEOUT_MS : 0;
-    setTimeout(() => this.#end(outcome, message), wait);
+    this.#unlessTold(LAST_WORDS_TIMEOUT_MS, () => this.#end(outcome, message));
+  }
+
+  /** @param {number} ms in which the data channel, if there is one, may say more @param {() => void} end */
+  #unlessTold(ms, end) {
+    if (this.verified && !this.#trouble) setTimeout(end, ms);
+    else end();
   }
 
   /** @param {string} code @param {string} [message] */

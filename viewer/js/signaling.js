@@ -74,6 +74,8 @@ export function backoff(attempt, random) {
   return top / 2 + (top / 2) * random;
 }
 
+export const isVisible = () => document.visibilityState === "visible";
+
 export class Signaling {
   /** @type {WebSocket | null} */
   #ws = null;
@@ -107,7 +109,7 @@ export class Signaling {
     this.url = url;
     this.on = on;
     this.#reconnectIfVisible = () => {
-      if (document.visibilityState === "visible") this.reconnectNow();
+      if (isVisible()) this.reconnectNow();
     };
     addEventListener("online", this.#reconnectIfVisible);
     document.addEventListener("visibilitychange", this.#reconnectIfVisible);
