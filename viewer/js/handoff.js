@@ -50,7 +50,7 @@ export class Handoff {
   /** The peer connection is beyond mending by an ICE restart. */
   #broken = false;
   #stopped = false;
-  /** The host has said, by way of the server, how it ended. */
+  /** How it ended is known. */
   #hasOutcome = false;
   /** @type {DeclineReason | null} */
   #declining = null;
@@ -241,7 +241,7 @@ export class Handoff {
         output: (o) => this.#onOutput(o),
         ice: (s) => this.#onIceState(s),
         fatal: (code, message) => this.#fatal(code, message),
-        outcome: (outcome, message) => this.#onSealedOutcome(outcomeOf(outcome), message),
+        outcome: (outcome, message) => this.#onOutcome(outcomeOf(outcome), message),
         broken: () => {
           this.#broken = true;
           this.#setTrouble(true);
@@ -357,19 +357,17 @@ export class Handoff {
     return action;
   }
 
-  /** The server says that it is over. How it ended is the host's to say, which may take a moment. */
+  /** The server says that it is over. How it ended is the host's to say, or this device's clock. */
   #onServerEnded() {
-    if (this.#hasOutcome) return;
-    const code = hasExpired(this.invitation) ? "expired" : "ended";
-    this.#unlessTold(OUTCOME_TIMEOUT_MS, () => this.#fatal(code));
+    if (hasExpired(this.invitation)) this.#onOutcome("expired", "");
+    else if (!this.#hasOutcome) this.#unlessTold(OUTCOME_TIMEOUT_MS, () => this.#fatal("ended"));
   }
 
   /**
-   * By way of the server. What the data channel brings before its own outcome decides what is true of
-   * it, and may still be on its way.
+   * Not by the data channel, where what comes before an outcome decides what is true of it.
    * @param {Outcome} outcome @param {string} message
    */
-  #onSealedOutcome(outcome, message) {
+  #onOutcome(outcome, message) {
     this.#hasOutcome = true;
     this.#unlessTold(LAST_WORDS_TIMEOUT_MS, () => this.#end(outcome, message));
   }

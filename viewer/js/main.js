@@ -107,7 +107,9 @@ async function openSession(record, id) {
   if (hasExpired(invitation)) await store.delete(record);
   // Of how it ended the server's word is worth nothing, and the keys are kept for a server that lies.
   if (session.state === "ended")
-    return hasExpired(invitation) ? showError("expired") : showError("ended", "", "retry");
+    return hasExpired(invitation)
+      ? showExpired(record, invitation)
+      : showError("ended", "", "retry");
   button("take-over").addEventListener("click", () =>
     connect(invitation, record, { takeover: true }),
   );
@@ -124,6 +126,12 @@ async function openSession(record, id) {
     { once: true },
   );
   showInvitation(invitation);
+}
+
+/** @param {SessionRecord} record @param {Invitation} invitation */
+function showExpired(record, invitation) {
+  if (!record.claimed) return showError("expired");
+  showOutcome("expired", "", new Room(invitation.room, false).ending("expired"));
 }
 
 /**

@@ -16,7 +16,6 @@ const ANSWER_TIMEOUT_MS = 12_000;
 
 /** What ends a session for this device: nothing of it is worth keeping. */
 export const FINAL_CODES = new Set([
-  "expired",
   "not_found",
   "already_claimed",
   "takeover_refused",

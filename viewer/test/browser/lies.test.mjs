@@ -145,3 +145,15 @@ test("the server cannot say how it ended", async () => {
     await s.closeHost();
   }
 });
+
+test("that the time is up the page knows by its own clock", async () => {
+  const s = await b.live();
+  await s.page.evaluate(() => {
+    const now = Date.now;
+    Date.now = () => now() + 3_600_000;
+  });
+  b.stub.sessions.get(s.id).send_viewer({ type: "ended", outcome: "resolved" });
+  await inState(s.page, "ended");
+  assert.equal(await s.page.evaluate(() => document.documentElement.dataset.outcome), "expired");
+  await s.close();
+});
