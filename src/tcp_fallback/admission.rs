@@ -209,7 +209,9 @@ mod tests {
     #[test]
     fn a_trusted_proxy_s_streams_are_many_clients() {
         let admission = admission();
-        let places: Vec<_> = (0..4).map(|_| admission.admit([10, 0, 0, 1].into())).collect();
+        let places: Vec<_> = (0..4)
+            .map(|_| admission.admit([10, 0, 0, 1].into()))
+            .collect();
         assert_eq!(displaced(&places), [false; 4]);
     }
 

@@ -175,7 +175,7 @@ impl<'a> StreamBridge<'a> {
     fn is_proven(&self) -> bool {
         match &self.framing {
             Framing::IceTcp => self.shard_socket.is_some(),
-            Framing::Turn(connection) => connection.is_allocated(),
+            Framing::Turn(connection) => connection.relayed().is_some(),
         }
     }
 

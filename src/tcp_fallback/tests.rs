@@ -207,7 +207,7 @@ async fn streams_that_prove_nothing_keep_nobody_out() {
     let mut held = Vec::new();
     for _ in 0..20 {
         // The beginning of a frame (RFC 4571) that is a STUN message (RFC 8489 section 5).
-        let mut stream = server.connect().await;
+        let (mut stream, _) = server.connect().await;
         let begin = [0, 28, 0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42];
         stream.write_all(&begin).await.unwrap();
         held.push(stream);

@@ -54,11 +54,7 @@ impl Server {
         Self::with_limits(tls, proven, UnprovenLimits::default())
     }
 
-    pub(super) fn with_limits(
-        tls: bool,
-        proven: ClientLimiter,
-        unproven: UnprovenLimits,
-    ) -> Self {
+    pub(super) fn with_limits(tls: bool, proven: ClientLimiter, unproven: UnprovenLimits) -> Self {
         let (relay, events) = shard::start(&RelayConfig {
             listen: "0.0.0.0:0".parse().unwrap(),
             advertise: vec!["192.0.2.1".parse().unwrap()],
