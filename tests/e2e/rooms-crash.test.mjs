@@ -63,7 +63,12 @@ async function partsOf({ site, agent }) {
 }
 
 async function holdings(site, agent) {
-  await agent.page.goto(`${site.origin}/parts`);
+  // Where the host had led the page last may still be on its way.
+  const led = (error) => {
+    if (!/interrupted by another navigation/.test(error)) throw error;
+    return agent.page.goto(`${site.origin}/parts`);
+  };
+  await agent.page.goto(`${site.origin}/parts`).catch(led);
   const parts = await agent.page.evaluate(() => globalThis.parts());
   const cookies = (await agent.cookies()).filter(({ domain }) => domain.includes(site.host));
   return { parts, cookies };

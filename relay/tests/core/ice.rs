@@ -139,6 +139,23 @@ fn a_nomination_moves_the_leg_once_the_new_path_is_proven() {
 }
 
 #[test]
+fn a_proven_path_is_better_than_a_nominated_one_that_never_proves_itself() {
+    let mut world = World::new();
+    let mut agents = world.open(1);
+    world.check(&mut agents.host);
+    let nominating = agents.viewer.check(true);
+    world.feed(ELSEWHERE, &nominating);
+
+    let check = agents.viewer.check(false);
+    let sent = world.feed(agents.viewer.addr, &check);
+    let answer = agents.viewer.answer(&sent[1].1, RELAY).unwrap();
+    world.feed(agents.viewer.addr, &answer);
+
+    let media = world.feed(agents.host.addr, SRTP);
+    assert_eq!(media, [(agents.viewer.addr, SRTP.to_vec())]);
+}
+
+#[test]
 fn a_path_without_nomination_waits_until_the_old_one_is_quiet() {
     let mut world = World::new();
     let mut agents = world.connect(1);

@@ -78,6 +78,7 @@ fn a_bystander_with_copies_of_all_checks_keeps_nobody_out() {
             let addrs = [agents.host.addr, agents.viewer.addr];
             assert_media_both_ways(&mut world, addrs, copy);
             world.pass(Duration::from_secs(2));
+            assert_media_both_ways(&mut world, addrs, copy);
         }
     }
 }
@@ -130,4 +131,28 @@ fn a_copy_is_refused_while_the_true_path_is_alive() {
 
     assert!(sent.is_empty());
     assert_eq!(world.stun(StunOutcome::Replayed), 1);
+}
+
+#[test]
+fn a_copy_nominates_nothing() {
+    let mut world = World::new();
+    let mut agents = world.connect(1);
+    let nominated = agents.viewer.addr;
+    let overheard = agents.viewer.check(true);
+    world.feed(nominated, &overheard);
+    world.pass(Duration::from_secs(4));
+
+    world.feed(STRANGER, &overheard);
+    // For a while the endpoint is elsewhere, and then back where it had nominated.
+    for addr in [ELSEWHERE, nominated] {
+        agents.viewer.addr = addr;
+        let check = agents.viewer.check(false);
+        for (_, datagram) in world.feed(addr, &check) {
+            if let Some(answer) = agents.viewer.answer(&datagram, RELAY) {
+                world.feed(addr, &answer);
+            }
+        }
+        let media = world.feed(agents.host.addr, SRTP);
+        assert_eq!(media, [(addr, SRTP.to_vec())]);
+    }
 }
