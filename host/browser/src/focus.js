@@ -178,5 +178,7 @@
   on("transitionend", 0);
   window.visualViewport?.addEventListener("resize", () => soon(100));
   window.visualViewport?.addEventListener("scroll", () => soon(100));
+  // What has the focus is told whole now and then: not every way to it, and out of it, is an event here.
+  setInterval(() => soon(0), 1000);
   soon(0);
 })();

@@ -70,8 +70,8 @@ enum TaskReport {
         field: FocusedField,
     },
     Pages(Vec<TargetInfo>),
-    /// A page's answer to `Page.getFrameTree`.
-    FrameTree(Page, Value),
+    /// The answer to `Page.getFrameTree` of a page, or of a frame in a process of its own.
+    FrameTree(Option<CdpSessionId>, Value),
     /// A session's answer to `Page.getFrameTree`, now that its prompts are intercepted.
     Intercepted(Option<CdpSessionId>, Value),
     /// What a script in a frame says of prompts.
@@ -160,7 +160,7 @@ impl Actor {
 
     pub(super) async fn run(mut self) {
         for page in self.pages.clone().values() {
-            self.watch_open_frames(page);
+            self.watch_open_frames(page.session().cloned());
         }
         loop {
             tokio::select! {
@@ -251,7 +251,7 @@ impl Actor {
         match report {
             TaskReport::Attached(page) => {
                 self.pages.insert(page.target().clone(), page.clone());
-                self.watch_open_frames(&page);
+                self.watch_open_frames(page.session().cloned());
                 self.intercept_session(page.session().cloned());
                 if self.tabs.active() == Some(page.target()) {
                     self.show(&page);
@@ -269,9 +269,9 @@ impl Actor {
                     self.update_view(|view| view.focus = Some(field));
                 }
             }
-            TaskReport::FrameTree(page, answer) => {
+            TaskReport::FrameTree(session, answer) => {
                 for frame in frames_in(&answer) {
-                    self.watch_focus(page.session(), &frame["id"]);
+                    self.watch_focus(session.as_ref(), &frame["id"]);
                 }
             }
             TaskReport::Intercepted(session, answer) => {

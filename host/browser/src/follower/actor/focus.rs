@@ -45,12 +45,15 @@ impl Actor {
         });
     }
 
-    /// The documents a page shows already.
-    pub(super) fn watch_open_frames(&mut self, page: &Page) {
-        let (page, reporter) = (page.clone(), self.reporter.clone());
+    /// The documents that a page, or a frame in a process of its own, shows already: nobody tells of frames
+    /// that were there before.
+    pub(super) fn watch_open_frames(&mut self, session: Option<CdpSessionId>) {
+        let (connection, reporter) = (self.connection(), self.reporter.clone());
         tokio::spawn(async move {
-            if let Ok(answer) = page.call("Page.getFrameTree", json!({})).await {
-                let _actor_gone = reporter.send(TaskReport::FrameTree(page, answer)).await;
+            let tree = connection.call(session.as_ref(), "Page.getFrameTree", json!({}));
+            if let Ok(answer) = tree.await {
+                let tree = TaskReport::FrameTree(session, answer);
+                let _actor_gone = reporter.send(tree).await;
             }
         });
     }

@@ -29,7 +29,7 @@ impl Actor {
                 frame: FrameId::from(frame),
             },
         );
-        self.watch_focus(Some(&session), &info["targetId"]);
+        self.watch_open_frames(Some(session.clone()));
         self.intercept_session(Some(session));
     }
 
