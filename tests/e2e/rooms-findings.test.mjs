@@ -4,9 +4,10 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 import { needlesOf, searchBeside, secret } from "./lib/canary.mjs";
 import { messagesWith } from "./lib/gate-attacker.mjs";
-import { CHROMIUM, Remote } from "./lib/harness.mjs";
+import { CHROMIUM, Remote, within } from "./lib/harness.mjs";
 import { RoomAgent } from "./lib/room-agents.mjs";
 import { filesIn, processesWith } from "./lib/room-attacker.mjs";
 import { PREPARATIONS, PreparingAgent } from "./lib/room-preparations.mjs";
@@ -233,7 +234,11 @@ roomTest(
       await t.test(`${name} (control)`, async () => {
         const control = secret();
         ears[name] = await prepare(preparing, site, control);
-        assert.ok((await ears[name]()).includes(control));
+        // What CDP tells of it may come a moment later.
+        const heard = async () => {
+          while (!(await ears[name]()).includes(control)) await pause(50);
+        };
+        await within(10_000, () => "the control", heard());
       });
     }
     const agent = await RoomAgent.playwright(rooms);

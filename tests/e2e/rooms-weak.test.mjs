@@ -42,9 +42,20 @@ for (const kind of BAITED_KINDS) {
   });
 }
 
+/** What a page says that may still be on its way to another. */
+async function settled(page, work) {
+  for (;;) {
+    try {
+      return await page.evaluate(work);
+    } catch (error) {
+      if (!/context was destroyed/.test(error)) throw error;
+    }
+  }
+}
+
 /** All that the agent's browser has of a site, in one text. */
 async function holdings(agent) {
-  const stores = await agent.page.evaluate(async () => {
+  const stores = await settled(agent.page, async () => {
     const asked = indexedDB.open("remembered");
     const db = await new Promise((resolve) => {
       asked.onsuccess = () => resolve(asked.result);
