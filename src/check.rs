@@ -10,6 +10,7 @@ use authloop_signaling::{Cluster, ClusterSettings, PageSource, Scope, origin::Or
 use crate::{
     audit::{self, AuditSettings},
     config::{AcmeSettings, Config, StreamSettings, TlsMode},
+    descriptors,
     finding::Finding,
     shard::AdvertisedAddress,
     tls::{self, CertificateAndKey},
@@ -28,8 +29,11 @@ pub fn check(config: &Config) -> Vec<Finding> {
     let admin = config.admin_listen;
     findings.extend(admin.map(|listen| tcp_port(listen, "operators", "--admin-listen")));
     findings.extend(udp_ports(config));
-    findings.push(advertised(&config.relay_advertise));
+    let origin = config.origin_at(config.listen).parse::<Origin>().ok();
+    let public_host = origin.as_ref().map(Origin::host);
+    findings.push(advertised(&config.relay_advertise, public_host));
     findings.push(streams(config));
+    findings.push(open_files(config));
     findings.push(public_origin(config));
     findings.extend(certificate(config));
     findings.push(page(&config.viewer));
@@ -75,7 +79,7 @@ fn udp_ports(config: &Config) -> Vec<Finding> {
         .collect()
 }
 
-fn advertised(addresses: &[AdvertisedAddress]) -> Finding {
+fn advertised(addresses: &[AdvertisedAddress], public_host: Option<&str>) -> Finding {
     let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let list = list.join(", ");
     if addresses.iter().all(|address| address.ip.is_loopback()) {
@@ -84,7 +88,42 @@ fn advertised(addresses: &[AdvertisedAddress]) -> Finding {
              --relay-advertise with an address that phones reach, and an open UDP port there"
         ));
     }
+    // Links that lead out into the internet, and media that does not leave the house.
+    let leads_out = public_host.is_some_and(|host| !is_local(host) && !is_inner_host(host));
+    if leads_out && addresses.iter().all(|address| is_inner(address.ip)) {
+        return Finding::doubtful(format!(
+            "the relay is advertised at {list} only, which nobody outside its network reaches; fix: \
+             --relay-advertise with the address that the internet has for this machine"
+        ));
+    }
     Finding::good(format!("the relay is advertised at {list}"))
+}
+
+/// An address of a network of one's own (RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291) or of this machine.
+fn is_inner(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || (a, b & 0xc0) == (100, 64)
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+fn is_inner_host(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse().is_ok_and(is_inner)
+}
+
+fn open_files(config: &Config) -> Finding {
+    let (needed, available) = (descriptors::needed(config), descriptors::available());
+    if available < needed {
+        return Finding::doubtful(format!(
+            "{available} files may be open, and all connections that may be take {needed}; fix: a higher \
+             LimitNOFILE or ulimit -n, or a lower --max-connections"
+        ));
+    }
+    Finding::good("as many files may be open as connections")
 }
 
 fn streams(config: &Config) -> Finding {

@@ -19,6 +19,7 @@ pub mod shutdown;
 pub mod verify_page;
 
 mod client_limiter;
+mod descriptors;
 mod ingress;
 mod logging;
 mod observer_fanout;

@@ -5,8 +5,8 @@ use std::{future::Future, io::Write as _, sync::Arc};
 use tokio::sync::Notify;
 
 use crate::{
-    config::{Config, TlsMode},
-    logging,
+    config::Config,
+    descriptors, logging,
     server::{Ready, Server},
     shutdown::{self, StopSignals},
 };
@@ -18,11 +18,10 @@ use crate::{
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let traces = logging::start(&config)?;
     let reload_certificate = Arc::new(Notify::new());
-    // Where there is nothing to read again, SIGHUP ends the process as it ends any other.
-    if matches!(config.tls, TlsMode::Files { .. }) {
-        shutdown::notify_on_hangup(reload_certificate.clone())?;
-    }
+    // Also where there is nothing to read again: a closing terminal or logrotate's habit ends no handoff.
+    shutdown::notify_on_hangup(reload_certificate.clone())?;
     let stop = StopSignals::catch()?;
+    descriptors::raise(&config);
     let served = serve_until(config, reload_certificate, stop.received()).await;
     if let Some(traces) = traces {
         traces.shut_down().await;

@@ -11,6 +11,7 @@ use authloop_signaling::{Cluster, Settings, Signaling, origin::Origin, page};
 use axum::Router;
 use axum_server::Handle;
 use futures_util::future::OptionFuture;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     sync::Notify,
     task::{JoinHandle, JoinSet},
@@ -32,6 +33,9 @@ use crate::{
     telemetry,
     tls::TlsSetup,
 };
+
+/// Connections that wait to be accepted, as far as the kernel allows.
+const TCP_BACKLOG: i32 = 4096;
 
 /// A server whose ports are open and served.
 ///
@@ -230,10 +234,26 @@ impl Server {
 
 fn bind_tcp(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener =
-        TcpListener::bind(address).with_context(|| format!("cannot listen on TCP {address}"))?;
-    listener.set_nonblocking(true)?;
+        listen_tcp(address).with_context(|| format!("cannot listen on TCP {address}"))?;
     let bound = listener.local_addr()?;
     Ok((listener, bound))
+}
+
+/// At `[::]`, IPv4 comes, too, whatever the system's `net.ipv6.bindv6only` says: it is advertised.
+fn listen_tcp(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(TCP_BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Where the relay is advertised. Opens and closes a session, which also proves that it runs.

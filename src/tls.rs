@@ -14,7 +14,7 @@ use rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 use tokio::sync::Notify;
 
 use crate::{
-    config::{AcmeSettings, Config, TlsMode},
+    config::{AcmeSettings, Config, StreamSettings, TlsMode},
     metrics::TlsMetrics,
 };
 use acme::AcmeRenewer;
@@ -26,6 +26,9 @@ use resolver::{CertificateResolver, CertificateSource};
 pub(crate) use certificate_and_key::tests;
 pub(crate) use certificate_and_key::{CertificateAndKey, unix_now};
 pub(crate) use challenge_closer::ChallengeCloser;
+
+/// What a TURN client may say that it wants (RFC 7443 section 3).
+const STUN_TURN: &[u8] = b"stun.turn";
 
 /// What the HTTP port needs for TLS, and what renews its certificate.
 pub(crate) struct TlsSetup {
@@ -79,6 +82,9 @@ impl TlsSetup {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(resolver.clone()));
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if !matches!(config.streams, StreamSettings::Off) {
+            server.alpn_protocols.push(STUN_TURN.to_vec());
+        }
         if matches!(renewal, Renewal::Acme(_)) {
             server.alpn_protocols.push(ACME_TLS.to_vec());
         }

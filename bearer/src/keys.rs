@@ -8,8 +8,9 @@ use crate::secret_hash::SecretHash;
 pub const MIN_KEY_BYTES: usize = 16;
 
 /// The lines of a keys file that hold a key, trimmed, each with its number, counted from 1. Empty lines and
-/// lines that start with `#` are skipped.
+/// lines that start with `#` are skipped, and so is a byte order mark, which some editors write first.
 pub fn key_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = text.lines().map(str::trim);
     (1..)
         .zip(lines)

@@ -78,6 +78,33 @@ fn names_a_taken_port_and_its_fix() {
 }
 
 #[test]
+fn an_inner_address_behind_a_public_name_is_doubted() {
+    for (address, origin, status) in [
+        ("10.0.0.5", "https://relay.example", FindingStatus::Doubtful),
+        (
+            "100.64.0.1",
+            "https://relay.example",
+            FindingStatus::Doubtful,
+        ),
+        ("fd00::1", "https://relay.example", FindingStatus::Doubtful),
+        ("203.0.113.7", "https://relay.example", FindingStatus::Good),
+        ("10.0.0.5", "https://10.0.0.5", FindingStatus::Good),
+    ] {
+        let findings = check(&config(RawConfig {
+            listen: Some("[::1]:0".to_owned()),
+            relay_listen: Some("[::]:0".to_owned()),
+            relay_advertise: Some(vec![address.to_owned()]),
+            public_origin: Some(origin.to_owned()),
+            ..RawConfig::default()
+        }));
+        assert!(
+            find(&findings, status, "the relay is advertised"),
+            "{address}: {findings:?}"
+        );
+    }
+}
+
+#[test]
 fn a_redis_that_is_not_there_is_named_without_its_password() {
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()

@@ -8,6 +8,7 @@
 
 mod acme;
 mod admin;
+mod alpn;
 mod hosts;
 mod http2;
 mod limits;

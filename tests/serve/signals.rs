@@ -55,6 +55,21 @@ async fn sighup_has_the_certificates_files_read_and_ends_nothing() {
 }
 
 #[tokio::test]
+async fn sighup_ends_nothing_where_there_is_nothing_to_read() {
+    let server = Server::start(&[]).await;
+    let (_, mut host, _viewer) = server.handoff().await;
+
+    let id = server.process.id().unwrap().to_string();
+    let kill = Command::new("kill").args(["-HUP", &id]).status().await;
+    assert!(kill.unwrap().success());
+
+    assert_eq!(server.get("/livez").await.status(), 200);
+    let end = tokio::spawn(server.end());
+    assert_eq!(host.closed().await, 1012);
+    assert_eq!(end.await.unwrap().0, 0);
+}
+
+#[tokio::test]
 async fn keys_are_read_again_when_their_file_changes_and_on_a_signal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys");

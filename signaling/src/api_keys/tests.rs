@@ -27,6 +27,12 @@ fn may(keys: &ApiKeys, key: &str, scope: Scope) -> bool {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_a_key() {
+    let keys = ApiKeys::parse(&format!("{}{KEY}\n", '\u{feff}')).unwrap();
+    assert!(may(&keys, KEY, Scope::CreateSessions));
+}
+
+#[test]
 fn plain_and_hashed_keys_alone_on_a_line_register_sessions() {
     let hashed = hex::encode(SecretHash::of(b"another-key-of-mine").as_bytes());
     let keys = ApiKeys::parse(&format!("# ours\n\n{KEY}\nsha256:{hashed}\n{KEY}")).unwrap();

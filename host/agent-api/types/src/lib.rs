@@ -105,7 +105,7 @@ pub struct WebhookRequest {
     #[schema(max_length = 2048, example = "https://agent.example/hook")]
     pub url: String,
     /// A Standard Webhooks secret: `whsec_` and the base64 of 24 to 64 bytes.
-    #[schema(value_type = String, write_only)]
+    #[schema(value_type = String, write_only, pattern = "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$")]
     pub secret: secrecy::SecretString,
 }
 

@@ -1,0 +1,43 @@
+//! File descriptors: as many as the configuration's connections may take.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::Config;
+
+/// For files, listeners, the relay, Redis, and whoever asks `/livez` when all others are taken.
+const RESERVE: u64 = 256;
+
+/// How many descriptors all connections and streams take that the configuration allows: a stream has a UDP
+/// socket beside its own.
+pub(crate) fn needed(config: &Config) -> u64 {
+    let connections = config.max_connections as u64;
+    let streams = config.max_streams as u64;
+    connections + streams + RESERVE
+}
+
+/// How many this process may be allowed.
+pub(crate) fn available() -> u64 {
+    getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
+}
+
+/// Raises what the process is allowed to what it may be, which shells and containers often keep far below, and
+/// says if that is too little.
+pub(crate) fn raise(config: &Config) {
+    let now = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: now.maximum,
+        maximum: now.maximum,
+    };
+    let limit = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => now.maximum,
+        Err(_) => now.current,
+    };
+    let (limit, needed) = (limit.unwrap_or(u64::MAX), needed(config));
+    if limit < needed {
+        tracing::warn!(
+            limit,
+            needed,
+            "fewer files may be open than connections: raise LimitNOFILE or ulimit -n, or lower max_connections"
+        );
+    }
+}
