@@ -32,6 +32,17 @@ impl std::fmt::Debug for LinkSecret {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvitationHash(pub [u8; 32]);
 
+impl InvitationHash {
+    /// Whether a link that ends with it ends in a letter or digit: what makes links of text leaves a last `_` or
+    /// `-` out (GitHub Flavored Markdown, section 6.9).
+    #[must_use]
+    pub fn ends_in_alphanumeric(&self) -> bool {
+        /// The first of the base64url alphabet's two other characters (RFC 4648 section 5).
+        const MINUS: u8 = 62;
+        self.0[31] & 0x3f < MINUS
+    }
+}
+
 /// What stands behind the `#` of a session link.
 #[derive(Clone, Debug)]
 pub struct LinkFragment {
@@ -136,4 +147,26 @@ fn expand(hkdf: &Hkdf<Sha256>, info: &[u8]) -> Zeroizing<[u8; 32]> {
     hkdf.expand(info, &mut *key)
         .expect("32 bytes are within HKDF's reach");
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_tells_how_its_link_ends() {
+        for last in 0..=u8::MAX {
+            let mut hash = InvitationHash([0; 32]);
+            hash.0[31] = last;
+            let link = LinkFragment {
+                id: SessionId([0; 16]),
+                secret: LinkSecret::new([0; 32]),
+                invitation: hash,
+            };
+            let ends = link
+                .encode()
+                .ends_with(|last: char| last.is_ascii_alphanumeric());
+            assert_eq!(hash.ends_in_alphanumeric(), ends, "{last}");
+        }
+    }
 }

@@ -15,7 +15,8 @@ import { concat, encodeUtf8, sha256, toBase64Url } from "./bytes.js";
  * @property {Bytes} device D's public form, SEC1 uncompressed
  * @property {boolean} attempted a claim was sent; its answer may have been lost
  * @property {boolean} claimed
- * @property {number} expires unix seconds
+ * @property {number} expires unix seconds of this device's own clock, which may be wrong: when no session of
+ *   that time can live any more
  * @property {import("./takeover-code.js").TakeoverMemory} [takeover]
  */
 

@@ -62,7 +62,7 @@ export function classifyKey(e, mac) {
     ["Process", "Dead", "Unidentified", "Compose"].includes(e.key)
   )
     return "edit";
-  const key = e.key.toLowerCase();
+  const key = shortcutKey(e);
   const command = mac ? e.metaKey && !e.ctrlKey : e.ctrlKey && !e.metaKey;
   if ((command && !e.altKey && key === "v") || (e.shiftKey && !e.ctrlKey && key === "insert"))
     return "paste";
@@ -75,6 +75,19 @@ export function classifyKey(e, mac) {
     if (isCharacter(e.key) || key === "backspace" || key === "delete") return "edit";
   }
   return "send";
+}
+
+/**
+ * What a key is in a shortcut: the character on it, but on a layout of another script (Cyrillic, Greek, Hebrew…)
+ * the Latin letter in its place, as all systems have it.
+ * @param {KeyPress} e
+ */
+function shortcutKey(e) {
+  const key = e.key.toLowerCase();
+  const [, letter] = /^Key([A-Z])$/.exec(e.code) ?? [];
+  return letter && isCharacter(key) && !/\p{Script=Latin}/u.test(key) && /\p{L}/u.test(key)
+    ? letter.toLowerCase()
+    : key;
 }
 
 /** @param {string} key a character (of one code point) and not a name */

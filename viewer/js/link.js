@@ -14,6 +14,8 @@ import { fromBase64Url, toBase64Url } from "./bytes.js";
 const LINK_VERSION = 1;
 const ID_LENGTH = 16;
 const LINK_LENGTH = 1 + ID_LENGTH + 32 + 32;
+/** A whole link, and the stop, bracket or blank after it that was taken along. */
+const WITH_MORE = /^([\w-]{108})(?:[^\w-].*)$/su;
 
 /**
  * @param {string} hash `location.hash`, with or without its `#`
@@ -22,7 +24,7 @@ const LINK_LENGTH = 1 + ID_LENGTH + 32 + 32;
 export function parseFragment(hash) {
   const value = hash.startsWith("#") ? hash.slice(1) : hash;
   if (value === "") return { kind: "none" };
-  const bytes = fromBase64Url(value);
+  const bytes = fromBase64Url(WITH_MORE.exec(value)?.[1] ?? value);
   if (bytes?.length === ID_LENGTH) return { kind: "known", id: bytes };
   if (bytes?.length !== LINK_LENGTH || bytes[0] !== LINK_VERSION) return { kind: "incomplete" };
   return {

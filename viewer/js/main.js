@@ -29,6 +29,9 @@ import {
 /** @typedef {import("./device.js").SessionRecord} SessionRecord */
 /** @typedef {import("./invitation.js").Invitation} Invitation */
 
+/** The longest that a session may live (PROTOCOL section 5). */
+const MAX_SESSION_S = 86_400;
+
 const origin = location.origin;
 const store = new SessionStore();
 /** @type {Handoff | null} */
@@ -81,7 +84,7 @@ async function recordFor(from) {
     device,
     attempted: false,
     claimed: false,
-    expires: Math.floor(Date.now() / 1000) + 86_400,
+    expires: Math.floor(Date.now() / 1000) + MAX_SESSION_S,
   };
 }
 
@@ -102,14 +105,13 @@ async function openSession(record, id) {
   } catch (error) {
     return showError(error instanceof InvitationError ? "invitation_mismatch" : "internal");
   }
-  record.expires = invitation.expires;
   await store.put(record);
-  if (hasExpired(invitation)) await store.delete(record);
-  // Of how it ended the server's word is worth nothing, and the keys are kept for a server that lies.
-  if (session.state === "ended")
-    return hasExpired(invitation)
-      ? showExpired(record, invitation)
-      : showError("ended", "", "retry");
+  if (session.state === "ended") {
+    // Of how it ended the server's word is worth nothing, and the keys are kept for a server that lies.
+    if (!hasExpired(invitation)) return showError("ended", "", "retry");
+    await store.delete(record);
+    return showExpired(record, invitation);
+  }
   button("take-over").addEventListener("click", () =>
     connect(invitation, record, { takeover: true }),
   );

@@ -4,6 +4,7 @@
 /** @typedef {import("./view.js").View} View */
 
 const BUTTONS = /** @type {const} */ (["left", "middle", "right", "back", "forward"]);
+const MIDDLE_BUTTON = 1;
 const MAX_CLICK_INTERVAL_MS = 500;
 const CLICK_SLOP_PX = 5;
 const MAX_FINGERS = 5;
@@ -83,6 +84,14 @@ export class Pointer {
     for (const type of ["mousedown", "contextmenu", "dragstart", "selectstart"]) {
       page.addEventListener(type, (e) => !ownButton(e) && e.preventDefault());
     }
+    // At its release, Chromium on X11 would paste what is selected anywhere into the local input.
+    for (const type of ["mouseup", "auxclick"]) {
+      page.addEventListener(type, (e) => {
+        if (/** @type {MouseEvent} */ (e).button === MIDDLE_BUTTON) e.preventDefault();
+      });
+    }
+    // The user's own browser would open a dropped file in the place of this page.
+    for (const type of ["dragover", "drop"]) page.addEventListener(type, refuseDrop);
     // iOS would zoom on a double tap and pan with two fingers whatever touch-action says.
     for (const type of ["touchstart", "touchmove", "gesturestart"]) {
       page.addEventListener(type, (e) => !ownButton(e) && e.cancelable && e.preventDefault(), {
@@ -307,6 +316,13 @@ export function steps(e) {
 
 /** @param {number} ms how long a finger rested. Pure. */
 export const isLongPress = (ms) => ms >= (LONG_PRESS_MS[0] ?? 0) && ms <= (LONG_PRESS_MS[1] ?? 0);
+
+/** @param {Event} e */
+function refuseDrop(e) {
+  e.preventDefault();
+  const data = /** @type {DragEvent} */ (e).dataTransfer;
+  if (data) data.dropEffect = "none";
+}
 
 /** @param {Event} e a button of the viewer's own that lies over the picture */
 const ownButton = (e) => e.target instanceof Element && e.target.closest("button") !== null;

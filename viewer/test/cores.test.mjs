@@ -58,6 +58,8 @@ test("fragments", () => {
   assert.equal(f.kind, "link");
   assert.equal(publicFragment(f).length, 23);
   assert.deepEqual(parseFragment(publicFragment(f)), { kind: "known", id: bytes.slice(1, 17) });
+  for (const taken of [".", ")", ">", "%20", " and so on", ".%0A"])
+    assert.deepEqual(parseFragment(`#${toBase64Url(bytes)}${taken}`), f, taken);
   assert.equal(parseFragment("").kind, "none");
   assert.equal(publicFragment({ kind: "none" }), "");
   const wrong = bytes.slice();

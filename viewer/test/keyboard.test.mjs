@@ -270,6 +270,17 @@ test("what a key press is", () => {
   assert.equal(use("v", { metaKey: true }, true), "paste");
   assert.equal(use("v", { ctrlKey: true }, true), "send");
   assert.equal(use("a", { ctrlKey: true }), "send");
+  for (const [key, code, wanted] of [
+    ["м", "KeyV", "paste"],
+    ["ω", "KeyV", "paste"],
+    ["ה", "KeyV", "paste"],
+    ["ד", "KeyS", "send"],
+    ["к", "KeyR", "own"],
+    ["д", "KeyL", "own"],
+    ["ö", "KeyV", "send"],
+    ["y", "KeyZ", "send"],
+  ])
+    assert.equal(use(key, { code, ctrlKey: true }), wanted, key);
   for (const k of ["r", "t", "w", "+", "0"]) assert.equal(use(k, { ctrlKey: true }), "own", k);
   assert.equal(use("F5"), "own");
   assert.equal(use("r", { metaKey: true }, true), "own");

@@ -43,26 +43,35 @@ impl SessionSecrets {
         for origin in &config.expected_origins {
             check_origin(origin)?;
         }
-        let id = SessionId(rand::random());
         let secret = LinkSecret::new(rand::random());
         let host = HostKeyPair::generate(&mut rand::rng());
         let certificate = DtlsCertificate::generate()?;
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let invitation = Invitation {
-            v: 1,
-            id,
-            hpke: Blob::from(host.public()),
-            fingerprint: certificate.fingerprint().clone(),
-            requester: plain(&config.requester),
-            reason: plain(&config.reason),
-            origins: config.expected_origins.clone(),
-            expires: (now + config.ttl).as_secs(),
-            room,
-        }
-        .to_bytes()?;
-        let hash = invitation_hash(&invitation);
+        let invite = |id| {
+            let invitation = Invitation {
+                v: 1,
+                id,
+                hpke: Blob::from(host.public()),
+                fingerprint: certificate.fingerprint().clone(),
+                requester: plain(&config.requester),
+                reason: plain(&config.reason),
+                origins: config.expected_origins.clone(),
+                expires: (now + config.ttl).as_secs(),
+                room: room.clone(),
+            };
+            invitation.to_bytes()
+        };
+        let (id, invitation, hash) = loop {
+            let id = SessionId(rand::random());
+            let invitation = invite(id)?;
+            let hash = invitation_hash(&invitation);
+            // One of 32 is drawn again.
+            if hash.ends_in_alphanumeric() {
+                break (id, invitation, hash);
+            }
+        };
         let keys = LinkKeys::derive(&secret, &config.public_origin, id);
         Ok(Self {
             id,

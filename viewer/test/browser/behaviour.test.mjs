@@ -75,6 +75,22 @@ test("a reload goes on without the link or a gesture", async () => {
   await s.close();
 });
 
+test("a device whose clock is wrong keeps its session", async () => {
+  const s = await b.session();
+  const v = await b.viewer();
+  await v.context.addInitScript(() => {
+    const now = Date.now;
+    Date.now = () => now() + 20 * 3_600_000;
+  });
+  await v.page.goto(s.link);
+  await v.page.click("#open");
+  await enabled(v.page);
+  await v.page.reload();
+  await enabled(v.page);
+  await v.context.close();
+  await s.closeHost();
+});
+
 test("a reload of the invitation keeps it", async () => {
   const s = await b.session();
   const v = await b.viewer();

@@ -54,6 +54,31 @@ const dressed = (page, type, mode) =>
     [type, mode],
   );
 
+test("mouse: the middle button pastes nothing, and a dropped file opens nothing", async () => {
+  const s = await live({ viewport: { width: 1000, height: 700 } });
+  await s.page.evaluate(() => {
+    globalThis.prevented = {};
+    for (const type of ["mouseup", "auxclick", "dragover", "drop"])
+      addEventListener(type, (e) => {
+        globalThis.prevented[type] = e.defaultPrevented;
+      });
+  });
+  const box = await s.page.locator("#video").boundingBox();
+  const at = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+  await s.page.mouse.click(at.x, at.y, { button: "middle" });
+  const data = { items: [], files: [import.meta.filename], dragOperationsMask: 1 };
+  for (const type of ["dragEnter", "dragOver", "drop"])
+    await s.cdp.send("Input.dispatchDragEvent", { type, ...at, data });
+
+  assert.deepEqual(await s.page.evaluate(() => globalThis.prevented), {
+    mouseup: true,
+    auxclick: true,
+    dragover: true,
+  });
+  assert.equal(s.page.url().startsWith("http"), true, "the page is there");
+  await s.close.();
+});
+
 test("mouse: move, click, double click, right button, drag, wheel", async () => {
   const s = await live({ viewport: { width: 1000, height: 700 } });
   const box = await s.page.locator("#video").boundingBox();

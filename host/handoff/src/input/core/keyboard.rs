@@ -72,7 +72,7 @@ impl InputState {
             params["text"] = text.as_str().into();
             params["unmodifiedText"] = text.as_str().into();
         }
-        if let Some(edit) = editing_command(known.code, stroke.mods) {
+        if let Some(edit) = editing_command(known.code, stroke.key, stroke.mods) {
             params["commands"] = json!([edit]);
         }
         commands.push(Command::new("Input.dispatchKeyEvent", params));
@@ -277,16 +277,27 @@ fn virtual_key(key: &str, known: &Key) -> u16 {
     }
 }
 
-/// Editing that a Mac's or another system's shortcuts mean, whatever the browser's own are.
-fn editing_command(code: &str, mods: u8) -> Option<&'static str> {
+/// Editing that a Mac's or another system's shortcuts mean, whatever the browser's own are. A Latin letter
+/// counts for itself, wherever its layout has it; on a layout of another script the key's place does.
+fn editing_command(code: &str, key: &str, mods: u8) -> Option<&'static str> {
+    let letter = match key.as_bytes() {
+        [letter] if letter.is_ascii_alphabetic() => Some(letter.to_ascii_uppercase()),
+        _ => code
+            .strip_prefix("Key")
+            .and_then(|rest| rest.bytes().next()),
+    };
     let shift = mods & SHIFT != 0;
     let shortcut = mods & (CTRL | META) != 0 && mods & ALT == 0;
     let mac = mods & META != 0 && mods & (ALT | CTRL) == 0;
+    match letter {
+        Some(b'A') if shortcut && !shift => return Some("selectAll"),
+        Some(b'C') if shortcut && !shift => return Some("copy"),
+        Some(b'X') if shortcut && !shift => return Some("cut"),
+        Some(b'Y') if mods == CTRL => return Some("redo"),
+        Some(b'Z') if shortcut => return Some(if shift { "redo" } else { "undo" }),
+        _ => {}
+    }
     match code {
-        "KeyA" if shortcut && !shift => Some("selectAll"),
-        "KeyC" if shortcut && !shift => Some("copy"),
-        "KeyX" if shortcut && !shift => Some("cut"),
-        "KeyZ" if shortcut => Some(if shift { "redo" } else { "undo" }),
         "ArrowLeft" if mac && shift => Some("moveToBeginningOfLineAndModifySelection"),
         "ArrowLeft" if mac => Some("moveToBeginningOfLine"),
         "ArrowRight" if mac && shift => Some("moveToEndOfLineAndModifySelection"),

@@ -161,6 +161,23 @@ fn command_on_a_mac_takes_the_letters_with_it() {
 }
 
 #[test]
+fn shortcuts_go_by_the_letter_on_the_key_and_by_its_place_on_other_scripts() {
+    const CTRL: u8 = 2;
+    for (code, letter, edit) in [
+        ("KeyY", "z", "undo"),
+        ("KeyZ", "y", "redo"),
+        ("KeyQ", "a", "selectAll"),
+        ("KeyZ", "я", "undo"),
+        ("KeyA", "ф", "selectAll"),
+    ] {
+        let mut state = InputState::new();
+        state.apply(&key(true, "ControlLeft", "Control", CTRL), SURFACE);
+        let commands = state.apply(&key(true, code, letter, CTRL), SURFACE);
+        assert_eq!(commands[0].params["commands"][0], edit, "{code} {letter}");
+    }
+}
+
+#[test]
 fn text_replaces_a_composition() {
     let mut state = InputState::new();
     let compose = |text: &str| InputEvent::Composition {
