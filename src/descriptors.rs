@@ -20,9 +20,9 @@ pub(crate) fn available() -> u64 {
     getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
 }
 
-/// Raises what the process is allowed to what it may be, which shells and containers often keep far below, and
-/// says if that is too little.
-pub(crate) fn raise(config: &Config) {
+/// Raises what the process is allowed to what it may be, which shells and containers often keep far below.
+/// Gives how many it may have now if that is less than [`needed`].
+pub(crate) fn raise(config: &Config) -> Option<u64> {
     let now = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: now.maximum,
@@ -32,12 +32,5 @@ pub(crate) fn raise(config: &Config) {
         Ok(()) => now.maximum,
         Err(_) => now.current,
     };
-    let (limit, needed) = (limit.unwrap_or(u64::MAX), needed(config));
-    if limit < needed {
-        tracing::warn!(
-            limit,
-            needed,
-            "fewer files may be open than connections: raise LimitNOFILE or ulimit -n, or lower max_connections"
-        );
-    }
+    limit.filter(|limit| *limit < needed(config))
 }

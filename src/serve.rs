@@ -21,7 +21,6 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     // Also where there is nothing to read again: a closing terminal or logrotate's habit ends no handoff.
     shutdown::notify_on_hangup(reload_certificate.clone())?;
     let stop = StopSignals::catch()?;
-    descriptors::raise(&config);
     let served = serve_until(config, reload_certificate, stop.received()).await;
     if let Some(traces) = traces {
         traces.shut_down().await;
@@ -35,8 +34,15 @@ async fn serve_until(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let json = config.json;
+    let few_files = descriptors::raise(&config);
     let mut server = Server::bind(config, reload_certificate).await?;
     print_ready(server.ready(), json)?;
+    if let Some(limit) = few_files {
+        tracing::warn!(
+            limit,
+            "fewer files may be open than connections: raise LimitNOFILE or ulimit -n, or lower max_connections"
+        );
+    }
     server.run(stop).await?;
     server.shut_down().await
 }

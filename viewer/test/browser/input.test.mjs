@@ -76,7 +76,7 @@ test("mouse: the middle button pastes nothing, and a dropped file opens nothing"
     dragover: true,
   });
   assert.equal(s.page.url().startsWith("http"), true, "the page is there");
-  await s.close.();
+  await s.close();
 });
 
 test("mouse: move, click, double click, right button, drag, wheel", async () => {
