@@ -3,12 +3,13 @@
 // phases. The same search must each time find what was planted, or it proves nothing.
 
 import assert from "node:assert/strict";
-import { createHash, hkdfSync, randomBytes } from "node:crypto";
+import { createHash, generateKeyPairSync, hkdfSync, randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { rmSync, statSync, writeFileSync } from "node:fs";
 import { after } from "node:test";
+import { WebSocket } from "ws";
 import { asRoot, needlesOf, search, secret } from "./lib/canary.mjs";
-import { ARTIFACTS, closeBrowser, Part, scenario } from "./lib/harness.mjs";
+import { ARTIFACTS, closeBrowser, Part, scenario, within } from "./lib/harness.mjs";
 
 after(closeBrowser);
 
@@ -32,22 +33,62 @@ const FORMS = [
 ];
 
 /**
- * A marker in the server's memory, by its public door: it keeps the invitation of a session of our own as
- * the bytes that it is. Gives the session's id.
+ * A marker in the server's memory, by its public door: blobs in the mailbox of a session of our
+ * own.
  */
 async function plantInMemory(server, marker) {
   const id = randomBytes(16);
+  const { x, y } = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({
+    format: "jwk",
+  });
+  const hpke = Buffer.concat([
+    Buffer.from([4]),
+    Buffer.from(x, "base64url"),
+    Buffer.from(y, "base64url"),
+  ]);
+  const invitation = JSON.stringify({
+    v: 1,
+    id: id.toString("base64url"),
+    hpke: hpke.toString("base64url"),
+    fingerprint: `sha-256 ${Array(32).fill("AB").join(":")}`,
+    requester: "canary",
+    reason: "a positive control",
+    origins: [],
+    expires: Math.floor(Date.now() / 1000) + 600,
+  });
   const created = await fetch(`${server.url}/v1/sessions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
       id: id.toString("base64url"),
-      invitation: Buffer.concat(formsOf(marker)).toString("base64url"),
+      invitation: Buffer.from(invitation).toString("base64url"),
       claim_hash: randomBytes(32).toString("base64url"),
+      // Only for a viewer that has the session does anything wait.
+      device: hpke.toString("base64url"),
     }),
   });
   assert.equal(created.status, 201, await created.clone().text());
-  return id;
+  const { host_token } = await created.json();
+  const ws = new WebSocket(
+    `${server.url.replace("http", "ws")}/v1/sessions/${id.toString("base64url")}/host`,
+  );
+  const welcome = new Promise((resolve, reject) => {
+    ws.on("message", (data) => {
+      const message = JSON.parse(data);
+      if (message.type === "challenge") ws.send(JSON.stringify({ type: "attach", host_token }));
+      if (message.type === "welcome") resolve();
+      if (message.type === "error") reject(new Error(message.message));
+    });
+    ws.on("error", reject);
+  });
+  await within(10_000, () => "a welcome", welcome);
+  for (const form of formsOf(marker))
+    ws.send(JSON.stringify({ type: "sealed", data: form.toString("base64url") }));
+  // The answer to a ping says that what went before has been read.
+  const pong = new Promise((resolve) => ws.once("pong", resolve));
+  ws.ping();
+  await within(10_000, () => "a pong", pong);
+  return { ws, id };
 }
 
 /** Captures loopback's packets to and from the server until `stop`. */
@@ -100,6 +141,7 @@ scenario(
     const pasted = secret();
     const marker = secret();
     const planted = await plantInMemory(server, marker);
+    t.after(() => planted.ws.terminate());
 
     /**
      * Searches everything that the server has or had; the controls must be found, and nothing else.
@@ -128,7 +170,7 @@ scenario(
       // The log has the planted session's number, in base64url.
       const logged = needlesOf(
         search({
-          secrets: [{ name: "log", hex: planted.toString("hex") }],
+          secrets: [{ name: "log", hex: planted.id.toString("hex") }],
           files: [server.logFile],
         }),
       );
