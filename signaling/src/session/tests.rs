@@ -215,19 +215,18 @@ fn a_host_leaves_nothing_for_a_viewer_before_there_is_one() {
     );
 }
 
-/// Asks for the session as a second device. Returns the socket's queue and the id of its outbox.
-fn ask(session: &mut Session, now: Instant) -> Option<(outbox::OutboxReceiver, u64)> {
+/// Asks for the session as a device; `Err` if it may not. Gives the socket's queue and the id of its outbox.
+fn ask(
+    session: &mut Session,
+    device: DeviceKey,
+    now: Instant,
+) -> Result<(outbox::OutboxReceiver, u64), SignalErrorCode> {
     let (outbox, outbox_rx) = outbox::channel(8, &ByteBudget::default());
     let outbox_id = outbox.id();
-    let token = SecretHash::of(TOKEN);
-    let asked = session.claim(
-        &token,
-        device(1),
-        ClaimRequest::TakeOver(COMMITMENT),
-        outbox,
-        now,
-    );
-    asked.is_ok().then_some((outbox_rx, outbox_id))
+    let (token, request) = (SecretHash::of(TOKEN), ClaimRequest::TakeOver(COMMITMENT));
+    let asked = session.claim(&token, device, request, outbox, now)?;
+    assert_eq!(asked, ClaimOutcome::TakeoverRequested);
+    Ok((outbox_rx, outbox_id))
 }
 
 /// A session that the first device has; its queue must be kept.
@@ -257,14 +256,17 @@ fn each_question_without_consent_doubles_the_peace_until_nobody_may_ask() {
         let mut now = Instant::now();
         let (mut session, _holder) = claimed_session(now);
         for peace in [15, 30, 60, 120, 240] {
-            let (_waiting, outbox_id) = ask(&mut session, now).unwrap();
+            let (_waiting, outbox_id) = ask(&mut session, device(1), now).unwrap();
             now += end(&mut session, outbox_id, now);
             now += Duration::from_secs(peace) - Duration::from_millis(1);
-            assert!(ask(&mut session, now).is_none(), "{peace} s of peace");
+            assert!(
+                ask(&mut session, device(1), now).is_err(),
+                "{peace} s of peace"
+            );
             now += Duration::from_millis(1);
         }
         now += Duration::from_secs(86_400);
-        assert!(ask(&mut session, now).is_none());
+        assert!(ask(&mut session, device(1), now).is_err());
     }
 }
 
@@ -272,16 +274,7 @@ fn each_question_without_consent_doubles_the_peace_until_nobody_may_ask() {
 fn a_takeover_with_consent_costs_nothing() {
     let now = Instant::now();
     let (mut session, _holder) = claimed_session(now);
-    let (_waiting, _) = ask(&mut session, now).unwrap();
+    let (_waiting, _) = ask(&mut session, device(1), now).unwrap();
     session.take_over(device(1)).unwrap();
-    let (outbox, _outbox_rx) = outbox::channel(8, &ByteBudget::default());
-    let token = SecretHash::of(TOKEN);
-    let back = session.claim(
-        &token,
-        device(0),
-        ClaimRequest::TakeOver(COMMITMENT),
-        outbox,
-        now,
-    );
-    assert_eq!(back, Ok(ClaimOutcome::TakeoverRequested));
+    assert!(ask(&mut session, device(0), now).is_ok());
 }

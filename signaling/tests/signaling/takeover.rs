@@ -6,7 +6,7 @@ use authloop_protocol::{
 };
 use authloop_signaling::Side;
 
-use crate::support::{RelayCall, TestClient, TestDevice, TestServer, sealed};
+use crate::support::{RelayCall, TestClient, TestDevice, TestServer, TestSession, sealed};
 
 const KEPT_BY_OTHER_DEVICE: (SignalErrorCode, u16) = (SignalErrorCode::AlreadyClaimed, 4409);
 
@@ -18,14 +18,20 @@ async fn asked(viewer: &mut TestClient) -> Option<Blob> {
     }
 }
 
+/// A second device's socket, which waits for the first one's answer.
+async fn asking(server: &TestServer, session: &TestSession, device: &TestDevice) -> TestClient {
+    let mut socket = server.viewer_socket(session.id).await;
+    socket.take_over(session, device).await;
+    assert!(matches!(socket.next().await, ServerMessage::Waiting {}));
+    socket
+}
+
 #[tokio::test]
 async fn a_session_moves_by_the_hosts_word_with_a_new_leg_and_without_the_old_devices_mail() {
     let server = TestServer::start().await;
     let (session, first_device, mut host, mut first) = server.handoff().await;
     let second_device = TestDevice::new();
-    let mut second = server.viewer_socket(session.id).await;
-    second.take_over(&session, &second_device).await;
-    assert!(matches!(second.next().await, ServerMessage::Waiting {}));
+    let mut second = asking(&server, &session, &second_device).await;
     assert_eq!(asked(&mut first).await, Some(second_device.commitment()));
 
     // It has no say before the consent.
@@ -62,9 +68,7 @@ async fn a_refusal_keeps_the_session_and_buys_some_peace() {
     let server = TestServer::start().await;
     let (session, _, _host, mut first) = server.handoff().await;
     let device = TestDevice::new();
-    let mut second = server.viewer_socket(session.id).await;
-    second.take_over(&session, &device).await;
-    assert!(matches!(second.next().await, ServerMessage::Waiting {}));
+    let mut second = asking(&server, &session, &device).await;
     asked(&mut first).await;
 
     // One question at a time.
@@ -90,9 +94,7 @@ async fn a_refusal_keeps_the_session_and_buys_some_peace() {
 async fn whoever_stops_asking_is_taken_back_and_whoever_is_away_is_asked_on_coming_back() {
     let server = TestServer::start().await;
     let (session, first_device, _host, mut first) = server.handoff().await;
-    let mut second = server.viewer_socket(session.id).await;
-    second.take_over(&session, &TestDevice::new()).await;
-    assert!(matches!(second.next().await, ServerMessage::Waiting {}));
+    let second = asking(&server, &session, &TestDevice::new()).await;
     assert!(asked(&mut first).await.is_some());
 
     let mut again = server.viewer_socket(session.id).await;
@@ -110,9 +112,7 @@ async fn who_asks_is_told_only_after_the_nonce_and_once_for_each() {
     let server = TestServer::start().await;
     let (session, _, _host, mut first) = server.handoff().await;
     let device = TestDevice::new();
-    let mut second = server.viewer_socket(session.id).await;
-    second.take_over(&session, &device).await;
-    assert!(matches!(second.next().await, ServerMessage::Waiting {}));
+    let mut second = asking(&server, &session, &device).await;
     let commitment = asked(&mut first).await.unwrap();
     let opening = |byte: u8| ViewerMessage::TakeoverOpen {
         opening: Blob::from([byte; 32]),
@@ -150,10 +150,8 @@ async fn who_asks_is_told_only_after_the_nonce_and_once_for_each() {
 async fn what_has_not_32_bytes_is_refused() {
     let server = TestServer::start().await;
     let (session, _, _host, mut first) = server.handoff().await;
-    let mut second = server.viewer_socket(session.id).await;
+    let mut second = asking(&server, &session, &TestDevice::new()).await;
     let short = || Blob::from([1; 31]);
-    second.take_over(&session, &TestDevice::new()).await;
-    assert!(matches!(second.next().await, ServerMessage::Waiting {}));
     let opening = short();
     second.send(&ViewerMessage::TakeoverOpen { opening }).await;
     let malformed = (SignalErrorCode::Malformed, 4400);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use authloop_browser::Follower;
 use authloop_cdp::{BrowserError, Page};
-use authloop_done_when::{Conclusion, DoneWhen};
+use authloop_done_when::Conclusion;
 use authloop_protocol::output::Verdict;
 use authloop_rooms::{Bundle, Grant, PlantError};
 use serde_json::json;
@@ -120,8 +120,7 @@ impl MovingTask {
     async fn run(mut self, events: &mpsc::Sender<MovingEvent>) -> Result<Moved, HandoffError> {
         let mut told = false;
         loop {
-            let done_when = self.config.verify.done_when.clone();
-            match self.carry(done_when).await {
+            match self.carry().await {
                 Ok(Carried::Shown(conclusion)) => {
                     return Ok(Moved::Yes(self.leaving.bundle, conclusion));
                 }
@@ -147,7 +146,7 @@ impl MovingTask {
     }
 
     /// Plants the bundle and looks for the sign-in in the agent's browser.
-    async fn carry(&self, done_when: Option<DoneWhen>) -> Result<Carried, HandoffError> {
+    async fn carry(&self) -> Result<Carried, HandoffError> {
         let AgentPage { browser, page } = &self.agent;
         let before = self.agent.address().await?;
         match self.leaving.bundle.plant(browser, page, &self.grant).await {
@@ -161,6 +160,7 @@ impl MovingTask {
         }
         let follower = Follower::start(browser, Some(page.target())).await?;
         // The network is watched before the page loads.
+        let done_when = self.config.verify.done_when.clone();
         let checker =
             done_when.map(|done_when| ConditionChecker::start(done_when, follower.view(), None));
         let address = self.leaving.address.as_ref();
